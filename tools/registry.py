@@ -1,0 +1,162 @@
+"""Which tools there are, and running one, all, or all with a summary.
+
+The sandbox's worker imports this module, so it holds to the standard library; only `Registry.schemas` imports
+`transformers`, when called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, get_type_hints
+
+from tools import checks
+from tools.types import ToolResult
+from tools.view import HostView
+
+Report = dict[str, Any]  # {"summary": five figures, "tool_results": {tool name: the six fields of its ToolResult}}
+
+
+class ToolError(Exception):
+    """A function or a file that cannot be a tool; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One diagnostic tool."""
+
+    name: str
+    description: str  # the docstring up to its `Args:` section, on one line
+    parameters: frozenset[str]  # names of the arguments a caller may give
+    function: Callable[..., dict[str, Any]]
+
+    @classmethod
+    def of(cls, function: Callable[..., dict[str, Any]]) -> Tool:
+        """A tool from a function whose first argument is `host`; ToolError when it has no docstring."""
+        first, *others = inspect.signature(function).parameters
+        if first != "host" or not function.__doc__:
+            raise ToolError(f"{function.__name__} needs `host` as its first argument, and a docstring")
+        description = " ".join(inspect.cleandoc(function.__doc__).split("\n\nArgs:")[0].split())
+        return cls(function.__name__, description, frozenset(others), function)
+
+
+class Registry:
+    """The tools by name."""
+
+    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+        """Hold these tools; a later one replaces an earlier one of the same name."""
+        self._tools = {tool.name: tool for tool in tools}
+
+    @classmethod
+    def default(cls, files: Sequence[Path] = ()) -> Registry:
+        """Every tool of `tools/checks/`, and those of further module files; ToolError for a file without tools.
+
+        Runs the bodies of those modules in this process: for a file you do not trust, give it to `Sandbox` instead.
+        """
+        names = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
+        modules = [importlib.import_module(f"{checks.__name__}.{name}") for name in names]
+        return cls(tool for module in [*modules, *map(load_module, files)] for tool in tools_in(module))
+
+    def register(self, function: Callable[..., dict[str, Any]]) -> None:
+        """Add a function as a tool; ToolError when it cannot be one."""
+        tool = Tool.of(function)
+        self._tools[tool.name] = tool
+
+    def get_tool(self, name: str) -> Tool | None:
+        """The tool of that name, None when there is none."""
+        return self._tools.get(name)
+
+    def list_tools(self) -> dict[str, str]:
+        """Tool name -> description."""
+        return {name: tool.description for name, tool in self._tools.items()}
+
+    def schemas(self) -> list[dict[str, Any]]:
+        """Each tool's schema in the form chat templates take; the first call needs ~4 s unless torch is loaded already."""
+        from transformers.utils.chat_template_utils import get_json_schema
+
+        return [get_json_schema(_without_host(tool.function)) for tool in self._tools.values()]
+
+    def run_tool(self, name: str, host: HostView, /, **arguments: object) -> ToolResult:
+        """Run one tool; an unknown name and an exception are results, unknown arguments are dropped, as upstream."""
+        start, clock = time.perf_counter(), host.clock
+        tool = self._tools.get(name)
+        if tool is None:
+            return ToolResult(name, False, {}, f"Tool '{name}' not found", 0.0, clock)
+        known = {key: value for key, value in arguments.items() if key in tool.parameters}
+        try:
+            data = tool.function(host, **known)
+        except Exception as error:  # whatever a tool raises is its result; the caller goes on
+            return ToolResult(name, False, {}, str(error) or type(error).__name__, time.perf_counter() - start, clock)
+        return ToolResult(name, True, data, None, time.perf_counter() - start, clock)
+
+    def run_all_tools(self, host: HostView, /) -> dict[str, ToolResult]:
+        """Run every tool with its default arguments."""
+        return {name: self.run_tool(name, host) for name in self._tools}
+
+    def run_comprehensive_diagnostics(self, host: HostView, /) -> Report:
+        """Run every tool and sum up; see `report`."""
+        return report(self.run_all_tools(host), host.now)
+
+
+def report(results: dict[str, ToolResult], now: float) -> Report:
+    """The comprehensive run's form, as upstream: five summary figures and every result as a dict.
+
+    `summary.timestamp` is the caller's clock (`now`), each result's `timestamp` the host's: they differ when the
+    host's clock is wrong.
+    """
+    good = sum(result.success for result in results.values())
+    summary = {
+        "total_tools": len(results),
+        "successful_tools": good,
+        "failed_tools": len(results) - good,
+        "total_execution_time": sum(result.execution_time for result in results.values()),
+        "timestamp": now,
+    }
+    return {"summary": summary, "tool_results": {name: result.to_dict() for name, result in results.items()}}
+
+
+def load_module(path: Path) -> ModuleType:
+    """Run a Python file as a module of its own; ToolError when there is no such file."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ToolError(f"{path} is no Python file; give the path of a .py file that holds a tool")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def tools_in(module: ModuleType) -> list[Tool]:
+    """The tools a module defines: its public functions whose first argument is `host`; ToolError when none is."""
+    found = [
+        Tool.of(value)
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
+        and next(iter(inspect.signature(value).parameters), None) == "host"
+    ]
+    if not found:
+        raise ToolError(f"{module.__name__} holds no tool; write a public function whose first argument is `host`")
+    return found
+
+
+def _without_host(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
+    """A function that looks the same apart from `host`, which no caller gives, and the return type."""
+
+    def shell() -> None:
+        """Stand in for the tool."""
+
+    signature = inspect.signature(function)
+    rest = [parameter for name, parameter in signature.parameters.items() if name != "host"]
+    hints = get_type_hints(function)
+    shell.__name__, shell.__doc__ = function.__name__, function.__doc__
+    shell.__annotations__ = {parameter.name: hints[parameter.name] for parameter in rest}
+    vars(shell)["__signature__"] = signature.replace(parameters=rest)
+    return shell

@@ -1,0 +1,26 @@
+"""The envelope every tool result comes in; the same six fields as upstream's diagnostic tools."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What one tool call gave; a failed call is a result too.
+
+    Most failures are soft, as upstream: `success` stays true and `data` carries an `*_error` key or an item with an
+    `error` of its own. `success` is false only when the tool could not run at all; `data` is then empty.
+    """
+
+    tool_name: str
+    success: bool
+    data: dict[str, Any]
+    error: str | None = None
+    execution_time: float = 0.0  # seconds the call took
+    timestamp: float = 0.0  # seconds since the epoch by the simulated host's own clock, which may be wrong
+
+    def to_dict(self) -> dict[str, Any]:
+        """The six fields as plain JSON values."""
+        return asdict(self)

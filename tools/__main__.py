@@ -1,51 +1,62 @@
-"""Run a simulated tool from the shell: `python -m tools service_status --host libvirtd-down --services sshd`.
+"""Run simulated tools from the shell, in the sandbox: `python -m tools service_status --host libvirtd-down`.
 
-Without a tool's name it lists the tools and the hosts.
+Without a tool's name it lists the tools and the hosts; `all` runs every tool and sums up.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import sys
-import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_type_hints
 
-from tools.hosts import DEFAULT_HOST, HostError, get_host, load_hosts
-from tools.registry import Registry
+from tools.hosts import DEFAULT_HOST, load_hosts
+from tools.registry import Registry, Tool
+from tools.sandbox import Sandbox
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the command line, print JSON; 0 when the tool ran, 1 when it failed, 2 for a wrong command line."""
-    options, registry = _parser().parse_args(argv), Registry.default()
-    try:
-        host = get_host(load_hosts(), options.host).view(time.time())
-    except HostError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    if options.tool is None:
-        return _print({"tools": registry.list_tools(), "hosts": {i: h.title for i, h in load_hosts().items()}})
-    if options.tool == "all":
-        return _print(registry.run_comprehensive_diagnostics(host))
-    names = ("services", "targets", "filter_name", "top_n")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    result = registry.run_tool(options.tool, host, **given)
+    """Print what was asked for as JSON; 0 when it ran, 1 when the tool failed."""
+    registry, hosts = Registry.default(), load_hosts()
+    options = vars(_parser(registry, list(hosts)).parse_args(argv))
+    name, host = options.pop("tool"), options.pop("host", DEFAULT_HOST)
+    if name is None:
+        titles = {host.id: host.title for host in hosts.values()}
+        return _print({"tools": registry.list_tools(), "hosts": titles})
+    with Sandbox() as sandbox:
+        if name == "all":
+            return _print(sandbox.run_all(host))
+        given = {key: value for key, value in options.items() if value is not None}
+        result = sandbox.call(name, given, host)
     _print(result.to_dict())
     return 0 if result.success else 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(registry: Registry, hosts: list[str]) -> argparse.ArgumentParser:
+    """One subcommand a tool, its options taken from the function's signature."""
     parser = argparse.ArgumentParser("python -m tools", description=__doc__)
-    parser.add_argument("tool", nargs="?", help="name of a tool, or `all` for every one with a summary")
-    parser.add_argument("--host", default=DEFAULT_HOST, help="id of a simulated host (default: %(default)s)")
-    parser.add_argument("--services", nargs="+", help="for service_status")
-    parser.add_argument("--targets", nargs="+", help="for network_diagnostics")
-    parser.add_argument("--filter-name", help="for process_info")
-    parser.add_argument("--top-n", type=int, help="for process_info")
+    commands = parser.add_subparsers(dest="tool")
+    for name, description in {**registry.list_tools(), "all": "Run every tool and sum up."}.items():
+        command = commands.add_parser(name, help=description, description=description)
+        command.add_argument("--host", choices=hosts, default=DEFAULT_HOST, help="simulated host to look at")
+        tool = registry.get_tool(name)
+        if tool is not None:
+            _add_options(command, tool)
     return parser
 
 
-def _print(value: dict[str, Any]) -> int:
+def _add_options(command: argparse.ArgumentParser, tool: Tool) -> None:
+    hints = get_type_hints(tool.function)
+    for name in inspect.signature(tool.function).parameters:
+        if name in tool.parameters:
+            kind = int if hints[name] is int else str
+            several = "+" if "list" in str(hints[name]) else None
+            command.add_argument(f"--{name.replace('_', '-')}", type=kind, nargs=several)
+
+
+def _print(value: Mapping[str, Any]) -> int:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     return 0
 

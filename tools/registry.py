@@ -78,7 +78,7 @@ class Registry:
         return {name: tool.description for name, tool in self._tools.items()}
 
     def schemas(self) -> list[dict[str, Any]]:
-        """Each tool's schema in the form chat templates take; the first call needs ~4 s unless torch is loaded already."""
+        """Each tool's schema in the form chat templates take; the first call needs ~4 s unless torch is loaded."""
         from transformers.utils.chat_template_utils import get_json_schema
 
         return [get_json_schema(_without_host(tool.function)) for tool in self._tools.values()]

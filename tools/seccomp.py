@@ -1,0 +1,88 @@
+"""A system-call filter for the calling process, through the system's libseccomp.
+
+An allow list: what is not named here fails with EPERM, whatever language the caller is written in. Debian, Ubuntu,
+Fedora and RHEL install `libseccomp.so.2` with their base system; where it is missing (or the system is no Linux)
+`prepare` returns None and the caller goes on with its other limits.
+
+libseccomp is used as it is because it knows each architecture's numbers and refuses foreign ones; see
+seccomp_rule_add(3).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Callable, Iterable, Mapping
+
+# fmt: off
+# What a single-threaded Python needs to compute, print, wait and exit.
+COMPUTE = (
+    "read", "write", "close", "lseek", "mmap", "munmap", "mprotect", "mremap", "brk", "madvise", "futex",
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "sched_yield",
+    "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "getrandom", "getpid", "gettid",
+    "getrusage", "exit", "exit_group",
+)
+# What it needs besides to import modules and read files, and to narrow the filter afterwards.
+LOAD = (
+    "openat", "open", "fstat", "newfstatat", "stat", "lstat", "statx", "readlink", "readlinkat", "getdents64",
+    "getcwd", "prlimit64", "setrlimit", "prctl", "seccomp",
+)
+# fmt: on
+
+READ_ONLY = {2: (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC, os.O_RDONLY)}  # openat: argument -> (mask, wanted)
+NO_NEW_CODE = {2: (4, 0)}  # mmap, mprotect: no PROT_EXEC, so no machine code that was not loaded before
+
+_ALLOW = 0x7FFF0000  # SCMP_ACT_ALLOW
+_FAIL = 0x00050000 | errno.EPERM  # SCMP_ACT_ERRNO(EPERM)
+_MASKED_EQ = 7  # SCMP_CMP_MASKED_EQ
+
+Condition = Mapping[int, tuple[int, int]]  # argument's number -> (mask, value it must have under the mask)
+
+
+class _Comparison(ctypes.Structure):
+    """struct scmp_arg_cmp of seccomp.h."""
+
+    _fields_ = (
+        ("arg", ctypes.c_uint),
+        ("op", ctypes.c_int),
+        ("datum_a", ctypes.c_uint64),
+        ("datum_b", ctypes.c_uint64),
+    )
+
+
+def prepare(names: Iterable[str], conditions: Mapping[str, Condition]) -> Callable[[], None] | None:
+    """A filter that allows only the calls named, ready to be put in force; None where libseccomp is missing.
+
+    Args:
+        names: System calls to allow; those that this architecture does not have are left out.
+        conditions: For some of the names, what their arguments must be.
+
+    Returns:
+        A function that puts the filter in force, for good, for this process and all it starts. It raises OSError
+        when the kernel refuses it. Filters add up: a call must be allowed by all.
+    """
+    try:
+        library = ctypes.CDLL("libseccomp.so.2")
+    except OSError:
+        return None
+    library.seccomp_init.restype = ctypes.c_void_p
+    library.seccomp_init.argtypes = [ctypes.c_uint32]
+    library.seccomp_rule_add_array.argtypes = [
+        *(ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
+    ]
+    library.seccomp_load.argtypes = [ctypes.c_void_p]
+    context = library.seccomp_init(_FAIL)
+    for name in names:
+        number = library.seccomp_syscall_resolve_name(name.encode())
+        rules = [_Comparison(n, _MASKED_EQ, *wanted) for n, wanted in conditions.get(name, {}).items()]
+        if number >= 0:
+            array = (_Comparison * len(rules))(*rules)
+            _check(library.seccomp_rule_add_array(context, _ALLOW, number, len(rules), array), f"rule for {name}")
+    return lambda: _check(library.seccomp_load(context), "filter")
+
+
+def _check(code: int, what: str) -> None:
+    """Raise OSError for a code of libseccomp, which returns negative errno values."""
+    if code < 0:
+        raise OSError(-code, f"seccomp {what}: {os.strerror(-code)}")

@@ -1,0 +1,103 @@
+"""The command line of the package."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rag.embedder import DEFAULT_MODEL, Embedder
+from rag.errors import RagError
+from rag.index import build
+from rag.retriever import Retriever, open_or_build
+
+CORPUS = Path(__file__).parent / "corpus"
+COMMANDS = ("build", "publish", "search")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; return the exit code: 0 done, 1 nothing found, 2 a mistake or a failure."""
+    arguments = list(argv)
+    if not arguments or (arguments[0] not in COMMANDS and not arguments[0].startswith("-")):
+        arguments.insert(0, "search")
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except RagError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rag", description="Search the knowledge corpus, or build its index."
+    )
+    commands = parser.add_subparsers(required=True)
+    search = commands.add_parser("search", help="print the passages that answer a question (the default command)")
+    search.add_argument("question")
+    search.add_argument("--k", type=int, default=5, help="number of passages")
+    search.add_argument("--explain", action="store_true", help="also print why each passage was found")
+    search.set_defaults(run=_search)
+    making = commands.add_parser("build", help="index a corpus")
+    making.set_defaults(run=_build)
+    for command in (search, making):
+        command.add_argument("--source", default=str(CORPUS), help="folder, tar archive or git URL")
+        command.add_argument("--out", type=Path, default=default_index(), help="folder of the index")
+        command.add_argument("--model", default=os.environ.get("EMBEDDING_MODEL") or DEFAULT_MODEL)
+    return parser
+
+
+def default_index() -> Path:
+    """Return where the index lies unless told otherwise: a cache folder, outside the repository."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "qubinode-navigator" / "index"
+
+
+def _build(options: argparse.Namespace) -> int:
+    embedder = Embedder(options.model)
+    with tqdm(unit="text", desc="embedding", disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        manifest = build(options.source, options.out, embedder, progress)
+    print(f"{manifest.chunks} chunks in {manifest.units} passages -> {options.out}")
+    for skipped in manifest.skipped:
+        print(f"skipped {skipped.path}: {skipped.reason}")
+    return 0
+
+
+def _search(options: argparse.Namespace) -> int:
+    retriever = open_or_build(Path(options.source), options.out, Embedder(options.model), _report)
+    result = retriever.search(options.question, options.k)
+    print(f"answerable {result.answerable:.2f}   {result.ms:.0f} ms")
+    if not result.passages:
+        print("The corpus does not seem to answer this. Nearest pages:")
+        for passage in result.nearest:
+            print(f"  {passage.path}  {passage.title}")
+    else:
+        print(f"\n{result.extract}\n")
+        for number, passage in enumerate(result.passages, 1):
+            print(f"[{number}] {passage.score:6.2f}  {passage.path}:{passage.lines[0]}-{passage.lines[1]}  "
+                  f"{' > '.join((passage.title, *passage.headings))}\n      {passage.excerpt}")  # fmt: skip
+    if options.explain:
+        _explain(retriever, options.question, options.k)
+    return 0 if result.passages else 1
+
+
+def _explain(retriever: Retriever, question: str, k: int) -> None:
+    query = retriever.read(question)
+    print(f"\nread as: {query.spelled!r}; terms {list(query.terms)}; also {list(query.expansions)}")
+    for typed, meant in query.corrections:
+        print(f"corrected: {typed} -> {meant}")
+    for number, row in enumerate(retriever.explain(question, k), 1):
+        values = "  ".join(f"{name} {value:.2f}" for name, value in row.features.items() if value)
+        print(f"[{number}] {row.passage.path}: {values}")
+
+
+def _report(done: int, total: int) -> None:
+    sys.stderr.write(f"\rembedding {done}/{total}{'' if done < total else chr(10)}")

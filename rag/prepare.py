@@ -1,0 +1,82 @@
+"""Between chunking and embedding: what text is embedded, near-duplicates folded, questions given to units."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from rag.types import Document, Unit
+
+SHINGLE = 5  # words
+DUPLICATE = 0.9  # Jaccard similarity of shingles from which two units count as one
+SHORT = 120  # characters; below this equal text says nothing ("Run the playbook:")
+_MARKS = re.compile(r"^\s*(`{3,}|~{3,})\S*\s*$|^\s*\|[\s:|\-]+\|\s*$", re.MULTILINE)
+_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+
+
+class _Encodes(Protocol):
+    def encode(self, texts: Sequence[str]) -> np.ndarray: ...
+
+
+def embedded_text(unit: Unit, piece: str) -> str:
+    """Return what is embedded for a piece of a unit: title and headings as context, then the text without marks."""
+    trail = " > ".join(dict.fromkeys((unit.title, *unit.headings)))
+    return f"{trail}\n{plain(piece)}"
+
+
+def plain(text: str) -> str:
+    """Return Markdown without fences, table rules, emphasis and link targets."""
+    text = _LINK.sub(r"\1", _MARKS.sub("", text))
+    return re.sub(r"\n{2,}", "\n", re.sub(r"\*\*|__|`|^#+ ", "", text, flags=re.MULTILINE)).strip()
+
+
+def fold_duplicates(units: list[Unit]) -> list[Unit]:
+    """Return `units` without near-duplicates; the first of each kind keeps the others' paths in `also`."""
+    holders: dict[str, list[int]] = defaultdict(list)  # shingle -> kept units that hold it
+    kept: list[Unit] = []
+    sets: list[frozenset[str]] = []
+    for unit in units:
+        own = _shingles(unit.text) if len(unit.text) >= SHORT else frozenset()
+        twin = _twin(own, sets, holders)
+        if twin is None:
+            for shingle in own:
+                holders[shingle].append(len(kept))
+            kept.append(unit)
+            sets.append(own)
+        elif unit.path != kept[twin].path:
+            kept[twin] = replace(kept[twin], also=tuple(dict.fromkeys((*kept[twin].also, unit.path))))
+    return kept
+
+
+def _twin(own: frozenset[str], sets: list[frozenset[str]], holders: dict[str, list[int]]) -> int | None:
+    shared: dict[int, int] = defaultdict(int)
+    for shingle in own:
+        for at in holders.get(shingle, ()):
+            shared[at] += 1
+    best = max(shared, key=shared.__getitem__, default=None)
+    if best is None:
+        return None
+    return best if shared[best] / len(own | sets[best]) >= DUPLICATE else None
+
+
+def _shingles(text: str) -> frozenset[str]:
+    tokens = re.findall(r"\w+", text.lower())
+    return frozenset(" ".join(tokens[at : at + SHINGLE]) for at in range(max(1, len(tokens) - SHINGLE + 1)))
+
+
+def assign_questions(units: list[Unit], documents: Sequence[Document], embedder: _Encodes) -> list[Unit]:
+    """Give every question of a page to the unit of that page whose heading and text it is closest to."""
+    asked = {document.path: document.questions for document in documents if document.questions}
+    given: dict[int, list[str]] = defaultdict(list)
+    for path, questions in asked.items():
+        own = [at for at, unit in enumerate(units) if unit.path == path]
+        if not own:
+            continue
+        texts = embedder.encode([embedded_text(units[at], units[at].text) for at in own])
+        best = (embedder.encode(questions) @ texts.T).argmax(axis=1)
+        for question, at in zip(questions, best, strict=True):
+            given[own[at]].append(question)
+    return [replace(unit, questions=tuple(given[at])) if at in given else unit for at, unit in enumerate(units)]

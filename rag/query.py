@@ -1,0 +1,73 @@
+"""A question made ready for search: glossary expansions and corrected spelling, each with a weight."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+import yaml
+from rapidfuzz import fuzz, process
+
+from rag.lexical import LexicalIndex, terms, words
+
+MAX_CHARS = 2_000  # more than any question needs; bounds the work of one search
+EXPANSION_WEIGHT = 0.4  # a synonym says less than the visitor's own word
+SPELLING_CUTOFF = 80.0  # rapidfuzz ratio, 0..100
+MIN_SPELLED = 4  # shorter words have too many neighbours
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is searched for."""
+
+    text: str  # as typed, cut to MAX_CHARS
+    spelled: str  # with unknown words corrected: what is embedded
+    terms: tuple[str, ...]  # index terms of `spelled`
+    expansions: tuple[str, ...]  # further index terms, from the glossary
+    corrections: tuple[tuple[str, str], ...] = ()  # (typed, read as)
+
+
+def load_glossary() -> list[list[str]]:
+    """Return groups of names for one thing; the first of a group is the usual one."""
+    groups = yaml.safe_load(files("rag").joinpath("glossary.yaml").read_text("utf-8"))
+    return [[str(name).lower() for name in group] for group in groups]
+
+
+def prepare(text: str, lexical: LexicalIndex, glossary: list[list[str]], is_word: Callable[[str], bool]) -> Query:
+    """Correct and expand `text`. `is_word` tells ordinary words, which are never corrected."""
+    text = text[:MAX_CHARS]
+    corrections = _corrections(text, lexical.vocabulary, lexical.idf, glossary, is_word)
+    spelled = text
+    for typed, meant in corrections:
+        spelled = re.sub(rf"(?<!\w){re.escape(typed)}(?!\w)", meant, spelled, flags=re.IGNORECASE)
+    own = tuple(dict.fromkeys(terms(spelled)))
+    return Query(text, spelled, own, _expansions(spelled, own, glossary), corrections)
+
+
+def _corrections(
+    text: str,
+    vocabulary: Mapping[str, int],
+    idf: Mapping[str, float],
+    glossary: list[list[str]],
+    is_word: Callable[[str], bool],
+) -> tuple[tuple[str, str], ...]:
+    known_names = {name for group in glossary for name in group}
+    found: list[tuple[str, str]] = []
+    for word in dict.fromkeys(words(text)):
+        known = word in vocabulary or word in known_names or any(term in idf for term in terms(word))
+        if known or len(word) < MIN_SPELLED or is_word(word):
+            continue
+        near = [name for name in vocabulary if abs(len(name) - len(word)) <= 2 and not name.isdigit()]
+        best = process.extractOne(word, near, scorer=fuzz.ratio, score_cutoff=SPELLING_CUTOFF)
+        if best:
+            found.append((word, best[0]))
+    return tuple(found)
+
+
+def _expansions(text: str, own: tuple[str, ...], glossary: list[list[str]]) -> tuple[str, ...]:
+    lowered = text.lower()
+    added: dict[str, None] = {}
+    for group in glossary:
+        if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", lowered) for name in group):
+            added.update(dict.fromkeys(term for name in group for term in terms(name)))
+    return tuple(term for term in added if term not in own)

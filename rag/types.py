@@ -1,0 +1,99 @@
+"""The values that pass between the stages of retrieval. All are frozen."""
+
+from dataclasses import dataclass, field
+
+Lines = tuple[int, int]  # first and last line in the source file, counted from 1, both included
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One source file after its front matter was read and removed.
+
+    `text` keeps the line count of the file: removed lines are blank, so that line ranges stay true.
+    """
+
+    path: str  # relative to the source, with forward slashes
+    text: str
+    title: str
+    digest: str  # sha256 of the file's bytes, hexadecimal
+    topics: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was not indexed, with the reason in words."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A run of lines that belongs together: a heading, a paragraph, a list item, a table or a code fence."""
+
+    kind: str  # "heading" | "text" | "item" | "table" | "code"
+    text: str
+    lines: Lines
+    level: int = 0  # heading depth, 1..6; 0 for other kinds
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The blocks under one heading, with the path of headings above them."""
+
+    headings: tuple[str, ...]
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The stored unit of retrieval: what may be shown, quoted and cited as one passage.
+
+    `chunks` are the smaller pieces of `text` that are embedded one by one; a query scores a unit by the best of
+    them (max pooling).
+    """
+
+    id: str  # 16 hexadecimal digits, stable while path, headings and text stay the same
+    text: str
+    title: str
+    headings: tuple[str, ...]
+    path: str
+    lines: Lines
+    url: str
+    chunks: tuple[str, ...]
+    questions: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()  # paths of near-duplicates that were folded into this unit
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One retrieved passage."""
+
+    id: str
+    text: str
+    title: str
+    headings: tuple[str, ...]
+    path: str
+    lines: Lines
+    url: str
+    score: float  # logit of the fused relevance; comparable within one result only
+    excerpt: str  # the one sentence or command line of text that matters for this query
+    sources: tuple[str, ...] = ()  # links to the upstream files the page rests on
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search found.
+
+    `passages` is empty when abstaining; `nearest` then holds the closest pages. `answerable` is the probability,
+    0..1, that the corpus answers the question. `extract` is Markdown taken from the passages that answers on its own.
+    """
+
+    passages: list[Passage]
+    answerable: float
+    extract: str
+    nearest: list[Passage] = field(default_factory=list)
+    ms: float = 0.0

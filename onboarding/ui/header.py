@@ -1,0 +1,64 @@
+"""The header: what this is, which model answers, what is still loading, and how long the queue is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gradio as gr
+from markupsafe import Markup
+
+from onboarding.ui.theme import script
+
+if TYPE_CHECKING:
+    from onboarding.guide import Guide, Status
+
+POLL_S = 2.0  # fast enough for a queue badge, and one cheap status() call per open page
+READY = "ready"
+TAGLINE = "Ask how one RHEL-family host becomes a KVM hypervisor, and what to deploy on it."
+
+
+def build_header(guide: Guide) -> None:
+    """The bar on top of every tab, kept up to date by a timer."""
+    bar = gr.HTML(header_html(guide.status()), elem_id="header", apply_default_css=False, js_on_load=None)
+    timer = gr.Timer(POLL_S)
+    timer.tick(
+        lambda: header_html(guide.status()), outputs=bar, queue=False, show_progress="hidden", api_visibility="private"
+    )
+
+
+def header_html(status: Status) -> str:
+    """The whole bar."""
+    html = (
+        '<header><div class="brand">{mark}<div><h1>Qubinode Navigator</h1><p>{tagline}</p></div></div>'
+        '<div class="status">{model}{work}{queue}</div>'
+        '<button type="button" class="colours" data-act="colours" aria-label="Switch between light and dark"></button>'
+        "</header>"
+    )
+    return Markup(html).format(
+        mark=Markup(script("mark.svg")), tagline=TAGLINE, model=_model(status), work=_work(status), queue=_queue(status)
+    )
+
+
+def _model(status: Status) -> Markup:
+    if not status.model_label:
+        return Markup('<span class="model"><i class="dot"></i>no model yet</span>')
+    warn = Markup('<span class="badge" title="{}">stand-in</span>').format(status.note) if status.stand_in else ""
+    note = Markup('<span class="note">{}</span>').format(status.note) if status.note else ""
+    ready = READY if status.parts.get("model") == READY else ""
+    html = '<span class="model"><i class="dot {}"></i>{}</span>{}{}'
+    return Markup(html).format(ready, status.model_label, warn, note)
+
+
+def _work(status: Status) -> Markup:
+    """What is loading; nothing when all is ready."""
+    loading = [f"{name}: {state}" for name, state in status.parts.items() if state not in {READY, ""}]
+    if status.downloading:
+        loading.append(f"downloading {status.downloading}")
+    return Markup('<span class="work" role="status">{}</span>').format(" · ".join(loading)) if loading else Markup("")
+
+
+def _queue(status: Status) -> Markup:
+    if status.ahead <= 0:
+        return Markup('<span class="queue">no queue</span>')
+    people = "1 question" if status.ahead == 1 else f"{status.ahead} questions"
+    return Markup('<span class="queue busy">{} ahead, ~{} s</span>').format(people, max(1, round(status.eta_s)))

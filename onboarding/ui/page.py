@@ -1,0 +1,59 @@
+"""The whole page: header, tabs, and the arguments it must be mounted with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from onboarding.ui.chat import ChatTab
+from onboarding.ui.header import build_header
+from onboarding.ui.theme import STATIC, css, head, theme
+
+if TYPE_CHECKING:
+    from onboarding.guide import Guide
+
+TITLE = "Qubinode Navigator"
+QUEUE_SIZE = 128  # jobs that may wait in Gradio's queue; the engine's own queue refuses long before
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A tab that somebody else builds: `build` is called inside it, once."""
+
+    label: str
+    id: str
+    build: Callable[[], None]
+
+
+def build_page(guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = ()) -> gr.Blocks:
+    """The page, queue included. hosts: id -> title of the simulated hosts; `tabs` follow the chat's in this order."""
+    chat = ChatTab(guide, hosts)
+    with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 600)) as page:
+        build_header(guide)
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Chat", id="chat", elem_id="chat-tab"):
+                chat.build()
+            for tab in tabs:
+                with gr.Tab(tab.label, id=tab.id):
+                    tab.build()
+        chat.wire(page)
+    return page.queue(max_size=QUEUE_SIZE, api_open=False)
+
+
+def mount_options() -> dict[str, Any]:
+    """Keyword arguments for `gr.mount_gradio_app(app, page, path, **mount_options())`: the look, and nothing extra."""
+    return {
+        "theme": theme(),
+        "css": css(),
+        "head": head(),
+        "favicon_path": str(STATIC / "favicon.svg"),
+        "footer_links": [],
+        "run_history": False,
+        "enable_monitoring": False,
+        "show_error": False,
+        "ssr_mode": False,
+        "pwa": False,
+    }

@@ -1,0 +1,86 @@
+"""A blocking generator of events, read from an event loop that is never blocked by it.
+
+The chat core is a plain generator that may take a second between two events. Gradio can end a generator only between
+two steps, and until then holds a lock that everybody's next step needs. So a thread of its own reads the core while
+the page awaits batches: the page's side can be cancelled at any moment, waits without a pool thread, and handles at
+most one batch per beat however fast tokens come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import closing, suppress
+from typing import Generic, TypeVar
+
+Event = TypeVar("Event")
+
+BEAT_S = 0.12  # smooth to read, and cheap enough for several visitors on two cores
+IDLE_S = 1.0  # an empty batch after this long without events: Gradio notices a closed tab only when it sends something
+
+
+async def relay(
+    open_source: Callable[[], Generator[Event, None, None]], beat_s: float = BEAT_S, idle_s: float = IDLE_S
+) -> AsyncGenerator[list[Event], None]:
+    """Batches of the source's events in order, an empty one after `idle_s` without any.
+
+    The source's exception is raised here after the events before it. Closing or cancelling this generator returns at
+    once and closes the source as soon as its current step ends, from the thread that runs it.
+    """
+    pump = _Pump(open_source, asyncio.get_running_loop())
+    threading.Thread(target=pump.run, name="turn", daemon=True).start()
+    try:
+        while not pump.drained:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(pump.arrived.wait(), idle_s)
+            pump.arrived.clear()
+            if pump.events or not pump.ended:
+                yield pump.take()
+                await asyncio.sleep(beat_s)
+        if pump.error:
+            raise pump.error
+    finally:
+        pump.halt = True
+
+
+class _Pump(Generic[Event]):
+    """Moves events from the source to a deque until the source ends, fails, or `halt` is set.
+
+    One thread appends and one loop pops; both ends of a deque are atomic, and `ended` is set after the last append.
+    """
+
+    def __init__(self, open_source: Callable[[], Generator[Event, None, None]], loop: asyncio.AbstractEventLoop):
+        self._open_source = open_source
+        self._loop = loop
+        self.events: deque[Event] = deque()
+        self.arrived = asyncio.Event()
+        self.halt = False
+        self.ended = False
+        self.error: Exception | None = None
+
+    @property
+    def drained(self) -> bool:
+        return self.ended and not self.events
+
+    def take(self) -> list[Event]:
+        return [self.events.popleft() for _ in range(len(self.events))]
+
+    def run(self) -> None:
+        try:
+            with closing(self._open_source()) as source:
+                for event in source:
+                    self.events.append(event)
+                    self._wake()
+                    if self.halt:
+                        return
+        except Exception as error:  # handed over: the other side raises it
+            self.error = error
+        finally:
+            self.ended = True
+            self._wake()
+
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed when the server has stopped
+            self._loop.call_soon_threadsafe(self.arrived.set)

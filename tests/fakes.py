@@ -1,0 +1,246 @@
+"""Hand-written fakes. `ScriptedGuide` answers like the real guide, without any model, at a pace the test sets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from model.conversation import Conversation, PastTurn
+from model.events import (
+    Counts,
+    Notice,
+    Prefill,
+    Queued,
+    RouteChosen,
+    SourcesFound,
+    TextDelta,
+    Timings,
+    ToolCall,
+    ToolFinished,
+    ToolStarted,
+    TurnEvent,
+    TurnFinished,
+)
+from model.prompt import PromptTooLong
+from rag.types import Passage, SearchResult
+from tools.types import ToolResult
+
+REPO = "https://github.com/tosin2013/qubinode_navigator/blob/03ce8239"
+LIMIT_TOKENS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FakeRoute:
+    """What the page reads of a route."""
+
+    name: str
+    label: str
+    brief: str
+    starters: tuple[str, ...] = ()
+    follow_ups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FakeStatus:
+    """What the page reads of the guide's status."""
+
+    parts: dict[str, str] = field(default_factory=lambda: {"model": "ready", "index": "ready", "router": "ready"})
+    model_label: str = "SmolLM2-135M-Instruct Q4_1, 98 MB"
+    stand_in: bool = True
+    note: str = "A small stand-in model answers: its wording is weak, the quoted sources are what counts."
+    ahead: int = 0
+    eta_s: float = 0.0
+    downloading: str = ""
+
+
+ROUTES = {
+    route.name: route
+    for route in (
+        FakeRoute(
+            "introduction", "Getting to know it", "", ("What is Qubinode Navigator?", "Who is it for?"),
+            ("Which systems are supported?", "What does it deploy?"),
+        ),
+        FakeRoute(
+            "deploy", "Deploying", "", ("Which variables must I set?", "What hardware do I need?"),
+            ("Which ports does it open?", "Where is the log?"),
+        ),
+        FakeRoute(
+            "rhel10", "RHEL 10", "", ("How do I deploy on RHEL 10?", "Is RHEL 8 supported?"),
+            ("Which CPU level does RHEL 10 need?", "Which Python comes with it?", "What changes for plugins?"),
+        ),
+        FakeRoute(
+            "diagnostics", "Diagnostics", "", ("Is libvirtd running?", "Why does my VM not start?"),
+            ("Which tools are there?", "Show the disk usage"),
+        ),
+        FakeRoute(
+            "plugins", "Plugins", "", ("How do I write a plugin?", "How are plugins ordered?"),
+            ("What is idempotence?", "Where are plugins found?"),
+        ),
+        FakeRoute("contribute", "Contributing", "", ("How can I contribute?",), ("How do I run the tests?",)),
+        FakeRoute("smalltalk", "Small talk", ""),
+    )
+}  # fmt: skip
+
+
+def passage(title: str, headings: tuple[str, ...], path: str, lines: tuple[int, int], excerpt: str) -> Passage:
+    """A passage with an address that looks like upstream's."""
+    url = f"{REPO}/{path}#L{lines[0]}-L{lines[1]}"
+    return Passage(path, excerpt, title, headings, path, lines, url, 4.2, excerpt)
+
+
+RHEL10 = SearchResult(
+    [
+        passage(
+            "Deploying on RHEL 10", ("Deploying on RHEL 10", "Before you start"), "docs/rhel10.md", (12, 30),
+            "RHEL 10 needs a processor of level x86-64-v3; run the preflight check with --fix before the deploy script.",
+        ),
+        passage(
+            "Supported systems", ("Supported systems",), "docs/systems.md", (3, 21),
+            "Accepted are RHEL 9 and 10, CentOS Stream 9 and 10, Rocky 9 and AlmaLinux 9; RHEL 8 is refused.",
+        ),
+        passage(
+            "Required variables", ("Required variables", "The three that matter"), "docs/variables.md", (8, 19),
+            "QUBINODE_DOMAIN, QUBINODE_ADMIN_USER and QUBINODE_CLUSTER_NAME must be set; the domain must contain a dot.",
+        ),
+        passage(
+            "The RHEL 10 plugin", ("The RHEL 10 plugin",), "docs/plugins/rhel10.md", (1, 44),
+            "The plugin checks the CPU flags, the kernel and Python 3.12, then installs what is missing.",
+        ),
+    ],
+    0.93,
+    "Run the preflight check, then the deploy script as root with your environment kept:\n\n"
+    "```bash\n./scripts/preflight-check.sh --fix\nsudo -E ./scripts/development/deploy-qubinode.sh\n```",
+    [],
+    41.0,
+)  # fmt: skip
+
+ANSWER = """Deploying on RHEL 10 takes three steps.
+
+1. **Check the host.** RHEL 10 needs an x86-64-v3 processor [1], and RHEL 8 is refused [2].
+2. **Set the variables** `QUBINODE_DOMAIN`, `QUBINODE_ADMIN_USER` and `QUBINODE_CLUSTER_NAME` [3]:
+
+```bash
+export QUBINODE_DOMAIN=lab.example.com   # must contain a dot
+export QUBINODE_ADMIN_USER=lab-user
+```
+
+3. **Run the script** with `sudo -E`, so that the variables reach it [1].
+
+The run writes a log to `/tmp`, and ends with a summary of what was set up.
+"""
+
+HOSTILE = (
+    "Look ![x](https://evil.example/a.png) <img src=x onerror=alert(1)> <script>alert(2)</script> "
+    "[click](https://evil.example) [js](javascript:alert(3)) <form action=https://evil.example><button>ok</button>"
+    "</form> [1]: https://evil.example [1] and [7].\n"
+)
+
+PERSIAN = "راهنما می‌گوید که RHEL 10 پشتیبانی می‌شود [1]. ابتدا بررسی کنید."
+
+SERVICES = ToolResult(
+    "service_status",
+    True,
+    {"services": [{"name": "libvirtd", "active": "failed", "since": "2 h", "last_log": "cannot bind to socket"}]},
+    execution_time=0.04,
+)
+
+
+@dataclass(slots=True)
+class ScriptedGuide:
+    """Answers by key words in the question; counts what was opened and closed.
+
+    pace_s: seconds between two events. `gate`: cleared, it holds every turn after its first token batch until it is
+    set again, so that a test can look at a running turn without racing it.
+    """
+
+    pace_s: float = 0.0
+    routes: Mapping[str, FakeRoute] = field(default_factory=lambda: ROUTES)
+    state: FakeStatus = field(default_factory=FakeStatus)
+    asked: list[tuple[str, str | None, str]] = field(default_factory=list)  # (question, route, host)
+    histories: list[tuple[str, ...]] = field(default_factory=list)  # the earlier questions of each turn
+    closed: list[str] = field(default_factory=list)  # questions whose iterator was closed before its end
+    hold: Mapping[str, threading.Event] = field(
+        default_factory=lambda: {"queue": threading.Event(), "prefill": threading.Event(), "decode": threading.Event()}
+    )
+
+    def __post_init__(self) -> None:
+        """Nothing is held back at first."""
+        self.release()
+
+    def release(self) -> None:
+        """Let every phase run through."""
+        for gate in self.hold.values():
+            gate.set()
+
+    def status(self) -> FakeStatus:
+        """What the header shows."""
+        return self.state
+
+    def ask(
+        self, text: str, conversation: Conversation, *, route: str | None = None, host: str = "healthy"
+    ) -> Iterator[TurnEvent]:
+        """The events of one turn, as the real guide orders them."""
+        if len(text) > 4 * LIMIT_TOKENS:
+            raise PromptTooLong(f"Your message is {len(text) // 4} tokens long and {LIMIT_TOKENS} are allowed; shorten it.")
+        self.asked.append((text, route, host))
+        self.histories.append(conversation.questions)
+        try:
+            for event in self._turn(text, conversation, route, host):
+                time.sleep(self.pace_s)
+                yield event
+        except GeneratorExit:
+            self.closed.append(text)
+            raise
+
+    def _turn(self, text: str, conversation: Conversation, route: str | None, host: str) -> Iterator[TurnEvent]:
+        words = text.casefold()
+        name = route or _route_of(words)
+        yield RouteChosen(name, self.routes[name].label, 1.0 if route else 0.91, route is not None)
+        if name == "diagnostics":
+            call = ToolCall("service_status", {"services": ["libvirtd"]}, host)
+            yield ToolStarted(call)
+            yield ToolFinished(call, SERVICES)
+        found = replace(RHEL10, passages=[], extract="") if "capital of" in words else RHEL10
+        yield SourcesFound(found)
+        if "queue" in words:
+            yield from self._wait("queue", [Queued(2, 14.0), Queued(1, 7.0)])
+        total = 240
+        yield from self._wait("prefill", [Prefill(done, total, (total - done) / 60) for done in range(60, total + 1, 60)])
+        answer = _answer_for(words)
+        yield from self._wait("decode", [TextDelta(part) for part in _pieces(answer)])
+        if "notice" in words:
+            yield Notice("1 citation(s) or address(es) that are in no source were taken out.", "warning")
+        past = PastTurn(text, answer, name)
+        timings = Timings(0.0, 3.2, 3.2 + len(answer) / 4 / 7.1)
+        yield TurnFinished(
+            answer, "stop", Counts(240, 180, len(answer) // 4), timings, self.state.model_label, bool(found.passages),
+            conversation.with_turn(past, brief=""),
+        )  # fmt: skip
+
+    def _wait(self, phase: str, events: Sequence[TurnEvent]) -> Iterator[TurnEvent]:
+        """The phase's events; held after the second one (repeating it) while the phase's gate is closed."""
+        for number, event in enumerate(events):
+            yield event
+            while number == 1 and not self.hold[phase].wait(0.05):
+                yield event if phase != "decode" else TextDelta("… ")
+
+
+def _route_of(words: str) -> str:
+    for key, name in (("rhel", "rhel10"), ("libvirt", "diagnostics"), ("plugin", "plugins"), ("variable", "deploy")):
+        if key in words:
+            return name
+    return "introduction"
+
+
+def _answer_for(words: str) -> str:
+    for key, answer in (("evil", HOSTILE), ("فارسی", PERSIAN), ("short", "A short answer [1]."), ("capital of", "The documentation I have does not answer this, so I would be guessing.")):  # fmt: skip
+        if key in words:
+            return answer
+    return ANSWER
+
+
+def _pieces(text: str) -> list[str]:
+    """About a token each."""
+    return [text[at : at + 4] for at in range(0, len(text), 4)]

@@ -1,0 +1,1 @@
+"""Measurements on judged questions: `python -m tests.evals retrieval|routing|tools|answers ...`."""

@@ -1,0 +1,23 @@
+"""`python -m tests.evals NAME ...` runs main(argv) of tests/evals/NAME.py."""
+
+import importlib
+import sys
+from pathlib import Path
+
+
+def names() -> list[str]:
+    """Return the names of the evaluations that lie beside this file."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the evaluation named first with the arguments after it; return its exit code."""
+    if not arguments or arguments[0] not in names():
+        sys.stderr.write(f"usage: python -m tests.evals {{{'|'.join(names())}}} [options]\n")
+        return 2
+    module = importlib.import_module(f"tests.evals.{arguments[0]}")
+    return int(module.main(arguments[1:]) or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,179 @@
+"""Retrieval measured on judged questions.
+
+    python -m tests.evals retrieval --corpus FOLDER_OR_TAR --questions FILE.jsonl [--json]
+
+A row has `question`, `kind` ("unanswerable" or another), `gold_files` (with `match` "all" or "any"), `alt_files` that
+also count, `gold_snippets` that occur verbatim in the right passage, and for our own pages `page` and `heading`.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rag.embedder import DEFAULT_MODEL, Embedder
+from rag.index import build, load
+from rag.retriever import Retriever
+from rag.types import Passage
+
+Row = dict[str, Any]
+DEPTH = 10  # passages ranked per question; recall looks at the first five
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One answerable question with what came back for it."""
+
+    row: Row
+    ranked: list[Passage]
+    answerable: float
+    refused: bool
+    ms: float
+
+
+def main(argv: Sequence[str]) -> int:
+    """Build or reuse the index, run all questions, print the figures."""
+    options = _parser().parse_args(argv)
+    rows = read_rows(options.questions)
+    embedder = Embedder(options.model)
+    with tempfile.TemporaryDirectory() as scratch:
+        index = options.index or Path(scratch) / "index"
+        build(options.corpus, index, embedder, _report)
+        retriever = Retriever(load(index, embedder), embedder)
+    retriever.search("warm up")
+    judged = [_ask(retriever, row) for row in rows]
+    figures = measure(judged) | {"passages": len(retriever.index.units), "chunks": retriever.index.manifest.chunks}
+    print(json.dumps(figures, indent=1) if options.json else _table(figures))
+    if options.misses:
+        _print_misses(judged)
+    return 0
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read one JSON object per line."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+
+
+def measure(judged: Sequence[Judged]) -> dict[str, float | int]:
+    """Return the figures over answerable rows, and the two error rates of abstaining."""
+    asked = [item for item in judged if item.row.get("kind") != "unanswerable"]
+    others = [item for item in judged if item.row.get("kind") == "unanswerable"]
+    with_snippets = [item for item in asked if item.row.get("gold_snippets")]
+    with_heading = [item for item in asked if item.row.get("heading")]
+    figures: dict[str, float | int] = {
+        "n": len(asked),
+        "file_recall_at_5": _share([file_hit(item.row, item.ranked[:5]) for item in asked]),
+        "passage_recall_at_5": _share([snippet_hit(item.row, item.ranked[:5]) for item in with_snippets]),
+        "mrr": _mean([reciprocal_rank(item.row, item.ranked) for item in asked]),
+        "query_ms_p50": round(statistics.median(item.ms for item in judged), 1),
+        "n_unanswerable": len(others),
+        "answered_unanswerable": _share([not item.refused for item in others]),
+        "refused_answerable": _share([item.refused for item in asked]),
+    }
+    if with_heading:
+        for depth in (1, 3, 5):
+            hits = [heading_hit(item.row, item.ranked[:depth]) for item in with_heading]
+            figures[f"right_passage_at_{depth}"] = _share(hits)
+    return figures
+
+
+def file_hit(row: Row, passages: Sequence[Passage]) -> bool:
+    """Tell whether the files that hold the answer are among the passages: all of them when `match` is "all"."""
+    found = {passage.path for passage in passages}
+    gold, others = set(_gold(row)), set(row.get("alt_files", []))
+    if row.get("match") == "all":
+        return gold <= found
+    return bool(found & (gold | others))
+
+
+def snippet_hit(row: Row, passages: Sequence[Passage]) -> bool:
+    """Tell whether one of the passages holds a gold snippet; white space does not matter."""
+    texts = [_squeezed(passage.text) for passage in passages]
+    return any(_squeezed(snippet) in text for snippet in row["gold_snippets"] for text in texts)
+
+
+def heading_hit(row: Row, passages: Sequence[Passage]) -> bool:
+    """Tell whether a passage of the gold page stands under the gold heading, or holds it as one of its own."""
+    wanted = {(page, _squeezed(heading)) for page, heading in _places(row)}
+    return any(
+        passage.path == page and (heading in map(_squeezed, passage.headings) or f"# {heading}" in _squeezed(passage.text))
+        for passage in passages
+        for page, heading in wanted
+    )
+
+
+def reciprocal_rank(row: Row, passages: Sequence[Passage]) -> float:
+    """Return 1 / rank of the first passage from a gold or alternative file, 0.0 when there is none."""
+    right = {*_gold(row), *row.get("alt_files", [])}
+    rank = next((at for at, passage in enumerate(passages, 1) if passage.path in right), None)
+    return 1 / rank if rank else 0.0
+
+
+def _gold(row: Row) -> list[str]:
+    return list(row.get("gold_files") or ([row["page"]] if row.get("page") else []))
+
+
+def _places(row: Row) -> list[tuple[str, str]]:
+    return [(row["page"], row["heading"]), *((page, heading) for page, heading in row.get("also", []))]
+
+
+def _ask(retriever: Retriever, row: Row) -> Judged:
+    result = retriever.search(row["question"])
+    ranked = [found.passage for found in retriever.explain(row["question"], DEPTH)]
+    return Judged(row, ranked, result.answerable, not result.passages, result.ms)
+
+
+def _share(hits: Sequence[bool]) -> float:
+    return round(sum(hits) / len(hits), 3) if hits else 0.0
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(sum(values) / len(values), 3) if values else 0.0
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _table(figures: dict[str, float | int]) -> str:
+    return "\n".join(f"{name:24} {value}" for name, value in figures.items())
+
+
+def _print_misses(judged: Sequence[Judged]) -> None:
+    for item in judged:
+        row, top = item.row, item.ranked[:5]
+        wrong = item.refused if row.get("kind") != "unanswerable" else not item.refused
+        if row.get("kind") == "unanswerable":
+            marks = "abstain" if wrong else ""
+        else:
+            missed = {
+                "file": not file_hit(row, top),
+                "passage": bool(row.get("gold_snippets")) and not snippet_hit(row, top),
+                "heading": bool(row.get("heading")) and not heading_hit(row, top[:3]),
+                "refused": wrong,
+            }
+            marks = " ".join(name for name, missing in missed.items() if missing)
+        if marks:
+            print(f"{row.get('id', '')} [{marks}] p={item.answerable:.2f} {row['question']}  gold {_gold(row)}")
+            for passage in top:
+                print(f"      {passage.score:6.2f} {passage.path}:{passage.lines[0]} {' > '.join(passage.headings)}")
+
+
+def _report(done: int, total: int) -> None:
+    sys.stderr.write(f"\rembedding {done}/{total}{'' if done < total else chr(10)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.evals retrieval", description="Measure retrieval.")
+    parser.add_argument("--corpus", required=True, help="folder, tar archive or git URL to index")
+    parser.add_argument("--questions", type=Path, required=True, help="judged questions, one JSON object per line")
+    parser.add_argument("--index", type=Path, help="keep the index here, so that a second run reuses its vectors")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="embedding model: a name or a folder")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--misses", action="store_true", help="also list the questions that went wrong")
+    return parser

@@ -10,8 +10,7 @@ import resource
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from tools import seccomp
+from importlib import import_module
 
 MIB = 2**20
 OPEN_FILES = 4  # standard input, output, error and the reply channel: no descriptor is left for another
@@ -36,6 +35,8 @@ LOADING = frozenset(
         "time.sleep",
     }
 )
+# Modules that lead out of Python, or to an interpreter without the hook.
+NATIVE = frozenset({"ctypes", "_ctypes", "gc", "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters"})
 SEALING = frozenset({"resource.setrlimit"})  # and between the two
 CALLING = frozenset({"builtins.id", "time.sleep"})  # and while a tool runs
 
@@ -72,25 +73,27 @@ class Lockdown:
     @classmethod
     def enter(cls, limits: Limits, roots: Sequence[str]) -> Lockdown:
         """Limit this process for good; reading stays possible below `roots` (absolute, folders end with a slash)."""
-        _limit_resources(limits)
+        limit_resources(limits)
+        seccomp = import_module("tools.seccomp")
         loading = seccomp.prepare([*seccomp.COMPUTE, *seccomp.LOAD], {"openat": seccomp.READ_ONLY})
         calling = seccomp.prepare(seccomp.COMPUTE, dict.fromkeys(("mmap", "mprotect"), seccomp.NO_NEW_CODE))
         if loading is not None:
             loading()
-        return cls(_add_hook(tuple(roots)), calling)
+        _forget("tools.seccomp", "ctypes", "ctypes._endian", "_ctypes")
+        return cls(add_hook(tuple(roots)), calling)
 
     def seal(self) -> None:
         """End loading: from here on this process opens nothing and imports nothing."""
-        self._allow(SEALING)
+        allow = self._allow
+        allow(SEALING)
         resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
         if self._seal_filter is not None:
             self._seal_filter()
-        for name in [name for name in sys.modules if "ctypes" in name or name == "resource"]:
-            del sys.modules[name]
-        self._allow(CALLING)
+        allow(CALLING)
+        del self._allow  # so that nothing leads to it any more
 
 
-def _add_hook(roots: tuple[str, ...]) -> Hook:
+def add_hook(roots: tuple[str, ...]) -> Hook:
     """Refuse every audit event that is on no list.
 
     A closure, and not methods: a tool can replace a class's methods, it cannot reach a local variable.
@@ -103,9 +106,11 @@ def _add_hook(roots: tuple[str, ...]) -> Hook:
         return path.startswith(roots) and ".." not in path
 
     def audit(event: str, arguments: tuple[object, ...]) -> None:
-        if event in allowed or (allowed is LOADING and event == "open" and may_read(arguments[0], arguments[2])):
-            return
         nonlocal refused
+        if event in allowed and not (event == "import" and arguments[0] in NATIVE):
+            return
+        if event == "open" and allowed is LOADING and may_read(arguments[0], arguments[2]):
+            return
         refused += 1
         raise PermissionError(f"the sandbox refuses {event}")
 
@@ -117,7 +122,7 @@ def _add_hook(roots: tuple[str, ...]) -> Hook:
     return Hook(allow, lambda: refused)
 
 
-def _limit_resources(limits: Limits) -> None:
+def limit_resources(limits: Limits) -> None:
     """POSIX limits; as root the kernel does not enforce the number of processes, the system-call filter does."""
     for kind, amount in (
         (resource.RLIMIT_CPU, limits.cpu_s),
@@ -128,3 +133,11 @@ def _limit_resources(limits: Limits) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (amount, amount))
+
+
+def _forget(*names: str) -> None:
+    """Take modules away from those that are loaded later: from the list of modules and from their packages."""
+    for name in names:
+        package, _, last = name.rpartition(".")
+        if sys.modules.pop(name, None) is not None and package in sys.modules:
+            vars(sys.modules[package]).pop(last, None)

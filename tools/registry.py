@@ -92,7 +92,9 @@ class Registry:
         known = {key: value for key, value in arguments.items() if key in tool.parameters}
         try:
             data = tool.function(host, **known)
-        except Exception as error:  # whatever a tool raises is its result; the caller goes on
+        except MemoryError:  # no result: who runs the tool has to decide whether this process can go on
+            raise
+        except Exception as error:  # whatever else a tool raises is its result; the caller goes on
             return ToolResult(name, False, {}, str(error) or type(error).__name__, time.perf_counter() - start, clock)
         return ToolResult(name, True, data, None, time.perf_counter() - start, clock)
 

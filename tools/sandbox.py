@@ -32,6 +32,7 @@ What it does not cover:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import threading
@@ -46,7 +47,9 @@ from tools.hosts import HOSTS
 from tools.lockdown import Limits
 from tools.registry import Report, report
 from tools.types import ToolResult
-from tools.worker_process import WorkerLostError, WorkerProcess
+from tools.worker_process import SandboxError, WorkerLostError, WorkerProcess
+
+__all__ = ["Sandbox", "SandboxError"]
 
 DEFAULT_LIMITS = Limits()
 
@@ -85,11 +88,18 @@ class Sandbox:
     def call(self, tool: str, args: Mapping[str, Any], host: str) -> ToolResult:
         """Run one tool on one host; whatever goes wrong in the worker is a result with `success` false.
 
+        Tools only read, so a call that is lost in a worker that had served others gets a second try in a fresh one:
+        the fault may be an earlier call's.
+
         Raises:
             SandboxError: The worker does not start.
         """
         start = time.perf_counter()
         with self._lock:
+            if self._worker is not None:
+                with contextlib.suppress(WorkerLostError):
+                    return self._ask(tool, args, host)
+                self._drop()
             try:
                 return self._ask(tool, args, host)
             except WorkerLostError as error:
@@ -119,7 +129,7 @@ class Sandbox:
         self.close()
 
     def _ask(self, tool: str, args: Mapping[str, Any], host: str) -> ToolResult:
-        now, request_id = self._clock(), secrets.token_hex(8)
+        now, request_id = float(self._clock()), secrets.token_hex(8)
         request = {"id": request_id, "tool": tool, "arguments": dict(args), "host": host, "now": now}
         line = json.dumps(request).encode() + b"\n"
         if len(line) > self._limits.request_bytes:

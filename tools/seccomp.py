@@ -51,19 +51,22 @@ class _Comparison(ctypes.Structure):
     )
 
 
-def prepare(names: Iterable[str], conditions: Mapping[str, Condition]) -> Callable[[], None] | None:
+def prepare(
+    names: Iterable[str], conditions: Mapping[str, Condition], library_name: str = "libseccomp.so.2"
+) -> Callable[[], None] | None:
     """A filter that allows only the calls named, ready to be put in force; None where libseccomp is missing.
 
     Args:
         names: System calls to allow; those that this architecture does not have are left out.
         conditions: For some of the names, what their arguments must be.
+        library_name: The shared library to use.
 
     Returns:
         A function that puts the filter in force, for good, for this process and all it starts. It raises OSError
         when the kernel refuses it. Filters add up: a call must be allowed by all.
     """
     try:
-        library = ctypes.CDLL("libseccomp.so.2")
+        library = ctypes.CDLL(library_name)
     except OSError:
         return None
     library.seccomp_init.restype = ctypes.c_void_p

@@ -65,6 +65,7 @@ class Worker:
 
 def main(config: dict[str, Any]) -> None:
     """Lock this process down, load tools and hosts, answer until standard input ends."""
+    os.environ.clear()  # it was empty; Python itself adds LC_CTYPE
     channel = _private_channel()
     limits, hosts = Limits(**config["limits"]), sorted(Path(config["hosts"]).glob("*.json"))
     folders = [Path(os.__file__).parent, Path(__file__).parent, Path(config["hosts"])]

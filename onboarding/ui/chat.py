@@ -31,7 +31,7 @@ LANE_LIMIT = 64  # pages at once; the engine batches four and says how many wait
 MAX_TYPED = 30_000  # characters a page may send; the limit in tokens is the guide's, and its message names it
 EMPTY = "Type a question first."
 BROKE = "Something broke on this side; ask again."
-PLACEHOLDER = "Ask about installing, plugins, RHEL 10, diagnostics …"
+PLACEHOLDER = "Ask about Qubinode Navigator"
 
 Updates = dict[gr.components.Component, Any]
 
@@ -56,7 +56,7 @@ class ChatTab:
             elem_id="transcript",
         )
         with gr.Column(elem_id="composer", min_width=0):
-            with gr.Group(elem_id="box"):
+            with gr.Column(elem_id="box", min_width=0):
                 self._build_box()
             self.hint = gr.HTML(hint(), elem_id="hint", apply_default_css=False, js_on_load=None)
 
@@ -190,7 +190,7 @@ class ChatTab:
         """The value of the transcript; see static/transcript.js."""
         turns, routes = session.turns, self._guide.routes
         known = shelf.get(session.conversation.id) if session.conversation else None
-        title = known.title if known else turns[0].question[: saved.TITLE_LENGTH] if turns else ""
+        title = known.title if known and len(turns) > 1 else ""
         return {
             "turns": [
                 {
@@ -201,7 +201,7 @@ class ChatTab:
                 }
                 for turn in turns
             ],
-            "empty": str(starters(routes)),
+            "empty": str(starters(routes, script("rose.svg"))),
             "shelf": shelf_html(shelf, title, started=bool(turns)),
             "spoken": spoken(turns[-1] if turns else None),
             "busy": session.live is not None,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 POLL_S = 2.0  # fast enough for a queue badge, and one cheap status() call per open page
 READY = "ready"
-TAGLINE = "Ask how one RHEL-family host becomes a KVM hypervisor, and what to deploy on it."
+TAGLINE = "From one RHEL-family host to a KVM hypervisor: ask how."
 
 
 def build_header(guide: Guide) -> None:
@@ -30,23 +30,25 @@ def header_html(status: Status) -> str:
     """The whole bar."""
     html = (
         '<header><div class="brand">{mark}<div><h1>Qubinode Navigator</h1><p>{tagline}</p></div></div>'
-        '<div class="status">{model}{work}{queue}</div>'
+        '<div class="status"><p>{model}{queue}</p><p>{work}{note}</p></div>'
         '<button type="button" class="colours" data-act="colours" aria-label="Switch between light and dark"></button>'
         "</header>"
     )
     return Markup(html).format(
-        mark=Markup(script("mark.svg")), tagline=TAGLINE, model=_model(status), work=_work(status), queue=_queue(status)
+        mark=Markup(script("mark.svg")),
+        tagline=TAGLINE,
+        model=_model(status),
+        queue=_queue(status),
+        work=_work(status),
+        note=Markup('<span class="note">{}</span>').format(status.note) if status.note else "",
     )
 
 
 def _model(status: Status) -> Markup:
-    if not status.model_label:
-        return Markup('<span class="model"><i class="dot"></i>no model yet</span>')
-    warn = Markup('<span class="badge" title="{}">stand-in</span>').format(status.note) if status.stand_in else ""
-    note = Markup('<span class="note">{}</span>').format(status.note) if status.note else ""
     ready = READY if status.parts.get("model") == READY else ""
-    html = '<span class="model"><i class="dot {}"></i>{}</span>{}{}'
-    return Markup(html).format(ready, status.model_label, warn, note)
+    badge = Markup('<span class="badge">stand-in</span>') if status.stand_in and status.model_label else ""
+    html = '<span class="model"><i class="dot {}"></i>{}</span>{}'
+    return Markup(html).format(ready, status.model_label or "no model yet", badge)
 
 
 def _work(status: Status) -> Markup:

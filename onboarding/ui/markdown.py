@@ -9,7 +9,7 @@ Does not judge what the text says.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -63,10 +63,14 @@ def safe_url(url: str) -> str:
     return url if parts.scheme in {"http", "https"} and parts.netloc else ""
 
 
-def to_html(text: str, links: Mapping[int, Link] | None = None) -> Markup:
-    """`text` rendered; `[n]` becomes a link where `links` has n, everything else that is active becomes inert."""
+def to_html(text: str, links: Mapping[int, Link] | None = None, urls: Iterable[str] = ()) -> Markup:
+    """`text` rendered; `[n]` becomes a link where `links` has n, everything else that is active becomes inert.
+
+    urls: further addresses that a link in `text` may lead to.
+    """
     links = links or {}
-    env = {"links": links, "urls": {link.url for link in links.values() if safe_url(link.url)}}
+    allowed = {url for url in (*urls, *(link.url for link in links.values())) if safe_url(url)}
+    env = {"links": links, "urls": allowed}
     return Markup(_clean(_parser().render(text, env)))
 
 

@@ -46,9 +46,9 @@ def turn_parts(turn: Turn, routes: Routes, *, last: bool) -> dict[str, str]:
     """Every slot of a turn by name; an empty string leaves its slot empty. Only the last turn offers actions."""
     return {
         "question": str(question(turn, last=last)),
-        "route": str(route(turn, routes, last=last)),
-        "evidence": str(evidence(turn)),
+        "route": str(route(turn, routes, last=last) + tally(turn.found)),
         "steps": str(Markup("").join(map(step, turn.steps))),
+        "evidence": str(evidence(turn)),
         "answer": str(answer(turn)),
         "notices": str(notices(turn)),
         "meta": str(meta(turn, last=last)),
@@ -93,22 +93,28 @@ def _route_hint(chosen: RouteChosen) -> str:
     return "your choice" if chosen.overridden else f"chosen with confidence {chosen.confidence:.2f}"
 
 
+def tally(found: SearchResult | None) -> Markup:
+    """How many sources came how fast; retrieval is what makes waiting for the model bearable."""
+    if found is None or not found.passages:
+        return Markup("")
+    count = f"{len(found.passages)} sources" if len(found.passages) > 1 else "1 source"
+    return Markup('<span class="tally">{}{}</span>').format(count, f" in {found.ms:.0f} ms" if found.ms else "")
+
+
 def evidence(turn: Turn) -> Markup:
-    """The instant extract and the sources, or what came closest when the corpus does not hold the answer."""
-    if turn.found is None:
+    """The instant extract and the sources; nothing when the corpus does not hold the answer."""
+    if not turn.sources:
         return Markup("")
-    if not turn.found.passages:
-        return _nothing_found(turn.found)
-    extract = to_html(turn.found.extract, source_links(turn.sources)) if turn.found.extract.strip() else ""
-    block = Markup('<blockquote class="extract">{}</blockquote>').format(extract) if extract else ""
-    return Markup("{}{}").format(block, sources(turn.sources))
+    return Markup("{}{}").format(_extract(turn), sources(turn.sources))
 
 
-def _nothing_found(found: SearchResult) -> Markup:
-    if not found.nearest:
+def _extract(turn: Turn) -> Markup:
+    """What answers by itself; left out where the answer begins with it anyway."""
+    text = turn.found.extract.strip() if turn.found else ""
+    if not text or turn.text.lstrip().startswith(text):
         return Markup("")
-    items = Markup(", ").join(_source_link(passage) for passage in found.nearest[:SHOWN_SOURCES])
-    return Markup('<p class="nothing">The corpus does not seem to hold this. Closest pages: {}</p>').format(items)
+    html = '<blockquote class="extract"><p class="from">Straight from the pages</p>{}</blockquote>'
+    return Markup(html).format(to_html(text, source_links(turn.sources)))
 
 
 def sources(passages: Sequence[Passage]) -> Markup:
@@ -176,11 +182,14 @@ def _json(value: object) -> str:
 
 
 def answer(turn: Turn) -> Markup:
-    """The text so far, or, in its place, what is being waited for."""
-    if turn.text:
-        state = "streaming" if turn.running else ""
-        return Markup('<div class="text {}">{}</div>').format(state, to_html(turn.text, source_links(turn.sources)))
-    return progress(turn) if turn.running else Markup("")
+    """The text so far, and what is being waited for: before the text, or below it when more is being read."""
+    wait = progress(turn) if turn.running and (turn.progress or not turn.text) else Markup("")
+    if not turn.text:
+        return wait
+    nearest = turn.found.nearest if turn.found and not turn.sources else []
+    text = to_html(turn.text, source_links(turn.sources), [passage.url for passage in nearest])
+    state = "streaming" if turn.running and not wait else ""
+    return Markup('<div class="text {}">{}</div>{}').format(state, text, wait)
 
 
 def progress(turn: Turn) -> Markup:
@@ -259,8 +268,8 @@ def follow_ups(turn: Turn, routes: Routes) -> Markup:
     return Markup("").join(_ask_button(text, "follow-up") for text in texts)
 
 
-def starters(routes: Routes) -> Markup:
-    """The empty state: what one can ask here, by route."""
+def starters(routes: Routes, drawing: str = "") -> Markup:
+    """The empty state: what one can ask here, by route; `drawing` is the page's own SVG."""
     groups = Markup("").join(
         Markup("<section><h3>{}</h3>{}</section>").format(
             text.label, Markup("").join(_ask_button(starter, "starter") for starter in text.starters[:2])
@@ -268,9 +277,9 @@ def starters(routes: Routes) -> Markup:
         for text in routes.values()
         if text.starters
     )
-    html = '<h2>Ask about Qubinode Navigator</h2><p class="lead">{}</p><div class="starters">{}</div>'
-    lead = "Every answer shows the pages it rests on first; the model's words come after."
-    return Markup(html).format(lead, groups)
+    html = '{}<h2>What do you want to set up?</h2><p class="lead">{}</p><div class="starters">{}</div>'
+    lead = "The pages that answer come first, quoted and linked. The model's words come after, with their sources."
+    return Markup(html).format(Markup(drawing), lead, groups)
 
 
 def _ask_button(text: str, kind: str) -> Markup:

@@ -11,7 +11,7 @@ def shelf_html(shelf: Shelf, title: str, *, started: bool) -> str:
     """The bar; empty when there is nothing to go back to and nothing was asked yet."""
     if not started and not shelf.items:
         return ""
-    name = Markup('<h2 class="name" dir="auto">{}</h2>').format(title) if started else Markup("<h2></h2>")
+    name = Markup('<h2 class="name" dir="auto">{}</h2>').format(title)
     export = Markup('<button type="button" class="quiet" data-act="export" data-title="{}">Export</button>')
     new = Markup('<button type="button" class="quiet" data-act="new">New chat</button>') if started else ""
     html = '{}<span class="actions">{}{}{}</span>'

@@ -45,7 +45,7 @@ class Turn:
     route: RouteChosen | None = None
     found: SearchResult | None = None
     steps: tuple[Step, ...] = ()
-    progress: Queued | Prefill | None = None
+    progress: Queued | Prefill | None = None  # what is waited for; None once text comes
     text: str = ""
     notices: tuple[Notice, ...] = ()
     finished: TurnFinished | None = None
@@ -61,11 +61,11 @@ class Turn:
             return "stopped"
         if self.finished:
             return "failed" if self.finished.reason == "error" else "done"
-        if self.text:
-            return "writing"
         if isinstance(self.progress, Queued):
             return "waiting"
-        return "reading" if self.progress else "searching"
+        if self.progress:
+            return "reading"
+        return "writing" if self.text else "searching"
 
     @property
     def running(self) -> bool:
@@ -96,7 +96,7 @@ def advance(turn: Turn, event: TurnEvent) -> Turn:
         case Queued() | Prefill():
             return replace(turn, progress=event)
         case TextDelta(text):
-            return replace(turn, text=turn.text + text)
+            return replace(turn, text=turn.text + text, progress=None)
         case Notice():
             return replace(turn, notices=(*turn.notices, event))
         case TurnFinished():

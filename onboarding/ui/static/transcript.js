@@ -2,11 +2,12 @@
 // Runs once per page as the body of a function of (element, trigger, props, watch); see gr.HTML(js_on_load=...).
 // All HTML in props.value was escaped and cleaned on the server (onboarding/ui/render.py, markdown.py).
 
-const SLOTS = ["question", "route", "evidence", "steps", "answer", "notices", "meta", "next"];
+const SLOTS = ["question", "route", "steps", "evidence", "answer", "notices", "meta", "next"];
 const NEAR_BOTTOM_PX = 120;
 const [shelf, log, empty, status] = ["shelf", "log", "empty", "sr-only"].map((name) => element.querySelector("." + name));
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const drawn = new Map(); // turn id -> {node, slots: {name: {node, html}}}
+let wasBusy = false;
 const fixed = { shelf: { node: shelf, html: "" }, empty: { node: empty, html: "" } };
 
 // Keeps the leading nodes that did not change: while text streams, finished paragraphs and a selection in them stay.
@@ -56,7 +57,8 @@ function draw() {
   if (status.textContent !== spoken) status.textContent = spoken;
   document.documentElement.classList.toggle("answering", busy);
   if (added) added.node.scrollIntoView({ block: "start", behavior: calm.matches ? "auto" : "smooth" });
-  else if (following && busy) scrollTo(0, document.documentElement.scrollHeight);
+  else if (following && (busy || wasBusy)) scrollTo(0, document.documentElement.scrollHeight);
+  wasBusy = busy;
 }
 
 const turnOf = (node) => props.value.turns.find((turn) => turn.id === node.closest(".turn")?.dataset.turn);
@@ -135,7 +137,7 @@ element.addEventListener("click", (event) => {
 
 document.addEventListener("click", (event) => {
   for (const menu of element.querySelectorAll("details.menu[open]"))
-    if (!menu.contains(event.target)) menu.removeAttribute("open");
+    if (!event.composedPath().includes(menu)) menu.removeAttribute("open");
 });
 
 document.addEventListener("keydown", (event) => {

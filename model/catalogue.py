@@ -1,0 +1,81 @@
+"""The models that can be asked for by name, and the digests that prove a file is the one that was meant."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.generation import ModelInfo
+from model.llama import ModelUnusable
+
+DEFAULT = "granite-4.0-micro"
+EMBEDDED = "smollm2-135m"
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model of `catalogue.toml`."""
+
+    name: str
+    label: str
+    file: str
+    license: str
+    repository: str = ""  # on the Hub
+    revision: str = ""  # commit; "" takes the newest and is not locked
+    package: str = ""  # on the package index, for weights that a package carries
+    package_version: str = ""
+    bytes: int = 0  # 0: not locked
+    sha256: str = ""
+    stand_in: bool = False
+
+    @property
+    def locked(self) -> bool:
+        """Whether a file can be proven to be the one that was meant, without asking anybody."""
+        return bool(self.sha256 and self.bytes)
+
+    def info(self) -> ModelInfo:
+        """What the page says of it."""
+        return ModelInfo(self.name, self.label, self.bytes, self.stand_in)
+
+
+def catalogue() -> dict[str, Entry]:
+    """All entries by name."""
+    tables = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text())
+    return {name: Entry(name=name, **table) for name, table in tables.items()}
+
+
+def verify(path: Path, entry: Entry) -> None:
+    """Raise ModelUnusable unless the file is the locked one; an entry that is not locked passes."""
+    if entry.bytes and path.stat().st_size != entry.bytes:
+        raise ModelUnusable(f"{path.name} has {path.stat().st_size} bytes instead of {entry.bytes}; delete and retry.")
+    if entry.sha256 and digest(path) != entry.sha256:
+        raise ModelUnusable(f"{path.name} is damaged (its sha256 is not {entry.sha256[:12]}...); delete it and retry.")
+
+
+def digest(path: Path, memory: Path | None = None) -> str:
+    """sha256 of a file, hexadecimal; 2 GB take ~9 s, so `memory` (a JSON file) remembers it by size and time."""
+    stat = path.stat()
+    stamp = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+    known = _known(memory)
+    if stamp in known:
+        return known[stamp]
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            sha.update(block)
+    if memory:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(json.dumps({**known, stamp: sha.hexdigest()}, indent=1))
+    return sha.hexdigest()
+
+
+def _known(memory: Path | None) -> dict[str, str]:
+    try:
+        known = json.loads(memory.read_text()) if memory else {}
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

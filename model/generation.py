@@ -1,0 +1,99 @@
+"""What an engine is to its callers: submit a prompt, iterate the events, cancel at will."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from model.events import EngineEvent, Finished
+from model.llama import Sampling
+from model.prompt import Prompt
+
+
+class QueueFull(RuntimeError):
+    """Too many generations wait; the message names the wait this one would have had."""
+
+    def __init__(self, eta_s: float) -> None:
+        super().__init__(f"Every seat is taken; try again in about {max(1, round(eta_s))} s. Tours and search are open.")
+        self.eta_s = eta_s
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How one generation runs."""
+
+    max_tokens: int = 320
+    sampling: Sampling = field(default_factory=Sampling)
+    deadline_s: float = 180.0  # from its start in a slot; then it ends with what it has
+    ignore_end: bool = False  # benchmarks: always write max_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Which model answers, for the page."""
+
+    name: str  # catalogue name or file stem
+    label: str  # e.g. "SmolLM2-135M-Instruct Q4_1"
+    bytes: int
+    stand_in: bool = False  # the embedded model, whose answers are weak
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy an engine is."""
+
+    running: int
+    waiting: int
+    eta_s: float  # expected wait of one more generation
+
+
+class Generation:
+    """A submitted generation. Iterate it once; leaving the loop early or `cancel()` stops the computing."""
+
+    def __init__(self, on_cancel: Callable[[], None]) -> None:
+        self._events: queue.SimpleQueue[EngineEvent] = queue.SimpleQueue()
+        self._on_cancel = on_cancel
+        self.cancelled = False
+
+    def put(self, event: EngineEvent) -> None:
+        """For the engine: never blocks, so a caller that does not read holds nobody up."""
+        self._events.put(event)
+
+    def cancel(self) -> None:
+        """Stop; the last event is then Finished("cancelled"). Idempotent, from any thread."""
+        if not self.cancelled:
+            self.cancelled = True
+            self._on_cancel()
+
+    def __iter__(self) -> Iterator[EngineEvent]:
+        try:
+            while True:
+                event = self._events.get()
+                yield event
+                if isinstance(event, Finished):
+                    return
+        finally:
+            self.cancel()
+
+
+class Engine(Protocol):
+    """Anything that can answer a prompt."""
+
+    info: ModelInfo
+    chat_template: str  # Jinja source; "" for an engine that takes messages instead of tokens
+    bos: str
+    eos: str
+
+    def submit(self, prompt: Prompt, options: Options = ...) -> Generation:
+        """Queue a generation; raises QueueFull when too many wait."""
+
+    def prewarm(self, prompts: list[Prompt]) -> None:
+        """Prompts worth having in the cache, most valuable first; computed only while nobody waits."""
+
+    def load(self) -> Load:
+        """How busy the engine is; cheap, from any thread."""
+
+    def close(self) -> None:
+        """Stop at once and free everything; running generations end as cancelled."""

@@ -1,0 +1,60 @@
+"""From a model's name or path to a running engine, its prefix cache included."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.catalogue import Entry, digest
+from model.engine import EngineOptions, LocalEngine
+from model.generation import ModelInfo
+from model.llama import LIBRARY, ContextOptions, Llama, check_gguf
+from model.prefix_cache import DiskTier, PrefixCache
+
+logger = logging.getLogger(__name__)
+
+MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an engine may use of the machine."""
+
+    threads: int = 2
+    slots: int = 4
+    cells: int = 8192  # KV cells of all conversations together
+    kv_type: str = "f16"
+    ram_bytes: int = 512 * MB  # prefix cache in RAM
+    disk_bytes: int = 2000 * MB  # prefix cache on disk, 0 for none
+    repack: bool = False
+
+
+def open_engine(path: Path, data: Path, limits: Limits, entry: Entry | None = None) -> LocalEngine:
+    """Load a GGUF and start its engine; raises ModelUnusable with what to do.
+
+    data: folder for the prefix cache and remembered digests. entry: the file's catalogue entry, if it has one.
+    """
+    check_gguf(path)
+    context = ContextOptions(limits.cells, threads=limits.threads, kv_type=limits.kv_type, repack=limits.repack)
+    cache = PrefixCache(limits.ram_bytes, _disk_tier(path, data, limits, context))
+    info = entry.info() if entry else ModelInfo(path.stem, path.stem, path.stat().st_size)
+    return LocalEngine(lambda: Llama(path, context), cache, info, EngineOptions(slots=limits.slots))
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether MODEL names a file instead of a catalogue entry."""
+    return bool(re.search(r"[/\\]|\.gguf$", name, re.IGNORECASE))
+
+
+def _disk_tier(path: Path, data: Path, limits: Limits, context: ContextOptions) -> DiskTier | None:
+    if not limits.disk_bytes:
+        return None
+    # Everything a KV state depends on; the quantisation is part of the file, and so of its digest.
+    fingerprint = f"{digest(path, data / 'digests.json')} {LIBRARY} {context}"
+    try:
+        return DiskTier(data / "prefix-cache", fingerprint, limits.disk_bytes)
+    except (OSError, ValueError) as error:
+        logger.warning("the prefix cache stays in memory: %s", error)
+        return None

@@ -1,0 +1,66 @@
+"""How fast this machine computes, learned from the steps themselves, and how large the next step may be."""
+
+from __future__ import annotations
+
+READER_PAUSE_S = 0.7  # longest step while somebody reads an answer: slower and the text stutters
+LONE_STEP_S = 2.0  # longest step otherwise: the progress on the page stays alive
+LONE_ROWS = 64  # two cores read no faster per row beyond this, and clearly slower below it
+LEAST_ROWS = 4  # a prompt always moves on
+MEMORY = 0.7  # weight of the past in the running averages
+SIZES = (512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, LEAST_ROWS)
+
+
+class Pace:
+    """Running averages of seconds per row, by size of the step; small steps cost more per row."""
+
+    def __init__(self, seconds_per_row: float = 0.05) -> None:
+        self._per_row: dict[int, float] = {}  # by bit length of the number of rows
+        self._guess = seconds_per_row
+        self.generation_s = 20.0  # running average of whole generations, for the queue's estimate
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """Take in one step of `rows` rows that took `seconds`."""
+        bucket = rows.bit_length()
+        old = self._per_row.get(bucket)
+        new = seconds / rows
+        self._per_row[bucket] = new if old is None else MEMORY * old + (1 - MEMORY) * new
+
+    def learn_generation(self, seconds: float) -> None:
+        """Take in how long one whole generation held its slot."""
+        self.generation_s = MEMORY * self.generation_s + (1 - MEMORY) * seconds
+
+    def seconds(self, rows: int) -> float:
+        """Expected seconds of a step of `rows` rows: from steps of that size, else of the nearest size seen."""
+        if not self._per_row:
+            return rows * self._guess
+        nearest = min(self._per_row, key=lambda bucket: abs(bucket - rows.bit_length()))
+        return rows * self._per_row[nearest]
+
+    def slice(self, decoding: int) -> int:
+        """How many prompt rows the next step may carry beside `decoding` rows of answers."""
+        limit = READER_PAUSE_S if decoding else LONE_STEP_S
+        fitting = next((size for size in SIZES if self.seconds(size + decoding) <= limit), LEAST_ROWS)
+        return min(fitting, SIZES[0] - decoding) if decoding else max(fitting, LONE_ROWS)
+
+    def prefill_s(self, remaining: int, decoding: int) -> float:
+        """Expected seconds to read `remaining` prompt tokens in slices of the present size."""
+        rows = self.slice(decoding)
+        return remaining / rows * self.seconds(rows + decoding)
+
+
+def share(room: int, wanted: list[int]) -> list[int]:
+    """Deal `room` rows out to prompts that want `wanted` rows each: evenly, and what one leaves the others get.
+
+    A short prompt therefore finishes early however long its neighbours are, and nobody gets nothing for long.
+    """
+    given = [0] * len(wanted)
+    open_ = [i for i, rows in enumerate(wanted) if rows]
+    while room > 0 and open_:
+        part = max(1, room // len(open_))
+        for i in list(open_):
+            take = min(part, wanted[i] - given[i], room)
+            given[i] += take
+            room -= take
+            if given[i] == wanted[i]:
+                open_.remove(i)
+    return given

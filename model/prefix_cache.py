@@ -1,0 +1,246 @@
+"""Snapshots of KV state, keyed by the tokens that lead to them: a RAM tier and a disk tier, least recently used out.
+
+A snapshot holds positions [start, end) only; what comes before is its parent's. So a lead passage costs the bytes
+of its own tokens, not those of the brief before it. llama.cpp's state loader is not safe against hostile bytes:
+a file is handed on only when its keyed checksum (BLAKE2b, key file of mode 0600 beside the cache) proves that
+this installation wrote it for this very model, library and context.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import os
+import queue
+import secrets
+import struct
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+MAGIC = b"QNKV\x00\x00\x00\x01"  # name and format version
+MAC_BYTES = 32
+HEADER = struct.Struct("<8s32s16sIIQ")  # magic, checksum, key, start, end, bytes of data
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """KV state of positions [start, end) of any prompt whose first `end` tokens hash to `key`."""
+
+    key: bytes  # 16 bytes, see prefix_keys
+    start: int
+    end: int
+    data: bytes
+
+
+def prefix_keys(tokens: Sequence[int], ends: Iterable[int]) -> dict[int, bytes]:
+    """For each length in `ends` the key of the prefix tokens[:length]: BLAKE2b over the ids as little-endian int32."""
+    data = np.asarray(tokens, dtype="<i4").tobytes()
+    digest, keys, at = hashlib.blake2b(digest_size=16), {}, 0
+    for end in sorted(set(ends)):
+        digest.update(data[4 * at : 4 * end])
+        keys[end], at = digest.copy().digest(), end
+    return keys
+
+
+class PrefixCache:
+    """Both tiers as one. `get` and `put` are for the engine's thread; disk writes happen on a thread of their own."""
+
+    def __init__(self, ram_limit: int, disk: DiskTier | None = None) -> None:
+        self.ram_limit = ram_limit  # bytes
+        self._ram: OrderedDict[bytes, Snapshot] = OrderedDict()
+        self._ram_bytes = 0
+        self._disk = disk
+        self.hits = {"ram": 0, "disk": 0, "miss": 0}
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._ram or (self._disk is not None and key in self._disk)
+
+    @property
+    def ram_bytes(self) -> int:
+        """Bytes held in RAM, never above `ram_limit`."""
+        return self._ram_bytes
+
+    def get(self, key: bytes) -> Snapshot | None:
+        """The snapshot, or None when neither tier has a valid one; a disk hit moves into RAM."""
+        if snapshot := self._ram.get(key):
+            self._ram.move_to_end(key)
+            self.hits["ram"] += 1
+            return snapshot
+        snapshot = self._disk.read(key) if self._disk else None
+        self.hits["disk" if snapshot else "miss"] += 1
+        if snapshot:
+            self._keep(snapshot)
+        return snapshot
+
+    def put(self, snapshot: Snapshot, *, private: bool) -> None:
+        """Keep a snapshot; what a visitor typed (`private`) stays in RAM and never reaches the disk."""
+        self._keep(snapshot)
+        if self._disk and not private:
+            self._disk.write(snapshot)
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        size = len(snapshot.data)
+        if size > self.ram_limit or snapshot.key in self._ram:
+            return
+        while self._ram_bytes + size > self.ram_limit:
+            _, oldest = self._ram.popitem(last=False)
+            self._ram_bytes -= len(oldest.data)
+        self._ram[snapshot.key] = snapshot
+        self._ram_bytes += size
+
+    def close(self) -> None:
+        """Finish the disk writes that are under way."""
+        if self._disk:
+            self._disk.close()
+
+
+class DiskTier:
+    """Snapshots as files `<folder>/<fingerprint>/<key>.kv`, shared by processes, at most `limit` bytes in all.
+
+    `fingerprint` names everything a state depends on: model file hash, quantisation, KV type, context settings,
+    library version. Another fingerprint's files are never read, and age out like the rest.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, limit: int) -> None:
+        self.limit = limit
+        self._root = folder
+        self._folder = folder / hashlib.blake2b(fingerprint.encode(), digest_size=8).hexdigest()
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._mac_key = _installation_key(folder / "key")
+        self._fingerprint = fingerprint.encode()
+        self._known = {bytes.fromhex(path.stem) for path in self._folder.glob("*.kv") if len(path.stem) == 32}
+        self._queue: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
+        self.write_errors = 0
+        self._writer = threading.Thread(target=self._write_all, name="prefix-cache-writer", daemon=True)
+        self._writer.start()
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._known
+
+    def read(self, key: bytes) -> Snapshot | None:
+        """The snapshot when its file is there and proven ours, else None; a file that is not is removed."""
+        path = self._path(key)
+        try:
+            raw = path.read_bytes()
+        except OSError:
+            self._known.discard(key)
+            return None
+        snapshot = self._open(key, raw)
+        if snapshot is None:
+            logger.warning("%s is damaged or not ours; dropped, it will be computed afresh", path.name)
+            self._known.discard(key)
+            path.unlink(missing_ok=True)
+            return None
+        _touch(path)
+        return snapshot
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Store a snapshot soon; returns at once. A full disk costs the snapshot and nothing else."""
+        self._queue.put(snapshot)
+
+    def close(self) -> None:
+        """Return when everything handed to `write` is stored."""
+        self._queue.put(None)
+        self._writer.join(timeout=10)
+
+    def _write_all(self) -> None:
+        while (snapshot := self._queue.get()) is not None:
+            if snapshot.key in self._known:
+                continue
+            try:
+                self._store(snapshot)
+                self._known.add(snapshot.key)
+                self._make_room()
+            except OSError as error:
+                self.write_errors += 1
+                logger.warning("a prefix snapshot could not be stored (%s); answers go on without it", error.strerror)
+
+    def _store(self, snapshot: Snapshot) -> None:
+        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
+            try:
+                file.write(self._header(snapshot))
+                file.write(snapshot.data)
+                file.close()
+                os.replace(file.name, self._path(snapshot.key))
+            except OSError:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+
+    def _make_room(self) -> None:
+        """Remove the files used longest ago, of any fingerprint, until the limit holds."""
+        files = sorted((stat.st_mtime_ns, stat.st_size, path) for path, stat in _files(self._root))
+        excess = sum(size for _, size, _ in files) - self.limit
+        for _, size, path in files:
+            if excess <= 0:
+                return
+            path.unlink(missing_ok=True)
+            if path.parent == self._folder and len(path.stem) == 32:
+                self._known.discard(bytes.fromhex(path.stem))
+            excess -= size
+
+    def _header(self, snapshot: Snapshot) -> bytes:
+        mac = self._mac(snapshot.key, snapshot.start, snapshot.end, snapshot.data)
+        return HEADER.pack(MAGIC, mac, snapshot.key, snapshot.start, snapshot.end, len(snapshot.data))
+
+    def _open(self, key: bytes, raw: bytes) -> Snapshot | None:
+        if len(raw) < HEADER.size:
+            return None
+        magic, mac, stored_key, start, end, size = HEADER.unpack_from(raw)
+        data = raw[HEADER.size :]
+        if magic != MAGIC or stored_key != key or size != len(data):
+            return None
+        if not hmac.compare_digest(mac, self._mac(key, start, end, data)):
+            return None
+        return Snapshot(key, start, end, data)
+
+    def _mac(self, key: bytes, start: int, end: int, data: bytes) -> bytes:
+        mac = hashlib.blake2b(self._fingerprint, key=self._mac_key, digest_size=MAC_BYTES)
+        mac.update(struct.pack("<16sIIQ", key, start, end, len(data)))
+        mac.update(data)
+        return mac.digest()
+
+    def _path(self, key: bytes) -> Path:
+        return self._folder / f"{key.hex()}.kv"
+
+
+def _files(root: Path) -> list[tuple[Path, os.stat_result]]:
+    found = []
+    for path in root.glob("*/*.kv"):
+        try:
+            found.append((path, path.stat()))
+        except OSError:
+            continue  # another process removed it
+    return found
+
+
+def _touch(path: Path) -> None:
+    try:
+        os.utime(path)
+    except OSError:  # a read-only cache that came with an image
+        logger.debug("%s keeps its old time of use", path.name)
+
+
+def _installation_key(path: Path) -> bytes:
+    """This installation's secret of 32 bytes, made at first use; two processes that start together agree on one."""
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:  # mode 0600 by default
+            file.write(secrets.token_bytes(32))
+        try:
+            os.link(file.name, path)
+        except FileExistsError:
+            logger.debug("another process made the cache key first")
+        finally:
+            Path(file.name).unlink()
+    key = path.read_bytes()
+    if len(key) != 32:
+        raise ValueError(f"{path} is damaged; delete it and the cache folder it lies in")
+    return key

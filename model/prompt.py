@@ -1,0 +1,101 @@
+"""A prompt as a row of segments: what is scaffolding, what is foreign text, and where the prefix cache may cut.
+
+Only scaffolding is tokenised with control tokens allowed. Whatever a visitor, a page or a tool wrote is data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+class PromptTooLong(ValueError):
+    """A text is longer than its limit or the prompt longer than the context; the message is for the visitor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the prompt. `tokens`, where given, stand for themselves: an answer as the KV cache holds it."""
+
+    text: str = ""
+    tokens: tuple[int, ...] | None = None
+    control: bool = False  # scaffolding of the chat template: role tags become control tokens
+    boundary: bool = False  # the state after this segment is worth a snapshot
+    private: bool = False  # a visitor's own: states from here on never reach the disk
+    turn: int = 0  # 0: the brief, which is never dropped; 1, 2, ...: the turns, oldest first
+    limit: int = 0  # most tokens this text may have, 0 for any
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a generation reads; the last turn is the one being asked."""
+
+    segments: tuple[Segment, ...]
+    messages: tuple[tuple[str, str], ...] = ()  # the same as (role, text), for engines that apply a template themselves
+
+    def encode(self, tokenize: Callable[[str, bool], list[int]], window: int) -> Encoded:
+        """Token ids, with the oldest turns marked for dropping until `window` tokens hold the rest.
+
+        Raises PromptTooLong when a text breaks its own limit or the last turn alone does not fit.
+        """
+        pieces = [_encode(segment, tokenize) for segment in self.segments]
+        tokens = [token for piece in pieces for token in piece]
+        last = max((segment.turn for segment in self.segments), default=0)
+        lengths = [0] * (last + 1)
+        for segment, piece in zip(self.segments, pieces, strict=True):
+            lengths[segment.turn] += len(piece)
+        dropped = 0
+        while sum(lengths[1 + dropped :]) + lengths[0] > window:
+            dropped += 1
+            if dropped >= last:
+                raise PromptTooLong(
+                    f"Your message and its sources need {lengths[0] + lengths[-1]} tokens and {window} fit; shorten it."
+                )
+        cut = (lengths[0], lengths[0] + sum(lengths[1 : 1 + dropped]))
+        return Encoded(tokens, *_boundaries(self.segments, pieces), cut, dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A tokenised prompt; `cut` is the stretch of dropped turns, still part of `tokens` and `boundaries`."""
+
+    tokens: list[int]
+    boundaries: tuple[int, ...]  # lengths at which a snapshot may exist
+    shared: tuple[int, ...]  # those of them that lie before anything private: good for every visitor
+    cut: tuple[int, int]  # [start, end) of dropped turns, start == end for none
+    dropped: int  # turns
+
+    def kept(self) -> list[int]:
+        """The tokens without the dropped turns."""
+        start, end = self.cut
+        return self.tokens[:start] + self.tokens[end:]
+
+    def kept_boundaries(self) -> tuple[int, ...]:
+        """The boundaries of `kept()`."""
+        start, end = self.cut
+        return tuple(b if b <= start else b - (end - start) for b in self.boundaries if b <= start or b > end)
+
+
+def _encode(segment: Segment, tokenize: Callable[[str, bool], list[int]]) -> Sequence[int]:
+    if segment.tokens is not None:
+        return segment.tokens
+    tokens = tokenize(segment.text, segment.control)
+    if segment.limit and len(tokens) > segment.limit:
+        raise PromptTooLong(f"Your message is {len(tokens)} tokens long and {segment.limit} are allowed; shorten it.")
+    return tokens
+
+
+def _boundaries(
+    segments: Sequence[Segment], pieces: Sequence[Sequence[int]]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    ends: list[int] = []
+    shared: list[int] = []
+    at, private = 0, False
+    for segment, piece in zip(segments, pieces, strict=True):
+        at += len(piece)
+        private = private or segment.private
+        if segment.boundary:
+            ends.append(at)
+            if not private:
+                shared.append(at)
+    return tuple(ends), tuple(shared)

@@ -1,0 +1,85 @@
+"""Whether what a model wrote is borne out by its evidence: word by word and figure by figure, no second model.
+
+Finds: figures, versions and identifiers that no evidence holds; sentences whose words are mostly not in the
+evidence; sentences that affirm what the nearest sentence of the evidence denies, or the reverse. Does not find:
+false statements made of the evidence's own words in the same polarity. Works on languages written with spaces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+LEAST_OVERLAP = 0.45  # share of a sentence's content words that the evidence must hold
+SAME_TOPIC = 0.6  # overlap from which two sentences are about the same thing, so that their polarity can be compared
+LEAST_WORDS = 4  # shorter sentences ("Yes.", "Here is how:") say nothing that could be checked by words
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_SPECIFIC = re.compile(r"(?<![\w.])(?:\d+(?:[.,:]\d+)*|[A-Z][A-Z0-9]*_[A-Z0-9_]+)(?![\w])")
+_NAMED = re.compile(r"\b[A-Z][\w-]+(?: [A-Z][\w-]+)?[ -]\d+(?:\.\d+)*\b")  # "RHEL 8", "CentOS Stream 10"
+_DENIAL = re.compile(
+    r"\b(?:not?|never|cannot|can't|isn't|aren't|doesn't|don't|won't|without|refus\w+|reject\w+|unsupported|"
+    r"unavailable|stops?|fail\w*|dropp?ed|missing|absent|lacks?|neither|nor)\b",
+    re.IGNORECASE,
+)
+_STOP = frozenset(
+    "the and for are was were with that this from into your you can will has have had not its their they them then "
+    "which when what where how who why also such than there these those been being but use used using may must should "
+    "would could one two any all each both more most other some only over under about after before".split()
+)
+
+
+def unsupported(answer: str, evidence: Sequence[str], most: int = 3) -> list[str]:
+    """The sentences of `answer` that the evidence does not bear out, at most `most`, code and citations aside."""
+    text = re.sub(r"```.*?(?:```|$)", "\n", answer, flags=re.DOTALL)
+    text = re.sub(r"\s*\[\d+\]", "", text)
+    known = "\n".join(evidence)
+    statements = [s for part in evidence for s in _sentences(part)]
+    words = _stems(known)
+    found = [s for s in _sentences(text) if not _supported(s, known, words, statements)]
+    return [sentence.strip(" -*#|") for sentence in found[:most]]
+
+
+def _supported(sentence: str, known: str, words: set[str], statements: Sequence[str]) -> bool:
+    if any(specific not in known for specific in _SPECIFIC.findall(sentence)):
+        return False
+    if _denied(sentence, statements):
+        return False
+    own = _stems(sentence)
+    if len(own) < LEAST_WORDS:
+        return True
+    if len(own & words) / len(own) < LEAST_OVERLAP:
+        return False
+    return not _contradicted(sentence, own, statements)
+
+
+def _denied(sentence: str, statements: Sequence[str]) -> bool:
+    """Everything the evidence says of a named thing ("RHEL 8") has the other polarity."""
+    denies = bool(_DENIAL.search(sentence))
+    for name in set(_NAMED.findall(sentence)):
+        about = [bool(_DENIAL.search(s)) for s in statements if re.search(rf"{re.escape(name)}(?![\w/.])", s)]
+        if about and all(other != denies for other in about):
+            return True
+    return False
+
+
+def _contradicted(sentence: str, own: set[str], statements: Sequence[str]) -> bool:
+    """The nearest statement is about the same, and one of the two denies what the other affirms."""
+    denial_words = _stems(" ".join(_DENIAL.findall(sentence)))
+    topic = own - denial_words
+    if not topic:
+        return False
+    overlap, nearest = max(
+        ((len(topic & _stems(statement)) / len(topic), statement) for statement in statements), default=(0.0, "")
+    )
+    return overlap >= SAME_TOPIC and bool(_DENIAL.search(sentence)) != bool(_DENIAL.search(nearest))
+
+
+def _sentences(text: str) -> list[str]:
+    return [part for part in _SENTENCE.split(text) if part.strip()]
+
+
+def _stems(text: str) -> set[str]:
+    """Content words, lower case, cut to six letters so that endings do not matter."""
+    return {word[:6] for word in _WORD.findall(text.lower()) if word not in _STOP}

@@ -1,0 +1,171 @@
+"""The one door for whoever asks: routes a message, decides about a tool, and streams the chat turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from model.assemble import build, user_message
+from model.conversation import Conversation
+from model.events import Notice, RouteChosen, ToolCall, TurnEvent
+from model.generation import Engine
+from model.prompt import Prompt
+from model.template import ChatTemplate
+from model.turn import Ask, Chat, TurnRecord, chosen
+from onboarding.briefs import Replies, RouteText, load_replies, load_routes
+from onboarding.parts import Parts
+from onboarding.router import Route
+from onboarding.tool_choice import ToolChoice
+from rag.retriever import Retriever
+from tools.types import ToolResult
+
+MAX_CHARS = 4000  # of one message; the token limit of the model's own vocabulary comes on top
+MAX_TURNS = 40  # of one conversation
+ROUTER_WAIT_S = 90.0  # the encoder loads in ~10 s, several times that on a busy machine
+FALLBACK = "general_question"  # where no router is to be had
+DEFAULT_HOST = "rhel10-healthy"
+
+
+class Unusable(ValueError):
+    """A message that cannot be taken; the text is one sentence for the visitor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the page says about itself."""
+
+    parts: dict[str, str] = field(default_factory=dict)  # part -> "ready", "loading", "building 12/40", "failed: ..."
+    model_label: str = ""
+    stand_in: bool = False
+    note: str = ""  # one sentence, "" when all is well
+    ahead: int = 0  # answers that would come before a new one
+    eta_s: float = 0.0
+    downloading: str = ""
+
+
+class Guide:
+    """Answers visitors with whatever parts are loaded."""
+
+    def __init__(self, parts: Parts, record: list[TurnRecord] | None = None) -> None:
+        self.parts = parts
+        self.routes: Mapping[str, RouteText] = load_routes()
+        self._replies: Replies = load_replies()
+        self._chat = Chat(
+            parts.engine_for,
+            lambda: self.parts.retriever,
+            self.run_tool,
+            record.append if record is not None else lambda _record: None,
+        )
+        parts.on_engine = self._prewarm
+
+    @property
+    def retriever(self) -> Retriever | None:
+        """Retrieval, for tabs that never wait for the model; None while it loads."""
+        return self.parts.retriever
+
+    def run_tool(self, call: ToolCall) -> ToolResult:
+        """Run one simulated tool in the sandbox."""
+        return self.parts.sandbox.call(call.tool, call.arguments, call.host)
+
+    def ask(
+        self, text: str, conversation: Conversation, *, route: str | None = None, host: str = DEFAULT_HOST
+    ) -> Iterator[TurnEvent]:
+        """The events of one turn, RouteChosen first; raises Unusable for a message that cannot be taken.
+
+        route: the visitor's own choice. Closing the iterator stops the computing.
+        """
+        text = text.strip()
+        _check(text, conversation)
+        return self._events(text, conversation, route, host)
+
+    def _events(self, text: str, conversation: Conversation, override: str | None, host: str) -> Iterator[TurnEvent]:
+        if self.parts.router is None:
+            yield Notice("Still loading; your question is taken and will be answered in a few seconds.")
+            self.parts.wait_for_router(ROUTER_WAIT_S)
+        route = self._route(text, conversation, override)
+        words = self.routes[route.name]
+        yield RouteChosen(route.name, words.label, route.confidence, overridden=override is not None)
+        yield from self._chat.answer(self._ask(text, conversation, route, host))
+
+    def _route(self, text: str, conversation: Conversation, override: str | None) -> Route:
+        if override:
+            return Route(override, 1.0)
+        if self.parts.router is None:
+            return Route(FALLBACK, 0.0)
+        return self.parts.router.route(text, conversation.questions)
+
+    def _ask(self, text: str, conversation: Conversation, route: Route, host: str) -> Ask:
+        words = self.routes[route.name]
+        if reply := self._replies.for_route(route.name):
+            return Ask(text, conversation, route.name, reply=reply)
+        choice = self._choice(text, route)
+        if choice.intent == "action":
+            return Ask(text, conversation, route.name, reply=self._replies.for_action(text))
+        tool = ToolCall(choice.tool, dict(choice.args), host) if choice.tool else None
+        hint = words.hint if conversation.brief and conversation.brief != words.brief else ""
+        return Ask(text, conversation, route.name, words.brief, hint, search=tool is None, tool=tool)
+
+    def _choice(self, text: str, route: Route) -> ToolChoice:
+        if self.parts.chooser is None:
+            return ToolChoice("none", None, {}, 0.0)
+        return self.parts.chooser.choose(text, route)
+
+    def status(self) -> Status:
+        """What is loading, who answers, and how long one would wait; cheap."""
+        parts, engine = self.parts, self.parts.engine
+        load = engine.load() if engine else None
+        return Status(
+            dict(parts.status),
+            _label(engine),
+            bool(engine and engine.info.stand_in),
+            parts.note,
+            load.waiting if load else 0,
+            load.eta_s if load else 0.0,
+            parts.downloading,
+        )
+
+    # --- prewarming -----------------------------------------------------------------------------------
+
+    def _prewarm(self, engine: Engine) -> None:
+        """Every route's brief first, then the starter questions with their passages."""
+        if engine.chat_template:
+            engine.prewarm([*self.brief_prompts(engine), *self.starter_prompts(engine)])
+
+    def brief_prompts(self, engine: Engine) -> list[Prompt]:
+        """One prompt for each route that asks the model, nothing behind the brief."""
+        asking = [words.brief for name, words in self.routes.items() if not self._replies.for_route(name)]
+        return [self._prompt(engine, brief, "") for brief in dict.fromkeys(asking)]
+
+    def starter_prompts(self, engine: Engine) -> list[Prompt]:
+        """The starter questions, each as the prompt that a click on it gives."""
+        if self.retriever is None:
+            return []
+        return [
+            self._prompt(engine, words.brief, question)
+            for name, words in self.routes.items()
+            if not self._replies.for_route(name)
+            for question in words.starters
+        ]
+
+    def _prompt(self, engine: Engine, brief: str, question: str) -> Prompt:
+        passages = self.retriever.search(question).passages if question and self.retriever else []
+        given = chosen(passages, engine.info.stand_in)
+        template = ChatTemplate(engine.chat_template, engine.bos, engine.eos)
+        asked = user_message(question, given, None)
+        return build(Conversation.new(), brief, asked, template, engine.info.name, public=True)
+
+
+def _check(text: str, conversation: Conversation) -> None:
+    if not text:
+        raise Unusable("Please write a question first.")
+    if len(text) > MAX_CHARS:
+        raise Unusable(f"Your message has {len(text):,} characters and {MAX_CHARS:,} are allowed; shorten it.")
+    if len(conversation.turns) >= MAX_TURNS:
+        raise Unusable(f"This conversation has reached its {MAX_TURNS} turns; start a new one.")
+
+
+def _label(engine: Engine | None) -> str:
+    if engine is None:
+        return ""
+    size = f", {engine.info.bytes / 1e6:,.0f} MB" if engine.info.bytes else ""
+    return engine.info.label + size

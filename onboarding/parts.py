@@ -1,0 +1,180 @@
+"""The parts a visit needs, loaded behind the first page, each with a status the page can show.
+
+Order: the embedded model, so that something answers; the encoder with index and router; then, with MODEL=auto, the
+larger model in the background. A part that fails says why and leaves the others alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model.catalogue import DEFAULT, EMBEDDED, Entry, catalogue
+from model.conversation import Conversation
+from model.generation import Engine
+from model.llama import ModelUnusable
+from model.open import Limits, looks_like_path, open_engine
+from model.scripted import ScriptedEngine
+from model.weights import HubUnreachable, fetch, find
+from onboarding.router import Router
+from onboarding.tool_choice import ToolChooser
+from rag.embedder import Embedder
+from rag.retriever import Retriever, open_or_build
+from tools.sandbox import Sandbox
+
+logger = logging.getLogger(__name__)
+
+CORPUS = Path(__file__).parent.parent / "rag" / "corpus"
+MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PartsSettings:
+    """What to load, and where to keep things."""
+
+    model: str = "auto"  # "auto", a catalogue name, or a path to a GGUF
+    engine: str = "local"  # or "scripted": no model, for work on the page
+    engine_url: str = ""  # an OpenAI-compatible server instead of a local model
+    data: Path = Path(".data")
+    embedding: str = ""  # another sentence-transformers model, by name or folder
+    limits: Limits = field(default_factory=Limits)
+
+
+class Parts:
+    """Everything that takes time to load. Attributes are None until their part is ready."""
+
+    def __init__(self, settings: PartsSettings) -> None:
+        self.settings = settings
+        self.retriever: Retriever | None = None
+        self.router: Router | None = None
+        self.chooser: ToolChooser | None = None
+        self.sandbox = Sandbox()
+        self.status: dict[str, str] = {"model": "waiting", "search": "waiting", "router": "waiting"}
+        self.downloading = ""
+        self.note = ""
+        self.on_engine: Callable[[Engine], None] = lambda _engine: None  # e.g. to prewarm it
+        self._engines: dict[str, Engine] = {}
+        self._current = ""
+        self._served: dict[str, str] = {}  # conversation id -> engine name
+        self._ready = threading.Event()  # encoder and router
+        self._thread = threading.Thread(target=self._load, name="parts", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load; returns at once."""
+        self._thread.start()
+
+    def wait_for_router(self, timeout_s: float) -> bool:
+        """Wait until questions can be routed; False when that takes too long or has failed."""
+        return self._ready.wait(timeout_s) and self.router is not None
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine for new conversations."""
+        return self._engines.get(self._current)
+
+    def engine_for(self, conversation: Conversation) -> Engine | None:
+        """The engine that serves a conversation: the one it began with, so that answers never change voice silently."""
+        began = next((turn.engine for turn in conversation.turns if turn.engine), self._current)
+        return self._engines.get(began) or self.engine
+
+    def close(self) -> None:
+        """Stop everything, in the middle of whatever it does."""
+        for engine in self._engines.values():
+            engine.close()
+        self.sandbox.close()
+
+    # --- loading --------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        self._attempt("model", self._load_first_model)
+        self._attempt("search", self._load_search)
+        self._ready.set()
+        if self.settings.model == "auto" and self.settings.engine == "local" and not self.settings.engine_url:
+            self._attempt("model", self._load_default_model)
+
+    def _attempt(self, part: str, load: Callable[[], None]) -> None:
+        try:
+            load()
+        except HubUnreachable as error:
+            self.downloading = ""
+            self.note = str(error)
+            self.status[part] = "ready" if self.engine else f"failed: {error}"
+        except Exception as error:  # one part must not take the page down
+            logger.error("%s: %s", part, error, exc_info=not isinstance(error, ModelUnusable | OSError))
+            self.downloading = ""
+            self.note = str(error)
+            self.status[part] = f"failed: {error}"
+
+    def _load_first_model(self) -> None:
+        settings = self.settings
+        self.status["model"] = "loading"
+        if settings.engine == "scripted":
+            self._serve(ScriptedEngine())
+        elif settings.engine_url:
+            from model.remote import RemoteEngine  # only where a server is used
+
+            self._serve(RemoteEngine(settings.engine_url, settings.model))
+        elif looks_like_path(settings.model):
+            self._open(Path(settings.model).expanduser(), None)
+        elif settings.model != "auto":
+            self._open_entry(self._entry(settings.model))
+        else:
+            default = catalogue()[DEFAULT]
+            path = find(default, self._models)
+            if path:
+                self._open(path, default)
+            else:
+                self._open_entry(catalogue()[EMBEDDED])
+
+    def _load_default_model(self) -> None:
+        entry = catalogue()[DEFAULT]
+        if entry.name not in self._engines:
+            self._open_entry(entry)
+
+    def _entry(self, name: str) -> Entry:
+        entries = catalogue()
+        if name not in entries:
+            raise ModelUnusable(f"MODEL={name} is not known; use auto, a path to a GGUF, or: {', '.join(entries)}.")
+        return entries[name]
+
+    @property
+    def _models(self) -> Path:
+        return self.settings.data / "models"
+
+    def _open_entry(self, entry: Entry) -> None:
+        path = find(entry, self._models)
+        if path is None:
+            self.downloading = f"{entry.label} starts to download"
+            path = fetch(entry, self._models, lambda done, total: self._report(entry, done, total))
+            self.downloading = ""
+        self._open(path, entry)
+
+    def _report(self, entry: Entry, done: int, total: int) -> None:
+        size = total or entry.bytes
+        self.downloading = f"{entry.label}: {done // MB:,} of {size // MB:,} MB"
+
+    def _open(self, path: Path, entry: Entry | None) -> None:
+        self._serve(open_engine(path, self.settings.data, self.settings.limits, entry))
+
+    def _serve(self, engine: Engine) -> None:
+        self._engines[engine.info.name] = engine
+        self._current = engine.info.name
+        self.status["model"] = "ready"
+        self.on_engine(engine)
+
+    def _load_search(self) -> None:
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        self.status["router"] = self.status["search"] = "loading"
+        embedder = Embedder(self.settings.embedding) if self.settings.embedding else Embedder()
+        self.router, self.chooser = Router(embedder), ToolChooser(embedder)
+        self.status["router"] = "ready"
+        self._ready.set()
+        self.retriever = open_or_build(CORPUS, self.settings.data / "index", embedder, self._indexing)
+        self.status["search"] = "ready"
+
+    def _indexing(self, done: int, total: int) -> None:
+        self.status["search"] = f"building {done}/{total}"

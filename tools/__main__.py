@@ -1,6 +1,7 @@
 """Run simulated tools from the shell, in the sandbox: `python -m tools service_status --host libvirtd-down`.
 
-Without a tool's name it lists the tools and the hosts; `all` runs every tool and sums up.
+Without a tool's name it lists the tools and the hosts; `all` runs every tool and sums up, `diagnose`
+names the cause from that.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import inspect
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, get_type_hints
 
+from tools.diagnosis import diagnose
 from tools.hosts import DEFAULT_HOST, load_hosts
 from tools.registry import Registry, Tool
 from tools.sandbox import Sandbox
+
+SEVERAL = {"all": "Run every tool and sum up.", "diagnose": "Run every tool and name the cause by rules."}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,8 +31,9 @@ def main(argv: list[str] | None = None) -> int:
         titles = {host.id: host.title for host in hosts.values()}
         return _print({"tools": registry.list_tools(), "hosts": titles})
     with Sandbox() as sandbox:
-        if name == "all":
-            return _print(sandbox.run_all(host))
+        if name in SEVERAL:
+            run = sandbox.run_all(host)
+            return _print(run if name == "all" else asdict(diagnose(run)))
         given = {key: value for key, value in options.items() if value is not None}
         result = sandbox.call(name, given, host)
     _print(result.to_dict())
@@ -38,7 +44,7 @@ def _parser(registry: Registry, hosts: list[str]) -> argparse.ArgumentParser:
     """One subcommand a tool, its options taken from the function's signature."""
     parser = argparse.ArgumentParser("python -m tools", description=__doc__)
     commands = parser.add_subparsers(dest="tool")
-    for name, description in {**registry.list_tools(), "all": "Run every tool and sum up."}.items():
+    for name, description in {**registry.list_tools(), **SEVERAL}.items():
         command = commands.add_parser(name, help=description, description=description)
         command.add_argument("--host", choices=hosts, default=DEFAULT_HOST, help="simulated host to look at")
         tool = registry.get_tool(name)

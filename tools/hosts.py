@@ -6,7 +6,7 @@ the evidence that proves it, and the remedy. The sandbox gets `machine` alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,8 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from tools.machine import Machine
+from tools.registry import Report
+from tools.types import Json
 from tools.view import HostView
 
 HOSTS = Path(__file__).parent / "hosts"
@@ -29,10 +31,34 @@ class Evidence:
     """One field of one tool's result that proves the cause."""
 
     tool: str
-    field: tuple[str, ...]  # path in the result's `data`
-    relation: Literal["equals", "contains", "at_least", "at_most", "absent"]
-    value: bool | float | str | None
+    field: tuple[str, ...]  # path in the result's `data`, numbers for lists; or ("timestamp",) for the envelope's
+    relation: Literal["equals", "contains", "at_least", "at_most", "absent", "behind"]
+    value: bool | float | str | None  # for "behind": seconds that the field is behind the time of the run
     says: str  # what it proves, in one sentence
+
+    def observed(self, run: Report) -> Json:
+        """The field's value in a comprehensive run of this host; None when it is absent."""
+        result = run["tool_results"][self.tool]
+        value: Json = {"timestamp": result["timestamp"], **result["data"]}
+        for part in self.field:
+            value = value[int(part)] if isinstance(value, list) else value.get(part)
+            if value is None:
+                return None
+        return value
+
+    def holds(self, run: Report) -> bool:
+        """Whether a comprehensive run of this host shows it."""
+        value, wanted = self.observed(run), self.value
+        if value is None or self.relation == "absent":
+            return value is None and self.relation == "absent"
+        checks: dict[str, Callable[[], bool]] = {
+            "equals": lambda: bool(value == wanted),
+            "contains": lambda: str(wanted) in " ".join(str(value).split()),
+            "at_least": lambda: float(value) >= float(wanted or 0),
+            "at_most": lambda: float(value) <= float(wanted or 0),
+            "behind": lambda: run["summary"]["timestamp"] - float(value) >= float(wanted or 0),
+        }
+        return checks[self.relation]()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+Json = Any  # a JSON value whose form depends on the tool
+
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
@@ -16,11 +18,11 @@ class ToolResult:
 
     tool_name: str
     success: bool
-    data: dict[str, Any]
+    data: dict[str, Json]
     error: str | None = None
     execution_time: float = 0.0  # seconds the call took
     timestamp: float = 0.0  # seconds since the epoch by the simulated host's own clock, which may be wrong
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """The six fields as plain JSON values."""
         return asdict(self)

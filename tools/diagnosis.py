@@ -1,0 +1,65 @@
+"""Name the fault of a host from a comprehensive run, by rules over what the tools reported and nothing else.
+
+No model takes part and no host file is read: the same run from another machine gives the same diagnosis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tools.facts import Facts
+from tools.registry import Report
+from tools.rules import RULES
+
+NO_FAULT = 0.8  # confidence in "healthy": the tools see much, not everything
+SILENT_TOOL = 0.15  # confidence lost for each tool that gave no data
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The most likely cause and what shows it."""
+
+    kind: str  # short name of the fault; "healthy" without one, "unknown" when tools without data may hide one
+    cause: str  # one or two sentences
+    evidence: tuple[str, ...]  # lines of the form "tool: field = value: what it shows"
+    remedy: tuple[str, ...]  # sentences and commands in order; commands start with "$ "
+    confidence: float  # 0..1: how far the evidence settles it
+    others: tuple[str, ...] = ()  # causes of the further rules that hold, most serious first
+
+
+def diagnose(comprehensive_results: Report) -> Diagnosis:
+    """The diagnosis of one comprehensive run, as `tools.registry.report` makes it or as read back from JSON."""
+    facts = Facts(comprehensive_results)
+    findings = [finding for rule in RULES if (finding := rule(facts)) is not None]
+    certainty = max(0.0, 1 - SILENT_TOOL * len(facts.silent))
+    if not findings:
+        return _no_fault(facts, certainty)
+    first, *others = findings
+    return Diagnosis(
+        first.kind,
+        first.cause,
+        first.evidence,
+        first.remedy,
+        round(min(0.98, first.confidence) * certainty, 2),
+        tuple(finding.cause for finding in others),
+    )
+
+
+def _no_fault(facts: Facts, certainty: float) -> Diagnosis:
+    """No rule holds: healthy when every tool spoke, unknown otherwise."""
+    if facts.silent:
+        missing = ", ".join(facts.silent)
+        cause = f"No fault is visible, but there is no data from {missing}."
+        silent = tuple(f"{name}: gave no data" for name in facts.silent)
+        return Diagnosis("unknown", cause, silent, ("Run the tools without data again.",), round(0.3 * certainty, 2))
+    lines = [
+        facts.line("kvm_diagnostics", "kvm_module_loaded", says="hardware virtualisation is in use"),
+        facts.line("kvm_diagnostics", "libvirt_available", says="libvirt answers"),
+    ]
+    if facts.get("service_status", "services", "libvirtd", "active") is False:
+        path = ("services", "libvirtd", "status")
+        lines.append(facts.line("service_status", *path, says="modular daemons such as virtqemud do its work"))
+    running = sum(state == "running" for _, state in facts.vms())
+    lines.append(f"kvm_diagnostics: vm_list: {running} of {len(facts.vms())} virtual machines run")
+    cause = "No fault found: virtualisation, libvirt, disks, memory, network, names and clock are in order."
+    return Diagnosis("healthy", cause, tuple(lines), ("Nothing to mend.",), NO_FAULT)

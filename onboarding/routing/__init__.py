@@ -1,0 +1,1 @@
+"""How a message is read: glosses, features, trained classifiers and the grammar of known names."""

@@ -1,0 +1,221 @@
+"""Finds tool arguments in a message: systemd units, addresses, process names and counts, by a grammar of known names.
+
+The names and their synonyms in twelve languages are data, in names.toml. Names that are not listed are found by the
+words around them ("the foo service", "processes named foo") or by their form (an address, `foo.service`).
+"""
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onboarding.routing.lexicon import Lexicon
+from onboarding.routing.text import clip, fold, words
+
+NAMES = Path(__file__).with_name("names.toml")
+MAX_NAMES = 8  # services or targets in one call; a longer list is not something a person types
+MAX_TOP = 500
+_UNIT = re.compile(r"(?<![\w@./-])([a-z][\w@-]*(?:\.[\w@-]+)*?)\.(service|socket|timer)\b")
+_ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?![\w:]|\.\d)")
+_HOST = re.compile(r"(?<![\w@./-])(?:https?://)?((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,})(?![\w-])")
+_FILE_ENDINGS = frozenset("py yml yaml md sh json conf log txt toml cfg ini env service socket timer target so".split())
+_PINGED = re.compile(r"\b(?:ping|reach|pinging|nslookup|dig|resolve)\s+(?:to\s+|the\s+|host\s+)*([a-z][\w-]*)")
+_DAEMON = re.compile(r"^[a-z][a-z0-9_-]{2,}d$")
+_TOP = re.compile(r"\btop[ -]?(\d{1,3})\b")
+_NUMBER = re.compile(r"(?<![\w.:/-])(\d{1,3})(?![\w.:%/-]| ?(?:gb|mb|gib|%|percent))")
+_PID = re.compile(r"\b(?:pid|port|code)\s*\d+")
+_NAMED = re.compile(r"\b(?:named|called|matching|like|grep|containing|filter(?:ed)?(?: by)?|name)\s+[\"'`]?([a-z][\w.-]+)")
+_BEFORE_PROCESS = re.compile(r"[\"'`]?([a-z][\w.-]+)[\"'`]?\s+(?:process(?:es)?|procs?)\b")
+_QUOTED = re.compile(r"[\"'`“„«「]([a-z][\w.-]+)[\"'`”“»」]")
+# words that stand before "process" or "service" without being a name
+_NO_NAME = frozenset(
+    """running run top busiest biggest heaviest largest active all any other many few some zombie stuck runaway hungry
+    hanging leftover dead failed stopped systemd system host machine server cpu memory ram disk network current
+    important usual default main core needed broken down list show find check more most first last single which
+    consuming intensive background user root child parent linux demo hypervisor virtualization modular critical
+    essential key related running. five ten three two four number count resource heavy same each every status state
+    web vm virtual kernel total sort sorted consumer usage worst expensive greedy slow local remote key name""".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Known names by what they are called, and number words by language."""
+
+    services: dict[str, str]
+    processes: dict[str, str]
+    targets: dict[str, str]
+    numbers: dict[str, dict[str, int]]
+
+
+class ArgumentGrammar:
+    """Finds the arguments of each tool that takes some."""
+
+    def __init__(self, lexicon: Lexicon, names: Names) -> None:
+        """`names` comes from load_names."""
+        self._lexicon = lexicon
+        self._names = names
+
+    def arguments(self, tool: str, text: str) -> dict[str, Any]:
+        """Return the arguments of `tool` that `text` names; what it leaves open is left out, so defaults apply."""
+        folded = fold(clip(text))
+        if tool == "service_status":
+            services = self.services(folded)
+            return {"services": services} if services else {}
+        if tool == "network_diagnostics":
+            targets = self.targets(folded)
+            return {"targets": targets} if targets else {}
+        if tool == "process_info":
+            return self._process_arguments(folded)
+        return {}
+
+    def services(self, folded: str) -> list[str]:
+        """Return the systemd units a folded text names, in its order, without the ending `.service`."""
+        found = dict(_spelled_out(folded))
+        found.update({at: name for at, name in _known(folded, self._names.services) if not _inside(at, found)})
+        if not found:
+            found = dict(enumerate(self._unlisted_services(folded)))
+        return _in_order(found)
+
+    def targets(self, folded: str) -> list[str]:
+        """Return the addresses and host names a folded text names, in its order."""
+        found = dict(_addresses(folded))
+        found.update({at: name for at, name in _hosts(folded) if not _inside(at, found)})
+        found.update({at: name for at, name in _known(folded, self._names.targets) if not _inside(at, found)})
+        if not found:
+            found = dict(enumerate(self._pinged(folded)))
+        return _in_order(found)
+
+    def _process_arguments(self, folded: str) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        name = self._process(folded)
+        if name:
+            result["filter_name"] = name
+        count = self._count(folded)
+        if count:
+            result["top_n"] = count
+        return result
+
+    def _process(self, folded: str) -> str:
+        """Return the process name to filter by, or "" when the text wants all."""
+        gloss = self._lexicon.gloss(folded)
+        for pattern in (_QUOTED, _NAMED):
+            match = pattern.search(folded) or pattern.search(gloss)
+            if match and match[1] not in _NO_NAME and match[1] not in self._lexicon.english:
+                return match[1]
+        known = _in_order(dict(_known(folded, self._names.processes)))
+        if known:
+            return known[0]
+        before = [match[1] for match in _BEFORE_PROCESS.finditer(gloss)]
+        return next((name for name in before if name not in _NO_NAME and name not in self._lexicon.english), "")
+
+    def _count(self, folded: str) -> int:
+        """Return how many processes the text asks for, or 0."""
+        rest = _PID.sub(" ", folded)
+        match = _TOP.search(rest) or _NUMBER.search(rest)
+        if match:
+            return min(int(match[1]), MAX_TOP)
+        language = self._lexicon.language(folded)
+        spoken = self._names.numbers.get(language, {})
+        if language in {"ja", "ko", "zh"}:
+            return next((value for word, value in spoken.items() if word in folded), 0)
+        return next((spoken[word] for word in words(folded) if word in spoken), 0)
+
+    def _unlisted_services(self, folded: str) -> Iterator[str]:
+        """Yield names that only their neighbours or their form make a service."""
+        found = words(self._lexicon.gloss(folded))
+        for left, right in zip(found, found[1:], strict=False):
+            if right in {"service", "services", "daemon", "unit"} and self._is_name(left):
+                yield left
+        for word in found:
+            if _DAEMON.match(word) and not word.endswith(("ed", "nd", "ld", "ad")) and self._is_name(word):
+                yield word
+
+    def _pinged(self, folded: str) -> Iterator[str]:
+        for match in _PINGED.finditer(self._lexicon.gloss(folded)):
+            if self._is_name(match[1]):
+                yield match[1]
+
+    def _is_name(self, word: str) -> bool:
+        return word.isascii() and word not in _NO_NAME and word not in self._lexicon.english
+
+
+def load_names(path: Path = NAMES) -> Names:
+    """Read the grammar of known names; every name and synonym is folded like the messages are."""
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    numbers = data.pop("numbers")
+    values = numbers.pop("values")
+    tables = {kind: _synonyms(table) for kind, table in data.items()}
+    spoken = {language: _spoken(row.split(), values) for language, row in numbers.items()}
+    return Names(tables["services"], tables["processes"], tables["targets"], spoken)
+
+
+def _synonyms(table: dict[str, list[str]]) -> dict[str, str]:
+    """Return name by folded synonym, the longest first, so that it wins where several fit."""
+    pairs = [(fold(form), name) for name, forms in table.items() for form in (name, *forms)]
+    return dict(sorted(pairs, key=lambda pair: -len(pair[0])))
+
+
+def _spoken(row: list[str], values: list[int]) -> dict[str, int]:
+    return {
+        fold(form.replace("_", " ")): value
+        for cell, value in zip(row, values, strict=True)
+        for form in cell.split("/")
+        if form != "-"
+    }
+
+
+def _spelled_out(folded: str) -> Iterator[tuple[int, str]]:
+    for match in _UNIT.finditer(folded):
+        known = {"networkmanager": "NetworkManager", "modemmanager": "ModemManager"}.get(match[1], match[1])
+        yield match.start(), known if match[2] == "service" else match[0]
+
+
+def _known(folded: str, names: dict[str, str]) -> Iterator[tuple[int, str]]:
+    """Yield place and name of every known form; a place belongs to the longest form that covers it."""
+    free = folded
+    for form, name in names.items():
+        at = free.find(form)
+        while at >= 0:
+            if _stands_alone(free, at, at + len(form)):
+                yield at, name
+                free = free[:at] + "\0" * len(form) + free[at + len(form) :]
+            at = free.find(form, at + 1)
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Return whether text[start:end] is no part of a longer Latin name; other scripts write no gaps."""
+    before, after = text[start - 1 : start], text[end : end + 1]
+    joined = "-_.@/"
+    if text[start].isascii() and before and before.isascii() and (before.isalnum() or before in joined):
+        return False
+    if not (text[end - 1].isascii() and after and after.isascii()):
+        return True
+    return not (after.isalnum() or (after in joined and text[end + 1 : end + 2].isalnum()))
+
+
+def _addresses(folded: str) -> Iterator[tuple[int, str]]:
+    for match in _ADDRESS.finditer(folded):
+        try:
+            yield match.start(), str(ipaddress.ip_address(match[0]))
+        except ValueError:
+            continue  # four numbers that are no address, or a time
+
+
+def _hosts(folded: str) -> Iterator[tuple[int, str]]:
+    for match in _HOST.finditer(folded):
+        if match[1].rsplit(".", 1)[-1] not in _FILE_ENDINGS:
+            yield match.start(1), match[1]
+
+
+def _inside(at: int, found: dict[int, str]) -> bool:
+    """Return whether place `at` lies within a name found already; names are at most a little longer than written."""
+    return any(start <= at < start + len(name) for start, name in found.items())
+
+
+def _in_order(found: dict[int, str]) -> list[str]:
+    ordered = dict.fromkeys(name for _, name in sorted(found.items()))
+    return list(ordered)[:MAX_NAMES]

@@ -1,0 +1,126 @@
+"""Turns a message into what the classifiers read: the embedding of its gloss and hashed words and characters."""
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+
+from onboarding.routing.lexicon import Lexicon
+from onboarding.routing.text import clip, fold, words
+
+FEATURES_VERSION = 1  # raise when a message would give other features: stored weights no longer fit
+WORD_SLOTS = 1 << 13
+CHAR_SLOTS = 1 << 14
+EMBEDDING_SLOTS = 384
+SLOTS = EMBEDDING_SLOTS + WORD_SLOTS + CHAR_SLOTS
+WORD_WEIGHT = 1.0  # against 1.0 for the embedding; both chosen by cross-validation, see train.py
+CHAR_WEIGHT = 0.7
+CHAR_SIZES = (2, 3, 4)
+
+# What a word stands for, added beside the word: one unseen host name or version then reads like any other.
+_CLASSES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("<el10>", re.compile(r"\b(?:rhel|el|red ?hat(?: enterprise linux)?|centos(?: ?stream)?|rocky|alma)[ _-]?(?:linux )?10\b")),
+    ("<el-old>", re.compile(r"\b(?:rhel|el|centos(?: ?stream)?|rocky|alma|fedora)[ _-]?(?:linux )?(?:[789]|\d\d)\b(?<!10)")),
+    ("<ip>", re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")),
+    ("<metadata>", re.compile(r"169\.254\.169\.254|metadata\.google|latest/meta-data")),
+    ("<host>", re.compile(r"\b(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|local|lan|edu|gov|internal|de|fr|cz|nl|it|es|jp|kr|cn)\b")),
+    ("<url>", re.compile(r"https?://")),
+    ("<path>", re.compile(r"(?:^|\s)[~.]?/[\w.-]+(?:/[\w.-]*)*")),
+    ("<file>", re.compile(r"\b[\w-]+\.(?:py|ya?ml|md|sh|json|conf|log|txt|toml|cfg|env)\b")),
+    ("<unit>", re.compile(r"\b[\w@-]+\.(?:service|socket|timer)\b|\b(?:lib)?virt\w*d\b|\b(?:ssh|chrony|firewall|cron|http)d\b")),
+    ("<env>", re.compile(r"\b[a-z]+(?:_[a-z]+){1,}\b")),
+    ("<flag>", re.compile(r"(?:^|\s)--?[a-z][\w-]+")),
+    ("<adr>", re.compile(r"\badrs?(?:[- ]?\d+)?\b")),
+    ("<number>", re.compile(r"(?<![\w.])\d+(?![\w.])")),
+)
+
+
+class Encoder(Protocol):
+    """What gives the embeddings; rag.embedder.Embedder fits."""
+
+    digest: str  # names the vector space; weights trained in another one are refused
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return float32 unit vectors of shape (len(texts), 384)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """One message as the classifiers read it: a sparse vector over SLOTS columns."""
+
+    columns: np.ndarray  # int32, each once
+    values: np.ndarray  # float32, same shape
+    gloss: str
+
+
+class Reader:
+    """Reads messages into features; remembers the latest ones, because router and tool choice ask for the same."""
+
+    def __init__(self, encoder: Encoder, lexicon: Lexicon, remember: int = 64) -> None:
+        """`remember` is how many messages are kept."""
+        self.lexicon = lexicon
+        self.encoder = encoder
+        self._remembered = lru_cache(maxsize=remember)(self._read_one)
+
+    def read(self, text: str) -> Features:
+        """Return the features of one message."""
+        return self._remembered(text)
+
+    def read_many(self, texts: Sequence[str]) -> list[Features]:
+        """Return the features of several messages in order, embedded in one batch."""
+        clipped = [clip(text) for text in texts]
+        glosses = [self.lexicon.gloss(text) for text in clipped]
+        vectors = self.encoder.encode(glosses)
+        return [_features(*row) for row in zip(clipped, glosses, vectors, strict=True)]
+
+    def _read_one(self, text: str) -> Features:
+        return self.read_many([text])[0]
+
+
+def _features(text: str, gloss: str, vector: np.ndarray) -> Features:
+    word_columns, word_values = _hashed(_word_features(text, gloss), WORD_SLOTS, WORD_WEIGHT)
+    char_columns, char_values = _hashed(_char_features(fold(text)), CHAR_SLOTS, CHAR_WEIGHT)
+    columns = np.concatenate(
+        [
+            np.arange(EMBEDDING_SLOTS, dtype=np.int32),
+            word_columns + EMBEDDING_SLOTS,
+            char_columns + EMBEDDING_SLOTS + WORD_SLOTS,
+        ]
+    )
+    return Features(columns, np.concatenate([vector, word_values, char_values]).astype(np.float32), gloss)
+
+
+def _word_features(text: str, gloss: str) -> Iterator[str]:
+    """Yield the gloss's words and pairs of neighbours, and the classes of names in the text."""
+    found = words(gloss)
+    yield from found
+    for left, right in pairwise(["^", *found, "$"]):
+        yield f"{left} {right}"
+    both = f"{fold(text)} {gloss}"
+    for name, pattern in _CLASSES:
+        if pattern.search(both):
+            yield name
+
+
+def _char_features(folded: str) -> Iterator[str]:
+    """Yield the character runs of each word, its ends marked; they carry typos and endings."""
+    for word in folded.split():
+        marked = f" {word} "
+        for size in CHAR_SIZES:
+            for at in range(len(marked) - size + 1):
+                yield marked[at : at + size]
+
+
+def _hashed(names: Iterator[str], slots: int, weight: float) -> tuple[np.ndarray, np.ndarray]:
+    """Count names into `slots` columns by CRC-32; values are damped counts scaled to length `weight`."""
+    hashes = np.fromiter((zlib.crc32(name.encode()) % slots for name in names), dtype=np.int32)
+    columns, counts = np.unique(hashes, return_counts=True)
+    values = np.sqrt(counts.astype(np.float32))
+    length = float(np.linalg.norm(values)) or 1.0
+    return columns.astype(np.int32), values * (weight / length)

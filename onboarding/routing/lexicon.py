@@ -1,0 +1,165 @@
+"""Glosses a message word by word into English, which is the only language the embedding knows well.
+
+The result is no translation: word order and endings stay foreign, unknown words stay as they are. It gives the
+classifiers one set of words for twelve languages. lexicon.txt holds the forms and explains its own format.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onboarding.routing.text import fold, script, words
+
+LEXICON = Path(__file__).with_name("lexicon.txt")
+MIN_STEM = 3  # shorter beginnings match words by accident
+MAX_PHRASE = 4  # words in the longest phrase of the lexicon
+_ARABIC_CLITICS = ("وال", "بال", "لل", "ال", "و", "ب", "ل", "ف", "ك")
+_WITHOUT_SPACES = {"ja", "zh", "ko"}
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """The forms of one language: whole words, stems and, for unspaced scripts, the longest form's length."""
+
+    whole: dict[str, str] = field(default_factory=dict)
+    stems: dict[str, str] = field(default_factory=dict)
+    longest: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The forms of every language and the English words of the glosses."""
+
+    languages: dict[str, Forms]
+    english: frozenset[str]
+
+    def language(self, text: str) -> str:
+        """Return the code of the language that explains most words of `text`; English when nothing tells more."""
+        folded = fold(text)
+        kind = script(folded)
+        if kind != "latin":
+            return kind
+        found = words(folded)
+        scores = {"en": float(sum(word in self.english for word in found))}
+        for code, forms in self.languages.items():
+            if code not in _WITHOUT_SPACES and code != "ar":
+                scores[code] = sum(_known(word, forms) for word in found)
+        return max(scores, key=lambda code: scores[code])  # the first wins a tie: English
+
+    def gloss(self, text: str) -> str:
+        """Return `text` in English words as far as the lexicon knows them; English text comes back folded."""
+        folded = fold(text)
+        code = self.language(folded)
+        forms = self.languages.get(code)
+        if forms is None:
+            return folded
+        if code in _WITHOUT_SPACES:
+            return _gloss_unspaced(folded, forms)
+        return " ".join(_gloss_words(words(folded), forms, arabic=code == "ar"))
+
+
+def load_lexicon(path: Path = LEXICON) -> Lexicon:
+    """Read the lexicon. Raises ValueError that names the line when a row does not fit the header."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    codes = [code.strip() for code in lines[0].split("|")]
+    languages = {code: Forms() for code in codes[1:]}
+    english = set(_ENGLISH)
+    for line in lines[1:]:
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) != len(codes):
+            raise ValueError(f"{path.name}: {len(cells)} columns instead of {len(codes)} in the row {cells[0]!r}")
+        english.update(cells[0].split())
+        for code, cell in zip(codes[1:], cells[1:], strict=True):
+            _add(languages[code], cells[0], cell)
+    return Lexicon({code: _measured(forms) for code, forms in languages.items()}, frozenset(english))
+
+
+def _add(forms: Forms, gloss: str, cell: str) -> None:
+    for form in cell.split():
+        key = fold(form.replace("_", " "))
+        if key == "-":
+            continue
+        if key.endswith("*"):
+            forms.stems.setdefault(key[:-1], gloss)
+        else:
+            forms.whole.setdefault(key, gloss)  # the first row wins: common words come first
+
+
+def _measured(forms: Forms) -> Forms:
+    return Forms(forms.whole, forms.stems, max(len(key) for key in (*forms.whole, *forms.stems)))
+
+
+def _known(word: str, forms: Forms) -> float:
+    """Return how much `word` speaks for a language: a whole form 1, a stem 0.8."""
+    if word in forms.whole:
+        return 1.0
+    return 0.8 if _by_stem(word, forms) else 0.0
+
+
+def _by_stem(word: str, forms: Forms) -> str:
+    for length in range(min(len(word), forms.longest), MIN_STEM - 1, -1):
+        gloss = forms.stems.get(word[:length])
+        if gloss:
+            return gloss
+    return ""
+
+
+def _gloss_words(found: list[str], forms: Forms, *, arabic: bool) -> list[str]:
+    """Replace phrases, then words, then stems; the longest phrase first."""
+    result: list[str] = []
+    at = 0
+    while at < len(found):
+        for length in range(min(MAX_PHRASE, len(found) - at), 0, -1):
+            gloss = forms.whole.get(" ".join(found[at : at + length]))
+            if gloss:
+                result.append(gloss)
+                at += length
+                break
+        else:
+            result.append(_gloss_word(found[at], forms, arabic=arabic))
+            at += 1
+    return result
+
+
+def _gloss_word(word: str, forms: Forms, *, arabic: bool) -> str:
+    gloss = _by_stem(word, forms) or _apostrophe(word, forms)
+    if not gloss and arabic:
+        bare = [word.removeprefix(clitic) for clitic in _ARABIC_CLITICS if word.startswith(clitic)]
+        gloss = next((forms.whole[stem] for stem in bare if stem in forms.whole), "")
+    return gloss or word
+
+
+def _apostrophe(word: str, forms: Forms) -> str:
+    """Return the gloss of an elided word such as l'hote or dell'host, without its article."""
+    head, mark, rest = word.partition("'")
+    if not mark or not rest or len(head) > 5:
+        return ""
+    return forms.whole.get(rest) or _by_stem(rest, forms) or rest
+
+
+def _gloss_unspaced(folded: str, forms: Forms) -> str:
+    """Cut the longest known form at each place; what no form covers is kept together."""
+    result: list[str] = []
+    rest = ""
+    at = 0
+    while at < len(folded):
+        length = next((n for n in range(forms.longest, 0, -1) if folded[at : at + n] in forms.whole), 0)
+        if length:
+            result += [rest, forms.whole[folded[at : at + length]]]
+            rest, at = "", at + length
+        else:
+            rest, at = rest + folded[at], at + 1
+    return " ".join(" ".join([*result, rest]).split())
+
+
+_ENGLISH = frozenset(
+    """a an the is are was were be been do does did can could should would will may might must have has had
+    i me my you your we our us it its this that these those they them their he she who what which where when why how
+    and or but not no yes if then than so as of in on at to for from with without about into over under out up down
+    there here now please pls just any some all more most much many other only also too very really give show tell
+    get got go need want like know make made take use used using work works working run runs running set add check
+    see look find help let lets start stop write create change read mean means does don't doesn't isn't aren't i'm
+    what's it's that's there's how's where's who's im whats u thx hi hey hello ok okay lol something anything
+    everything one two way thing things kind new old good bad best first last right wrong between after before while
+    by per via same different still again ever every each own put keep both off around because die den come came per
+    post plan man men""".split()
+)

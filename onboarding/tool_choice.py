@@ -1,0 +1,95 @@
+"""Chooses a diagnostic tool and its arguments for a message, or rightly none, without a language model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from onboarding.router import Route
+from onboarding.routing.arguments import ArgumentGrammar, load_names
+from onboarding.routing.features import Encoder, Reader
+from onboarding.routing.followup import in_context
+from onboarding.routing.lexicon import load_lexicon
+from onboarding.routing.model import ARTEFACT, load
+
+Intent = Literal["check", "knowledge", "action", "none"]
+TOOLS = (
+    "system_info",
+    "resource_usage",
+    "service_status",
+    "process_info",
+    "kvm_diagnostics",
+    "network_diagnostics",
+)
+ALL_TOOLS = "all_tools"  # the classifier's label for a run of every tool
+SURE_FROM = 0.6  # below this the caller had better ask the model, under the grammar of routing.gbnf
+CHECK_FROM = {"diagnostics": 0.45}  # how likely a check must be, by route: elsewhere a question is the usual thing
+CHECK_FROM_ELSEWHERE = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """What a message wants of the demo host.
+
+    `intent` is `check` (look at the demo host), `knowledge` (how something is done or works), `action` (change
+    something, which nobody may do here) or `none`. A check without `tool` asks for the comprehensive run.
+    """
+
+    intent: Intent
+    tool: str | None
+    args: dict[str, Any] = field(default_factory=dict)  # empty means the tool's defaults
+    confidence: float = 0.0  # 0..1, of intent and tool together
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the choice stands without asking the model."""
+        return self.confidence >= SURE_FROM
+
+
+class ToolChooser:
+    """Decides intent, tool and arguments; under 2 ms for a message the router has read already."""
+
+    def __init__(self, embedder: Encoder, reader: Reader | None = None, folder: Path = ARTEFACT) -> None:
+        """Load classifier and grammar; pass `router.reader` as `reader`, so that a message is embedded only once.
+
+        Raises ArtefactStale, which names the mending command, when the stored classifier does not fit.
+        """
+        self._reader = reader or Reader(embedder, load_lexicon())
+        self._classifier = load("tools", embedder.digest, folder)
+        self._grammar = ArgumentGrammar(self._reader.lexicon, load_names())
+
+    def choose(self, text: str, route: Route, history: Sequence[str] = ()) -> ToolChoice:
+        """Return what `text` wants; `history` is what the visitor wrote before, oldest first.
+
+        On the route `unsafe` the answer is always `none`. On other routes than `diagnostics` a check must be likelier.
+        """
+        if route.name == "unsafe":
+            return ToolChoice("none", None, confidence=route.confidence)
+        labels = self._labels(text, history)
+        checks = {label: p for label, p in labels.items() if label in TOOLS or label == ALL_TOOLS}
+        if sum(checks.values()) < CHECK_FROM.get(route.name, CHECK_FROM_ELSEWHERE):
+            return _without_tool({label: p for label, p in labels.items() if label not in checks})
+        best = max(checks, key=lambda label: checks[label])
+        if best == ALL_TOOLS:
+            return ToolChoice("check", None, confidence=checks[best])
+        return ToolChoice("check", best, self._arguments(best, text, history), checks[best])
+
+    def _labels(self, text: str, history: Sequence[str]) -> dict[str, float]:
+        alone = self._classifier.probabilities(self._reader.read(text))
+        context, share = in_context(text, history, self._reader.lexicon)
+        if not share:
+            return alone
+        together = self._classifier.probabilities(self._reader.read(context))
+        return {label: (1 - share) * alone[label] + share * together[label] for label in alone}
+
+    def _arguments(self, tool: str, text: str, history: Sequence[str]) -> dict[str, Any]:
+        """Return the arguments of the text, or of the message it leans on when it names none itself."""
+        own = self._grammar.arguments(tool, text)
+        context, share = in_context(text, history, self._reader.lexicon)
+        return own if own or not share else self._grammar.arguments(tool, context)
+
+
+def _without_tool(labels: dict[str, float]) -> ToolChoice:
+    best = max(labels, key=lambda label: labels[label])
+    intents: dict[str, Intent] = {"knowledge": "knowledge", "action": "action"}
+    return ToolChoice(intents.get(best, "none"), None, confidence=labels[best])

@@ -1,0 +1,112 @@
+"""Tool choice measured on judged messages.
+
+    python -m tests.evals tools --cases FILE.jsonl [--json] [--misses]
+
+A row has `text`, `expected_tool` (null when no tool is right) and `expected_args`, and perhaps `lang` and `history`.
+Arguments count as right when they mean the same call: the order of services and targets, letter case of targets and a
+spelled-out `.service` (which systemd adds itself) make no difference.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from onboarding.router import Router
+from onboarding.tool_choice import TOOLS, ToolChoice, ToolChooser
+from rag.embedder import Embedder
+from tests.evals.routing import Row, confusion, parse, read_rows
+
+NO_TOOL = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One judged message with the choice made for it; `ms` holds routing and choosing."""
+
+    row: Row
+    choice: ToolChoice
+    ms: float
+
+    @property
+    def tool_is_right(self) -> bool:
+        """Whether the tool, or no tool, is the expected one."""
+        return self.choice.tool == self.row["expected_tool"]
+
+    @property
+    def call_is_right(self) -> bool:
+        """Whether the arguments are right as well."""
+        return self.tool_is_right and same_arguments(self.choice.args, self.row.get("expected_args", {}))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Choose for every case and print the figures."""
+    options = parse(argv, "tools")
+    rows = read_rows(options.cases)
+    embedder = Embedder()
+    router = Router(embedder)
+    chooser = ToolChooser(embedder, router.reader)
+    chooser.choose("warm up", router.route("warm up"))
+    chosen = [_choose(router, chooser, row) for row in rows]
+    figures = measure(chosen)
+    print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else _table(figures))
+    if options.misses:
+        for one in chosen:
+            if not one.call_is_right:
+                expected = f"{one.row['expected_tool']} {one.row.get('expected_args', {})}"
+                choice = one.choice
+                print(f"{expected} -> {choice.intent} {choice.tool} {choice.args} {choice.confidence:.2f}  {one.row['text']}")
+    return 0
+
+
+def measure(chosen: Sequence[Chosen]) -> dict[str, Any]:
+    """Return the two accuracies, the median time, how much is sure, and which tool was taken for which."""
+    sure = [one for one in chosen if one.choice.is_sure]
+    return {
+        "n": len(chosen),
+        "tool_accuracy": _share([one.tool_is_right for one in chosen]),
+        "call_accuracy": _share([one.call_is_right for one in chosen]),
+        "ms_p50": round(statistics.median(one.ms for one in chosen), 1),
+        "sure": _share([one.choice.is_sure for one in chosen]),
+        "tool_accuracy_when_sure": _share([one.tool_is_right for one in sure]),
+        "confusion": confusion(
+            [(one.row["expected_tool"] or NO_TOOL, one.choice.tool or NO_TOOL) for one in chosen], (*TOOLS, NO_TOOL)
+        ),
+    }
+
+
+def same_arguments(given: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    """Tell whether two sets of arguments make the same call."""
+    return {key: _canonical(value) for key, value in given.items()} == {
+        key: _canonical(value) for key, value in expected.items()
+    }
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, list):
+        return sorted(str(item).removesuffix(".service").casefold() for item in value)
+    return value.casefold() if isinstance(value, str) else value
+
+
+def _choose(router: Router, chooser: ToolChooser, row: Row) -> Chosen:
+    history = row.get("history", ())
+    start = time.perf_counter()
+    choice = chooser.choose(row["text"], router.route(row["text"], history), history)
+    return Chosen(row, choice, (time.perf_counter() - start) * 1000)
+
+
+def _share(hits: Sequence[bool]) -> float:
+    return round(sum(hits) / len(hits), 4) if hits else 0.0
+
+
+def _table(figures: dict[str, Any]) -> str:
+    plain = [f"{name:24} {value}" for name, value in figures.items() if not isinstance(value, dict)]
+    rows = [f"  {true:20} {given}" for true, given in figures["confusion"].items()]
+    return "\n".join([*plain, "confusion, expected tool first:", *rows])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

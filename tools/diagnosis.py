@@ -12,14 +12,14 @@ from tools.registry import Report
 from tools.rules import RULES
 
 NO_FAULT = 0.8  # confidence in "healthy": the tools see much, not everything
-SILENT_TOOL = 0.15  # confidence lost for each tool that gave no data
+ABSENT_FIELD = 0.08  # confidence lost for each field that the rules need and nobody gave
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """The most likely cause and what shows it."""
 
-    kind: str  # short name of the fault; "healthy" without one, "unknown" when tools without data may hide one
+    kind: str  # short name of the fault; "healthy" without one, "unknown" when absent fields may hide one
     cause: str  # one or two sentences
     evidence: tuple[str, ...]  # lines of the form "tool: field = value: what it shows"
     remedy: tuple[str, ...]  # sentences and commands in order; commands start with "$ "
@@ -31,7 +31,7 @@ def diagnose(comprehensive_results: Report) -> Diagnosis:
     """The diagnosis of one comprehensive run, as `tools.registry.report` makes it or as read back from JSON."""
     facts = Facts(comprehensive_results)
     findings = [finding for rule in RULES if (finding := rule(facts)) is not None]
-    certainty = max(0.0, 1 - SILENT_TOOL * len(facts.silent))
+    certainty = max(0.0, 1 - ABSENT_FIELD * len(facts.absent))
     if not findings:
         return _no_fault(facts, certainty)
     first, *others = findings
@@ -46,12 +46,10 @@ def diagnose(comprehensive_results: Report) -> Diagnosis:
 
 
 def _no_fault(facts: Facts, certainty: float) -> Diagnosis:
-    """No rule holds: healthy when every tool spoke, unknown otherwise."""
-    if facts.silent:
-        missing = ", ".join(facts.silent)
-        cause = f"No fault is visible, but there is no data from {missing}."
-        silent = tuple(f"{name}: gave no data" for name in facts.silent)
-        return Diagnosis("unknown", cause, silent, ("Run the tools without data again.",), round(0.3 * certainty, 2))
+    """No rule holds: healthy when all that rules need is there, unknown otherwise."""
+    if facts.absent:
+        cause = f"No fault is visible, but these fields, which could show one, are absent: {', '.join(facts.absent)}."
+        return Diagnosis("unknown", cause, (), ("Run the tools again that gave no data.",), round(0.3 * certainty, 2))
     lines = [
         facts.line("kvm_diagnostics", "kvm_module_loaded", says="hardware virtualisation is in use"),
         facts.line("kvm_diagnostics", "libvirt_available", says="libvirt answers"),

@@ -9,6 +9,18 @@ from dataclasses import dataclass
 from tools.registry import Report
 from tools.types import Json
 
+# The least that rules need: a run without one of these can hide a fault.
+NEEDED = (
+    ("system_info", "release"),
+    ("resource_usage", "memory", "usage_percent"),
+    ("resource_usage", "disk"),
+    ("service_status", "services"),
+    ("process_info", "processes"),
+    ("kvm_diagnostics", "kvm_module_loaded"),
+    ("kvm_diagnostics", "vmx_support"),
+    ("kvm_diagnostics", "libvirt_available"),
+    ("network_diagnostics", "connectivity"),
+)
 VM_ROW = re.compile(r"^\s*(?:\d+|-)\s+(\S+)\s{2,}(\S.*?)\s*$", re.MULTILINE)  # a row of `virsh list --all`
 
 
@@ -30,8 +42,8 @@ class Facts:
         """Take a comprehensive run, or the dict that JSON made of one."""
         self.now = float(run["summary"]["timestamp"])  # true time, seconds since the epoch
         self.stamps = {name: float(result["timestamp"]) for name, result in run["tool_results"].items()}
-        self.silent = [name for name, result in run["tool_results"].items() if not result["success"]]
         self._data = {name: result["data"] for name, result in run["tool_results"].items()}
+        self.absent = [".".join(field) for field in NEEDED if self.get(*field) is None]
 
     def get(self, tool: str, *path: str) -> Json:
         """A field's value, None when the tool or the field is absent."""

@@ -82,10 +82,11 @@ class Host:
     """One simulated host."""
 
     id: str
-    title: str  # a few words for a list
+    title: str  # the complaint in a few words, for a list; it does not give the cause away
     summary: str  # what a visitor is told before looking: the complaint, not the cause
     kind: str  # name of the fault, for scoring `tools.diagnosis`: "healthy" when there is none
-    cause: str
+    answer: str  # the cause in one sentence as short as those of the decoys, for a list of guesses
+    cause: str  # the whole story
     evidence: tuple[Evidence, ...]
     remedy: tuple[Step, ...]
     hints: tuple[str, ...]  # each gives away a little more
@@ -102,7 +103,8 @@ def load_hosts(folder: Path = HOSTS) -> dict[str, Host]:
     files = sorted(folder.glob("*.json"), key=lambda path: (path.stem != DEFAULT_HOST, path.stem))
     if not files:
         raise HostError(f"{folder} holds no host; put at least one *.json file there")
-    return {path.stem: _load(path) for path in files}
+    adapter = TypeAdapter(Host)
+    return {path.stem: _load(path, adapter) for path in files}
 
 
 def get_host(hosts: Mapping[str, Host], host_id: str) -> Host:
@@ -112,9 +114,9 @@ def get_host(hosts: Mapping[str, Host], host_id: str) -> Host:
     return hosts[host_id]
 
 
-def _load(path: Path) -> Host:
+def _load(path: Path, adapter: TypeAdapter[Host]) -> Host:
     try:
-        host = TypeAdapter(Host).validate_json(path.read_bytes(), extra="forbid")
+        host = adapter.validate_json(path.read_bytes(), extra="forbid")
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

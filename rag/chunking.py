@@ -1,19 +1,22 @@
 """Documents into units: sections by heading, packed to the size that is shown, split into the size that is embedded."""
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import PurePosixPath
 
 from rag import markdown, structured
-from rag.types import Block, Document, Section, Unit
+from rag.splitting import by_size, size, split
+from rag.types import Block, Chunk, Document, Lines, Section, Unit
 
-UNIT_CHARS = 1000  # ~250 tokens, the lead passage's share of the prompt budget
+UNIT_CHARS = 1100  # ~280 tokens, the lead passage's share of the prompt budget
 CHUNK_CHARS = 260  # ~65 tokens: short enough that one fact is not averaged away
-SMALL_CHARS = 220  # a section below this is shown together with its neighbours
+SMALL_CHARS = 300  # a section below this joins its neighbours even when it stands alone under the page title
 
-_PARSERS: dict[str, Callable[[str], Iterator[Block]]] = {
+Link = Callable[[Document, Lines], str]
+Parser = Callable[[str], Iterator[Block]]
+
+_PARSERS: dict[str, Parser] = {
     ".md": markdown.blocks,
     ".markdown": markdown.blocks,
     ".rst": structured.rst_blocks,
@@ -22,10 +25,9 @@ _PARSERS: dict[str, Callable[[str], Iterator[Block]]] = {
     ".env": structured.env_blocks,
     ".txt": structured.plain_blocks,
 }
-_SENTENCE = re.compile(r"(?<=[.!?:;])\s+(?=[A-Z0-9`*\[(\"'])")
 
 
-def parser_for(path: str) -> Callable[[str], Iterator[Block]] | None:
+def parser_for(path: str) -> Parser | None:
     """Return the block parser for a file name, or None when the kind of file is not indexed."""
     name = PurePosixPath(path).name
     if name.startswith(".env") or name.endswith((".env.example", ".env.sample")):
@@ -33,171 +35,111 @@ def parser_for(path: str) -> Callable[[str], Iterator[Block]] | None:
     return _PARSERS.get(PurePosixPath(path).suffix.lower())
 
 
-def chunk(document: Document, link: Callable[[Document, tuple[int, int]], str]) -> list[Unit]:
+def chunk(document: Document, link: Link) -> list[Unit]:
     """Cut one document into units; `link` gives the address of a line range.
 
-    Code and tables stay whole where they fit. Questions of the front matter become keys of the unit under whose
-    heading they fit best at index time; here every unit starts with none.
+    Code and tables stay whole where they fit. Neighbouring sections under one heading share a unit while it fits;
+    their chunks keep their own headings.
     """
     parse = parser_for(document.path)
     if parse is None:
         return []
-    sections = list(_sections(parse(document.text)))
-    return [_unit(document, headings, blocks, link) for headings, blocks in _pack(sections)]
+    pieces = [piece for section in _sections(parse(document.text)) for piece in _fitted(section)]
+    return [_unit(document, group, link) for group in _packed(pieces)]
 
 
 def _sections(blocks: Iterable[Block]) -> Iterator[Section]:
+    """Group blocks by heading; a heading without a body of its own stays with what follows it."""
     path: list[Block] = []
     body: list[Block] = []
     for block in blocks:
-        if block.kind != "heading":
-            body.append(block)
-            continue
-        if body:
-            yield Section(tuple(above.text for above in path), tuple(body))
-        path = [above for above in path if above.level < block.level] + [block]
-        body = []
-    if body:
-        yield Section(tuple(above.text for above in path), tuple(body))
+        if block.kind == "heading":
+            if any(held.kind != "heading" for held in body):
+                yield Section(_titles(path), tuple(body))
+                body = []
+            path = [above for above in path if above.level < block.level] + [block]
+        body.append(block)
+    if any(held.kind != "heading" for held in body):
+        yield Section(_titles(path), tuple(body))
 
 
-def _pack(sections: list[Section]) -> Iterator[tuple[tuple[str, ...], list[Block]]]:
-    """Yield (heading path, blocks) of about UNIT_CHARS; small neighbours under one parent share a unit."""
+def _titles(path: list[Block]) -> tuple[str, ...]:
+    return tuple(heading.title for heading in path)
+
+
+def _fitted(section: Section) -> Iterator[Section]:
+    """Yield the section in parts of at most UNIT_CHARS."""
+    pieces = [piece for block in section.blocks for piece in split(block, UNIT_CHARS)]
+    for group in by_size(pieces, UNIT_CHARS):
+        yield Section(section.headings, tuple(group))
+
+
+def _packed(sections: list[Section]) -> Iterator[list[Section]]:
+    """Group neighbours that belong together and fit into one unit."""
     held: list[Section] = []
     for section in sections:
-        pieces = [piece for block in section.blocks for piece in _split(block, UNIT_CHARS)]
-        small = _size(pieces) < SMALL_CHARS
-        if held and not (small and _parent(held[0]) == _parent(section) and _joint(held) < SMALL_CHARS * 2):
-            yield _merge(held)
+        if held and not (_belongs(held, section) and sum(map(_length, held)) + _length(section) <= UNIT_CHARS):
+            yield held
             held = []
-        if small:
-            held.append(Section(section.headings, tuple(pieces)))
-            continue
-        for group in _groups(pieces, UNIT_CHARS):
-            yield section.headings, group
+        held.append(section)
     if held:
-        yield _merge(held)
+        yield held
 
 
-def _parent(section: Section) -> tuple[str, ...]:
-    return section.headings[:-1]
+def _belongs(held: list[Section], section: Section) -> bool:
+    """Tell whether a section may share a unit with those before it.
 
-
-def _joint(sections: list[Section]) -> int:
-    return sum(_size(section.blocks) for section in sections)
-
-
-def _merge(sections: list[Section]) -> tuple[tuple[str, ...], list[Block]]:
-    """Join small sections; the headings of all but a single one become lines of the text."""
-    if len(sections) == 1:
-        return sections[0].headings, list(sections[0].blocks)
-    blocks: list[Block] = []
-    for section in sections:
-        first = section.blocks[0].lines[0]
-        if section.headings:
-            depth = min(len(section.headings) + 1, 6)
-            blocks.append(Block("text", f"{'#' * depth} {section.headings[-1]}", (first, first)))
-        blocks.extend(section.blocks)
-    return _parent(sections[0]) or sections[0].headings, blocks
-
-
-def _groups(blocks: list[Block], limit: int) -> list[list[Block]]:
-    """Group blocks in order to at most `limit` characters, in groups of about equal size.
-
-    A lead-in such as "Run:" goes with what it introduces.
+    Parts of one heading below the page title do; sections right under the title only when both are small.
     """
-    total = _size(blocks)
-    target = total / max(1, -(-total // limit))
-    groups: list[list[Block]] = []
-    for block in blocks:
-        fits = groups and _size([*groups[-1], block]) <= limit
-        full = groups and _size(groups[-1]) >= target and not groups[-1][-1].text.endswith(":")
-        if fits and not full:
-            groups[-1].append(block)
-        else:
-            groups.append([block])
-    return groups
+    shared = len(_common([*held, section]))
+    return shared >= 2 or (sum(map(_length, held)) < SMALL_CHARS and _length(section) < SMALL_CHARS)
 
 
-def _size(blocks: Iterable[Block]) -> int:
-    return sum(len(block.text) + 1 for block in blocks)
+def _length(section: Section) -> int:
+    return size(section.blocks)
 
 
-def _split(block: Block, limit: int) -> list[Block]:
-    """Cut a block that is larger than `limit` at line ends, or at sentence ends when it is one line."""
-    if len(block.text) <= limit:
-        return [block]
-    lines = block.text.split("\n")
-    if len(lines) == 1:
-        return [Block(block.kind, piece, block.lines) for piece in _by_sentence(block.text, limit)]
-    head = lines[:2] if block.kind == "table" else []  # a table's later parts repeat its header
-    fence = (lines[0], lines[-1]) if block.kind == "code" else None
-    inner, first = (lines[1:-1], block.lines[0] + 1) if fence else (lines[len(head) :], block.lines[0] + len(head))
-    parts: list[Block] = []
-    for start, end in _line_runs(inner, limit - sum(map(len, head)) - 20):
-        body = [*head, *inner[start:end]]
-        if fence:
-            body = [fence[0], *body, fence[1]]
-        parts.append(Block(block.kind, "\n".join(body), (first + start, first + end - 1)))
-    return parts
+def _common(sections: list[Section]) -> tuple[str, ...]:
+    """Return the headings that all sections share."""
+    first = sections[0].headings
+    depth = 0
+    while depth < len(first) and all(first[: depth + 1] == other.headings[: depth + 1] for other in sections):
+        depth += 1
+    return first[:depth]
 
 
-def _line_runs(lines: list[str], limit: int) -> Iterator[tuple[int, int]]:
-    """Yield index ranges of lines whose text stays within `limit` (one longer line is a range of its own)."""
-    start, size = 0, 0
-    for at, line in enumerate(lines):
-        if size and size + len(line) + 1 > limit:
-            yield start, at
-            start, size = at, 0
-        size += len(line) + 1
-    if start < len(lines):
-        yield start, len(lines)
-
-
-def _by_sentence(text: str, limit: int) -> list[str]:
-    pieces: list[str] = []
-    for sentence in _SENTENCE.split(text):
-        if pieces and len(pieces[-1]) + len(sentence) < limit:
-            pieces[-1] += " " + sentence
-        else:
-            pieces.append(sentence)
-    return [piece[at : at + limit] for piece in pieces for at in range(0, len(piece), limit)]
-
-
-def _chunks(blocks: list[Block]) -> tuple[str, ...]:
-    """Cut the blocks of a unit into the pieces that are embedded."""
-    pieces = [piece for block in blocks for piece in _split(block, CHUNK_CHARS)]
-    joined: list[str] = []
-    for piece in pieces:
-        if joined and len(joined[-1]) + len(piece.text) < CHUNK_CHARS:
-            joined[-1] += "\n" + piece.text
-        else:
-            joined.append(piece.text)
-    return tuple(joined)
-
-
-def _unit(
-    document: Document,
-    headings: tuple[str, ...],
-    blocks: list[Block],
-    link: Callable[[Document, tuple[int, int]], str],
-) -> Unit:
-    text = _join(blocks)
+def _unit(document: Document, sections: list[Section], link: Link) -> Unit:
+    blocks = [block for section in sections for block in section.blocks]
+    headings = _common(sections) or sections[0].headings
+    if headings[:1] == (document.title,):
+        headings = headings[1:]
+    text = _join([block for block in blocks if block.text])
     lines = (min(block.lines[0] for block in blocks), max(block.lines[1] for block in blocks))
     key = "\x1f".join((document.path, *headings, text))
-    # usedforsecurity: an identifier, not a signature
-    digest = hashlib.blake2b(key.encode(), digest_size=8, usedforsecurity=False).hexdigest()
-    trail = headings[1:] if headings[:1] == (document.title,) else headings
     return Unit(
-        digest, text, document.title, trail, document.path, lines, link(document, lines), _chunks(blocks),
+        id=hashlib.blake2b(key.encode(), digest_size=8).hexdigest(),
+        text=text,
+        title=document.title,
+        headings=headings,
+        path=document.path,
+        lines=lines,
+        url=link(document, lines),
+        chunks=tuple(piece for section in sections for piece in _chunks(section)),
         sources=document.sources,
-    )  # fmt: skip
+    )
+
+
+def _chunks(section: Section) -> Iterator[Chunk]:
+    """Yield the pieces of a section that are embedded; headings go with each as context, not as text."""
+    pieces = [piece for block in section.blocks if block.kind != "heading" for piece in split(block, CHUNK_CHARS)]
+    for group in by_size(pieces, CHUNK_CHARS):
+        yield Chunk("\n".join(piece.text for piece in group), section.headings)
 
 
 def _join(blocks: list[Block]) -> str:
-    """Join blocks as Markdown: items of one list by a line end, everything else by a blank line."""
-    text = blocks[0].text
+    """Join blocks as Markdown: items of one list and lines of configuration by a line end, the rest by a blank line."""
+    text = blocks[0].text if blocks else ""
     for before, block in pairwise(blocks):
-        tight = before.kind == block.kind == "item" or (before.kind == block.kind == "config")
+        tight = before.kind == block.kind and block.kind in {"item", "config"}
         text += ("\n" if tight else "\n\n") + block.text
     return text

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from rag.embedder import DEFAULT_MODEL, Embedder
 from rag.errors import RagError
 from rag.index import build
+from rag.publish import upload, write_dataset
 from rag.retriever import Retriever, open_or_build
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -42,6 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     search.set_defaults(run=_search)
     making = commands.add_parser("build", help="index a corpus")
     making.set_defaults(run=_build)
+    sending = commands.add_parser("publish", help="write our own pages as a Hugging Face dataset, and send it")
+    sending.add_argument("--repo", required=True, help="dataset on the Hub, for example user/qubinode-pages")
+    sending.add_argument("--dry-run", action="store_true", help="only write the folder; needs no token")
+    sending.add_argument("--corpus", type=Path, default=CORPUS, help="folder of pages")
+    sending.add_argument("--judged", type=Path, help="judged questions for the evaluation split (JSON lines)")
+    sending.add_argument("--folder", type=Path, default=default_index().with_name("dataset"), help="where to write")
+    sending.set_defaults(run=_publish)
     for command in (search, making):
         command.add_argument("--source", default=str(CORPUS), help="folder, tar archive or git URL")
         command.add_argument("--out", type=Path, default=default_index(), help="folder of the index")
@@ -68,6 +76,20 @@ def _build(options: argparse.Namespace) -> int:
     print(f"{manifest.chunks} chunks in {manifest.units} passages -> {options.out}")
     for skipped in manifest.skipped:
         print(f"skipped {skipped.path}: {skipped.reason}")
+    return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    published = write_dataset(options.corpus, options.judged, options.folder, options.repo)
+    for name, count in published.rows.items():
+        print(f"{count:6} rows  {options.folder / name}")
+    if options.dry_run:
+        return 0
+    token = os.environ.get("HF_TOKEN", "")
+    if not token:
+        sys.stderr.write("set HF_TOKEN to a token that may write, or use --dry-run\n")
+        return 2
+    print(upload(published, options.repo, token))
     return 0
 
 

@@ -17,10 +17,10 @@ from rag.documents import Corpus, read_corpus
 from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.lexical import LexicalIndex, build_lexical, load_lexical
 from rag.links import linker
-from rag.prepare import assign_questions, embedded_text, fold_duplicates
-from rag.types import Skipped, Unit
+from rag.prepare import assign_questions, chunk_text, fold_duplicates, unit_text
+from rag.types import Chunk, Skipped, Unit
 
-FORMAT = 1
+FORMAT = 2
 STEP = 64  # texts between two progress reports
 REBUILD = "run: python -m rag build"
 
@@ -171,8 +171,8 @@ def _embed(units: list[Unit], memo: _Memo, progress: Progress) -> DenseIndex:
 
 def _texts(unit: Unit) -> list[tuple[int, str]]:
     """Return (kind, text) of every vector of a unit."""
-    texts = [(CHUNK, embedded_text(unit, piece)) for piece in unit.chunks]
-    texts.append((WHOLE, embedded_text(unit, unit.text)))
+    texts = [(CHUNK, chunk_text(unit, chunk)) for chunk in unit.chunks]
+    texts.append((WHOLE, unit_text(unit)))
     return texts + [(QUESTION, question) for question in unit.questions]
 
 
@@ -230,6 +230,6 @@ def _swap(new: Path, target: Path) -> None:
 
 
 def _unit(row: dict[str, Any]) -> Unit:
-    lists = ("headings", "chunks", "questions", "sources", "also", "lines")
-    fields: dict[str, Any] = {key: tuple(value) if key in lists else value for key, value in row.items()}
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    fields["chunks"] = tuple(Chunk(piece["text"], tuple(piece["headings"])) for piece in row["chunks"])
     return Unit(**fields)

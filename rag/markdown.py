@@ -40,10 +40,11 @@ def _next_block(lines: list[str], at: int) -> tuple[Block, int]:
     if end is not None:
         return _block("code", lines, at, end), end
     if heading := _ATX.match(lines[at]):
-        return Block("heading", _plain(heading[2]), (at + 1, at + 1), len(heading[1])), at + 1
+        return Block("heading", lines[at].strip(), (at + 1, at + 1), len(heading[1]), _plain(heading[2])), at + 1
     if at + 1 < len(lines) and (under := _SETEXT.match(lines[at + 1])) and not _ITEM.match(lines[at]):
         level = _TOP_SETEXT[under[1][0]]
-        return Block("heading", _plain(lines[at].strip()), (at + 1, at + 2), level), at + 2
+        title = lines[at].strip()
+        return Block("heading", f"{'#' * level} {title}", (at + 1, at + 2), level, _plain(title)), at + 2
     if lines[at].lstrip().startswith("|"):
         end = next((n for n in range(at, len(lines)) if not lines[n].lstrip().startswith("|")), len(lines))
         return _block("table", lines, at, end), end

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from rag.types import Document, Unit
+from rag.types import Chunk, Document, Unit
 
 SHINGLE = 5  # words
 DUPLICATE = 0.9  # Jaccard similarity of shingles from which two units count as one
@@ -21,10 +21,18 @@ class _Encodes(Protocol):
     def encode(self, texts: Sequence[str]) -> np.ndarray: ...
 
 
-def embedded_text(unit: Unit, piece: str) -> str:
-    """Return what is embedded for a piece of a unit: title and headings as context, then the text without marks."""
-    trail = " > ".join(dict.fromkeys((unit.title, *unit.headings)))
-    return f"{trail}\n{plain(piece)}"
+def chunk_text(unit: Unit, chunk: Chunk) -> str:
+    """Return what is embedded for a chunk: title and headings as context, then the text without marks."""
+    return _in_context(unit.title, chunk.headings, chunk.text)
+
+
+def unit_text(unit: Unit) -> str:
+    """Return what is embedded for a whole unit; the model reads its first ~250 tokens."""
+    return _in_context(unit.title, unit.headings, unit.text)
+
+
+def _in_context(title: str, headings: tuple[str, ...], text: str) -> str:
+    return f"{' > '.join(dict.fromkeys((title, *headings)))}\n{plain(text)}"
 
 
 def plain(text: str) -> str:
@@ -75,7 +83,7 @@ def assign_questions(units: list[Unit], documents: Sequence[Document], embedder:
         own = [at for at, unit in enumerate(units) if unit.path == path]
         if not own:
             continue
-        texts = embedder.encode([embedded_text(units[at], units[at].text) for at in own])
+        texts = embedder.encode([unit_text(units[at]) for at in own])
         best = (embedder.encode(questions) @ texts.T).argmax(axis=1)
         for question, at in zip(questions, best, strict=True):
             given[own[at]].append(question)

@@ -119,7 +119,7 @@ def _similarity(index: Index, unit: int, vector: np.ndarray) -> Callable[[str], 
 
     def similarity(text: str) -> float:
         probe = text.strip("`\n ")[:40]
-        hits = [value for chunk, value in zip(chunks, cosine, strict=True) if probe in chunk]
+        hits = [value for chunk, value in zip(chunks, cosine, strict=True) if probe in chunk.text]
         return float(max(hits, default=min(cosine, default=0.0)))
 
     return similarity

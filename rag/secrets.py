@@ -15,7 +15,11 @@ from detect_secrets.plugins.base import BasePlugin
 from detect_secrets.plugins.basic_auth import BasicAuthDetector
 from detect_secrets.plugins.github_token import GitHubTokenDetector
 from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
-from detect_secrets.plugins.high_entropy_strings import Base64HighEntropyString, HexHighEntropyString
+from detect_secrets.plugins.high_entropy_strings import (
+    Base64HighEntropyString,
+    HexHighEntropyString,
+    HighEntropyStringsPlugin,
+)
 from detect_secrets.plugins.keyword import KeywordDetector
 from detect_secrets.plugins.npm import NpmDetector
 from detect_secrets.plugins.openai import OpenAIDetector
@@ -73,10 +77,17 @@ def _kinds(line: str, detectors: list[BasePlugin], strict: bool) -> Iterator[str
         yield "Hugging Face token"
     for detector in detectors:
         for value in detector.analyze_string(line):
-            if not _PLACEHOLDER.search(value):
+            if not _PLACEHOLDER.search(value) and _is_random(detector, value):
                 yield detector.secret_type
     if strict:
         yield from _personal(line)
+
+
+def _is_random(detector: BasePlugin, value: str) -> bool:
+    """Tell whether a string is random enough for the entropy detectors; the others judge by form alone."""
+    if not isinstance(detector, HighEntropyStringsPlugin):
+        return True
+    return detector.calculate_shannon_entropy(value) > detector.entropy_limit
 
 
 def _personal(line: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ def yaml_blocks(text: str) -> Iterator[Block]:
         if opens and key and _has_children(lines, at, len(key[1])):
             cut = max(start, pending)
             yield from _body(lines, start, cut)
-            yield Block("heading", key[2].strip(), (at + 1, at + 1), len(key[1]) // 2 + 1)
+            yield Block("heading", "", (at + 1, at + 1), len(key[1]) // 2 + 1, key[2].strip())
             start = cut
         if not line.lstrip().startswith("#"):
             pending = at + 1
@@ -33,7 +33,7 @@ def env_blocks(text: str) -> Iterator[Block]:
     at = 0
     while at < len(lines):
         if _BANNER.match(lines[at]) and at + 2 < len(lines) and _BANNER.match(lines[at + 2]):
-            yield Block("heading", lines[at + 1].lstrip("# ").strip(), (at + 1, at + 3), 1)
+            yield Block("heading", lines[at + 1].strip(), (at + 1, at + 3), 1, lines[at + 1].lstrip("# ").strip())
             at += 3
         elif not lines[at].strip("# \t"):
             at += 1
@@ -58,7 +58,8 @@ def rst_blocks(text: str) -> Iterator[Block]:
         if under[1] not in marks:
             marks.append(under[1])
         yield from plain_blocks_between(lines, start, at - 1)
-        yield Block("heading", title, (at, at + 1), min(marks.index(under[1]) + 1, 6))
+        level = min(marks.index(under[1]) + 1, 6)
+        yield Block("heading", f"{'#' * level} {title}", (at, at + 1), level, title)
         start = at + 1
     yield from plain_blocks_between(lines, start, len(lines))
 

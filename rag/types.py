@@ -33,36 +33,44 @@ class Skipped:
 class Block:
     """A run of lines that belongs together: a heading, a paragraph, a list item, a table or a code fence."""
 
-    kind: str  # "heading" | "text" | "item" | "table" | "code"
-    text: str
+    kind: str  # "heading" | "text" | "item" | "table" | "code" | "config"
+    text: str  # as in the source; "" for a heading whose line is part of the block below it (a YAML key)
     lines: Lines
     level: int = 0  # heading depth, 1..6; 0 for other kinds
+    title: str = ""  # a heading's words without marks
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The blocks under one heading, with the path of headings above them."""
+    """A heading and the blocks under it, with the path of headings that leads there."""
 
     headings: tuple[str, ...]
     blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """What is embedded: a few sentences, rows or lines, and the headings they stand under."""
+
+    text: str
+    headings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """The stored unit of retrieval: what may be shown, quoted and cited as one passage.
 
-    `chunks` are the smaller pieces of `text` that are embedded one by one; a query scores a unit by the best of
-    them (max pooling).
+    A query scores a unit by the best of its chunks (max pooling).
     """
 
     id: str  # 16 hexadecimal digits, stable while path, headings and text stay the same
     text: str
     title: str
-    headings: tuple[str, ...]
+    headings: tuple[str, ...]  # common to all of the text
     path: str
     lines: Lines
     url: str
-    chunks: tuple[str, ...]
+    chunks: tuple[Chunk, ...]
     questions: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     also: tuple[str, ...] = ()  # paths of near-duplicates that were folded into this unit

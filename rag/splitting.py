@@ -1,0 +1,78 @@
+"""Cutting blocks that are too long, and grouping short ones."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from rag.types import Block
+
+_SENTENCE = re.compile(r"(?<=[.!?:;])\s+(?=[A-Z0-9`*\[(\"'])")
+
+
+def size(blocks: Iterable[Block]) -> int:
+    """Return the characters that blocks take when joined by line ends."""
+    return sum(len(block.text) + 1 for block in blocks)
+
+
+def by_size(blocks: list[Block], limit: int) -> list[list[Block]]:
+    """Group blocks in order to at most `limit` characters, in groups of about equal size.
+
+    A heading or a lead-in such as "Run:" goes with what it introduces.
+    """
+    total = size(blocks)
+    target = total / max(1, -(-total // limit))
+    groups: list[list[Block]] = []
+    for block in blocks:
+        fits = groups and size([*groups[-1], block]) <= limit
+        open_ended = groups and (groups[-1][-1].kind == "heading" or groups[-1][-1].text.endswith(":"))
+        full = groups and size(groups[-1]) >= target and not open_ended
+        if fits and not full:
+            groups[-1].append(block)
+        else:
+            groups.append([block])
+    return groups
+
+
+def split(block: Block, limit: int) -> list[Block]:
+    """Cut a block that is larger than `limit` at line ends, or at sentence ends when it is one line."""
+    if len(block.text) <= limit:
+        return [block]
+    lines = block.text.split("\n")
+    if len(lines) == 1:
+        return [Block(block.kind, piece, block.lines) for piece in _by_sentence(block.text, limit)]
+    if block.kind == "code":
+        opening, inner, closing = lines[0], lines[1:-1], lines[-1]
+        return list(_parts(block, inner, 1, limit, lambda body: [opening, *body, closing]))
+    if block.kind == "table":
+        head = lines[:2]  # later parts repeat the header
+        return list(_parts(block, lines[2:], 2, limit, lambda body: [*head, *body], sum(map(len, head))))
+    return list(_parts(block, lines, 0, limit, list))
+
+
+def _parts(
+    block: Block, lines: list[str], skipped: int, limit: int, wrap: Callable[[list[str]], list[str]], used: int = 0
+) -> Iterator[Block]:
+    first = block.lines[0] + skipped
+    for start, end in _line_runs(lines, max(limit - used - 20, limit // 3)):
+        yield Block(block.kind, "\n".join(wrap(lines[start:end])), (first + start, first + end - 1))
+
+
+def _line_runs(lines: list[str], limit: int) -> Iterator[tuple[int, int]]:
+    """Yield index ranges of lines whose text stays within `limit` (one longer line is a range of its own)."""
+    start, held = 0, 0
+    for at, line in enumerate(lines):
+        if held and held + len(line) + 1 > limit:
+            yield start, at
+            start, held = at, 0
+        held += len(line) + 1
+    if start < len(lines):
+        yield start, len(lines)
+
+
+def _by_sentence(text: str, limit: int) -> list[str]:
+    pieces: list[str] = []
+    for sentence in _SENTENCE.split(text):
+        if pieces and len(pieces[-1]) + len(sentence) < limit:
+            pieces[-1] += " " + sentence
+        else:
+            pieces.append(sentence)
+    return [piece[at : at + limit] for piece in pieces for at in range(0, len(piece), limit)]

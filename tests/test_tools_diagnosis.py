@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import json
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 
 from tools import diagnosis, facts, rules
 from tools.diagnosis import diagnose
-from tools.hosts import DEFAULT_HOST, load_hosts
+from tools.hosts import DEFAULT_HOST, Host, load_hosts
 from tools.registry import Registry, Report
 from tools.rules import RULES, hypervisor, readiness, resources, surroundings
 
@@ -20,9 +21,15 @@ NOW = 1_800_000_000.0
 MOMENTS = [NOW + 86_400 * days + days for days in (0, 0.3, 11, 29.6, 200)]
 
 
+@functools.cache
+def hosts() -> dict[str, Host]:
+    """The hosts, read once."""
+    return load_hosts()
+
+
 def run_of(host_id: str, now: float = NOW) -> Report:
     """A comprehensive run of one host."""
-    return Registry.default().run_comprehensive_diagnostics(load_hosts()[host_id].view(now))
+    return Registry.default().run_comprehensive_diagnostics(hosts()[host_id].view(now))
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +48,9 @@ def changed(run: Report, tool: str, path: tuple[str, ...], value: Any) -> Report
 
 
 @pytest.mark.parametrize("now", MOMENTS)
-@pytest.mark.parametrize("host_id", list(load_hosts()))
+@pytest.mark.parametrize("host_id", list(hosts()))
 def test_every_host_is_diagnosed_at_every_moment(host_id: str, now: float) -> None:
-    host, found = load_hosts()[host_id], diagnose(run_of(host_id, now))
+    host, found = hosts()[host_id], diagnose(run_of(host_id, now))
     assert found.kind == host.kind
     assert found.confidence >= 0.8
     assert found.evidence
@@ -63,7 +70,7 @@ def test_every_kind_of_fault_is_shown_with_the_figures_that_prove_it() -> None:
 
 
 def test_names_of_machines_play_no_part(healthy: Report) -> None:
-    for host_id in load_hosts():
+    for host_id in hosts():
         run = run_of(host_id)
         before = diagnose(run)
         run["tool_results"]["system_info"]["data"]["hostname"] = "other.example.com"
@@ -77,7 +84,7 @@ def test_no_rule_module_reads_hosts() -> None:
 
 
 def test_a_run_read_back_from_json_is_diagnosed_alike() -> None:
-    for host_id in load_hosts():
+    for host_id in hosts():
         run = run_of(host_id)
         assert diagnose(json.loads(json.dumps(run))) == diagnose(run)
 

@@ -24,6 +24,7 @@ What it does not cover:
 * a tool can change the Python state of its worker (replace a function of the standard library) without being refused;
   later calls in that worker then see it. What they can do stays within the limits above, what they answer does not
 * a tool that answers wrongly, but in form, is believed; a busy tool delays other calls by up to the deadline
+* it needs a POSIX system and is tested on Linux; macOS has no such filter and refuses to limit the address space
 * as root the kernel does not enforce the limit on processes; the filter refuses `clone` all the same
 * side channels (timing, CPU caches), and the clock
 * `Registry` runs tools in the calling process, and deriving schemas there imports `tools/checks/`: the sandbox bounds

@@ -74,7 +74,9 @@ def test_a_long_code_block_is_cut_at_line_ends_and_fenced_again() -> None:
 
 
 def test_line_ranges_point_at_the_text() -> None:
-    text = "# Page\n\nIntro.\n\n## Ports\n\n" + "Airflow listens on 8888. " * 30 + "\n\n## End\n\n" + "Last words. " * 40
+    text = (
+        "# Page\n\nIntro.\n\n## Ports\n\n" + "Airflow listens on 8888. " * 30 + "\n\n## End\n\n" + "Last words. " * 40
+    )
     for unit in units_of(text):
         assert unit.text.split("\n")[-1] in lines_of(text, unit.lines)
         assert unit.url == f"page.md#L{unit.lines[0]}"
@@ -110,7 +112,9 @@ def test_ids_depend_on_path_headings_and_text_only() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(["# A", "## B", "### C", "word one two.", "```", "- item", "| a | b |", "", "x" * 700])))
+@given(
+    st.lists(st.sampled_from(["# A", "## B", "### C", "word one two.", "```", "- item", "| a | b |", "", "x" * 700]))
+)
 def test_no_line_of_a_page_is_lost_and_no_unit_is_too_long(lines: list[str]) -> None:
     units = units_of("\n".join(lines))
     kept = "\n".join(unit.text for unit in units)

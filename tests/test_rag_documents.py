@@ -26,7 +26,9 @@ def test_front_matter_becomes_fields_and_blank_lines(tmp_path: Path) -> None:
 
 
 def test_front_matter_damaged_by_mdformat_is_removed_and_its_title_kept() -> None:
-    text = "_____\n\n## layout: default title: ADR-0026 RHEL 10 parent: Decisions nav_order: 26\n\n# ADR-0026\n\nText.\n"
+    text = (
+        "_____\n\n## layout: default title: ADR-0026 RHEL 10 parent: Decisions nav_order: 26\n\n# ADR-0026\n\nText.\n"
+    )
     fields, rest = frontmatter.split(text)
     assert fields["title"] == "ADR-0026 RHEL 10"
     assert "layout" not in rest

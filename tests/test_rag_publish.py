@@ -59,10 +59,14 @@ def test_the_card_names_the_repository_the_licence_and_the_counts(tmp_path: Path
     assert "$" not in card
 
 
-@pytest.mark.parametrize("private", [" Ask jane.doe@corp.io.", " key hf_" + "abcdefghijklmnopqrstuvwxyzABCDEF12", " 52.17.93.4"])
+@pytest.mark.parametrize(
+    "private", [" Ask jane.doe@corp.io.", " key hf_" + "abcdefghijklmnopqrstuvwxyzABCDEF12", " 52.17.93.4"]
+)
 def test_a_page_with_something_private_stops_it_before_anything_is_written(tmp_path: Path, private: str) -> None:
+    corpus = pages(tmp_path, private)
+    (corpus / "other.md").write_text(PAGE.replace("{more}", " Or 80."))
     with pytest.raises(SecretFound, match=r"ports\.md"):
-        write_dataset(pages(tmp_path, private), None, tmp_path / "out", "someone/pages")
+        write_dataset(corpus, None, tmp_path / "out", "someone/pages")
     assert not (tmp_path / "out").exists()
 
 

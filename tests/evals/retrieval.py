@@ -101,7 +101,8 @@ def heading_hit(row: Row, passages: Sequence[Passage]) -> bool:
     """Tell whether a passage of the gold page stands under the gold heading, or holds it as one of its own."""
     wanted = {(page, _squeezed(heading)) for page, heading in _places(row)}
     return any(
-        passage.path == page and (heading in map(_squeezed, passage.headings) or f"# {heading}" in _squeezed(passage.text))
+        passage.path == page
+        and (heading in map(_squeezed, passage.headings) or f"# {heading}" in _squeezed(passage.text))
         for passage in passages
         for page, heading in wanted
     )

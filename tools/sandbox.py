@@ -72,6 +72,7 @@ class Sandbox:
             files: Further Python files whose tools the worker offers; they may import the standard library only.
             limits: What a worker may use.
             clock: True time for the simulated hosts, seconds since the epoch.
+
         """
         folder, paths = hosts.resolve(), [str(path.resolve()) for path in files]
         self._config = {"hosts": str(folder), "files": paths, "limits": asdict(limits)}
@@ -94,6 +95,7 @@ class Sandbox:
 
         Raises:
             SandboxError: The worker does not start.
+
         """
         start = time.perf_counter()
         with self._lock:

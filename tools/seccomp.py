@@ -64,6 +64,7 @@ def prepare(
     Returns:
         A function that puts the filter in force, for good, for this process and all it starts. It raises OSError
         when the kernel refuses it. Filters add up: a call must be allowed by all.
+
     """
     try:
         library = ctypes.CDLL(library_name)

@@ -23,6 +23,7 @@ def network_diagnostics(host: HostView, targets: list[str] | None = None) -> dic
     Args:
         host: The simulated host to look at.
         targets: Host names or IP addresses to ping. Three well-known public ones if left out.
+
     """
     names = list(DEFAULT_TARGETS) if targets is None else targets
     if not isinstance(names, list) or len(names) > MAX_TARGETS:

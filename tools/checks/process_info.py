@@ -17,6 +17,7 @@ def process_info(host: HostView, filter_name: str | None = None, top_n: int = 10
         host: The simulated host to look at.
         filter_name: Show every process whose name contains this text, in upper or lower case, such as qemu.
         top_n: How many processes to show when no name is given.
+
     """
     rows = [_row(host, process) for process in host.machine.processes]
     if filter_name:

@@ -35,6 +35,7 @@ def service_status(host: HostView, services: list[str] | None = None) -> dict[st
     Args:
         host: The simulated host to look at.
         services: Names of services, such as libvirtd or sshd. The usual ones of a hypervisor if left out.
+
     """
     names = list(DEFAULT_SERVICES) if services is None else services
     if not isinstance(names, list) or len(names) > MAX_SERVICES:

@@ -7,13 +7,16 @@ uses the model shares one Gradio lane with a wide limit, because the engine batc
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from model.conversation import Conversation
+from model.events import TurnEvent
 from model.prompt import PromptTooLong
+from onboarding.guide import Unusable
 from onboarding.ui import saved
 from onboarding.ui.relay import relay
 from onboarding.ui.render import hint, spoken, starters, turn_parts
@@ -30,6 +33,7 @@ LANE = "model"  # concurrency_id of all that uses the model
 LANE_LIMIT = 64  # pages at once; the engine batches four and says how many wait
 MAX_TYPED = 30_000  # characters a page may send; the limit in tokens is the guide's, and its message names it
 EMPTY = "Type a question first."
+BUSY = "The answer above is still being written; stop it first."
 BROKE = "Something broke on this side; ask again."
 PLACEHOLDER = "Ask about Qubinode Navigator"
 
@@ -43,13 +47,14 @@ class ChatTab:
         """hosts: id -> title of the simulated hosts that tools may look at; the first is preselected."""
         self._guide = guide
         self._hosts = hosts
+        self._drawing = script("rose.svg")
 
     def build(self) -> None:
         """Lay out the tab and wire it."""
         self.session = gr.State(Session())
         self.shelf = gr.BrowserState(storage_key=saved.STORAGE_KEY, secret=saved.STORAGE_SALT)
         self.view = gr.HTML(
-            self._view(Session(), saved.Shelf()),
+            self._view(Session()),
             html_template=script("transcript.html"),
             js_on_load=script("transcript.js"),
             apply_default_css=False,
@@ -98,99 +103,99 @@ class ChatTab:
             outputs,
             concurrency_id=LANE,
             concurrency_limit=LANE_LIMIT,
-            trigger_mode="once",
+            trigger_mode="multiple",
             **quiet,
         )
-        asking.failure(self._broke, [self.session, self.shelf], outputs, **quiet)
-        self.stop.click(self._stop, [self.session, self.shelf], outputs, cancels=[asking], queue=False, **quiet)
-        self.view.input(self._shelve, [self.session, self.shelf], outputs, cancels=[asking], queue=False, **quiet)
+        asking.failure(self._broke, [self.session], outputs, **quiet)
+        self.stop.click(self._stop, [self.session], outputs, queue=False, **quiet)
+        self.view.input(self._shelve, [self.session, self.shelf], outputs, queue=False, **quiet)
         demo.load(self._restore, [self.session, self.shelf], outputs, queue=False, **quiet)
 
     async def _ask(
         self, typed: str, host: str, session: Session, stored: object, event: gr.EventData
     ) -> AsyncGenerator[Updates, None]:
-        shelf = saved.read_shelf(stored)
-        session.adopt(shelf)
-        request = read_request(_data(event), typed or "", session, self._guide.routes)
-        if not request.text:
-            yield {self.hint: hint(EMPTY, "warning")}
+        data = _data(event)
+        session.hear(stored)
+        request = read_request(data, typed or "", session, self._guide.routes)
+        if session.live or not request.text:
+            yield {self.hint: hint(BUSY if session.live else "" if data else EMPTY, "warning")}
             return
-        session.begin(request)
-        typed_here = not _data(event)
-        yield self._show(session, shelf) | {self.hint: hint()} | ({self.text: ""} if typed_here else {})
+        turn = session.begin(request)
+        yield self._show(session) | {self.hint: hint()} | ({} if data else {self.text: ""})
         try:
-            async with aclosing(relay(lambda: self._events(request, session, host))) as batches:
+            async with aclosing(relay(lambda: self._events(request, turn.before, host), session.wake)) as batches:
                 async for batch in batches:
-                    session.update(batch)
-                    yield {self.view: self._view(session, shelf)}
-        except PromptTooLong as refusal:
-            session.refuse()
-            back = {self.text: request.text} if typed_here else {}
-            yield self._show(session, shelf) | {self.hint: hint(str(refusal), "warning")} | back
-            return
-        yield self._show(session, self._put(session, shelf), store=True)
+                    if not session.update(turn.id, batch):
+                        break
+                    yield self._step(session)
+        except (PromptTooLong, Unusable) as refusal:
+            session.refuse(turn.id)
+            said = {self.hint: hint(str(refusal), "warning")}
+            yield self._show(session) | said | ({} if data else {self.text: request.text})
+        finally:
+            session.stop(turn.id)  # a tab that was closed: its next reader must not find a turn that never ends
+        yield self._show(session)
 
-    def _events(self, request: Request, session: Session, host: str) -> Any:
-        assert session.conversation is not None
+    def _events(self, request: Request, before: Conversation, host: str) -> Iterator[TurnEvent]:
         known = host if host in self._hosts else next(iter(self._hosts), "")
-        return self._guide.ask(request.text, session.conversation, route=request.route, host=known)
+        return self._guide.ask(request.text, before, route=request.route, host=known)
 
-    def _stop(self, session: Session, stored: object) -> Updates:
+    def _step(self, session: Session) -> Updates:
+        """What one batch of events changes: the transcript, and at the end everything that waited for it."""
+        if session.live:
+            return {self.view: self._view(session)}
+        session.keep()
+        return self._show(session, store=True)
+
+    async def _stop(self, session: Session) -> Updates:
+        """Ask the turn under way to end; it draws the page itself, so that nobody draws over it.
+
+        Not `cancels=`: a cancelled event's last drawing can arrive after this one's and bring the old text back.
+        """
+        if not session.live:
+            return self._show(session)
         session.stop()
-        return self._show(session, saved.read_shelf(stored))
+        return {self.hint: hint()}
 
-    def _broke(self, session: Session, stored: object) -> Updates:
+    def _broke(self, session: Session) -> Updates:
         session.fail(BROKE)
-        return self._show(session, saved.read_shelf(stored))
+        return self._show(session)
 
     def _restore(self, session: Session, stored: object) -> Updates:
-        shelf = saved.read_shelf(stored)
-        session.adopt(shelf)
-        return self._show(session, shelf)
+        session.hear(stored)
+        return self._show(session)
 
-    def _shelve(self, session: Session, stored: object, event: gr.EventData) -> Updates:
+    async def _shelve(self, session: Session, stored: object, event: gr.EventData) -> Updates:
         """New, open, rename, forget: what the bar above the conversation offers."""
-        shelf, data = saved.read_shelf(stored), _data(event) or {}
+        session.hear(stored)
+        data = _data(event) or {}
         chosen = str(data.get("id", ""))
-        session.stop()
         match data.get("kind"):
             case "new":
                 session.clear()
-                shelf = shelf.model_copy(update={"open_id": ""})
-            case "open" if shelf.get(chosen):
-                session.clear()
-                shelf = shelf.model_copy(update={"open_id": chosen})
-                session.adopt(shelf)
+            case "open":
+                session.open(chosen)
             case "rename":
-                shelf = shelf.renamed(chosen, str(data.get("title", "")))
+                session.shelf = session.shelf.renamed(chosen, str(data.get("title", "")))
             case "forget":
-                if chosen == shelf.open_id:
-                    session.clear()
-                shelf = shelf.without(chosen)
-        return self._show(session, shelf, store=True) | {self.hint: hint()}
+                session.forget(chosen)
+        return self._show(session, store=True) | {self.hint: hint()}
 
-    def _put(self, session: Session, shelf: saved.Shelf) -> saved.Shelf:
-        conversation = session.conversation
-        old = shelf.get(conversation.id) if conversation else None
-        item = saved.save(conversation.id, session.turns, old.title if old else "") if conversation else None
-        return shelf.put(item) if item else shelf
-
-    def _show(self, session: Session, shelf: saved.Shelf, *, store: bool = False) -> Updates:
-        """Everything that depends on whether an answer is under way."""
+    def _show(self, session: Session, *, store: bool = False) -> Updates:
+        """Everything that depends on whether an answer is under way; `store` also tells the browser what to keep."""
         busy = session.live is not None
         updates: Updates = {
-            self.view: self._view(session, shelf),
+            self.view: self._view(session),
             self.session: session,
             self.send: gr.update(visible=not busy),
             self.stop: gr.update(visible=busy),
         }
-        return updates | ({self.shelf: shelf.model_dump(mode="json")} if store else {})
+        return updates | ({self.shelf: session.shelf.model_dump(mode="json")} if store else {})
 
-    def _view(self, session: Session, shelf: saved.Shelf) -> dict[str, Any]:
+    def _view(self, session: Session) -> dict[str, Any]:
         """The value of the transcript; see static/transcript.js."""
-        turns, routes = session.turns, self._guide.routes
+        turns, shelf, routes = session.turns, session.shelf, self._guide.routes
         known = shelf.get(session.conversation.id) if session.conversation else None
-        title = known.title if known and len(turns) > 1 else ""
         return {
             "turns": [
                 {
@@ -201,8 +206,8 @@ class ChatTab:
                 }
                 for turn in turns
             ],
-            "empty": str(starters(routes, script("rose.svg"))),
-            "shelf": shelf_html(shelf, title, started=bool(turns)),
+            "empty": str(starters(routes, self._drawing)),
+            "shelf": shelf_html(shelf, known.title if known and len(turns) > 1 else "", started=bool(turns)),
             "spoken": spoken(turns[-1] if turns else None),
             "busy": session.live is not None,
         }

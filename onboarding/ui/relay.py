@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import closing, suppress
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 Event = TypeVar("Event")
@@ -22,20 +22,20 @@ IDLE_S = 1.0  # an empty batch after this long without events: Gradio notices a 
 
 
 async def relay(
-    open_source: Callable[[], Generator[Event, None, None]], beat_s: float = BEAT_S, idle_s: float = IDLE_S
+    open_source: Callable[[], Iterator[Event]], wake: asyncio.Event, beat_s: float = BEAT_S, idle_s: float = IDLE_S
 ) -> AsyncGenerator[list[Event], None]:
-    """Batches of the source's events in order, an empty one after `idle_s` without any.
+    """Batches of the source's events in order, an empty one after `idle_s` without any or when `wake` is set.
 
     The source's exception is raised here after the events before it. Closing or cancelling this generator returns at
     once and closes the source as soon as its current step ends, from the thread that runs it.
     """
-    pump = _Pump(open_source, asyncio.get_running_loop())
+    pump = _Pump(open_source, asyncio.get_running_loop(), wake)
     threading.Thread(target=pump.run, name="turn", daemon=True).start()
     try:
         while not pump.drained:
             with suppress(TimeoutError):
-                await asyncio.wait_for(pump.arrived.wait(), idle_s)
-            pump.arrived.clear()
+                await asyncio.wait_for(wake.wait(), idle_s)
+            wake.clear()
             if pump.events or not pump.ended:
                 yield pump.take()
                 await asyncio.sleep(beat_s)
@@ -51,11 +51,13 @@ class _Pump(Generic[Event]):
     One thread appends and one loop pops; both ends of a deque are atomic, and `ended` is set after the last append.
     """
 
-    def __init__(self, open_source: Callable[[], Generator[Event, None, None]], loop: asyncio.AbstractEventLoop):
+    def __init__(
+        self, open_source: Callable[[], Iterator[Event]], loop: asyncio.AbstractEventLoop, wake: asyncio.Event
+    ) -> None:
         self._open_source = open_source
         self._loop = loop
+        self._arrived = wake
         self.events: deque[Event] = deque()
-        self.arrived = asyncio.Event()
         self.halt = False
         self.ended = False
         self.error: Exception | None = None
@@ -69,12 +71,14 @@ class _Pump(Generic[Event]):
 
     def run(self) -> None:
         try:
-            with closing(self._open_source()) as source:
-                for event in source:
-                    self.events.append(event)
-                    self._wake()
-                    if self.halt:
-                        return
+            source = self._open_source()
+            for event in source:
+                self.events.append(event)
+                self._wake()
+                if self.halt:
+                    break
+            if isinstance(source, Generator):
+                source.close()
         except Exception as error:  # handed over: the other side raises it
             self.error = error
         finally:
@@ -83,4 +87,4 @@ class _Pump(Generic[Event]):
 
     def _wake(self) -> None:
         with suppress(RuntimeError):  # the loop is closed when the server has stopped
-            self._loop.call_soon_threadsafe(self.arrived.set)
+            self._loop.call_soon_threadsafe(self._arrived.set)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from typing import Any
 
 from model.conversation import Conversation
 from model.events import TurnEvent
-from onboarding.ui.saved import Shelf, restore
+from onboarding.ui.saved import Shelf, read_shelf, restore, save
 from onboarding.ui.turns import Turn, advance_all
 
 
@@ -28,20 +29,32 @@ class Session:
 
     conversation: Conversation | None = None
     turns: list[Turn] = field(default_factory=list)
+    shelf: Shelf = field(default_factory=Shelf)  # what the browser keeps, as last heard or told
+    wake: asyncio.Event | None = None  # set to make the turn under way look up
 
     @property
     def live(self) -> Turn | None:
         """The turn that is being answered."""
         return self.turns[-1] if self.turns and self.turns[-1].running else None
 
-    def adopt(self, shelf: Shelf) -> None:
-        """Take up the browser's open conversation, when this server does not know one (reload, restart)."""
-        item = shelf.get(shelf.open_id) if not self.turns else None
+    def hear(self, stored: object) -> None:
+        """Take note of what the browser keeps; take up its open conversation when none is known (reload, restart)."""
+        self.shelf = read_shelf(stored)
+        item = self.shelf.get(self.shelf.open_id) if not self.turns else None
         if item:
             self.conversation, self.turns = restore(item)
 
+    def keep(self) -> None:
+        """Put the finished turns of this conversation on the shelf."""
+        if not self.conversation:
+            return
+        old = self.shelf.get(self.conversation.id)
+        item = save(self.conversation.id, self.turns, old.title if old else "")
+        self.shelf = self.shelf.put(item) if item else self.shelf
+
     def begin(self, request: Request) -> Turn:
         """Start a turn; asking again or editing forgets that turn and those after it."""
+        self.wake = asyncio.Event()
         self.conversation = self.conversation or Conversation.new()
         for at, turn in enumerate(self.turns):
             if turn.id == request.turn:
@@ -51,30 +64,53 @@ class Session:
         self.turns.append(Turn(secrets.token_hex(4), request.text, self.conversation))
         return self.turns[-1]
 
-    def update(self, events: list[TurnEvent]) -> None:
-        """Fold events into the live turn; a finished turn's conversation becomes the current one."""
+    def update(self, turn_id: str, events: list[TurnEvent]) -> bool:
+        """Fold events into a turn; False when it was stopped, left or replaced in the meantime.
+
+        A finished turn's conversation becomes the current one.
+        """
+        if not self.turns or self.turns[-1].id != turn_id or self.turns[-1].stopped:
+            return False
         turn = self.turns[-1] = advance_all(self.turns[-1], events)
         if turn.finished and isinstance(turn.finished.conversation, Conversation):
             self.conversation = turn.finished.conversation
+        return True
 
-    def stop(self) -> None:
-        """Mark the live turn as stopped; what was written stays on the page."""
-        if self.turns:
-            self.turns[-1] = self.turns[-1].stop()
+    def stop(self, turn_id: str = "") -> None:
+        """Mark the live turn, or only the one of that id, as stopped; what was written stays on the page."""
+        if self.live and turn_id in {"", self.live.id}:
+            self.turns[-1] = self.live.stop()
+            if self.wake:
+                self.wake.set()
 
     def fail(self, reason: str) -> None:
-        """Mark the live turn as broken."""
-        if self.live:
+        """Mark the last turn as broken, unless it was answered."""
+        if self.turns and not self.turns[-1].finished:
             self.turns[-1] = replace(self.turns[-1], failure=reason)
 
-    def refuse(self) -> None:
-        """Take the live turn back: it was never asked."""
-        if self.live:
-            self.turns.pop()
+    def refuse(self, turn_id: str) -> None:
+        """Take a turn back: it was never asked."""
+        self.turns = [turn for turn in self.turns if turn.id != turn_id]
 
     def clear(self) -> None:
         """Begin a new conversation."""
+        self.stop()
         self.conversation, self.turns = None, []
+        self.shelf = self.shelf.model_copy(update={"open_id": ""})
+
+    def open(self, conversation_id: str) -> None:
+        """Go back to a conversation on the shelf; an unknown id changes nothing."""
+        item = self.shelf.get(conversation_id)
+        if item:
+            self.clear()
+            self.shelf = self.shelf.model_copy(update={"open_id": conversation_id})
+            self.conversation, self.turns = restore(item)
+
+    def forget(self, conversation_id: str) -> None:
+        """Take a conversation off the shelf, and off the page when it is the open one."""
+        if self.conversation and self.conversation.id == conversation_id:
+            self.clear()
+        self.shelf = self.shelf.without(conversation_id)
 
 
 def read_request(data: Mapping[str, Any] | None, typed: str, session: Session, routes: Mapping[str, object]) -> Request:

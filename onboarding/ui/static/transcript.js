@@ -52,7 +52,9 @@ function draw() {
     node.classList.toggle("last", turn === turns.at(-1));
     node.setAttribute("aria-busy", String(busy && turn === turns.at(-1)));
   }
+  const listOpen = shelf.querySelector("details[open]") !== null;
   put(fixed.shelf, shelfHtml);
+  if (listOpen) shelf.querySelector("details")?.setAttribute("open", "");
   put(fixed.empty, turns.length ? "" : emptyHtml);
   if (status.textContent !== spoken) status.textContent = spoken;
   document.documentElement.classList.toggle("answering", busy);

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from model.briefs import RouteText
 from model.conversation import Conversation, PastTurn
 from model.events import (
     Counts,
@@ -24,62 +25,45 @@ from model.events import (
     TurnFinished,
 )
 from model.prompt import PromptTooLong
+from onboarding.guide import Status
 from rag.types import Passage, SearchResult
 from tools.types import ToolResult
 
+STATUS = Status(
+    parts={"model": "ready", "index": "ready", "router": "ready"},
+    model_label="SmolLM2-135M-Instruct Q4_1, 98 MB",
+    stand_in=True,
+    note="A small stand-in model answers: its wording is weak, the quoted sources are what counts.",
+)
 REPO = "https://github.com/tosin2013/qubinode_navigator/blob/03ce8239"
 LIMIT_TOKENS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class FakeRoute:
-    """What the page reads of a route."""
-
-    name: str
-    label: str
-    brief: str
-    starters: tuple[str, ...] = ()
-    follow_ups: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FakeStatus:
-    """What the page reads of the guide's status."""
-
-    parts: dict[str, str] = field(default_factory=lambda: {"model": "ready", "index": "ready", "router": "ready"})
-    model_label: str = "SmolLM2-135M-Instruct Q4_1, 98 MB"
-    stand_in: bool = True
-    note: str = "A small stand-in model answers: its wording is weak, the quoted sources are what counts."
-    ahead: int = 0
-    eta_s: float = 0.0
-    downloading: str = ""
 
 
 ROUTES = {
     route.name: route
     for route in (
-        FakeRoute(
+        RouteText(
             "introduction", "Getting to know it", "", ("What is Qubinode Navigator?", "Who is it for?"),
             ("Which systems are supported?", "What does it deploy?"),
         ),
-        FakeRoute(
+        RouteText(
             "deploy", "Deploying", "", ("Which variables must I set?", "What hardware do I need?"),
             ("Which ports does it open?", "Where is the log?"),
         ),
-        FakeRoute(
+        RouteText(
             "rhel10", "RHEL 10", "", ("How do I deploy on RHEL 10?", "Is RHEL 8 supported?"),
             ("Which CPU level does RHEL 10 need?", "Which Python comes with it?", "What changes for plugins?"),
         ),
-        FakeRoute(
+        RouteText(
             "diagnostics", "Diagnostics", "", ("Is libvirtd running?", "Why does my VM not start?"),
             ("Which tools are there?", "Show the disk usage"),
         ),
-        FakeRoute(
+        RouteText(
             "plugins", "Plugins", "", ("How do I write a plugin?", "How are plugins ordered?"),
             ("What is idempotence?", "Where are plugins found?"),
         ),
-        FakeRoute("contribute", "Contributing", "", ("How can I contribute?",), ("How do I run the tests?",)),
-        FakeRoute("smalltalk", "Small talk", ""),
+        RouteText("contribute", "Contributing", "", ("How can I contribute?",), ("How do I run the tests?",)),
+        RouteText("smalltalk", "Small talk", ""),
     )
 }  # fmt: skip
 
@@ -94,7 +78,7 @@ RHEL10 = SearchResult(
     [
         passage(
             "Deploying on RHEL 10", ("Deploying on RHEL 10", "Before you start"), "docs/rhel10.md", (12, 30),
-            "RHEL 10 needs a processor of level x86-64-v3; run the preflight check with --fix before the deploy script.",
+            "RHEL 10 needs a processor of level x86-64-v3; run the preflight check with --fix before deploying.",
         ),
         passage(
             "Supported systems", ("Supported systems",), "docs/systems.md", (3, 21),
@@ -102,7 +86,7 @@ RHEL10 = SearchResult(
         ),
         passage(
             "Required variables", ("Required variables", "The three that matter"), "docs/variables.md", (8, 19),
-            "QUBINODE_DOMAIN, QUBINODE_ADMIN_USER and QUBINODE_CLUSTER_NAME must be set; the domain must contain a dot.",
+            "QUBINODE_DOMAIN, QUBINODE_ADMIN_USER and QUBINODE_CLUSTER_NAME must be set; the domain contains a dot.",
         ),
         passage(
             "The RHEL 10 plugin", ("The RHEL 10 plugin",), "docs/plugins/rhel10.md", (1, 44),
@@ -137,6 +121,8 @@ HOSTILE = (
     "</form> [1]: https://evil.example [1] and [7].\n"
 )
 
+SHORT = "A short answer [1]."
+ABSTENTION = "The documentation I have does not answer this, so I would be guessing."
 PERSIAN = "راهنما می‌گوید که RHEL 10 پشتیبانی می‌شود [1]. ابتدا بررسی کنید."
 
 SERVICES = ToolResult(
@@ -156,8 +142,8 @@ class ScriptedGuide:
     """
 
     pace_s: float = 0.0
-    routes: Mapping[str, FakeRoute] = field(default_factory=lambda: ROUTES)
-    state: FakeStatus = field(default_factory=FakeStatus)
+    routes: Mapping[str, RouteText] = field(default_factory=lambda: ROUTES)
+    state: Status = field(default_factory=lambda: STATUS)
     asked: list[tuple[str, str | None, str]] = field(default_factory=list)  # (question, route, host)
     histories: list[tuple[str, ...]] = field(default_factory=list)  # the earlier questions of each turn
     closed: list[str] = field(default_factory=list)  # questions whose iterator was closed before its end
@@ -174,7 +160,7 @@ class ScriptedGuide:
         for gate in self.hold.values():
             gate.set()
 
-    def status(self) -> FakeStatus:
+    def status(self) -> Status:
         """What the header shows."""
         return self.state
 
@@ -183,7 +169,9 @@ class ScriptedGuide:
     ) -> Iterator[TurnEvent]:
         """The events of one turn, as the real guide orders them."""
         if len(text) > 4 * LIMIT_TOKENS:
-            raise PromptTooLong(f"Your message is {len(text) // 4} tokens long and {LIMIT_TOKENS} are allowed; shorten it.")
+            raise PromptTooLong(
+                f"Your message is {len(text) // 4} tokens long and {LIMIT_TOKENS} are allowed; shorten it."
+            )
         self.asked.append((text, route, host))
         self.histories.append(conversation.questions)
         try:
@@ -207,7 +195,9 @@ class ScriptedGuide:
         if "queue" in words:
             yield from self._wait("queue", [Queued(2, 14.0), Queued(1, 7.0)])
         total = 240
-        yield from self._wait("prefill", [Prefill(done, total, (total - done) / 60) for done in range(60, total + 1, 60)])
+        yield from self._wait(
+            "prefill", [Prefill(done, total, (total - done) / 60) for done in range(60, total + 1, 60)]
+        )
         answer = _answer_for(words)
         yield from self._wait("decode", [TextDelta(part) for part in _pieces(answer)])
         if "notice" in words:
@@ -235,7 +225,7 @@ def _route_of(words: str) -> str:
 
 
 def _answer_for(words: str) -> str:
-    for key, answer in (("evil", HOSTILE), ("فارسی", PERSIAN), ("short", "A short answer [1]."), ("capital of", "The documentation I have does not answer this, so I would be guessing.")):  # fmt: skip
+    for key, answer in (("evil", HOSTILE), ("فارسی", PERSIAN), ("short", SHORT), ("capital of", ABSTENTION)):
         if key in words:
             return answer
     return ANSWER

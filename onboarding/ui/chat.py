@@ -18,8 +18,9 @@ from model.events import TurnEvent
 from model.prompt import PromptTooLong
 from onboarding.guide import Unusable
 from onboarding.ui import saved
+from onboarding.ui.around import hint, spoken, starters
 from onboarding.ui.relay import relay
-from onboarding.ui.render import hint, spoken, starters, turn_parts
+from onboarding.ui.render import turn_parts
 from onboarding.ui.session import Request, Session, read_request
 from onboarding.ui.shelf import shelf_html
 from onboarding.ui.theme import script
@@ -120,10 +121,10 @@ class ChatTab:
         if session.live or not request.text:
             yield {self.hint: hint(BUSY if session.live else "" if data else EMPTY, "warning")}
             return
-        turn = session.begin(request)
+        turn, wake = session.begin(request)
         yield self._show(session) | {self.hint: hint()} | ({} if data else {self.text: ""})
         try:
-            async with aclosing(relay(lambda: self._events(request, turn.before, host), session.wake)) as batches:
+            async with aclosing(relay(lambda: self._events(request, turn.before, host), wake)) as batches:
                 async for batch in batches:
                     if not session.update(turn.id, batch):
                         break
@@ -206,7 +207,7 @@ class ChatTab:
                 }
                 for turn in turns
             ],
-            "empty": str(starters(routes, self._drawing)),
+            "empty": starters(routes, self._drawing),
             "shelf": shelf_html(shelf, known.title if known and len(turns) > 1 else "", started=bool(turns)),
             "spoken": spoken(turns[-1] if turns else None),
             "busy": session.live is not None,

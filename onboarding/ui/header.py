@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 from markupsafe import Markup
 
+from onboarding.ui.markup import fill, trusted
 from onboarding.ui.theme import script
 
 if TYPE_CHECKING:
@@ -17,13 +18,17 @@ READY = "ready"
 TAGLINE = "From one RHEL-family host to a KVM hypervisor: ask how."
 
 
-def build_header(guide: Guide) -> None:
-    """The bar on top of every tab, kept up to date by a timer."""
+def build_header(guide: Guide, page: gr.Blocks) -> None:
+    """The bar on top of every tab: drawn when the page loads, kept up to date by a timer."""
     bar = gr.HTML(header_html(guide.status()), elem_id="header", apply_default_css=False, js_on_load=None)
-    timer = gr.Timer(POLL_S)
-    timer.tick(
-        lambda: header_html(guide.status()), outputs=bar, queue=False, show_progress="hidden", api_visibility="private"
-    )
+    for moment in (page.load, gr.Timer(POLL_S).tick):
+        moment(
+            lambda: header_html(guide.status()),
+            outputs=bar,
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
 
 
 def header_html(status: Status) -> str:
@@ -34,13 +39,14 @@ def header_html(status: Status) -> str:
         '<button type="button" class="colours" data-act="colours" aria-label="Switch between light and dark"></button>'
         "</header>"
     )
-    return Markup(html).format(
-        mark=Markup(script("mark.svg")),
+    return fill(
+        html,
+        mark=trusted(script("mark.svg")),
         tagline=TAGLINE,
         model=_model(status),
         queue=_queue(status),
         work=_work(status),
-        note=Markup('<span class="note">{}</span>').format(status.note) if status.note else "",
+        note=fill('<span class="note">{}</span>', status.note) if status.note else "",
     )
 
 
@@ -48,7 +54,7 @@ def _model(status: Status) -> Markup:
     ready = READY if status.parts.get("model") == READY else ""
     badge = Markup('<span class="badge">stand-in</span>') if status.stand_in and status.model_label else ""
     html = '<span class="model"><i class="dot {}"></i>{}</span>{}'
-    return Markup(html).format(ready, status.model_label or "no model yet", badge)
+    return fill(html, ready, status.model_label or "no model yet", badge)
 
 
 def _work(status: Status) -> Markup:
@@ -56,11 +62,11 @@ def _work(status: Status) -> Markup:
     loading = [f"{name}: {state}" for name, state in status.parts.items() if state not in {READY, ""}]
     if status.downloading:
         loading.append(f"downloading {status.downloading}")
-    return Markup('<span class="work" role="status">{}</span>').format(" · ".join(loading)) if loading else Markup("")
+    return fill('<span class="work" role="status">{}</span>', " · ".join(loading)) if loading else Markup("")
 
 
 def _queue(status: Status) -> Markup:
     if status.ahead <= 0:
         return Markup('<span class="queue">no queue</span>')
     people = "1 question" if status.ahead == 1 else f"{status.ahead} questions"
-    return Markup('<span class="queue busy">{} ahead, ~{} s</span>').format(people, max(1, round(status.eta_s)))
+    return fill('<span class="queue busy">{} ahead, ~{} s</span>', people, max(1, round(status.eta_s)))

@@ -28,18 +28,38 @@ from pygments.formatters.html import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from onboarding.ui.markup import fill, trusted
+
 CITATION = re.compile(r"\[(\d{1,2})\]")
 MAX_HIGHLIGHTED = 4_000  # characters; a longer block is shown plain, so that streaming stays cheap
 BLOCKS = ("paragraph_open", "heading_open", "blockquote_open", "list_item_open", "th_open", "td_open")
 
 TAGS = {
-    *("p", "br", "hr", "em", "strong", "s", "blockquote", "ul", "ol", "li", "code", "pre", "span", "div", "button", "a"),
+    *(
+        "p",
+        "br",
+        "hr",
+        "em",
+        "strong",
+        "s",
+        "blockquote",
+        "ul",
+        "ol",
+        "li",
+        "code",
+        "pre",
+        "span",
+        "div",
+        "button",
+        "a",
+    ),
     *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
 }
 ATTRIBUTES = {
     "*": {"class", "dir"},
     "a": {"href", "title", "target", "data-n"},
     "button": {"type", "data-act"},
+    "pre": {"tabindex"},
     "ol": {"start"},
     "th": {"style"},
     "td": {"style"},
@@ -71,7 +91,7 @@ def to_html(text: str, links: Mapping[int, Link] | None = None, urls: Iterable[s
     links = links or {}
     allowed = {url for url in (*urls, *(link.url for link in links.values())) if safe_url(url)}
     env = {"links": links, "urls": allowed}
-    return Markup(_clean(_parser().render(text, env)))
+    return trusted(_clean(_parser().render(text, env)))
 
 
 def _clean(html: str) -> str:
@@ -142,9 +162,9 @@ def _render_citation(
 def citation(number: int, link: Link) -> Markup:
     """The small raised number that leads to a source."""
     if not safe_url(link.url):
-        return Markup('<span class="cite" title="{}">{}</span>').format(link.title, number)
+        return fill('<span class="cite" title="{}">{}</span>', link.title, number)
     html = '<a class="cite" data-n="{}" href="{}" target="_blank" title="{}">{}</a>'
-    return Markup(html).format(number, link.url, link.title, number)
+    return fill(html, number, link.url, link.title, number)
 
 
 def _render_code(
@@ -157,8 +177,8 @@ def _render_code(
 def code_block(code: str, language: str = "") -> Markup:
     """A code block with a copy button; coloured when Pygments knows the language."""
     button = '<button type="button" class="copy-code" data-act="copy-code">Copy</button>'
-    html = '<div class="code" dir="ltr">' + button + "<pre><code>{}</code></pre></div>\n"
-    return Markup(html).format(_coloured(code.rstrip("\n"), language))
+    html = '<div class="code" dir="ltr">' + button + '<pre tabindex="0"><code>{}</code></pre></div>\n'
+    return fill(html, _coloured(code.rstrip("\n"), language))
 
 
 def _coloured(code: str, language: str) -> Markup:
@@ -168,4 +188,4 @@ def _coloured(code: str, language: str) -> Markup:
         lexer = get_lexer_by_name(language, stripnl=False)
     except ClassNotFound:
         return escape(code)
-    return Markup(highlight(code, lexer, HtmlFormatter(nowrap=True)).rstrip("\n"))
+    return trusted(highlight(code, lexer, HtmlFormatter(nowrap=True)).rstrip("\n"))

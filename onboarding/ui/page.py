@@ -32,7 +32,7 @@ def build_page(guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = ())
     """The page, queue included. hosts: id -> title of the simulated hosts; `tabs` follow the chat's in this order."""
     chat = ChatTab(guide, hosts)
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 600)) as page:
-        build_header(guide)
+        build_header(guide, page)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Chat", id="chat", elem_id="chat-tab"):
                 chat.build()

@@ -33,9 +33,9 @@ class SavedTurn(_Plain):
 
     question: str = Field(max_length=20_000)
     answer: str = Field(max_length=20_000)
-    route: str = Field("", max_length=40)
-    label: str = Field("", max_length=60)
-    sources: tuple[tuple[str, str], ...] = Field((), max_length=12)  # (title, address)
+    route: str = Field(default="", max_length=40)
+    label: str = Field(default="", max_length=60)
+    sources: tuple[tuple[str, str], ...] = Field(default=(), max_length=12)  # (title, address)
 
 
 class SavedConversation(_Plain):
@@ -49,8 +49,8 @@ class SavedConversation(_Plain):
 class Shelf(_Plain):
     """All conversations of one browser, the latest first; `open_id` is the one on the page."""
 
-    open_id: str = Field("", max_length=40)
-    items: tuple[SavedConversation, ...] = Field((), max_length=200)
+    open_id: str = Field(default="", max_length=40)
+    items: tuple[SavedConversation, ...] = Field(default=(), max_length=200)
 
     def get(self, conversation_id: str) -> SavedConversation | None:
         """The conversation of that id, or None."""

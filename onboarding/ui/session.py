@@ -52,9 +52,8 @@ class Session:
         item = save(self.conversation.id, self.turns, old.title if old else "")
         self.shelf = self.shelf.put(item) if item else self.shelf
 
-    def begin(self, request: Request) -> Turn:
-        """Start a turn; asking again or editing forgets that turn and those after it."""
-        self.wake = asyncio.Event()
+    def begin(self, request: Request) -> tuple[Turn, asyncio.Event]:
+        """Start a turn and the event that wakes it; asking again or editing forgets that turn and those after it."""
         self.conversation = self.conversation or Conversation.new()
         for at, turn in enumerate(self.turns):
             if turn.id == request.turn:
@@ -62,7 +61,8 @@ class Session:
                 del self.turns[at:]
                 break
         self.turns.append(Turn(secrets.token_hex(4), request.text, self.conversation))
-        return self.turns[-1]
+        self.wake = asyncio.Event()
+        return self.turns[-1], self.wake
 
     def update(self, turn_id: str, events: list[TurnEvent]) -> bool:
         """Fold events into a turn; False when it was stopped, left or replaced in the meantime.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from onboarding.ui.markup import fill, join
 from onboarding.ui.saved import SavedConversation, Shelf
 
 
@@ -11,29 +12,30 @@ def shelf_html(shelf: Shelf, title: str, *, started: bool) -> str:
     """The bar; empty when there is nothing to go back to and nothing was asked yet."""
     if not started and not shelf.items:
         return ""
-    name = Markup('<h2 class="name" dir="auto">{}</h2>').format(title)
-    export = Markup('<button type="button" class="quiet" data-act="export" data-title="{}">Export</button>')
+    name = fill('<h2 class="name" dir="auto">{}</h2>', title)
+    export = fill('<button type="button" class="quiet" data-act="export" data-title="{}">Export</button>', title)
     new = Markup('<button type="button" class="quiet" data-act="new">New chat</button>') if started else ""
     html = '{}<span class="actions">{}{}{}</span>'
-    return str(Markup(html).format(name, new, export.format(title) if started else "", _earlier(shelf)))
+    return str(fill(html, name, new, export if started else "", _earlier(shelf)))
 
 
 def _earlier(shelf: Shelf) -> Markup:
     if not shelf.items:
         return Markup("")
-    rows = Markup("").join(_row(item, shelf.open_id) for item in shelf.items)
+    rows = join(_row(item, shelf.open_id) for item in shelf.items)
     html = (
         '<details class="menu"><summary class="quiet">Earlier</summary><div class="sheet">'
         "<p>Kept in this browser only</p>{}</div></details>"
     )
-    return Markup(html).format(rows)
+    return fill(html, rows)
 
 
 def _row(item: SavedConversation, open_id: str) -> Markup:
     current = Markup(' aria-current="true"') if item.id == open_id else ""
     html = (
-        '<div class="row" data-id="{id}"><button type="button" data-act="open" data-id="{id}" dir="auto"{current}>{title}'
-        '</button><button type="button" class="quiet" data-act="rename" data-id="{id}">Rename</button>'
+        '<div class="row" data-id="{id}">'
+        '<button type="button" data-act="open" data-id="{id}" dir="auto"{current}>{title}</button>'
+        '<button type="button" class="quiet" data-act="rename" data-id="{id}">Rename</button>'
         '<button type="button" class="quiet" data-act="forget" data-id="{id}">Forget</button></div>'
     )
-    return Markup(html).format(id=item.id, title=item.title, current=current)
+    return fill(html, id=item.id, title=item.title, current=current)

@@ -15,9 +15,24 @@ from gradio.themes.utils.sizes import Size
 
 STATIC = Path(__file__).parent / "static"
 
-PETROL = ("#eef6f7", "#d7eaed", "#b1d6db", "#7fbcc5", "#4a9ba8", "#22798a", "#0f6070", "#0b4f5d", "#093f4a", "#07323b", "#04222a")
-SLATE = ("#f5f8f8", "#e9eff0", "#d9e2e4", "#bfcccf", "#92a5aa", "#6b7f85", "#506369", "#3a4b51", "#22343a", "#131f24", "#0c1519")  # fmt: skip
-SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "Liberation Sans", "sans-serif")
+PETROL = (
+    *("#eef6f7", "#d7eaed", "#b1d6db", "#7fbcc5", "#4a9ba8", "#22798a"),
+    *("#0f6070", "#0b4f5d", "#093f4a", "#07323b", "#04222a"),
+)
+SLATE = (
+    *("#f5f8f8", "#e9eff0", "#d9e2e4", "#bfcccf", "#92a5aa", "#6b7f85"),
+    *("#506369", "#3a4b51", "#22343a", "#131f24", "#0c1519"),
+)
+SANS = (
+    "ui-sans-serif",
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Roboto",
+    "Noto Sans",
+    "Liberation Sans",
+    "sans-serif",
+)
 MONO = ("ui-monospace", "SF Mono", "Cascadia Code", "Source Code Pro", "DejaVu Sans Mono", "Consolas", "monospace")
 
 

@@ -67,7 +67,9 @@ def page(context: BrowserContext, guide: ScriptedGuide, served: tuple[ScriptedGu
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
-    page.on("request", lambda request: faults.append(f"foreign request: {request.url}") if _foreign(request.url) else None)
+    page.on(
+        "request", lambda request: faults.append(f"foreign request: {request.url}") if _foreign(request.url) else None
+    )
     page.goto(served[1])
     page.locator(".starter").first.wait_for()
     yield page

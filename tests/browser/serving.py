@@ -37,7 +37,8 @@ def make_app(guide: Any, tabs: tuple[Tab, ...] = ()) -> FastAPI:
         response.headers["Content-Security-Policy"] = POLICY
         return response
 
-    return gr.mount_gradio_app(app, build_page(guide, HOSTS, tabs), "/", **mount_options())
+    gr.mount_gradio_app(app, build_page(guide, HOSTS, tabs), "/", **mount_options())
+    return app
 
 
 @contextmanager

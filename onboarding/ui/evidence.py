@@ -1,0 +1,103 @@
+"""What an answer rests on, as HTML: the instant extract, the numbered sources, the tool calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from markupsafe import Markup
+
+from onboarding.ui.markdown import Link, safe_url, to_html
+from onboarding.ui.markup import fill, join
+from onboarding.ui.turns import Step, Turn
+from rag.types import Passage, SearchResult
+
+SHOWN_SOURCES = 3  # more are one click away: five cards push the answer off a phone's screen
+MAX_RESULT = 6_000  # characters of a tool's result that are worth sending to a page
+
+
+def tally(found: SearchResult | None) -> Markup:
+    """How many sources came how fast; retrieval is what makes waiting for the model bearable."""
+    if found is None or not found.passages:
+        return Markup("")
+    count = f"{len(found.passages)} sources" if len(found.passages) > 1 else "1 source"
+    return fill('<span class="tally">{}{}</span>', count, f" in {found.ms:.0f} ms" if found.ms else "")
+
+
+def evidence(turn: Turn) -> Markup:
+    """The instant extract and the sources; nothing when the corpus does not hold the answer."""
+    return _extract(turn) + sources(turn.sources) if turn.sources else Markup("")
+
+
+def _extract(turn: Turn) -> Markup:
+    """What answers by itself; left out where the answer begins with it anyway."""
+    text = turn.found.extract.strip() if turn.found else ""
+    if not text or turn.text.lstrip().startswith(text):
+        return Markup("")
+    html = '<blockquote class="extract"><p class="from">Straight from the pages</p>{}</blockquote>'
+    return fill(html, to_html(text, source_links(turn.sources)))
+
+
+def sources(passages: Sequence[Passage]) -> Markup:
+    """The numbered sources with the sentence that matters; those past the third are folded."""
+    cards = [_card(number, passage) for number, passage in enumerate(passages, 1)]
+    shown, folded = cards[:SHOWN_SOURCES], cards[SHOWN_SOURCES:]
+    html = fill('<ol class="sources">{}</ol>', join(shown))
+    if not folded:
+        return html
+    more = '{}<details class="more"><summary>{} more</summary><ol class="sources" start="{}">{}</ol></details>'
+    return fill(more, html, len(folded), SHOWN_SOURCES + 1, join(folded))
+
+
+def _card(number: int, passage: Passage) -> Markup:
+    where = " › ".join(heading for heading in passage.headings if heading != passage.title)
+    quote = fill('<q dir="auto">{}</q>', passage.excerpt) if passage.excerpt else ""
+    html = (
+        '<li class="source" data-n="{0}"><span class="number" aria-hidden="true">{0}</span>'
+        '<div><p class="title">{1}<span class="where">{2}</span></p>{3}</div></li>'
+    )
+    return fill(html, number, _source_link(passage), where, quote)
+
+
+def _source_link(passage: Passage) -> Markup:
+    if not safe_url(passage.url):
+        return fill("<span>{}</span>", passage.title)
+    html = '<a href="{}" target="_blank" rel="noopener noreferrer" title="{}">{}</a>'
+    return fill(html, passage.url, _place(passage), passage.title)
+
+
+def _place(passage: Passage) -> str:
+    first, last = passage.lines
+    return f"{passage.path}, lines {first}-{last}" if last else passage.path
+
+
+def source_links(passages: Iterable[Passage]) -> dict[int, Link]:
+    """What `[n]` may link to."""
+    return {number: Link(safe_url(passage.url), passage.title) for number, passage in enumerate(passages, 1)}
+
+
+def step(step: Step) -> Markup:
+    """A tool call with arguments and result; every host here is simulated, and says so."""
+    state = "running" if step.result is None else "ok" if step.result.success else "failed"
+    html = (
+        '<details class="step {state}"><summary><span class="badge">Simulated</span> <code>{call}</code>'
+        ' <span class="host">on {host}</span> <span class="took">{took}</span></summary>{result}</details>'
+    )
+    arguments = ", ".join(f"{key}={_json(value)}" for key, value in step.call.arguments.items())
+    took = f"{step.result.execution_time:.2f} s" if step.result else "running"
+    call = f"{step.call.tool}({arguments})"
+    return fill(html, state=state, call=call, host=step.call.host, took=took, result=_result(step))
+
+
+def _result(step: Step) -> Markup:
+    if step.result is None:
+        return Markup("")
+    if step.result.error:
+        return fill('<p class="fault">{}</p>', step.result.error)
+    text = json.dumps(step.result.data, indent=2, ensure_ascii=False, default=str)
+    cut = f"\n… {len(text) - MAX_RESULT} more characters" if len(text) > MAX_RESULT else ""
+    return fill('<pre tabindex="0">{}{}</pre>', text[:MAX_RESULT], cut)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -60,6 +60,7 @@ ATTRIBUTES = {
     "a": {"href", "title", "target", "data-n"},
     "button": {"type", "data-act"},
     "pre": {"tabindex"},
+    "span": {"title"},
     "ol": {"start"},
     "th": {"style"},
     "td": {"style"},

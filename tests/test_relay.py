@@ -1,0 +1,95 @@
+"""The relay between a blocking generator and an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+
+import pytest
+
+from onboarding.ui.relay import relay
+
+
+async def collect(source: Callable[[], Iterator[int]], beat_s: float = 0.0) -> list[list[int]]:
+    return [batch async for batch in relay(source, asyncio.Event(), beat_s)]
+
+
+def counting(last: int) -> Iterator[int]:
+    yield from range(last)
+
+
+def test_every_event_arrives_in_order() -> None:
+    batches = asyncio.run(collect(lambda: counting(1000)))
+    assert [event for batch in batches for event in batch] == list(range(1000))
+
+
+def test_a_fast_source_comes_in_few_batches() -> None:
+    assert len(asyncio.run(collect(lambda: counting(1000), beat_s=0.05))) <= 5
+
+
+def test_events_before_an_error_arrive_and_then_the_error() -> None:
+    def failing() -> Iterator[int]:
+        yield 1
+        raise ValueError("broke")
+
+    async def read() -> list[int]:
+        got: list[int] = []
+        with pytest.raises(ValueError, match="broke"):
+            async for batch in relay(failing, asyncio.Event(), beat_s=0.0):
+                got += batch
+        return got
+
+    assert asyncio.run(read()) == [1]
+
+
+def test_an_error_before_the_first_event_arrives() -> None:
+    def refusing() -> Iterator[int]:
+        raise ValueError("too long")
+
+    with pytest.raises(ValueError, match="too long"):
+        asyncio.run(collect(refusing))
+
+
+def test_closing_returns_at_once_and_closes_the_source_after_its_step() -> None:
+    step, closed = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[int]:
+        try:
+            yield 1
+            step.wait(5)
+            yield 2
+        finally:
+            closed.set()
+
+    async def read_one() -> None:
+        async with aclosing(relay(slow, asyncio.Event())) as batches:
+            async for _ in batches:
+                break
+
+    asyncio.run(read_one())
+    assert not closed.is_set()
+    step.set()
+    assert closed.wait(5)
+
+
+def test_a_silent_source_gives_empty_batches_and_waking_gives_one_now() -> None:
+    release = threading.Event()
+
+    def silent() -> Iterator[int]:
+        release.wait(5)
+        yield 1
+
+    async def read() -> list[list[int]]:
+        wake, got = asyncio.Event(), []
+        wake.set()
+        async for batch in relay(silent, wake, beat_s=0.0, idle_s=0.05):
+            got.append(batch)
+            if len(got) == 3:
+                release.set()
+        return got
+
+    batches = asyncio.run(read())
+    assert batches[:3] == [[], [], []]
+    assert batches[-1] == [1]

@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check
-# PyTorch's own index has CPU wheels of a tenth of the size; the plain version is used where it cannot be reached.
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# uv knows where PyTorch keeps its CPU wheels, a tenth of the size; the plain version is used where that is out of reach.
+UV := 0.13.9
 TORCH := $(shell sed -n 's/^torch==//p' requirements.txt)
 
 .PHONY: run setup test setup-dev browser lint types pytest clean
@@ -25,7 +25,8 @@ $(VENV)/bin/python:
 
 $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
 	@$(VENV)/bin/python -c 'import torch' 2>/dev/null || \
-	  $(PIP) install --quiet --timeout 10 --retries 0 --no-deps --index-url $(TORCH_INDEX) torch==$(TORCH)+cpu 2>/dev/null || \
+	  { $(PIP) install --quiet uv==$(UV) && UV_HTTP_RETRIES=1 UV_HTTP_TIMEOUT=30 \
+	    $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --torch-backend=cpu --no-deps torch==$(TORCH) 2>/dev/null; } || \
 	  $(PIP) install --quiet --no-deps torch==$(TORCH)
 	$(PIP) install --quiet -r requirements.txt
 	$(PIP) check

@@ -20,6 +20,8 @@ from tools.types import ToolResult
 
 QUESTION_TOKENS = 1000  # a visitor's message; the page states this limit
 TOOL_RESULT_CHARS = 2400  # about 700 tokens: more would be half a minute of reading on two cores
+LONGEST_TEXT = 240  # characters of one field, e.g. ping's whole output
+LONGEST_SERIES = 8  # entries of one list, e.g. processes
 _MARKUP = re.compile(r"<(?=/?\s*(?:tool_call|tools|tool_response|documents)\b)", re.IGNORECASE)
 
 
@@ -52,7 +54,7 @@ def user_message(
 
 def tool_text(result: ToolResult) -> str:
     """A tool's result as compact JSON, cut where it is longer than the model can read in time."""
-    content = {"tool": result.tool_name, "success": result.success, "data": result.data, "error": result.error}
+    content = {"tool": result.tool_name, "success": result.success, "data": _brief(result.data), "error": result.error}
     text = json.dumps(_rounded(content), ensure_ascii=False, separators=(",", ":"), default=str)
     return text if len(text) <= TOOL_RESULT_CHARS else text[:TOOL_RESULT_CHARS] + " ... (cut)"
 
@@ -105,6 +107,17 @@ def _written(turn: PastTurn, engine: str) -> Sequence[Block]:
 
 def _segment(block: Block, turn: int) -> Segment:
     return Segment(block.text, block.tokens, False, block.boundary, block.private, turn, block.limit)
+
+
+def _brief(value: object) -> object:
+    """Without what costs many tokens and tells little: long raw output, and series beyond their first entries."""
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return value[:LONGEST_TEXT] + "..."
+    if isinstance(value, dict):
+        return {key: _brief(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_brief(item) for item in value[:LONGEST_SERIES]]
+    return value
 
 
 def _rounded(value: object) -> object:

@@ -45,9 +45,7 @@ class Conversation:
 
     def with_turn(self, turn: PastTurn, *, brief: str, dropped: int = 0) -> Conversation:
         """This conversation and one more turn; `dropped` more of the oldest are no longer shown to the model."""
-        return replace(
-            self, turns=(*self.turns, turn), brief=self.brief or brief, forgotten=self.forgotten + dropped
-        )
+        return replace(self, turns=(*self.turns, turn), brief=self.brief or brief, forgotten=self.forgotten + dropped)
 
     def without_last(self) -> Conversation:
         """This conversation before its last turn, for asking again or editing."""

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from model.events import Counts, Finished, FinishReason, Prefill, Queued, TextDelta, Timings
+from model.events import Finished, FinishReason, Prefill, Queued, TextDelta
 from model.generation import Generation, Load, ModelInfo, Options, QueueFull
 from model.job import Job
 from model.llama import ABORTED, DECODED, MAX_BATCH, NO_SLOT, Llama, Row
@@ -280,6 +280,4 @@ class LocalEngine:
             self._unfinished.discard(job)
         if not job.warm and job.started and reason in ("stop", "length"):
             self._pace.learn_generation(time.monotonic() - job.started)
-        job.generation.put(
-            Finished(reason, job.counts(), job.timings(), tuple(job.generated), job.dropped, error)
-        )
+        job.generation.put(Finished(reason, job.counts(), job.timings(), tuple(job.generated), job.dropped, error))

@@ -16,7 +16,9 @@ class QueueFull(RuntimeError):
     """Too many generations wait; the message names the wait this one would have had."""
 
     def __init__(self, eta_s: float) -> None:
-        super().__init__(f"Every seat is taken; try again in about {max(1, round(eta_s))} s. Tours and search are open.")
+        super().__init__(
+            f"Every seat is taken; try again in about {max(1, round(eta_s))} s. Tours and search are open."
+        )
         self.eta_s = eta_s
 
 

@@ -64,8 +64,11 @@ class Job:
 
     @property
     def stretch(self) -> int:
-        """Prompt tokens up to the next boundary. No step crosses one: what follows a restored snapshot is then
-        computed in the very batches in which it is computed afresh, and comes out the same to the last bit."""
+        """Prompt tokens up to the next boundary.
+
+        No step crosses one: what follows a restored snapshot is then computed in the very batches in which it is
+        computed afresh, and comes out the same to the last bit.
+        """
         held = len(self.running_sequence.tokens)
         return min((b for b in self.boundaries if b > held), default=len(self.target)) - held
 

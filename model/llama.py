@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+# libgomp reads this once, when it is loaded. Its threads otherwise spin at every barrier, and as soon as the web
+# server wants one of the two cores, decoding falls from tens of tokens a second to one.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import llama_cpp
 import numpy as np
@@ -230,7 +235,9 @@ def check_gguf(path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        raise ModelUnusable(f"{path} cannot be read ({error.strerror}); give MODEL= the path of a GGUF file.") from error
+        raise ModelUnusable(
+            f"{path} cannot be read ({error.strerror}); give MODEL= the path of a GGUF file."
+        ) from error
     if head.startswith(b"version https://git-lfs"):
         raise ModelUnusable(f"{path} is a Git LFS pointer, not the model; fetch it with: git lfs pull")
     if not head.startswith(GGUF_MAGIC):
@@ -271,9 +278,11 @@ _flag_is_set = c.ggml_abort_callback(ctypes.cast(ctypes.CDLL(None).strlen, ctype
 _errors: list[str] = []  # what llama.cpp said at level error since the last load
 
 
-@c.llama_log_callback
-def _log(level: int, text: bytes, _data: object) -> None:
+def _note(level: int, text: bytes, _data: object) -> None:
     if level == 4:  # GGML_LOG_LEVEL_ERROR
         message = text.decode("utf-8", "replace").strip()
         _errors[:] = [*_errors[-9:], message]
         logger.debug("llama.cpp: %s", message)
+
+
+_log = c.llama_log_callback(_note)

@@ -23,10 +23,10 @@ _DENIAL = re.compile(
     r"unavailable|stops?|fail\w*|dropp?ed|missing|absent|lacks?|neither|nor)\b",
     re.IGNORECASE,
 )
-_STOP = frozenset(
-    "the and for are was were with that this from into your you can will has have had not its their they them then "
-    "which when what where how who why also such than there these those been being but use used using may must should "
-    "would could one two any all each both more most other some only over under about after before".split()
+_STOP = re.compile(
+    r"\b(?:the|and|for|are|was|were|with|that|this|from|into|your|you|can|will|has|have|had|not|its|their|they|them|"
+    r"then|which|when|what|where|how|who|why|also|such|than|there|these|those|been|being|but|use|used|using|may|must|"
+    r"should|would|could|one|two|any|all|each|both|more|most|other|some|only|over|under|about|after|before)\b"
 )
 
 
@@ -82,4 +82,4 @@ def _sentences(text: str) -> list[str]:
 
 def _stems(text: str) -> set[str]:
     """Content words, lower case, cut to six letters so that endings do not matter."""
-    return {word[:6] for word in _WORD.findall(text.lower()) if word not in _STOP}
+    return {word[:6] for word in _WORD.findall(_STOP.sub(" ", text.lower()))}

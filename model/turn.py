@@ -41,7 +41,10 @@ PASSAGE_CHARS = 2200  # together, about 600 tokens: half a minute of reading on 
 STAND_IN_TOKENS = 120  # the embedded model rambles; what it adds to the extract stays short
 ABSTAIN = "The documentation I have does not answer this, so I would be guessing."
 NOT_LOADED = "The model is not ready yet, so this comes straight from the documentation."
-NO_SOURCES = "The search index is not available, so this answer has no sources; run: python -m rag build"
+NO_SOURCES = (
+    "The documentation cannot be searched right now, and without sources I would be guessing. While the page says that "
+    "the index is being built, ask again in a minute; if it says that it failed, the operator runs: python -m rag build"
+)
 
 
 class Searcher(Protocol):
@@ -140,14 +143,12 @@ class Chat:
         if searcher:
             turn.result = searcher.search(ask.text)
             yield SourcesFound(turn.result)
-        elif ask.search:
-            yield Notice(NO_SOURCES, "warning")
 
     def _reply(self, ask: Ask, turn: _Turn) -> Iterator[TurnEvent]:
         result = turn.result
-        if result is not None and not result.passages and turn.tool is None:
+        if turn.tool is None and not (result and result.passages):
             turn.abstained = True
-            yield self._say(turn, _abstention(result))
+            yield self._say(turn, _abstention(result) if result else NO_SOURCES)
             return
         engine = self._engine_for(ask.conversation)
         extract = result.extract if result and result.passages else ""

@@ -123,7 +123,7 @@ def _check_against_hub(entry: Entry, path: Path) -> None:
 def _reporting(progress: Progress) -> type[tqdm[Any]]:
     """A progress bar class that draws nothing and reports bytes."""
 
-    class Reporting(tqdm):  # type: ignore[type-arg]
+    class Reporting(tqdm[Any]):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, "disable": False, "file": _Nowhere()})
 

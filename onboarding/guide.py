@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from model.assemble import build, user_message
+from model.briefs import RouteText, load_replies, load_routes
 from model.conversation import Conversation
 from model.events import Notice, RouteChosen, ToolCall, TurnEvent
 from model.generation import Engine
-from model.prompt import Prompt
-from model.template import ChatTemplate
-from model.turn import Ask, Chat, TurnRecord, chosen
-from onboarding.briefs import Replies, RouteText, load_replies, load_routes
+from model.turn import Ask, Chat, TurnRecord
+from model.warm import warm_prompts
 from onboarding.parts import Parts
 from onboarding.router import Route
 from onboarding.tool_choice import ToolChoice
 from rag.retriever import Retriever
+from tools.hosts import DEFAULT_HOST
 from tools.types import ToolResult
 
 MAX_CHARS = 4000  # of one message; the token limit of the model's own vocabulary comes on top
 MAX_TURNS = 40  # of one conversation
-ROUTER_WAIT_S = 90.0  # the encoder loads in ~10 s, several times that on a busy machine
+LOADING_WAIT_S = 90.0  # the encoder loads in ~10 s, several times that on a busy machine
 FALLBACK = "general_question"  # where no router is to be had
-DEFAULT_HOST = "rhel10-healthy"
+PROMPTS = Path(__file__).with_name("prompts")
 
 
 class Unusable(ValueError):
@@ -46,17 +46,14 @@ class Status:
 class Guide:
     """Answers visitors with whatever parts are loaded."""
 
-    def __init__(self, parts: Parts, record: list[TurnRecord] | None = None) -> None:
+    def __init__(
+        self, parts: Parts, record: Callable[[TurnRecord], None] = lambda _record: None, prompts: Path = PROMPTS
+    ) -> None:
         self.parts = parts
-        self.routes: Mapping[str, RouteText] = load_routes()
-        self._replies: Replies = load_replies()
-        self._chat = Chat(
-            parts.engine_for,
-            lambda: self.parts.retriever,
-            self.run_tool,
-            record.append if record is not None else lambda _record: None,
-        )
-        parts.on_engine = self._prewarm
+        self.routes: Mapping[str, RouteText] = load_routes(prompts)
+        self._replies = load_replies(prompts)
+        self._chat = Chat(parts.engine_for, lambda: self.parts.retriever, self.run_tool, record)
+        parts.on_ready = self._prewarm
 
     @property
     def retriever(self) -> Retriever | None:
@@ -81,7 +78,7 @@ class Guide:
     def _events(self, text: str, conversation: Conversation, override: str | None, host: str) -> Iterator[TurnEvent]:
         if self.parts.router is None:
             yield Notice("Still loading; your question is taken and will be answered in a few seconds.")
-            self.parts.wait_for_router(ROUTER_WAIT_S)
+            self.parts.wait_for_router(LOADING_WAIT_S)
         route = self._route(text, conversation, override)
         words = self.routes[route.name]
         yield RouteChosen(route.name, words.label, route.confidence, overridden=override is not None)
@@ -96,19 +93,19 @@ class Guide:
 
     def _ask(self, text: str, conversation: Conversation, route: Route, host: str) -> Ask:
         words = self.routes[route.name]
-        if reply := self._replies.for_route(route.name):
-            return Ask(text, conversation, route.name, reply=reply)
-        choice = self._choice(text, route)
+        if words.reply:
+            return Ask(text, conversation, route.name, reply=words.reply)
+        choice = self._choice(text, route, conversation)
         if choice.intent == "action":
-            return Ask(text, conversation, route.name, reply=self._replies.for_action(text))
+            return Ask(text, conversation, route.name, reply=self._replies["action"])
         tool = ToolCall(choice.tool, dict(choice.args), host) if choice.tool else None
         hint = words.hint if conversation.brief and conversation.brief != words.brief else ""
         return Ask(text, conversation, route.name, words.brief, hint, search=tool is None, tool=tool)
 
-    def _choice(self, text: str, route: Route) -> ToolChoice:
+    def _choice(self, text: str, route: Route, conversation: Conversation) -> ToolChoice:
         if self.parts.chooser is None:
-            return ToolChoice("none", None, {}, 0.0)
-        return self.parts.chooser.choose(text, route)
+            return ToolChoice("none", None)
+        return self.parts.chooser.choose(text, route, conversation.questions)
 
     def status(self) -> Status:
         """What is loading, who answers, and how long one would wait; cheap."""
@@ -124,35 +121,8 @@ class Guide:
             parts.downloading,
         )
 
-    # --- prewarming -----------------------------------------------------------------------------------
-
     def _prewarm(self, engine: Engine) -> None:
-        """Every route's brief first, then the starter questions with their passages."""
-        if engine.chat_template:
-            engine.prewarm([*self.brief_prompts(engine), *self.starter_prompts(engine)])
-
-    def brief_prompts(self, engine: Engine) -> list[Prompt]:
-        """One prompt for each route that asks the model, nothing behind the brief."""
-        asking = [words.brief for name, words in self.routes.items() if not self._replies.for_route(name)]
-        return [self._prompt(engine, brief, "") for brief in dict.fromkeys(asking)]
-
-    def starter_prompts(self, engine: Engine) -> list[Prompt]:
-        """The starter questions, each as the prompt that a click on it gives."""
-        if self.retriever is None:
-            return []
-        return [
-            self._prompt(engine, words.brief, question)
-            for name, words in self.routes.items()
-            if not self._replies.for_route(name)
-            for question in words.starters
-        ]
-
-    def _prompt(self, engine: Engine, brief: str, question: str) -> Prompt:
-        passages = self.retriever.search(question).passages if question and self.retriever else []
-        given = chosen(passages, engine.info.stand_in)
-        template = ChatTemplate(engine.chat_template, engine.bos, engine.eos)
-        asked = user_message(question, given, None)
-        return build(Conversation.new(), brief, asked, template, engine.info.name, public=True)
+        engine.prewarm(warm_prompts(engine, self.routes.values(), self.retriever))
 
 
 def _check(text: str, conversation: Conversation) -> None:

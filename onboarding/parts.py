@@ -56,7 +56,7 @@ class Parts:
         self.status: dict[str, str] = {"model": "waiting", "search": "waiting", "router": "waiting"}
         self.downloading = ""
         self.note = ""
-        self.on_engine: Callable[[Engine], None] = lambda _engine: None  # e.g. to prewarm it
+        self.on_ready: Callable[[Engine], None] = lambda _engine: None  # called when engine and search are there
         self._engines: dict[str, Engine] = {}
         self._current = ""
         self._served: dict[str, str] = {}  # conversation id -> engine name
@@ -164,17 +164,22 @@ class Parts:
         self._engines[engine.info.name] = engine
         self._current = engine.info.name
         self.status["model"] = "ready"
-        self.on_engine(engine)
+        if self.retriever:
+            self.on_ready(engine)
 
     def _load_search(self) -> None:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self.status["router"] = self.status["search"] = "loading"
         embedder = Embedder(self.settings.embedding) if self.settings.embedding else Embedder()
-        self.router, self.chooser = Router(embedder), ToolChooser(embedder)
+        self.router = Router(embedder)
+        self.chooser = ToolChooser(embedder, self.router.reader)
         self.status["router"] = "ready"
         self._ready.set()
+        self.sandbox.list_tools()  # starts its worker, so that nobody waits for that later
         self.retriever = open_or_build(CORPUS, self.settings.data / "index", embedder, self._indexing)
         self.status["search"] = "ready"
+        if self.engine:
+            self.on_ready(self.engine)
 
     def _indexing(self, done: int, total: int) -> None:
         self.status["search"] = f"building {done}/{total}"

@@ -1,0 +1,144 @@
+"""Ask in a terminal, fetch a model, or warm the prefix cache.
+
+python -m model "what is qubinode navigator?" [--model NAME|PATH]
+python -m model fetch NAME
+python -m model warm [--model NAME|PATH] [--limit-mb N] [--prompts FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from model.briefs import load_routes
+from model.catalogue import DEFAULT, EMBEDDED, catalogue
+from model.conversation import Conversation
+from model.engine import LocalEngine
+from model.events import Notice, Prefill, Queued, SourcesFound, TextDelta, TurnFinished
+from model.llama import ModelUnusable
+from model.open import MB, Limits, looks_like_path, open_engine
+from model.turn import Ask, Chat
+from model.warm import warm_prompts
+from model.weights import fetch, find
+from rag.embedder import Embedder
+from rag.retriever import Retriever, open_or_build
+from tools.sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; 0, or 1 with one sentence on what to do."""
+    options = _arguments(argv)
+    commands = {"fetch": _fetch, "warm": _warm}
+    try:
+        commands.get(options.words[0], _ask)(options)
+    except (ModelUnusable, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m model", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("words", nargs="+", help='a question, or "fetch NAME", or "warm"')
+    parser.add_argument("--model", default="auto", help="auto, a catalogue name, or a path to a GGUF")
+    parser.add_argument("--data", type=Path, default=Path(".data"), help="folder for models, index and cache")
+    parser.add_argument("--limit-mb", type=int, default=2000, help="warm: most bytes on disk")
+    parser.add_argument("--prompts", type=Path, default=ROOT / "onboarding" / "prompts", help="warm: route files")
+    return parser.parse_args(argv)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    entries = catalogue()
+    for name in options.words[1:]:
+        if name not in entries:
+            raise ModelUnusable(f"{name} is not in the catalogue; known are {', '.join(entries)}")
+        folder = options.data / "models"
+        path = find(entries[name], folder) or fetch(entries[name], folder, _show_progress)
+        print(f"{entries[name].label}: {path}")
+
+
+def _ask(options: argparse.Namespace) -> None:
+    retriever, engine, sandbox = _retriever(options.data), _engine(options), Sandbox()
+    chat = Chat(lambda _: engine, lambda: retriever, lambda call: sandbox.call(call.tool, call.arguments, call.host))
+    brief = (Path(__file__).with_name("brief.md")).read_text().strip()
+    try:
+        for event in chat.answer(Ask(" ".join(options.words), Conversation.new(), "general_question", brief)):
+            _print(event)
+    except KeyboardInterrupt:
+        print("\nstopped")
+    finally:
+        engine.close()
+        sandbox.close()
+
+
+def _print(event: object) -> None:
+    if isinstance(event, SourcesFound):
+        for number, passage in enumerate(event.result.passages, start=1):
+            print(f"[{number}] {passage.title} - {passage.url}\n    {passage.excerpt}")
+        print()
+    elif isinstance(event, Queued):
+        print(f"waiting, {event.ahead} ahead, ~{event.eta_s:.0f} s", file=sys.stderr)
+    elif isinstance(event, Prefill):
+        print(f"reading {event.done} of {event.total} tokens, ~{event.eta_s:.0f} s left", file=sys.stderr)
+    elif isinstance(event, TextDelta):
+        print(event.text, end="", flush=True)
+    elif isinstance(event, Notice):
+        print(f"\n({event.text})", end="")
+    elif isinstance(event, TurnFinished):
+        first = event.timings.first_token_s
+        rate = event.timings.tokens_per_s(event.counts.generated)
+        print(
+            f"\n\n{event.model or 'no model'}: "
+            + (f"{first:.1f} s to first token, " if first else "")
+            + f"{rate:.1f} tokens/s"
+        )
+
+
+def _warm(options: argparse.Namespace) -> None:
+    limits = Limits(disk_bytes=options.limit_mb * MB)
+    engine = _engine(options, limits)
+    prompts = warm_prompts(engine, load_routes(options.prompts).values(), _retriever(options.data))
+    started = time.monotonic()
+    try:
+        engine.prewarm(prompts)
+        while not engine.is_warm():
+            time.sleep(0.2)
+    finally:
+        engine.close()
+    files = list((options.data / "prefix-cache").glob("*/*.kv"))
+    size = sum(file.stat().st_size for file in files)
+    print(f"{len(prompts)} prompts read in {time.monotonic() - started:.0f} s; {len(files)} states, {size / MB:.1f} MB")
+
+
+def _engine(options: argparse.Namespace, limits: Limits | None = None) -> LocalEngine:
+    limits = limits or Limits()
+    if looks_like_path(options.model):
+        return open_engine(Path(options.model), options.data, limits)
+    entries, folder = catalogue(), options.data / "models"
+    if options.model == "auto":
+        name = next((name for name in (DEFAULT, EMBEDDED) if find(entries[name], folder)), EMBEDDED)
+    else:
+        name = options.model
+    if name not in entries:
+        raise ModelUnusable(f"{name} is not in the catalogue; use auto, a path, or: {', '.join(entries)}")
+    path = find(entries[name], folder) or fetch(entries[name], folder, _show_progress)
+    return open_engine(path, options.data, limits, entries[name])
+
+
+def _retriever(data: Path) -> Retriever:
+    return open_or_build(ROOT / "rag" / "corpus", data / "index", Embedder(), _show_progress)
+
+
+def _show_progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done:,} of {total:,}", end="" if done < total else "\n", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,54 @@
+"""What several test modules share: the embedded model's file, and an engine over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from model.catalogue import EMBEDDED, catalogue
+from model.engine import EngineOptions, LocalEngine
+from model.generation import ModelInfo
+from model.llama import ContextOptions, Llama
+from model.prefix_cache import DiskTier, PrefixCache
+from model.weights import fetch, find
+
+DATA = Path(__file__).parent.parent / ".data"
+MB = 1_000_000
+
+OpenEngine = Callable[..., LocalEngine]
+
+
+@pytest.fixture(scope="session")
+def smol() -> Path:
+    """SmolLM2-135M-Instruct, fetched as set-up does it where it is missing."""
+    entry = catalogue()[EMBEDDED]
+    return find(entry, DATA / "models") or fetch(entry, DATA / "models", lambda _done, _total: None)
+
+
+@pytest.fixture
+def open_engine(smol: Path) -> Iterator[OpenEngine]:
+    """Opens engines over SmolLM2 and closes them after the test."""
+    opened: list[LocalEngine] = []
+
+    def open_one(
+        folder: Path | None = None,
+        *,
+        cells: int = 2048,
+        fingerprint: str = "test",
+        ram: int = 64 * MB,
+        disk: int = 64 * MB,
+        options: EngineOptions | None = None,
+        sequences: int = 12,
+    ) -> LocalEngine:
+        tier = DiskTier(folder, fingerprint, disk) if folder else None
+        context = ContextOptions(cells=cells, sequences=sequences)
+        info = ModelInfo("smol", "SmolLM2", 98, stand_in=True)
+        engine = LocalEngine(lambda: Llama(smol, context), PrefixCache(ram, tier), info, options)
+        opened.append(engine)
+        return engine
+
+    yield open_one
+    for engine in opened:
+        engine.close()

@@ -33,7 +33,6 @@ STATUS = Status(
     parts={"model": "ready", "index": "ready", "router": "ready"},
     model_label="SmolLM2-135M-Instruct Q4_1, 98 MB",
     stand_in=True,
-    note="A small stand-in model answers: its wording is weak, the quoted sources are what counts.",
 )
 REPO = "https://github.com/tosin2013/qubinode_navigator/blob/03ce8239"
 LIMIT_TOKENS = 1000

@@ -267,7 +267,8 @@ def test_the_hint_explains_or_refuses() -> None:
 def test_the_header_names_model_warning_work_and_queue() -> None:
     calm = words(header_html(STATUS))
     assert "SmolLM2-135M-Instruct Q4_1, 98 MB stand-in no queue" in calm
-    assert "its wording is weak" in calm
+    assert "rely on the quoted sources" in calm
+    assert "rely on" not in words(header_html(replace(STATUS, stand_in=False)))
     busy = replace(
         STATUS, parts={"index": "building 12/40"}, downloading="Granite 412 of 2,100 MB", ahead=2, eta_s=31.0
     )

@@ -9,15 +9,17 @@ from onboarding.ui.render import Routes, ask_button
 from onboarding.ui.turns import Turn
 
 STARTERS = 2  # of each route
+GROUPS = 6  # fill two or three columns evenly; further routes are in the menu beside each answer
+FIRST = ("introduction", "deploy", "rhel10", "plugins", "diagnostics", "contribute")  # a newcomer's order
 KEYS = "<kbd>Enter</kbd> sends · <kbd>Shift</kbd>+<kbd>Enter</kbd> new line · <kbd>Esc</kbd> stops"
 
 
 def starters(routes: Routes, drawing: str = "") -> str:
     """The empty state: what one can ask here, by route; `drawing` is the page's own SVG."""
+    names = [*(name for name in FIRST if name in routes), *(name for name in routes if name not in FIRST)]
+    offered = [routes[name] for name in names if routes[name].starters][:GROUPS]
     groups = join(
-        fill("<section><h3>{}</h3>{}</section>", text.label, _buttons(text.starters[:STARTERS]))
-        for text in routes.values()
-        if text.starters
+        fill("<section><h3>{}</h3>{}</section>", text.label, _buttons(text.starters[:STARTERS])) for text in offered
     )
     html = '{}<h2>What do you want to set up?</h2><p class="lead">{}</p><div class="starters">{}</div>'
     lead = "The pages that answer come first, quoted and linked. The model's words come after, with their sources."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 from markupsafe import Markup
 
-from onboarding.ui.markup import fill, trusted
+from onboarding.ui.markup import fill, join, trusted
 from onboarding.ui.theme import script
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 POLL_S = 2.0  # fast enough for a queue badge, and one cheap status() call per open page
 READY = "ready"
+STAND_IN = "A small stand-in answers: its wording is weak, rely on the quoted sources."
 TAGLINE = "From one RHEL-family host to a KVM hypervisor: ask how."
 
 
@@ -46,7 +47,7 @@ def header_html(status: Status) -> str:
         model=_model(status),
         queue=_queue(status),
         work=_work(status),
-        note=fill('<span class="note">{}</span>', status.note) if status.note else "",
+        note=_note(status),
     )
 
 
@@ -55,6 +56,12 @@ def _model(status: Status) -> Markup:
     badge = Markup('<span class="badge">stand-in</span>') if status.stand_in and status.model_label else ""
     html = '<span class="model"><i class="dot {}"></i>{}</span>{}'
     return fill(html, ready, status.model_label or "no model yet", badge)
+
+
+def _note(status: Status) -> Markup:
+    """The warning about a stand-in, and whatever else the guide has to say."""
+    said = [STAND_IN] if status.stand_in and status.model_label else []
+    return join(fill('<span class="note">{}</span>', text) for text in [*said, *filter(None, [status.note])])
 
 
 def _work(status: Status) -> Markup:

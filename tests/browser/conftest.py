@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.serving import make_app, serving
-from tests.fakes import ScriptedGuide
+from tests.fakes import STATUS, ScriptedGuide
 
 SHOTS = Path(__file__).parent / "shots"
 FLAGS = [
@@ -44,6 +44,7 @@ def served() -> Iterator[tuple[ScriptedGuide, str]]:
 def guide(served: tuple[ScriptedGuide, str]) -> Iterator[ScriptedGuide]:
     """The guide behind the page, with a clean record; whatever a test holds back is released after it."""
     guide = served[0]
+    guide.state = STATUS
     guide.asked.clear()
     guide.histories.clear()
     guide.closed.clear()

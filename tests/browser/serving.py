@@ -24,7 +24,7 @@ POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; form-action 'self'"
 )
-HOSTS = {"healthy": "Healthy host", "libvirtd-down": "libvirtd is down"}
+HOSTS = {"healthy": "A hypervisor nobody complains about", "libvirtd-down": "libvirtd is down"}
 
 
 def make_app(guide: Any, tabs: tuple[Tab, ...] = ()) -> FastAPI:

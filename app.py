@@ -27,6 +27,7 @@ from onboarding.parts import Parts, PartsSettings
 from onboarding.ui.page import build_page, mount_options
 from tools.hosts import load_hosts
 
+RAM_SHARE = 4  # the prefix cache may take this fraction of its disk limit in RAM
 GRACE_S = 1  # for open streams at shutdown; the engine itself stops within half a second
 
 
@@ -45,8 +46,8 @@ class Settings:
             threads=_number(env, "THREADS", min(2, os.cpu_count() or 1)),
             slots=_number(env, "SLOTS", 4),
             cells=_number(env, "CONTEXT_CELLS", 8192),
-            ram_bytes=_number(env, "CACHE_RAM_MB", 512) * MB,
-            disk_bytes=_number(env, "CACHE_DISK_MB", 2000, least=0) * MB,
+            ram_bytes=_number(env, "CACHE_MB", 2000, least=0) * MB // RAM_SHARE,
+            disk_bytes=_number(env, "CACHE_MB", 2000, least=0) * MB,
         )
         parts = PartsSettings(
             model=env.get("MODEL", "auto"),
@@ -54,6 +55,7 @@ class Settings:
             engine_url=env.get("ENGINE_URL", ""),
             data=_writable(Path(env.get("DATA_DIR", ".data"))),
             embedding=env.get("EMBEDDING_MODEL", ""),
+            index=Path(env["INDEX"]) if env.get("INDEX") else None,
             limits=limits,
         )
         return cls(parts, env.get("HOST", "127.0.0.1"), _number(env, "PORT", 7860))

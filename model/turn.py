@@ -40,6 +40,7 @@ MAX_PASSAGES = 3  # that the model reads; the page shows all that were found
 PASSAGE_CHARS = 2200  # together, about 600 tokens: half a minute of reading on two cores when nothing is cached
 STAND_IN_TOKENS = 120  # the embedded model rambles; what it adds to the extract stays short
 ABSTAIN = "The documentation I have does not answer this, so I would be guessing."
+STAND_IN_ADDS = "*The stand-in model adds:*"
 NOT_LOADED = "The model is not ready yet, so this comes straight from the documentation."
 NO_SOURCES = (
     "The documentation cannot be searched right now, and without sources I would be guessing. While the page says that "
@@ -159,7 +160,7 @@ class Chat:
             return
         turn.model = engine.info.label
         if engine.info.stand_in and extract:
-            yield self._say(turn, f"{extract} [1]\n\n")
+            yield self._say(turn, f"{extract} [1]\n\n{STAND_IN_ADDS} ")
         yield from self._generate(ask, turn, engine)
 
     def _generate(self, ask: Ask, turn: _Turn, engine: Engine) -> Iterator[TurnEvent]:
@@ -250,7 +251,7 @@ def _notices(
         yield Notice(f"Not found in the sources: \u201c{sentence}\u201d", "warning")
     if checked.removed:
         yield Notice(f"{checked.removed} citation(s) or address(es) that are in no source were taken out.")
-    if cited and not checked.cited and turn.tool is None:
+    if cited and not checked.cited and STAND_IN_ADDS not in turn.answer:
         yield Notice("The generated text cites no source; compare it with the excerpts above.", "warning")
 
 

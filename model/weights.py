@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
@@ -22,6 +22,11 @@ from tqdm.auto import tqdm
 
 from model.catalogue import Entry, digest, verify
 from model.llama import ModelUnusable
+
+if TYPE_CHECKING:
+    _Bar = tqdm[Any]
+else:
+    _Bar = tqdm  # generic for the type checker only
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +128,7 @@ def _check_against_hub(entry: Entry, path: Path) -> None:
 def _reporting(progress: Progress) -> type[tqdm[Any]]:
     """A progress bar class that draws nothing and reports bytes."""
 
-    class Reporting(tqdm[Any]):
+    class Reporting(_Bar):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, "disable": False, "file": _Nowhere()})
 

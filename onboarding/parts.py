@@ -19,10 +19,11 @@ from model.generation import Engine
 from model.llama import ModelUnusable
 from model.open import Limits, looks_like_path, open_engine
 from model.scripted import ScriptedEngine
-from model.weights import HubUnreachable, fetch, find
+from model.weights import fetch, find
 from onboarding.router import Router
 from onboarding.tool_choice import ToolChooser
 from rag.embedder import Embedder
+from rag.index import load
 from rag.retriever import Retriever, open_or_build
 from tools.sandbox import Sandbox
 
@@ -41,6 +42,7 @@ class PartsSettings:
     engine_url: str = ""  # an OpenAI-compatible server instead of a local model
     data: Path = Path(".data")
     embedding: str = ""  # another sentence-transformers model, by name or folder
+    index: Path | None = None  # a ready-made index to use as it is, instead of one over our own pages
     limits: Limits = field(default_factory=Limits)
 
 
@@ -99,15 +101,13 @@ class Parts:
     def _attempt(self, part: str, load: Callable[[], None]) -> None:
         try:
             load()
-        except HubUnreachable as error:
-            self.downloading = ""
-            self.note = str(error)
-            self.status[part] = "ready" if self.engine else f"failed: {error}"
         except Exception as error:  # one part must not take the page down
-            logger.error("%s: %s", part, error, exc_info=not isinstance(error, ModelUnusable | OSError))
+            expected = isinstance(error, ModelUnusable | OSError)
+            logger.error("%s: %s", part, error, exc_info=not expected)
             self.downloading = ""
-            self.note = str(error)
-            self.status[part] = f"failed: {error}"
+            self.note = str(error) if expected else f"The {part} could not be loaded; the log says why."
+            # A larger model that cannot be had leaves the one that answers already.
+            self.status[part] = "ready" if part == "model" and self.engine else f"failed: {self.note}"
 
     def _load_first_model(self) -> None:
         settings = self.settings
@@ -176,10 +176,15 @@ class Parts:
         self.status["router"] = "ready"
         self._ready.set()
         self.sandbox.list_tools()  # starts its worker, so that nobody waits for that later
-        self.retriever = open_or_build(CORPUS, self.settings.data / "index", embedder, self._indexing)
+        self.retriever = self._open_retriever(embedder)
         self.status["search"] = "ready"
         if self.engine:
             self.on_ready(self.engine)
+
+    def _open_retriever(self, embedder: Embedder) -> Retriever:
+        if self.settings.index:
+            return Retriever(load(self.settings.index, embedder), embedder)
+        return open_or_build(CORPUS, self.settings.data / "index", embedder, self._indexing)
 
     def _indexing(self, done: int, total: int) -> None:
         self.status["search"] = f"building {done}/{total}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -290,7 +289,7 @@ def test_a_full_disk_costs_the_snapshot_and_nothing_else(open_engine: OpenEngine
     folder.write_text("a file where the folder was: every write fails")
     assert finish(engine.submit(prompt("Is RHEL 8 accepted?"), SHORT))[1].reason in ("stop", "length")
     engine.close()
-    assert os.path.isfile(folder)
+    assert folder.is_file()
 
 
 def test_the_disk_tier_stays_under_its_limit(open_engine: OpenEngine, tmp_path: Path) -> None:

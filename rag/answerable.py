@@ -2,11 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-
-import numpy as np
 
 from rag.fusion import Candidates
 from rag.index import Index
@@ -36,12 +34,11 @@ def load_calibration() -> Calibration:
     return Calibration(data["weights"], float(data["bias"]), float(data["threshold"]))
 
 
-def signals(index: Index, query: Query, found: Candidates, order: np.ndarray) -> dict[str, float]:
+def signals(index: Index, query: Query, found: Candidates, order: Sequence[int]) -> dict[str, float]:
     """Return what tells an answerable question from another; `order` sorts the candidates, best first."""
-    top = order[:5]
-    if not len(top):
+    top = list(order[:5])
+    if not top:
         return dict.fromkeys(SIGNALS, 0.0)
-    features = found.features
     idf = index.lexical.idf
     unseen = math.log1p(len(index.units) + 0.5) if index.units else 1.0
     weight = {term: idf.get(term, unseen) for term in query.terms}
@@ -49,10 +46,10 @@ def signals(index: Index, query: Query, found: Candidates, order: np.ndarray) ->
     unit = index.units[found.units[top[0]]]
     held = set(terms(f"{unit.title} {' '.join(unit.headings)} {unit.text} {' '.join(unit.questions)}"))
     return {
-        "dense": float(features[top, 0].max()),
-        "asked": float(features[top, 2].max()),
+        "dense": float(found.column("chunk")[top].max()),
+        "asked": float(found.column("question")[top].max()),
         "coverage": sum(value for term, value in weight.items() if term in held) / total,
-        "lexical": float(features[top, 3].max()),
+        "lexical": float(found.column("body")[top].max()),
         "known": sum(value for term, value in weight.items() if term in idf) / total,
-        "page": float(features[top[0], 7]),
+        "page": float(found.column("page_chunk")[top[0]]),
     }

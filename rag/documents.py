@@ -5,10 +5,12 @@ import re
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+import yaml
 
 from rag import frontmatter
 from rag.chunking import parser_for
@@ -19,7 +21,8 @@ from rag.types import Document, Skipped
 MAX_BYTES = 512 * 1024  # larger text files are data, not documentation
 CLONE_SECONDS = 300
 _IGNORED = {".git", "node_modules", "__pycache__", ".venv"}
-_LISTS = {"MANIFEST.tsv"}  # describes the corpus, is not part of it
+QUESTIONS = "questions.yaml"  # at the top of a corpus: page -> heading -> questions it answers
+_LISTS = {"MANIFEST.tsv", QUESTIONS}  # they describe the corpus and are no part of it
 _GIT_URL = re.compile(r"^(https?://|ssh://|git@|git://|file://)")
 _TITLE = re.compile(r"^#\s+(.+?)\s*#*$", re.MULTILINE)
 
@@ -32,6 +35,7 @@ class Corpus:
     skipped: list[Skipped]
     commit: str = ""
     origin: str = ""  # address of the repository, for links; "" when there is none
+    asked: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)  # page -> heading -> questions
 
 
 def read_corpus(source: str | Path) -> Corpus:
@@ -51,7 +55,7 @@ def read_corpus(source: str | Path) -> Corpus:
                 skipped.append(read)
         if not documents:
             raise SourceUnreadable(f"{source} holds no document that can be indexed; give a folder with .md files")
-        return Corpus(documents, skipped, _commit(folder), _origin(folder))
+        return Corpus(documents, skipped, _commit(folder), _origin(folder), _questions(folder))
 
 
 @contextmanager
@@ -147,6 +151,17 @@ def _strings(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value.strip(),) if value.strip() else ()
     return tuple(str(item).strip() for item in value if str(item).strip()) if isinstance(value, list) else ()
+
+
+def _questions(folder: Path) -> dict[str, dict[str, list[str]]]:
+    path = folder / QUESTIONS
+    if not path.is_file():
+        return {}
+    try:
+        pages = yaml.safe_load(path.read_text("utf-8"))
+        return {page: {head: [str(q) for q in asked] for head, asked in heads.items()} for page, heads in pages.items()}
+    except (yaml.YAMLError, AttributeError, TypeError) as error:
+        raise SourceUnreadable(f"{path.name} is not page -> heading -> list of questions ({error})") from error
 
 
 def _commit(folder: Path) -> str:

@@ -77,7 +77,7 @@ def _load(model: str) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # type: ignore[no-untyped-call]
+    disable_progress_bar()
     try:
         return SentenceTransformer(model, device="cpu")
     except (OSError, ValueError) as error:

@@ -1,6 +1,8 @@
 """Relevance of units to a query: dense, lexical and page-level evidence, fused by a linear model."""
 
 import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -9,10 +11,32 @@ import numpy as np
 from rag.dense import CHUNK, QUESTION, WHOLE
 from rag.index import Index
 from rag.lexical import FIELDS
-from rag.query import EXPANSION_WEIGHT, Query
+from rag.query import Query
 
-CANDIDATE_VECTORS = 300
-CANDIDATE_LEXICAL = 120
+CANDIDATE_VECTORS = 400  # nearest vectors whose units are looked at; ~150 units
+CANDIDATE_LEXICAL = 100  # units with the best BM25 sum
+PAGE_BEST = 3  # a page is judged by the mean of its three best units
+
+# Kinds of page that can be told by name; which of them answer visitors' questions is learned, not set here.
+KINDS: Mapping[str, re.Pattern[str]] = {
+    "research": re.compile(r"research"),
+    "plan": re.compile(r"plan|roadmap|vision|status|summary|prd|design|strategy"),
+    "decision": re.compile(r"(^|/)adrs?/"),
+    "settings": re.compile(r"\.(ya?ml|example)$"),
+    "guide": re.compile(r"readme|getting|quick|guide|troubleshoot"),
+    "landing": re.compile(r"(^|/)index\."),
+}
+FEATURES = (
+    "chunk",  # best cosine among the chunks of the unit
+    "whole",  # cosine of the whole unit
+    "question",  # best cosine among the questions the unit is known to answer
+    "page_question",  # the same over its page
+    *FIELDS,  # BM25 of each field, as a share of what the query's terms are worth
+    *(f"more_{name}" for name in FIELDS),  # the same for glossary expansions
+    "page_chunk",  # mean of the page's best units, dense
+    "page_words",  # and lexical
+    *KINDS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,49 +46,53 @@ class Candidates:
     units: np.ndarray  # (n,) unit numbers
     features: np.ndarray
 
+    def column(self, name: str) -> np.ndarray:
+        """Return one feature of every candidate, float32 of shape (n,)."""
+        values: np.ndarray = self.features[:, FEATURES.index(name)]
+        return values
 
-FEATURES = ("chunk", "whole", "question", *FIELDS, "page_dense", "page_lexical")
 
-
-def load_weights() -> dict[str, float]:
-    """Return the weight of each feature, as fitted by tests/evals."""
-    data = json.loads(files("rag").joinpath("weights.json").read_text("utf-8"))
-    return {name: float(value) for name, value in data["fusion"].items()}
+def load_weights() -> np.ndarray:
+    """Return the weight of each feature, float32 of shape (len(FEATURES),), as fitted by rag.train."""
+    data = json.loads(files("rag").joinpath("weights.json").read_text("utf-8"))["fusion"]
+    return np.array([data[name] for name in FEATURES], dtype=np.float32)
 
 
 def candidates(index: Index, query: Query, vector: np.ndarray) -> Candidates:
     """Collect the units that either side ranks high, with all features computed for each."""
-    lexical = _lexical(index, query)
-    by_vector = index.dense.nearest(vector, CANDIDATE_VECTORS)
-    total = np.sum(list(lexical.values()), axis=0)
-    count = min(CANDIDATE_LEXICAL, len(total))
-    by_words = np.argpartition(-total, count - 1)[:count]
-    units = np.union1d(by_vector, by_words[total[by_words] > 0])
-    dense = _dense(index, units, vector)
-    columns = [*dense, *(lexical[name][units] for name in FIELDS)]
-    paths = np.unique([index.units[at].path for at in units], return_inverse=True)[1]
-    columns.append(_page(paths, columns[0]))
-    columns.append(_page(paths, total[units]))
+    ceiling = 1e-6 + sum(index.lexical.idf.get(term, 0.0) for term in query.terms)
+    own = {name: index.lexical.scores(query.terms, name) / ceiling for name in FIELDS}
+    words = np.sum(list(own.values()), axis=0)
+    units = np.union1d(index.dense.nearest(vector, CANDIDATE_VECTORS), _best(words, CANDIDATE_LEXICAL))
+    chunk, whole, question = _cosines(index, units, vector)
+    pages = np.unique([index.units[at].path for at in units], return_inverse=True)[1]
+    columns = [chunk, whole, question, _page_mean(pages, question, 1), *(own[name][units] for name in FIELDS)]
+    columns += [(index.lexical.scores(query.expansions, name) / ceiling)[units] for name in FIELDS]
+    columns += [_page_mean(pages, chunk, PAGE_BEST), _page_mean(pages, words[units], PAGE_BEST)]
+    paths = [index.units[at].path.lower() for at in units]
+    columns += [np.array([bool(kind.search(path)) for path in paths], dtype=np.float32) for kind in KINDS.values()]
     return Candidates(units, np.stack(columns, axis=1).astype(np.float32))
 
 
-def fuse(found: Candidates, weights: dict[str, float]) -> np.ndarray:
-    """Return the relevance of each candidate, float32 of shape (units,)."""
-    return found.features @ np.array([weights[name] for name in FEATURES], dtype=np.float32)
+def varied(order: Sequence[int], pages: Sequence[str], most: int) -> list[int]:
+    """Return `order` with the candidates of one page beyond its first `most` put last."""
+    seen: dict[str, int] = {}
+    first: list[int] = []
+    later: list[int] = []
+    for at in order:
+        seen[pages[at]] = seen.get(pages[at], 0) + 1
+        (first if seen[pages[at]] <= most else later).append(at)
+    return first + later
 
 
-def _lexical(index: Index, query: Query) -> dict[str, np.ndarray]:
-    """Return per field the BM25 score of every unit, divided by the most that any unit could expect."""
-    ceiling = 1e-6 + sum(index.lexical.idf.get(term, 0.0) for term in query.terms)
-    scores = {}
-    for name in FIELDS:
-        own = index.lexical.scores(query.terms, name)
-        more = index.lexical.scores(query.expansions, name)
-        scores[name] = (own + EXPANSION_WEIGHT * more) / ceiling
-    return scores
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the positions of the `count` highest scores above zero."""
+    top = np.argpartition(-scores, min(count, len(scores)) - 1)[:count]
+    positive: np.ndarray = top[scores[top] > 0]
+    return positive
 
 
-def _dense(index: Index, units: np.ndarray, vector: np.ndarray) -> list[np.ndarray]:
+def _cosines(index: Index, units: np.ndarray, vector: np.ndarray) -> list[np.ndarray]:
     """Return for each unit the best cosine among its chunks, of its whole text, and among its questions."""
     owner, kind = index.dense.owner, index.dense.kind
     starts, ends = np.searchsorted(owner, units), np.searchsorted(owner, units, side="right")
@@ -80,11 +108,12 @@ def _dense(index: Index, units: np.ndarray, vector: np.ndarray) -> list[np.ndarr
     return columns
 
 
-def _page(paths: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return for each candidate the mean of the three best scores on its page."""
-    result = np.zeros(len(scores), dtype=np.float32)
-    for page in range(paths.max(initial=-1) + 1):
-        mask = paths == page
-        best = np.sort(scores[mask])[-3:]
-        result[mask] = best.sum() / 3
-    return result
+def _page_mean(pages: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
+    """Return for each candidate the mean of the `count` best scores on its page, missing ones counted as 0."""
+    order = np.lexsort((-scores, pages))
+    starts = np.searchsorted(pages[order], np.arange(pages.max() + 1))
+    ranks = np.arange(len(order)) - starts[pages[order]]
+    kept = order[ranks < count]
+    total = np.bincount(pages[kept], weights=scores[kept], minlength=len(starts))
+    means: np.ndarray = (total / count)[pages]
+    return means

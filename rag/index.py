@@ -27,6 +27,10 @@ REBUILD = "run: python -m rag build"
 Progress = Callable[[int, int], None]
 
 
+def silent(_done: int, _total: int) -> None:
+    """Report no progress."""
+
+
 class Encoder(Protocol):
     """What an index needs of an embedding model; rag.embedder.Embedder is one."""
 
@@ -64,7 +68,7 @@ class Index:
     manifest: Manifest
 
 
-def build(source: str | Path, out: Path, embedder: Encoder, progress: Progress = lambda done, total: None) -> Manifest:
+def build(source: str | Path, out: Path, embedder: Encoder, progress: Progress = silent) -> Manifest:
     """Index `source` into the folder `out`, reusing the vectors of an index that already lies there.
 
     `progress(done, total)` counts embedded texts. The folder is written aside and swapped in whole, so that a reader
@@ -79,7 +83,7 @@ def write(corpus: Corpus, out: Path, embedder: Encoder, progress: Progress) -> M
     link = linker(corpus)
     units = fold_duplicates([unit for document in corpus.documents for unit in chunk(document, link)])
     memo = _Memo(embedder, _known_vectors(out, embedder))
-    units = assign_questions(units, corpus.documents, memo)
+    units = assign_questions(units, corpus, memo)
     dense = _embed(units, memo, progress)
     target = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     target.mkdir(parents=True)
@@ -132,9 +136,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def corpus_digest(corpus: Corpus) -> str:
-    """Return a digest over the path and content of every document."""
-    rows = "\n".join(f"{document.path}\t{document.digest}" for document in corpus.documents)
-    return hashlib.sha256(rows.encode()).hexdigest()
+    """Return a digest over the path and content of every document and the questions listed for them."""
+    rows = [f"{document.path}\t{document.digest}" for document in corpus.documents]
+    rows.append(json.dumps(corpus.asked, sort_keys=True))
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
 class _Memo:
@@ -143,7 +148,7 @@ class _Memo:
     def __init__(self, embedder: Encoder, known: dict[bytes, np.ndarray]) -> None:
         self._embedder, self._known = embedder, known
 
-    def encode(self, texts: Sequence[str], progress: Progress = lambda done, total: None) -> np.ndarray:
+    def encode(self, texts: Sequence[str], progress: Progress = silent) -> np.ndarray:
         keys = [_key(text) for text in texts]
         # texts of like length together: a batch is padded to its longest
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}

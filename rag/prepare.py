@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from rag.types import Chunk, Document, Unit
+from rag.documents import Corpus
+from rag.types import Chunk, Unit
 
 SHINGLE = 5  # words
 DUPLICATE = 0.9  # Jaccard similarity of shingles from which two units count as one
@@ -75,16 +76,29 @@ def _shingles(text: str) -> frozenset[str]:
     return frozenset(" ".join(tokens[at : at + SHINGLE]) for at in range(max(1, len(tokens) - SHINGLE + 1)))
 
 
-def assign_questions(units: list[Unit], documents: Sequence[Document], embedder: _Encodes) -> list[Unit]:
-    """Give every question of a page to the unit of that page whose heading and text it is closest to."""
-    asked = {document.path: document.questions for document in documents if document.questions}
+def assign_questions(units: list[Unit], corpus: Corpus, embedder: _Encodes) -> list[Unit]:
+    """Give every known question to the unit that answers it.
+
+    Questions listed by heading go to the unit with that heading; those of a page's front matter to the unit of the
+    page that they are closest to.
+    """
     given: dict[int, list[str]] = defaultdict(list)
-    for path, questions in asked.items():
-        own = [at for at, unit in enumerate(units) if unit.path == path]
-        if not own:
-            continue
-        texts = embedder.encode([unit_text(units[at]) for at in own])
-        best = (embedder.encode(questions) @ texts.T).argmax(axis=1)
-        for question, at in zip(questions, best, strict=True):
-            given[own[at]].append(question)
+    pages: dict[str, list[int]] = defaultdict(list)
+    for at, unit in enumerate(units):
+        pages[unit.path].append(at)
+    for path, headings in corpus.asked.items():
+        for heading, questions in headings.items():
+            given.setdefault(_under(units, pages[path], heading), []).extend(questions)
+    for document in corpus.documents:
+        own = pages[document.path]
+        if document.questions and own:
+            texts = embedder.encode([unit_text(units[at]) for at in own])
+            best = (embedder.encode(document.questions) @ texts.T).argmax(axis=1)
+            for question, at in zip(document.questions, best, strict=True):
+                given[own[at]].append(question)
     return [replace(unit, questions=tuple(given[at])) if at in given else unit for at, unit in enumerate(units)]
+
+
+def _under(units: list[Unit], own: list[int], heading: str) -> int:
+    """Return the first unit of a page that has text under `heading`; -1, which is nobody's number, when none has."""
+    return next((at for at in own if any(heading in chunk.headings for chunk in units[at].chunks)), -1)

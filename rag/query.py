@@ -27,13 +27,36 @@ class Query:
     corrections: tuple[tuple[str, str], ...] = ()  # (typed, read as)
 
 
-def load_glossary() -> list[list[str]]:
-    """Return groups of names for one thing; the first of a group is the usual one."""
-    groups = yaml.safe_load(files("rag").joinpath("glossary.yaml").read_text("utf-8"))
-    return [[str(name).lower() for name in group] for group in groups]
+@dataclass(frozen=True, slots=True)
+class Glossary:
+    """Which words stand for which others."""
+
+    same: tuple[tuple[str, ...], ...]  # names for one thing, lower case
+    means: Mapping[str, tuple[str, ...]]  # everyday words -> what documentation says instead
+
+    def further(self, text: str) -> list[str]:
+        """Return the names that `text` also stands for, in a fixed order."""
+        lowered = text.lower()
+        names = [name for group in self.same if any(_holds(lowered, name) for name in group) for name in group]
+        return names + [name for said, meant in self.means.items() if _holds(lowered, said) for name in meant]
+
+    def knows(self, word: str) -> bool:
+        """Tell whether `word` is one of the names."""
+        return word in self.means or any(word in group for group in self.same)
 
 
-def prepare(text: str, lexical: LexicalIndex, glossary: list[list[str]], is_word: Callable[[str], bool]) -> Query:
+def load_glossary() -> Glossary:
+    """Return the glossary that ships with the package."""
+    data = yaml.safe_load(files("rag").joinpath("glossary.yaml").read_text("utf-8"))
+    same = tuple(tuple(str(name).lower() for name in group) for group in data["same"])
+    return Glossary(same, {str(said).lower(): tuple(meant) for said, meant in data["means"].items()})
+
+
+def _holds(text: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+
+
+def prepare(text: str, lexical: LexicalIndex, glossary: Glossary, is_word: Callable[[str], bool]) -> Query:
     """Correct and expand `text`. `is_word` tells ordinary words, which are never corrected."""
     text = text[:MAX_CHARS]
     corrections = _corrections(text, lexical.vocabulary, lexical.idf, glossary, is_word)
@@ -48,13 +71,12 @@ def _corrections(
     text: str,
     vocabulary: Mapping[str, int],
     idf: Mapping[str, float],
-    glossary: list[list[str]],
+    glossary: Glossary,
     is_word: Callable[[str], bool],
 ) -> tuple[tuple[str, str], ...]:
-    known_names = {name for group in glossary for name in group}
     found: list[tuple[str, str]] = []
     for word in dict.fromkeys(words(text)):
-        known = word in vocabulary or word in known_names or any(term in idf for term in terms(word))
+        known = word in vocabulary or glossary.knows(word) or any(term in idf for term in terms(word))
         if known or len(word) < MIN_SPELLED or is_word(word):
             continue
         near = [name for name in vocabulary if abs(len(name) - len(word)) <= 2 and not name.isdigit()]
@@ -64,10 +86,6 @@ def _corrections(
     return tuple(found)
 
 
-def _expansions(text: str, own: tuple[str, ...], glossary: list[list[str]]) -> tuple[str, ...]:
-    lowered = text.lower()
-    added: dict[str, None] = {}
-    for group in glossary:
-        if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", lowered) for name in group):
-            added.update(dict.fromkeys(term for name in group for term in terms(name)))
+def _expansions(text: str, own: tuple[str, ...], glossary: Glossary) -> tuple[str, ...]:
+    added = dict.fromkeys(term for name in glossary.further(text) for term in terms(name))
     return tuple(term for term in added if term not in own)

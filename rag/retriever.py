@@ -13,13 +13,14 @@ from rag.dense import CHUNK
 from rag.documents import read_corpus
 from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.extract import Scored, compose, excerpt, score_segments
-from rag.fusion import FEATURES, Candidates, candidates, fuse, load_weights
-from rag.index import Encoder, Index, Progress, corpus_digest, load, write
+from rag.fusion import FEATURES, Candidates, candidates, load_weights, varied
+from rag.index import Encoder, Index, Progress, corpus_digest, load, silent, write
 from rag.links import source_link
 from rag.query import Query, load_glossary, prepare
 from rag.types import Passage, SearchResult, Unit
 
 NEAREST = 3  # pages named when abstaining
+PER_PAGE = 2  # passages of one page before other pages get their turn
 
 
 class WordEncoder(Encoder, Protocol):
@@ -51,8 +52,7 @@ class Retriever:
     def search(self, text: str, k: int = 5) -> SearchResult:
         """Return up to `k` passages for a question, or none when the corpus does not seem to answer it."""
         start = time.perf_counter()
-        query, vector, found, relevance = self._rank(text)
-        order = np.argsort(-relevance)
+        query, vector, found, relevance, order = self._rank(text)
         probability = self._calibration.probability(signals(self.index, query, found, order)) if query.terms else 0.0
         top = self._passages(query, vector, found, relevance, order[:k])
         passages = [passage for passage, _ in top]
@@ -63,8 +63,8 @@ class Retriever:
 
     def explain(self, text: str, k: int = 5) -> list[Explanation]:
         """Return the best `k` passages with the features that put them there, whatever the calibration says."""
-        query, vector, found, relevance = self._rank(text)
-        order = np.argsort(-relevance)[:k]
+        query, vector, found, relevance, order = self._rank(text)
+        order = order[:k]
         top = self._passages(query, vector, found, relevance, order)
         rows = [dict(zip(FEATURES, map(float, found.features[at]), strict=True)) for at in order]
         return [Explanation(passage, row) for (passage, _), row in zip(top, rows, strict=True)]
@@ -73,14 +73,17 @@ class Retriever:
         """Return how a question is read: corrected spelling and expansions."""
         return prepare(text, self.index.lexical, self._glossary, self._embedder.is_word)
 
-    def _rank(self, text: str) -> tuple[Query, np.ndarray, Candidates, np.ndarray]:
+    def _rank(self, text: str) -> tuple[Query, np.ndarray, Candidates, np.ndarray, list[int]]:
+        """Return the query, its vector, the candidates, their relevance and their order, best first."""
         query = self.read(text)
         vector = self._embedder.encode([query.spelled])[0]
         found = candidates(self.index, query, vector)
-        return query, vector, found, fuse(found, self._weights)
+        relevance = found.features @ self._weights
+        pages = [self.index.units[at].path for at in found.units]
+        return query, vector, found, relevance, varied(np.argsort(-relevance).tolist(), pages, PER_PAGE)
 
     def _passages(
-        self, query: Query, vector: np.ndarray, found: Candidates, relevance: np.ndarray, order: np.ndarray
+        self, query: Query, vector: np.ndarray, found: Candidates, relevance: np.ndarray, order: Sequence[int]
     ) -> list[tuple[Passage, list[Scored]]]:
         made = []
         for at in order:
@@ -92,9 +95,7 @@ class Retriever:
         return made
 
 
-def open_or_build(
-    corpus: Path, index: Path, embedder: WordEncoder, progress: Progress = lambda done, total: None
-) -> Retriever:
+def open_or_build(corpus: Path, index: Path, embedder: WordEncoder, progress: Progress = silent) -> Retriever:
     """Return a retriever over `corpus`, building or renewing the index folder `index` when it does not fit.
 
     The first build of our own corpus takes under a minute and reports `progress(texts done, texts in all)`.

@@ -87,7 +87,7 @@ def _is_random(detector: BasePlugin, value: str) -> bool:
     """Tell whether a string is random enough for the entropy detectors; the others judge by form alone."""
     if not isinstance(detector, HighEntropyStringsPlugin):
         return True
-    return detector.calculate_shannon_entropy(value) > detector.entropy_limit
+    return bool(detector.calculate_shannon_entropy(value) > detector.entropy_limit)
 
 
 def _personal(line: str) -> Iterator[str]:

@@ -96,7 +96,7 @@ def test_an_unsure_route_says_so(confidence: float, label: str) -> None:
 def test_sources_show_number_title_place_quote_and_link() -> None:
     shown = parts(turn(SourcesFound(RHEL10)))["evidence"]
     assert words(shown).startswith("Straight from the pages Run the preflight check")
-    assert "1 Deploying on RHEL 10 Before you start RHEL 10 needs a processor" in words(shown)
+    assert "1 Before you start Deploying on RHEL 10 RHEL 10 needs a processor" in words(shown)
     assert 'title="docs/rhel10.md, lines 12-30"' in shown
     assert f'href="{RHEL10.passages[0].url}"' in shown
 
@@ -109,10 +109,14 @@ def test_sources_past_the_third_are_folded_and_keep_their_numbers() -> None:
     assert 'data-n="4"' in folded
 
 
-def test_an_extract_that_begins_the_answer_is_not_said_twice() -> None:
+def test_an_extract_that_begins_the_answer_is_shown_as_a_quote_and_only_once() -> None:
     found = SourcesFound(replace(RHEL10, extract="Run the check."))
-    assert "Straight from" in parts(turn(found, TextDelta("Something else")))["evidence"]
-    assert "Straight from" not in parts(turn(found, TextDelta("Run the check. [1]\n\n")))["evidence"]
+    apart = parts(turn(found, TextDelta("Something else")))
+    assert words(apart["evidence"]).startswith("Straight from the pages Run the check. 1 Before you start")
+    assert words(apart["answer"]) == "Something else"
+    quoted = parts(turn(found, TextDelta("Run the check. [1]\n\nThe model adds this.")))
+    assert words(quoted["evidence"]).startswith("Straight from the pages Run the check. 1 1 Before you start")
+    assert words(quoted["answer"]) == "The model adds this."
 
 
 def test_nothing_found_leaves_the_evidence_empty_and_lets_nearest_pages_be_linked() -> None:
@@ -274,6 +278,9 @@ def test_the_header_names_model_warning_work_and_queue() -> None:
     )
     assert "2 questions ahead, ~31 s index: building 12/40 · downloading Granite 412 of 2,100 MB" in words(
         header_html(busy)
+    )
+    assert '<span class="fault">search: failed: no index</span>' in header_html(
+        replace(STATUS, parts={"search": "failed: no index"})
     )
     assert "no model yet" in words(header_html(replace(STATUS, model_label="", stand_in=False)))
     assert "<img" not in header_html(replace(STATUS, note=EVIL, model_label=EVIL, downloading=EVIL))

@@ -19,11 +19,13 @@ from model.prompt import PromptTooLong
 from onboarding.guide import Unusable
 from onboarding.ui import saved
 from onboarding.ui.around import hint, spoken, starters
+from onboarding.ui.evidence import sources_markdown
 from onboarding.ui.relay import relay
 from onboarding.ui.render import turn_parts
 from onboarding.ui.session import Request, Session, read_request
 from onboarding.ui.shelf import shelf_html
 from onboarding.ui.theme import script
+from onboarding.ui.turns import Turn
 
 if TYPE_CHECKING:
     from onboarding.guide import Guide
@@ -203,7 +205,8 @@ class ChatTab:
                     "id": turn.id,
                     "question": turn.question,
                     "text": turn.text,
-                    "parts": turn_parts(turn, routes, last=turn is turns[-1]),
+                    "sources": sources_markdown(turn.sources),
+                    "parts": self._parts(session, turn),
                 }
                 for turn in turns
             ],
@@ -212,6 +215,14 @@ class ChatTab:
             "spoken": spoken(turns[-1] if turns else None),
             "busy": session.live is not None,
         }
+
+    def _parts(self, session: Session, turn: Turn) -> dict[str, str]:
+        """A turn as HTML; drawn again only when it changed, because earlier answers are many and never change."""
+        last = turn is session.turns[-1]
+        before = session.drawn.get(turn.id)
+        if before is None or before[0] is not turn or before[1] != last:
+            before = session.drawn[turn.id] = (turn, last, turn_parts(turn, self._guide.routes, last=last))
+        return before[2]
 
 
 def _data(event: gr.EventData | None) -> dict[str, Any] | None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
-from onboarding.ui.markdown import Link, safe_url, to_html
+from onboarding.ui.markdown import Link, inline_html, safe_url, to_html
 from onboarding.ui.markup import fill, join
 from onboarding.ui.turns import Step, Turn
 from rag.types import Passage, SearchResult
 
 SHOWN_SOURCES = 3  # more are one click away: five cards push the answer off a phone's screen
+CITATIONS = re.compile(r" ?\[\d{1,2}\]")
 MAX_RESULT = 6_000  # characters of a tool's result that are worth sending to a page
 
 
@@ -26,16 +28,27 @@ def tally(found: SearchResult | None) -> Markup:
 
 def evidence(turn: Turn) -> Markup:
     """The instant extract and the sources; nothing when the corpus does not hold the answer."""
-    return _extract(turn) + sources(turn.sources) if turn.sources else Markup("")
-
-
-def _extract(turn: Turn) -> Markup:
-    """What answers by itself; left out where the answer begins with it anyway."""
-    text = turn.found.extract.strip() if turn.found else ""
-    if not text or turn.text.lstrip().startswith(text):
+    if not turn.found or not turn.sources:
         return Markup("")
+    quoted = split_quote(turn)[0] or turn.found.extract.strip()
     html = '<blockquote class="extract"><p class="from">Straight from the pages</p>{}</blockquote>'
-    return fill(html, to_html(text, source_links(turn.sources)))
+    extract = fill(html, to_html(quoted, source_links(turn.sources))) if quoted else Markup("")
+    return extract + sources(turn.sources)
+
+
+def split_quote(turn: Turn) -> tuple[str, str]:
+    """The answer as (what it quotes at its beginning, the model's own words).
+
+    A stand-in's answer begins with the extract. It is shown as a quote, so that nobody takes one for the other.
+    """
+    extract = turn.found.extract.strip() if turn.found else ""
+    text = turn.text.lstrip()
+    if not extract or not text.startswith(extract):
+        return "", turn.text
+    end = len(extract)
+    while number := CITATIONS.match(text, end):
+        end = number.end()
+    return text[:end], text[end:].lstrip()
 
 
 def sources(passages: Sequence[Passage]) -> Markup:
@@ -50,25 +63,31 @@ def sources(passages: Sequence[Passage]) -> Markup:
 
 
 def _card(number: int, passage: Passage) -> Markup:
-    where = " › ".join(heading for heading in passage.headings if heading != passage.title)
-    quote = fill('<q dir="auto">{}</q>', passage.excerpt) if passage.excerpt else ""
+    *outer, name = [passage.title, *(heading for heading in passage.headings if heading != passage.title)]
+    quote = fill('<div class="quote" dir="auto">{}</div>', inline_html(passage.excerpt)) if passage.excerpt else ""
     html = (
         '<li class="source" data-n="{0}"><span class="number" aria-hidden="true">{0}</span>'
         '<div><p class="title">{1}<span class="where">{2}</span></p>{3}</div></li>'
     )
-    return fill(html, number, _source_link(passage), where, quote)
+    return fill(html, number, _source_link(passage, name), " › ".join(outer), quote)
 
 
-def _source_link(passage: Passage) -> Markup:
+def _source_link(passage: Passage, name: str) -> Markup:
+    """The most particular heading is the link: several sources are often parts of one page."""
     if not safe_url(passage.url):
-        return fill("<span>{}</span>", passage.title)
+        return fill("<span>{}</span>", name)
     html = '<a href="{}" target="_blank" rel="noopener noreferrer" title="{}">{}</a>'
-    return fill(html, passage.url, _place(passage), passage.title)
+    return fill(html, passage.url, _place(passage), name)
 
 
 def _place(passage: Passage) -> str:
     first, last = passage.lines
     return f"{passage.path}, lines {first}-{last}" if last else passage.path
+
+
+def sources_markdown(passages: Iterable[Passage]) -> str:
+    """The sources as a numbered Markdown list, for an export."""
+    return "\n".join(f"{n}. {p.title} {safe_url(p.url)}".rstrip() for n, p in enumerate(passages, 1))
 
 
 def source_links(passages: Iterable[Passage]) -> dict[int, Link]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from onboarding.guide import Guide, Status
 
 POLL_S = 2.0  # fast enough for a queue badge, and one cheap status() call per open page
-READY = "ready"
+READY, FAILED = "ready", "failed"
 STAND_IN = "A small stand-in answers: its wording is weak, rely on the quoted sources."
 TAGLINE = "From one RHEL-family host to a KVM hypervisor: ask how."
 
@@ -65,11 +65,14 @@ def _note(status: Status) -> Markup:
 
 
 def _work(status: Status) -> Markup:
-    """What is loading; nothing when all is ready."""
-    loading = [f"{name}: {state}" for name, state in status.parts.items() if state not in {READY, ""}]
+    """What is loading or failed; nothing when all is ready."""
+    said = [f"{name}: {state}" for name, state in status.parts.items() if state not in {READY, ""}]
+    failed = [text for text in said if FAILED in text]
+    loading = [text for text in said if FAILED not in text]
     if status.downloading:
         loading.append(f"downloading {status.downloading}")
-    return fill('<span class="work" role="status">{}</span>', " · ".join(loading)) if loading else Markup("")
+    rows = (("fault", failed), ("work", loading))
+    return join(fill('<span class="{}">{}</span>', kind, " · ".join(texts)) for kind, texts in rows if texts)
 
 
 def _queue(status: Status) -> Markup:

@@ -95,6 +95,11 @@ def to_html(text: str, links: Mapping[int, Link] | None = None, urls: Iterable[s
     return trusted(_clean(_parser().render(text, env)))
 
 
+def inline_html(text: str) -> Markup:
+    """One line of foreign Markdown, without paragraphs, links or citations: for an excerpt."""
+    return trusted(_clean(_parser().renderInline(text, {"links": {}, "urls": set()})))
+
+
 def _clean(html: str) -> str:
     return nh3.clean(
         html,

@@ -10,6 +10,7 @@ import gradio as gr
 
 from onboarding.ui.chat import ChatTab
 from onboarding.ui.header import build_header
+from onboarding.ui.hooks import Hooks
 from onboarding.ui.theme import STATIC, css, head, theme
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ QUEUE_SIZE = 128  # jobs that may wait in Gradio's queue; the engine's own queue
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A tab that somebody else builds: `build` is called inside it, once."""
+    """A tab beside the chat: `build` is called inside it, once, with what it may use of the page."""
 
     label: str
     id: str
-    build: Callable[[], None]
+    build: Callable[[Hooks], None]
 
 
 def build_page(guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = ()) -> gr.Blocks:
@@ -33,12 +34,12 @@ def build_page(guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = ())
     chat = ChatTab(guide, hosts)
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 600)) as page:
         build_header(guide, page)
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs") as tabs_row:
             with gr.Tab("Chat", id="chat", elem_id="chat-tab"):
                 chat.build()
             for tab in tabs:
                 with gr.Tab(tab.label, id=tab.id):
-                    tab.build()
+                    tab.build(Hooks(chat.text, tabs_row))
         chat.wire(page)
     return page.queue(max_size=QUEUE_SIZE, api_open=False)
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from model.briefs import RouteText
 from model.events import Notice, Prefill, Queued, RouteChosen, TurnFinished
-from onboarding.ui.evidence import evidence, source_links, step, tally
+from onboarding.ui.evidence import evidence, source_links, split_quote, step, tally
 from onboarding.ui.markdown import to_html
 from onboarding.ui.markup import fill, join
 from onboarding.ui.turns import Turn
@@ -78,11 +78,12 @@ def _other_routes(current: str, routes: Routes) -> Markup:
 
 def answer(turn: Turn) -> Markup:
     """The text so far, and what is being waited for: before the text, or below it when more is being read."""
-    wait = progress(turn) if turn.running and (turn.progress or not turn.text) else Markup("")
-    if not turn.text:
+    words = split_quote(turn)[1]
+    wait = progress(turn) if turn.running and (turn.progress or not words) else Markup("")
+    if not words:
         return wait
     nearest = turn.found.nearest if turn.found and not turn.sources else []
-    text = to_html(turn.text, source_links(turn.sources), [passage.url for passage in nearest])
+    text = to_html(words, source_links(turn.sources), [passage.url for passage in nearest])
     state = "streaming" if turn.running and not wait else ""
     return fill('<div class="text {}">{}</div>{}', state, text, wait)
 

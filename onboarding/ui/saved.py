@@ -19,7 +19,7 @@ from rag.types import Passage, SearchResult
 
 STORAGE_KEY = "qubinode-conversations"
 STORAGE_SALT = "qubinode-navigator"  # no secret: it travels to every browser; fixed, so that a restart can read on
-MAX_BYTES = 24_000  # the list travels with each question, beside the question, in a body of at most 64 KiB
+MAX_BYTES = 48_000  # the list travels with each question; the guard in front of the page lets 256 KiB through
 MAX_CONVERSATIONS = 20
 TITLE_LENGTH = 60
 

@@ -30,6 +30,7 @@ class Session:
     conversation: Conversation | None = None
     turns: list[Turn] = field(default_factory=list)
     shelf: Shelf = field(default_factory=Shelf)  # what the browser keeps, as last heard or told
+    drawn: dict[str, tuple[Turn, bool, dict[str, str]]] = field(default_factory=dict)  # id -> turn, last, its HTML
     wake: asyncio.Event | None = None  # set to make the turn under way look up
 
     @property
@@ -95,7 +96,7 @@ class Session:
     def clear(self) -> None:
         """Begin a new conversation."""
         self.stop()
-        self.conversation, self.turns = None, []
+        self.conversation, self.turns, self.drawn = None, [], {}
         self.shelf = self.shelf.model_copy(update={"open_id": ""})
 
     def open(self, conversation_id: str) -> None:

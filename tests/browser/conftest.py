@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, ViewportSize, sync_playwright
 
 from tests.browser.serving import make_app, serving
 from tests.fakes import STATUS, ScriptedGuide
 
 SHOTS = Path(__file__).parent / "shots"
+DESKTOP: ViewportSize = {"width": 1280, "height": 860}
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
@@ -55,30 +57,68 @@ def guide(served: tuple[ScriptedGuide, str]) -> Iterator[ScriptedGuide]:
 @pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """One visitor at a desktop who may use the clipboard; shared, because loading the scripts anew takes seconds."""
-    context = browser.new_context(viewport={"width": 1280, "height": 860}, color_scheme="light")
+    context = browser.new_context(viewport=DESKTOP, color_scheme="light")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.set_default_timeout(10_000)
     yield context
     context.close()
 
 
+@dataclass
+class Tab:
+    """One browser tab that tests pass on, with what went wrong in it."""
+
+    page: Page
+    faults: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("pageerror", lambda error: self.faults.append(f"script error: {error}"))
+        self.page.on("request", self._check)
+
+    def _check(self, request: Request) -> None:
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            self.faults.append(f"foreign request: {request.url}")
+
+    def clean(self, url: str) -> None:
+        """As a first visit finds it. Loading takes seconds, so a page that can be emptied by hand is kept."""
+        page = self.page
+        page.set_viewport_size(DESKTOP)
+        page.emulate_media(color_scheme="light", reduced_motion="null")
+        page.evaluate("document.body.classList.remove('dark')")
+        if (
+            page.url.rstrip("/") != url
+            or page.locator("#stop").is_visible()
+            or page.evaluate("localStorage.length > 1")
+        ):
+            page.goto(f"{url}/theme.css")
+            page.evaluate("localStorage.clear()")
+            page.goto(url)
+        elif page.locator("[data-act=forget]").count():
+            page.evaluate("document.querySelectorAll('[data-act=forget]').forEach(button => button.click())")
+        elif page.locator("[data-act=new]").count():
+            page.evaluate("document.querySelector('[data-act=new]').click()")
+        page.locator(".starter").first.wait_for()
+        page.locator(".shelf:empty").wait_for(state="attached")
+        page.fill("#question textarea", "")
+        page.focus("#question textarea")
+
+
+@pytest.fixture(scope="session")
+def tabs(context: BrowserContext) -> Iterator[list[Tab]]:
+    """The tab in use, if any."""
+    tabs: list[Tab] = []
+    yield tabs
+
+
 @pytest.fixture
-def page(context: BrowserContext, guide: ScriptedGuide, served: tuple[ScriptedGuide, str]) -> Iterator[Page]:
-    """The page, loaded, with nothing remembered; a script error or a request elsewhere fails the test at its end."""
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
-    page.on(
-        "request", lambda request: faults.append(f"foreign request: {request.url}") if _foreign(request.url) else None
-    )
-    page.goto(served[1])
-    page.locator(".starter").first.wait_for()
-    yield page
-    page.goto(f"{served[1]}/theme.css")
-    page.evaluate("localStorage.clear()")
-    page.close()
-    assert faults == []
-
-
-def _foreign(url: str) -> bool:
-    return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+def page(
+    context: BrowserContext, tabs: list[Tab], guide: ScriptedGuide, served: tuple[ScriptedGuide, str]
+) -> Iterator[Page]:
+    """The page as a newcomer finds it; a script error or a request elsewhere fails the test at its end."""
+    if not tabs or tabs[0].page.is_closed():
+        tabs[:] = [Tab(context.new_page())]
+    tab = tabs[0]
+    tab.faults.clear()
+    tab.clean(served[1])
+    yield tab.page
+    assert tab.faults == []

@@ -1,4 +1,4 @@
-"""Serves the page over a guide on loopback, behind the same content policy as the app. Usable by hand:
+"""Serves the page over a guide on loopback, behind the app's own guard. Usable by hand:
 
 python -m tests.browser.serving [--port 7861] [--pace 0.05]
 """
@@ -9,35 +9,26 @@ import argparse
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 
+from onboarding.guard import Guard
 from onboarding.ui.page import Tab, build_page, mount_options
 from tests.fakes import ScriptedGuide
 
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; form-action 'self'"
-)
 HOSTS = {"healthy": "A hypervisor nobody complains about", "libvirtd-down": "libvirtd is down"}
 
 
 def make_app(guide: Any, tabs: tuple[Tab, ...] = ()) -> FastAPI:
-    """The page at "/" with the app's content policy."""
+    """The page at "/" behind the app's guard."""
     app = FastAPI()
-
-    @app.middleware("http")
-    async def policy(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        response.headers["Content-Security-Policy"] = POLICY
-        return response
-
     gr.mount_gradio_app(app, build_page(guide, HOSTS, tabs), "/", **mount_options())
+    app.add_middleware(Guard)
     return app
 
 
@@ -45,7 +36,7 @@ def make_app(guide: Any, tabs: tuple[Tab, ...] = ()) -> FastAPI:
 def serving(app: FastAPI, port: int = 0) -> Iterator[str]:
     """The address of the app while the block runs; a free port unless one is given."""
     listener = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.serving import make_app, serving
 from tests.fakes import ANSWER, ScriptedGuide
 
 QUESTION = "How do I deploy on RHEL 10?"
@@ -39,7 +40,7 @@ def test_route_and_sources_come_before_the_first_token(page: Page, guide: Script
     expect(page.locator(".progress")).to_have_text("reading 120 of 240 tokens, ~2 s left")
     expect(page.locator(".route")).to_contain_text("RHEL 10")
     first = page.locator(".source").first
-    expect(first.locator("q")).to_contain_text("x86-64-v3")
+    expect(first.locator(".quote")).to_contain_text("x86-64-v3")
     expect(first.locator("a")).to_have_attribute("href", guide_url("docs/rhel10.md#L12-L30"))
     expect(page.locator(".extract code")).to_contain_text("preflight-check.sh --fix")
     expect(page.locator(".answer .text")).to_have_count(0)
@@ -58,7 +59,8 @@ def test_an_answer_streams_to_its_end_with_figures_and_follow_ups(page: Page, gu
     guide.release()
     finished(page)
     expect(page.locator(".answer")).to_contain_text("ends with a summary of what was set up.")
-    expect(page.locator(".figures")).to_contain_text("3.2 s to first token · 7.0 tokens/s · SmolLM2")
+    figures = ["3.2 s to first token", "7.0 tokens/s", "SmolLM2-135M-Instruct Q4_1, 98 MB"]
+    expect(page.locator(".figures span")).to_have_text(figures)
     expect(page.locator(".answer a.cite").first).to_have_attribute("href", guide_url("docs/rhel10.md#L12-L30"))
     expect(page.locator(".follow-up")).to_have_count(3)
 
@@ -266,4 +268,20 @@ def test_export_is_a_markdown_file(page: Page, guide: ScriptedGuide) -> None:
     with page.expect_download() as download:
         page.click("text=Export")
     text = download.value.path().read_text(encoding="utf-8")
-    assert "## short RHEL question\n\nA short answer [1].\n" in text
+    assert "## short RHEL question\n\nA short answer [1].\n\n1. Deploying on RHEL 10 https://github.com/" in text
+
+
+def test_a_conversation_survives_a_restart_of_the_server(context: BrowserContext) -> None:
+    page, before, after = context.new_page(), ScriptedGuide(), ScriptedGuide()
+    with serving(make_app(before)) as url:
+        page.goto(url)
+        ask(page, "short RHEL question")
+        finished(page)
+        page.wait_for_function("localStorage.getItem('qubinode-conversations')?.length > 200")
+    with serving(make_app(after), int(url.rsplit(":", 1)[1])):
+        page.reload()
+        page.locator(".asked").wait_for()
+        ask(page, "short plugin question")
+        finished(page, 2)
+    assert after.histories == [("short RHEL question",)]
+    page.close()

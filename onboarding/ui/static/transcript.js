@@ -108,7 +108,7 @@ function rename(button) {
 }
 
 function download(title) {
-  const said = props.value.turns.map((turn) => `## ${turn.question}\n\n${turn.text}\n`);
+  const said = props.value.turns.map((turn) => `## ${turn.question}\n\n${turn.text.trim()}\n\n${turn.sources}\n`);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([`# ${title}\n\n${said.join("\n")}`], { type: "text/markdown" }));
   link.download = "qubinode-chat.md";

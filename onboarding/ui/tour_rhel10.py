@@ -1,0 +1,185 @@
+"""The RHEL 10 tour: six steps, each with something live that needs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from onboarding.deploy_command import MODES, Answers, command, environment, problems
+from onboarding.readiness import Check, PluginRun, plugin_run, readiness
+from onboarding.tour_content import TourStep, load_tour
+from onboarding.ui.hooks import Hooks
+from onboarding.ui.markup import fill, join
+from tools.hosts import Host
+
+if TYPE_CHECKING:
+    from onboarding.guide import Guide
+
+SERVICES = ["libvirtd", "virtqemud", "NetworkManager", "firewalld", "sshd", "chronyd"]
+QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+NO_SEARCH = "The search index is still loading; try again in a few seconds."
+
+
+class Rhel10Tour:
+    """Builds the tab; everything a visitor does in it stays in the components."""
+
+    def __init__(self, guide: Guide, hosts: Mapping[str, Host]) -> None:
+        self._guide = guide
+        self._hosts = hosts
+        self._tour = load_tour("rhel10")
+
+    def build(self, hooks: Hooks) -> None:
+        """Lay the steps out inside the current tab."""
+        bodies = [self._check, self._changes, self._plugin, self._deploy, self._verify, self._next]
+        gr.Markdown(f"## {self._tour.title}")
+        with gr.Walkthrough(selected=1, elem_id="tour-rhel10") as walkthrough:
+            for number, (step, body) in enumerate(zip(self._tour.steps, bodies, strict=True), start=1):
+                with gr.Step(step.name, id=number):
+                    gr.Markdown(step.text)
+                    body(step)
+                    self._footer(number, step, walkthrough, hooks)
+
+    def _footer(self, number: int, step: TourStep, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
+        with gr.Row(elem_classes="tour-footer"):
+            if number > 1:
+                _goto(gr.Button("Back", size="sm", elem_id=f"tour-back-{number}"), walkthrough, number - 1)
+            ask = gr.Button("Ask about this step", size="sm", elem_id=f"tour-ask-{number}")
+            hooks.hand_over(ask, lambda: step.ask, [])
+            if number < len(self._tour.steps):
+                forward = gr.Button("Next", variant="primary", size="sm", elem_id=f"tour-next-{number}")
+                _goto(forward, walkthrough, number + 1)
+
+    def _check(self, _step: TourStep) -> None:
+        choices = [(f"{host.title} ({host.id})", host.id) for host in self._hosts.values()]
+        self._host = gr.Dropdown(choices, value=choices[0][1], label="Simulated host", elem_id="tour-host")
+        shown = gr.HTML(self._readiness(choices[0][1]), elem_id="tour-readiness", apply_default_css=False)
+        self._host.change(self._readiness, self._host, shown, **QUIET)
+
+    def _readiness(self, host: str) -> str:
+        checks = readiness(self._hosts[host])
+        verdict = "Ready for RHEL 10." if all(check.ok for check in checks) else "Not ready for RHEL 10 as it is."
+        rows = join(_check_row(check) for check in checks)
+        return fill(
+            '<p><span class="badge">Simulated</span> <strong>{}</strong></p>'
+            '<table class="facts"><thead><tr><th>Check</th><th>Found</th><th></th></tr></thead><tbody>{}</tbody></table>',
+            verdict,
+            rows,
+        )
+
+    def _changes(self, step: TourStep) -> None:
+        topic = gr.Radio(list(step.topics), label="Topic", elem_id="tour-topic")
+        shown = gr.Markdown("*Choose a topic.*", elem_id="tour-extract")
+        topic.change(self._look_up, topic, shown, **QUIET)
+
+    def _look_up(self, question: str) -> str:
+        retriever = self._guide.retriever
+        if retriever is None:
+            return NO_SEARCH
+        result = retriever.search(question)
+        if not result.passages:
+            return "The documentation does not say."
+        lead = result.passages[0]
+        return f"{result.extract}\n\nSource: [{lead.title}]({lead.url})"
+
+    def _plugin(self, _step: TourStep) -> None:
+        installed = gr.State(())
+        run = gr.Button("Run the plugin", elem_id="tour-run")
+        shown = gr.HTML("", elem_id="tour-plugin", apply_default_css=False)
+        run.click(self._run_plugin, [self._host, installed], [installed, shown], **QUIET)
+        self._host.change(lambda: ((), ""), None, [installed, shown], **QUIET)
+
+    def _run_plugin(self, host: str, installed: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+        result = plugin_run(self._hosts[host], installed)
+        return result.after, _run_table(result)
+
+    def _deploy(self, _step: TourStep) -> None:
+        with gr.Row():
+            domain = gr.Textbox("lab.example.com", label="Domain", elem_id="tour-domain")
+            user = gr.Textbox("lab-user", label="Admin user")
+            cluster = gr.Textbox("qubinode", label="Cluster name")
+        with gr.Row():
+            mode = gr.Dropdown(list(MODES), value=MODES[0], label="Mode")
+            assistant = gr.Checkbox(True, label="AI assistant")
+            airflow = gr.Checkbox(True, label="Airflow")
+        fields: list[gr.components.Component] = [domain, user, cluster, mode, assistant, airflow]
+        trouble = gr.Markdown("", elem_id="tour-trouble")
+        built = gr.Code(_built(_default_answers())[1], language="shell", label="Your command", elem_id="tour-command")
+        env = gr.Code(_env(_default_answers()), language="shell", label="The same as .env")
+        for field in fields:
+            field.change(_deployment, fields, [trouble, built, env], **QUIET)
+
+    def _verify(self, _step: TourStep) -> None:
+        check = gr.Button("Check the services", elem_id="tour-verify")
+        shown = gr.HTML("", elem_id="tour-services", apply_default_css=False)
+        check.click(self._services, self._host, shown, **QUIET)
+
+    def _services(self, host: str) -> str:
+        result = self._guide.parts.sandbox.call("service_status", {"services": SERVICES}, host)
+        if not result.success:
+            return fill("<p>{}</p>", result.error or "The tool did not answer.")
+        rows = join(
+            fill(
+                "<tr><td><code>{}</code></td><td>{}</td><td>{}</td></tr>",
+                name,
+                item.get("status", ""),
+                item.get("loadstate", ""),
+            )  # fmt: skip
+            for name, item in result.data["services"].items()
+        )
+        return fill(
+            '<p><span class="badge">Simulated</span> <code>service_status</code> on {}</p>'
+            '<table class="facts"><thead><tr><th>Service</th><th>State</th><th>Unit</th></tr></thead>'
+            "<tbody>{}</tbody></table><p>With modular daemons <code>virtqemud</code> is active and "
+            "<code>libvirtd</code> is not; that is healthy.</p>",
+            host,
+            rows,
+        )
+
+    def _next(self, _step: TourStep) -> None:
+        gr.Markdown("**Next: write a plugin.** Press *Ask about this step*, and the answer comes with its sources.")
+
+
+def _goto(button: gr.Button, walkthrough: gr.Walkthrough, step: int) -> None:
+    button.click(lambda: gr.Walkthrough(selected=step), None, walkthrough, **QUIET)
+
+
+def _check_row(check: Check) -> Any:
+    mark, word = ("✓", "ok") if check.ok else ("✗", "no")
+    advice = fill('<br><span class="advice">{}</span>', check.advice) if not check.ok and check.advice else fill("")
+    found = check.found.replace("`", "")
+    return fill(
+        '<tr class="{}"><td>{}</td><td>{}{}</td><td>{} {}</td></tr>', word, check.what, found, advice, mark, word
+    )
+
+
+def _run_table(run: PluginRun) -> str:
+    steps = [
+        ("Check", f"{len(run.before)} packages found"),
+        ("Compare", f"missing: {', '.join(run.missing)}" if run.missing else "nothing is missing"),
+        ("Apply", f"{len(run.missing)} installed" if run.changed else "skipped"),
+        ("Check again", "already in desired state" if not run.changed else f"{len(run.after)} packages found"),
+    ]
+    rows = join(fill("<tr><td>{}</td><td>{}</td></tr>", *step) for step in steps)
+    html = '<p><span class="badge">Simulated</span> status: <strong>{}</strong></p><table class="facts"><tbody>{}</tbody></table>'
+    return fill(html, run.status, rows)
+
+
+def _default_answers() -> Answers:
+    return Answers("lab.example.com", "lab-user")
+
+
+def _deployment(*values: Any) -> tuple[str, str, str]:
+    answers = Answers(*(value.strip() if isinstance(value, str) else value for value in values))
+    trouble, built = _built(answers)
+    return trouble, built, _env(answers) if not trouble else ""
+
+
+def _built(answers: Answers) -> tuple[str, str]:
+    found = problems(answers)
+    return "\n".join(f"- {problem}" for problem in found), "" if found else command(answers)
+
+
+def _env(answers: Answers) -> str:
+    return "\n".join(f"{name}={value}" for name, value in environment(answers).items())

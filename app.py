@@ -24,7 +24,8 @@ from model.open import MB, Limits
 from onboarding.guard import Guard
 from onboarding.guide import Guide
 from onboarding.parts import Parts, PartsSettings
-from onboarding.ui.page import build_page, mount_options
+from onboarding.ui.page import Tab, build_page, mount_options
+from onboarding.ui.tour_rhel10 import Rhel10Tour
 from tools.hosts import load_hosts
 
 RAM_SHARE = 4  # the prefix cache may take this fraction of its disk limit in RAM
@@ -84,8 +85,9 @@ def create_app(guide: Guide) -> FastAPI:
         ready = all(state == "ready" for state in parts.values())
         return JSONResponse({"ready": ready, "parts": parts}, 200 if ready else 503)
 
-    hosts = {host.id: host.title for host in load_hosts().values()}
-    page = build_page(guide, hosts)
+    hosts = load_hosts()
+    tabs = [Tab("RHEL 10 tour", "rhel10", Rhel10Tour(guide, hosts).build)]
+    page = build_page(guide, {host.id: host.title for host in hosts.values()}, tabs)
     gr.mount_gradio_app(app, page, "/", **mount_options())
     app.add_middleware(Guard)
     return app
@@ -94,7 +96,8 @@ def create_app(guide: Guide) -> FastAPI:
 def main() -> None:
     """Serve until Ctrl-C; a port in use ends with one sentence."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("httpx", "huggingface_hub", "sentence_transformers"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     settings = Settings.from_env()
     with contextlib.closing(_bind(settings.host, settings.port)) as listener:
         app = create_app(Guide(Parts(settings.parts)))

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 from tqdm.auto import tqdm
 
 from model.catalogue import Entry, digest, verify
@@ -105,13 +104,8 @@ def _from_hub(entry: Entry, progress: Progress) -> Path:
     return path
 
 
-@retry(
-    retry=retry_if_exception_type(UNREACHABLE),
-    stop=stop_after_attempt(3),
-    wait=wait_exponential_jitter(initial=1, max=20),
-    reraise=True,
-)
 def _download(entry: Entry, progress: Progress) -> str:
+    """The Hub's client retries and resumes by itself."""
     return hf_hub_download(
         entry.repository, entry.file, revision=entry.revision or None, tqdm_class=_reporting(progress)
     )

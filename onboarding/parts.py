@@ -171,15 +171,18 @@ class Parts:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self.status["router"] = self.status["search"] = "loading"
         embedder = Embedder(self.settings.embedding) if self.settings.embedding else Embedder()
-        self.router = Router(embedder)
-        self.chooser = ToolChooser(embedder, self.router.reader)
-        self.status["router"] = "ready"
+        self._attempt("router", lambda: self._load_router(embedder))
         self._ready.set()
         self.sandbox.list_tools()  # starts its worker, so that nobody waits for that later
         self.retriever = self._open_retriever(embedder)
         self.status["search"] = "ready"
         if self.engine:
             self.on_ready(self.engine)
+
+    def _load_router(self, embedder: Embedder) -> None:
+        self.router = Router(embedder)
+        self.chooser = ToolChooser(embedder, self.router.reader)
+        self.status["router"] = "ready"
 
     def _open_retriever(self, embedder: Embedder) -> Retriever:
         if self.settings.index:

@@ -63,7 +63,8 @@ class Rhel10Tour:
         rows = join(_check_row(check) for check in checks)
         return fill(
             '<p><span class="badge">Simulated</span> <strong>{}</strong></p>'
-            '<table class="facts"><thead><tr><th>Check</th><th>Found</th><th></th></tr></thead><tbody>{}</tbody></table>',
+            '<table class="facts"><thead><tr><th>Check</th><th>Found</th><th></th></tr></thead>'
+            "<tbody>{}</tbody></table>",
             verdict,
             rows,
         )
@@ -119,15 +120,9 @@ class Rhel10Tour:
         result = self._guide.parts.sandbox.call("service_status", {"services": SERVICES}, host)
         if not result.success:
             return fill("<p>{}</p>", result.error or "The tool did not answer.")
-        rows = join(
-            fill(
-                "<tr><td><code>{}</code></td><td>{}</td><td>{}</td></tr>",
-                name,
-                item.get("status", ""),
-                item.get("loadstate", ""),
-            )  # fmt: skip
-            for name, item in result.data["services"].items()
-        )
+        row = "<tr><td><code>{}</code></td><td>{}</td><td>{}</td></tr>"
+        services = result.data["services"].items()
+        rows = join(fill(row, name, item.get("status", ""), item.get("loadstate", "")) for name, item in services)
         return fill(
             '<p><span class="badge">Simulated</span> <code>service_status</code> on {}</p>'
             '<table class="facts"><thead><tr><th>Service</th><th>State</th><th>Unit</th></tr></thead>'
@@ -162,7 +157,10 @@ def _run_table(run: PluginRun) -> str:
         ("Check again", "already in desired state" if not run.changed else f"{len(run.after)} packages found"),
     ]
     rows = join(fill("<tr><td>{}</td><td>{}</td></tr>", *step) for step in steps)
-    html = '<p><span class="badge">Simulated</span> status: <strong>{}</strong></p><table class="facts"><tbody>{}</tbody></table>'
+    html = (
+        '<p><span class="badge">Simulated</span> status: <strong>{}</strong></p>'
+        '<table class="facts"><tbody>{}</tbody></table>'
+    )
     return fill(html, run.status, rows)
 
 
@@ -170,8 +168,10 @@ def _default_answers() -> Answers:
     return Answers("lab.example.com", "lab-user")
 
 
-def _deployment(*values: Any) -> tuple[str, str, str]:
-    answers = Answers(*(value.strip() if isinstance(value, str) else value for value in values))
+def _deployment(
+    domain: str, user: str, cluster: str, mode: str, assistant: bool, airflow: bool
+) -> tuple[str, str, str]:
+    answers = Answers(domain.strip(), user.strip(), cluster.strip(), mode, assistant, airflow)
     trouble, built = _built(answers)
     return trouble, built, _env(answers) if not trouble else ""
 

@@ -62,12 +62,13 @@ class Settings:
         return cls(parts, env.get("HOST", "127.0.0.1"), _number(env, "PORT", 7860))
 
 
-def create_app(guide: Guide) -> FastAPI:
+def create_app(guide: Guide, *, load_parts: bool = True) -> FastAPI:
     """The page, its health checks and the guard, as one ASGI application; parts load once it is served."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        guide.parts.start()
+        if load_parts:
+            guide.parts.start()
         yield
         guide.parts.close()
 

@@ -16,7 +16,7 @@ LONGEST_HELD = 400  # characters an open bracket may wait for its end before it 
 _ADDRESS = r"(?:(?:[A-Za-z][A-Za-z0-9+.-]*://|mailto:|www\.)[!-~]+)"
 _NUMBERS = r"\[(?:(?:doc(?:ument)?|source|passage)\s*)?\d{1,3}(?:\s*[,;]\s*\d{1,3})*\]"
 _TOKEN = re.compile(
-    r"(?P<fence>`+)"
+    r"(?P<fence>^[ ]{0,3}`{3,})"
     r"|(?P<image>!\[[^\]\n]*\](?:\([^)\n]*\)|\[[^\]\n]*\])?)"
     r"|(?P<definition>^[ ]{0,3}\[[^\]\n]+\]:[ \t]*\S+.*$)"
     r"|(?P<link>\[(?P<label>[^\[\]\n]*)\]\((?P<target>[^)\n]*)\))"
@@ -27,7 +27,6 @@ _TOKEN = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _TRAILING = ".,;:!?)]}'\"`*_>"
-_FENCE = 3  # backticks that open a block
 
 
 class CitationFilter:
@@ -40,7 +39,8 @@ class CitationFilter:
         self._count = count
         self._addresses = frozenset(a for text in allowed for a in addresses(text))
         self._pending = ""
-        self._open_ticks = 0  # length of the backtick run that opened the code we are in, 0 outside code
+        self._in_block = False  # within a fenced code block, where [1] is code; inline code gets no such trust
+        self._line_start = True
         self.cited: set[int] = set()
         self.removed = 0  # citations and addresses that did not come through
 
@@ -57,19 +57,22 @@ class CitationFilter:
         return self._clean(rest)
 
     def _clean(self, text: str) -> str:
-        return _TOKEN.sub(self._replace, text)
+        shown = _TOKEN.sub(self._replace, text)
+        self._line_start = text.endswith("\n") if text else self._line_start
+        return shown
 
     def _replace(self, match: re.Match[str]) -> str:
         kind = match.lastgroup if match.lastgroup not in ("label", "target", "numbers") else None
         kind = kind or ("link" if match["link"] else "cite")
         if kind == "fence":
-            self._toggle(len(match[0]))
+            if match.start() or self._line_start:
+                self._in_block = not self._in_block
             return match[0]
         if kind == "markup":
             return ""
         if kind in ("address", "angle"):
             return self._address(match[0])
-        if self._open_ticks:
+        if self._in_block:
             return match[0] if kind == "cite" else self._addresses_in(match[0])
         if kind == "cite":
             return self._cite(match["numbers"])
@@ -79,12 +82,6 @@ class CitationFilter:
         if kind == "link":
             return self._cite(match["label"]) if match["label"].isdigit() else match["label"]
         return ""
-
-    def _toggle(self, ticks: int) -> None:
-        if self._open_ticks == 0:
-            self._open_ticks = ticks
-        elif ticks == self._open_ticks or min(ticks, self._open_ticks) >= _FENCE:
-            self._open_ticks = 0
 
     def _cite(self, numbers: str) -> str:
         wanted = [int(number) for number in re.findall(r"\d+", numbers)]

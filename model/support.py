@@ -35,7 +35,7 @@ def unsupported(answer: str, evidence: Sequence[str], most: int = 3) -> list[str
     text = re.sub(r"```.*?(?:```|$)", "\n", answer, flags=re.DOTALL)
     text = re.sub(r"\s*\[\d+\]", "", text)
     known = "\n".join(evidence)
-    statements = [s for part in evidence for s in _sentences(part)]
+    statements = [s for part in evidence for s in _sentences(part) if not s.rstrip().endswith("?")]
     words = _stems(known)
     found = [s for s in _sentences(text) if not _supported(s, known, words, statements)]
     return [sentence.strip(" -*#|") for sentence in found[:most]]
@@ -56,9 +56,9 @@ def _supported(sentence: str, known: str, words: set[str], statements: Sequence[
 
 def _denied(sentence: str, statements: Sequence[str]) -> bool:
     """Everything the evidence says of a named thing ("RHEL 8") has the other polarity."""
-    denies = bool(_DENIAL.search(sentence))
+    denies = _denies(sentence)
     for name in set(_NAMED.findall(sentence)):
-        about = [bool(_DENIAL.search(s)) for s in statements if re.search(rf"{re.escape(name)}(?![\w/.])", s)]
+        about = [_denies(s) for s in statements if re.search(rf"{re.escape(name)}(?![\w/.])", s)]
         if about and all(other != denies for other in about):
             return True
     return False
@@ -73,7 +73,12 @@ def _contradicted(sentence: str, own: set[str], statements: Sequence[str]) -> bo
     overlap, nearest = max(
         ((len(topic & _stems(statement)) / len(topic), statement) for statement in statements), default=(0.0, "")
     )
-    return overlap >= SAME_TOPIC and bool(_DENIAL.search(sentence)) != bool(_DENIAL.search(nearest))
+    return overlap >= SAME_TOPIC and _denies(sentence) != _denies(nearest)
+
+
+def _denies(sentence: str) -> bool:
+    """An odd number of denials; two of them ("cannot run without") cancel each other."""
+    return len(_DENIAL.findall(sentence)) % 2 == 1
 
 
 def _sentences(text: str) -> list[str]:

@@ -24,6 +24,7 @@ class Tour:
     """A titled row of steps."""
 
     title: str
+    host: str  # id of the simulated host that is shown first
     steps: tuple[TourStep, ...]
 
 
@@ -36,6 +37,6 @@ def load_tour(name: str, folder: Path = TOURS) -> Tour:
             TourStep(step["name"], step["text"].strip(), step["ask"], tuple(step.get("topics", ())))
             for step in table["steps"]
         )
-        return Tour(table["title"], steps)
+        return Tour(table["title"], table["host"], steps)
     except KeyError as missing:
         raise ValueError(f"{path} lacks {missing}") from missing

@@ -141,8 +141,8 @@ def _buttons() -> dict[str, str]:
 
 
 def css() -> str:
-    """The style sheet for `mount_gradio_app(css=...)`."""
-    return (STATIC / "page.css").read_text(encoding="utf-8")
+    """The style sheets for `mount_gradio_app(css=...)`, as one."""
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("page.css", "tour.css"))
 
 
 def head() -> str:

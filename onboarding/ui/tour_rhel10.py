@@ -53,8 +53,8 @@ class Rhel10Tour:
 
     def _check(self, _step: TourStep) -> None:
         choices = [(f"{host.title} ({host.id})", host.id) for host in self._hosts.values()]
-        self._host = gr.Dropdown(choices, value=choices[0][1], label="Simulated host", elem_id="tour-host")
-        shown = gr.HTML(self._readiness(choices[0][1]), elem_id="tour-readiness", apply_default_css=False)
+        self._host = gr.Dropdown(choices, value=self._tour.host, label="Simulated host", elem_id="tour-host")
+        shown = gr.HTML(self._readiness(self._tour.host), elem_id="tour-readiness", apply_default_css=False)
         self._host.change(self._readiness, self._host, shown, **QUIET)
 
     def _readiness(self, host: str) -> str:

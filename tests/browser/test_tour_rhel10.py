@@ -1,0 +1,83 @@
+"""The RHEL 10 tour in a real browser, from the first step to the chat, on the real application without a model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from app import create_app
+from onboarding.guide import Guide
+from onboarding.parts import Parts, PartsSettings
+from tests.browser.conftest import SHOTS
+from tests.browser.serving import serving
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The application with no part loaded: the tour must do without all of them but the sandbox."""
+    parts = Parts(PartsSettings(engine="scripted", data=tmp_path_factory.mktemp("data")))
+    app = create_app(Guide(parts), load_parts=False)
+    with serving(app) as url:
+        yield url
+    parts.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(10_000)
+    page.goto(address)
+    page.get_by_role("tab", name="RHEL 10 tour").click()
+    yield page
+    page.close()
+
+
+def shot(page: Page, name: str) -> None:
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=Path(SHOTS) / f"{name}.png")
+
+
+def test_the_tour_can_be_walked_to_its_end_while_nothing_is_loaded(page: Page) -> None:
+    readiness = page.locator("#tour-readiness")
+    expect(readiness).to_contain_text("abm")
+    page.locator("#tour-host input").click()
+    page.get_by_role("option", name=re.compile("cpu-v2")).click()
+    expect(readiness).to_contain_text("lacks")
+    shot(page, "tour-1")
+    page.locator("#tour-next-1").click()
+    page.get_by_label("Which kernel does RHEL 10 run?").click()
+    expect(page.locator("#tour-extract")).to_contain_text("still loading")
+    page.locator("#tour-next-2").click()
+    page.locator("#tour-run").click()
+    expect(page.locator("#tour-plugin")).to_contain_text("completed")
+    page.locator("#tour-run").click()
+    expect(page.locator("#tour-plugin")).to_contain_text("already in desired state")
+    shot(page, "tour-3")
+    page.locator("#tour-next-3").click()
+    page.locator("#tour-domain input, #tour-domain textarea").fill("nodots")
+    expect(page.locator("#tour-trouble")).to_contain_text("QUBINODE_DOMAIN")
+    page.locator("#tour-domain input, #tour-domain textarea").fill("home.example.org")
+    expect(page.locator("#tour-command")).to_contain_text("QUBINODE_DOMAIN=home.example.org")
+    shot(page, "tour-4")
+    page.locator("#tour-next-4").click()
+    page.locator("#tour-verify").click()
+    expect(page.locator("#tour-services")).to_contain_text("NetworkManager")
+    page.locator("#tour-next-5").click()
+    page.locator("#tour-ask-6").click()
+    expect(page.locator("#question textarea")).to_have_value("How do I write a plugin?")
+    shot(page, "tour-6-in-the-chat")
+
+
+def test_the_tour_fits_a_phone(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 360, "height": 740})
+    page.goto(address)
+    page.get_by_role("tab", name="RHEL 10 tour").click()
+    expect(page.locator("#tour-readiness")).to_contain_text("Processor level")
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    shot(page, "tour-phone")
+    page.close()
+    assert wider <= 0

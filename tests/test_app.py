@@ -1,0 +1,102 @@
+"""The application as a process: its settings, and how it fails and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app import Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_settings_have_working_defaults(tmp_path: Path) -> None:
+    settings = Settings.from_env({"DATA_DIR": str(tmp_path)})
+    assert (settings.host, settings.port, settings.parts.model) == ("127.0.0.1", 7860, "auto")
+    assert settings.parts.limits.ram_bytes * 4 == settings.parts.limits.disk_bytes == 2_000_000_000
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("SLOTS", "0"), ("CACHE_MB", "-1"), ("THREADS", "2.5")])
+def test_a_senseless_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SystemExit, match=f"{name}={value}"):
+        Settings.from_env({"DATA_DIR": str(tmp_path), name: value})
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(SystemExit, match="DATA_DIR="):
+        Settings.from_env({"DATA_DIR": str(blocked / "data")})
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(data: Path, **env: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "app.py"], cwd=ROOT, stderr=subprocess.PIPE,
+        env={**os.environ, "DATA_DIR": str(data), "PORT": str(port), **env},
+    )  # fmt: skip
+    try:
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def get(url: str, timeout_s: float = 90) -> bytes:
+    """The body of a page that may still be starting."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as reply:
+                return bytes(reply.read())
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
+def test_a_port_in_use_ends_in_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        env = {**os.environ, "DATA_DIR": str(tmp_path), "PORT": port}
+        done = subprocess.run(
+            [sys.executable, "app.py"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith(f"Port {port} on 127.0.0.1 cannot be used")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bad_model_leaves_the_page_up_and_says_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "pointer.gguf").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with running(tmp_path, MODEL=str(tmp_path / "pointer.gguf")) as (process, url):
+        assert b"Qubinode Navigator" in get(url)
+        state = ""
+        for _ in range(200):
+            state = json.loads(get(f"{url}/healthz"))["parts"]["model"]
+            if state.startswith("failed"):
+                break
+            time.sleep(0.1)
+        assert "Git LFS pointer" in state
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0

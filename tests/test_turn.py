@@ -1,0 +1,204 @@
+"""A chat turn with hand-written fakes: evidence first, honest about what is missing, stopped when left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from model.conversation import Conversation
+from model.events import (
+    Finished,
+    Notice,
+    Prefill,
+    SourcesFound,
+    TextDelta,
+    ToolCall,
+    ToolFinished,
+    ToolStarted,
+    TurnEvent,
+    TurnFinished,
+)
+from model.generation import Generation, Load, ModelInfo, Options, QueueFull
+from model.prompt import Prompt
+from model.scripted import CHATML
+from model.turn import ABSTAIN, STAND_IN_ADDS, Ask, Chat, TurnRecord
+from rag.types import Passage, SearchResult
+from tools.types import ToolResult
+
+PASSAGE = Passage(
+    "p1", "RHEL 8 is refused by the deployment script.", "RHEL 8", ("Status",), "rhel8.md", (1, 3),
+    "https://github.com/x/y", 1.0, "RHEL 8 is refused by the deployment script.",
+)  # fmt: skip
+FOUND = SearchResult([PASSAGE], 0.9, "RHEL 8 is refused.")
+NOTHING = SearchResult([], 0.1, "", [PASSAGE])
+
+
+class FakeEngine:
+    """Says what it is told to say, at once."""
+
+    def __init__(self, words: str, *, stand_in: bool = False, full: bool = False) -> None:
+        self.info = ModelInfo("fake", "Fake", 1, stand_in)
+        self.chat_template, self.bos, self.eos = CHATML, "", ""
+        self.prompts: list[Prompt] = []
+        self.generations: list[Generation] = []
+        self._words, self._full = words, full
+
+    def submit(self, prompt: Prompt, options: Options | None = None) -> Generation:
+        if self._full:
+            raise QueueFull(30.0)
+        self.prompts.append(prompt)
+        generation = Generation(lambda: None)
+        generation.put(Prefill(5, 5, 0.0))
+        for word in self._words.split(" "):
+            generation.put(TextDelta(word + " "))
+        generation.put(Finished("stop", tokens=(1, 2, 3)))
+        self.generations.append(generation)
+        return generation
+
+    def prewarm(self, prompts: list[Prompt]) -> None: ...
+
+    def load(self) -> Load:
+        return Load(0, 0, 0.0)
+
+    def close(self) -> None: ...
+
+
+class FakeSearcher:
+    def __init__(self, result: SearchResult) -> None:
+        self.result = result
+
+    def search(self, text: str, k: int = 5) -> SearchResult:
+        return self.result
+
+
+def run_tool(call: ToolCall) -> ToolResult:
+    return ToolResult(call.tool, True, {"services": {"libvirtd": {"status": "failed"}}})
+
+
+def make(
+    engine: FakeEngine | None, result: SearchResult | None = FOUND
+) -> tuple[Callable[[Ask], list[TurnEvent]], list[TurnRecord], Chat]:
+    records: list[TurnRecord] = []
+    searcher = FakeSearcher(result) if result else None
+    chat = Chat(lambda _: engine, lambda: searcher, run_tool, records.append)
+    return (lambda ask: list(chat.answer(ask))), records, chat
+
+
+def asking(**changes: object) -> Ask:
+    values: dict[str, object] = {"text": "Is RHEL 8 supported?", "conversation": Conversation.new(), "route": "rhel10",
+                                 "brief": "Be brief."}  # fmt: skip
+    return Ask(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def kinds(events: list[TurnEvent]) -> list[str]:
+    names = [type(event).__name__ for event in events]
+    return [name for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
+
+
+def said(events: list[TurnEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def last(events: list[TurnEvent]) -> TurnFinished:
+    assert isinstance(events[-1], TurnFinished)
+    return events[-1]
+
+
+def test_sources_come_before_any_token_and_the_turn_ends_with_its_record() -> None:
+    run, records, _ = make(FakeEngine("It is refused [1]. "))
+    events = run(asking())
+    assert kinds(events) == ["SourcesFound", "Prefill", "TextDelta", "TurnFinished"]
+    assert last(events).answer.strip() == "It is refused [1]."
+    assert [(r.route, r.model, r.reason, r.passages) for r in records] == [("rhel10", "Fake", "stop", ("p1",))]
+
+
+def test_without_passages_no_token_is_spent_and_the_nearest_page_is_named() -> None:
+    engine = FakeEngine("never said")
+    run, records, _ = make(engine, NOTHING)
+    events = run(asking())
+    assert engine.prompts == []
+    assert ABSTAIN in said(events)
+    assert "[RHEL 8](https://github.com/x/y)" in said(events)
+    assert records[0].abstained
+
+
+def test_without_an_index_the_answer_says_so_instead_of_guessing() -> None:
+    engine = FakeEngine("never said")
+    run, _, _ = make(engine, None)
+    assert "python -m rag build" in said(run(asking()))
+    assert engine.prompts == []
+
+
+def test_a_tool_runs_before_the_model_and_its_result_is_in_the_prompt() -> None:
+    engine = FakeEngine("libvirtd has failed.")
+    run, records, _ = make(engine)
+    events = run(asking(tool=ToolCall("service_status", {"services": ["libvirtd"]}, "libvirtd-down"), search=False))
+    assert kinds(events)[:3] == ["ToolStarted", "ToolFinished", "Prefill"]
+    assert isinstance(events[0], ToolStarted)
+    assert isinstance(events[1], ToolFinished)
+    assert '"status":"failed"' in engine.prompts[0].messages[-1][1]
+    assert last(events).grounded
+    assert records[0].tool == "service_status"
+
+
+def test_while_no_model_is_loaded_the_extract_answers() -> None:
+    run, _, _ = make(None)
+    events = run(asking())
+    assert said(events) == "RHEL 8 is refused. [1]"
+    assert any(isinstance(event, Notice) for event in events)
+
+
+def test_a_stand_in_model_follows_the_extract() -> None:
+    run, _, _ = make(FakeEngine("Indeed.", stand_in=True))
+    text = said(run(asking()))
+    assert text.index("RHEL 8 is refused. [1]") < text.index(STAND_IN_ADDS) < text.index("Indeed.")
+
+
+def test_a_contradiction_is_marked_beside_the_answer() -> None:
+    run, _, _ = make(FakeEngine("Yes, RHEL 8 is supported [1]."))
+    assert any("Not found in the sources" in event.text for event in run(asking()) if isinstance(event, Notice))
+
+
+def test_numbers_and_addresses_that_were_not_given_never_come_out() -> None:
+    run, records, _ = make(FakeEngine("See [4] and https://evil.example/x or ![i](https://evil.example/i) end."))
+    text = said(run(asking()))
+    assert "evil.example" not in text
+    assert "[4]" not in text
+    assert records[0].removed == 3
+
+
+def test_a_full_house_is_a_notice_and_leaves_the_conversation_as_it_was() -> None:
+    before = Conversation.new()
+    run, records, _ = make(FakeEngine("", full=True))
+    events = run(asking(conversation=before))
+    assert any(event.kind == "error" and "30 s" in event.text for event in events if isinstance(event, Notice))
+    assert last(events).conversation == before
+    assert records[0].reason == "error"
+
+
+def test_a_fixed_reply_looks_at_nothing_else() -> None:
+    engine = FakeEngine("never said")
+    run, records, _ = make(engine)
+    events = run(asking(reply="Hello."))
+    assert (said(events), engine.prompts, len(records)) == ("Hello.", [], 1)
+    assert not any(isinstance(event, SourcesFound) for event in events)
+
+
+def test_leaving_the_turn_cancels_the_generation_and_is_recorded_once() -> None:
+    engine = FakeEngine("a long answer with many words")
+    _, records, chat = make(engine)
+    events = chat.answer(asking())
+    next(event for event in events if isinstance(event, TextDelta))
+    events.close()  # type: ignore[attr-defined]
+    assert engine.generations[0].cancelled
+    assert [record.reason for record in records] == ["cancelled"]
+
+
+def test_the_next_turn_repeats_what_was_read_and_written() -> None:
+    engine = FakeEngine("It is refused [1].")
+    run, _, _ = make(engine)
+    conversation = last(run(asking())).conversation
+    run(asking(text="And 9?", conversation=conversation))
+    first, second = (prompt.segments for prompt in engine.prompts)
+    # The prefix cache can take it over: the same text, in the same roles.
+    assert [(s.text, s.control) for s in second[: len(first)]] == [(s.text, s.control) for s in first]
+    assert second[len(first)].tokens == (1, 2, 3)

@@ -32,6 +32,7 @@ from model.llama import Sampling
 from model.support import unsupported
 from model.template import ChatTemplate
 from rag.types import Passage, SearchResult
+from tools.summary import summary
 from tools.types import ToolResult
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ PASSAGE_CHARS = 2200  # together, about 600 tokens: half a minute of reading on 
 STAND_IN_TOKENS = 120  # the embedded model rambles; what it adds to the extract stays short
 ABSTAIN = "The documentation I have does not answer this, so I would be guessing."
 STAND_IN_ADDS = "*The stand-in model adds:*"
-NOT_LOADED = "The model is not ready yet, so this comes straight from the documentation."
+NOT_LOADED = "The model is not ready yet, so this comes straight from the documentation or the tool."
 NO_SOURCES = (
     "The documentation cannot be searched right now, and without sources I would be guessing. While the page says that "
     "the index is being built, ask again in a minute; if it says that it failed, the operator runs: python -m rag build"
@@ -152,15 +153,15 @@ class Chat:
             yield self._say(turn, _abstention(result) if result else NO_SOURCES)
             return
         engine = self._engine_for(ask.conversation)
-        extract = result.extract if result and result.passages else ""
+        lead = _lead(turn)
         if engine is None:
-            yield self._say(turn, f"{extract} [1]" if extract else NOT_LOADED)
-            if extract:
+            yield self._say(turn, lead or NOT_LOADED)
+            if lead:
                 yield Notice(NOT_LOADED)
             return
         turn.model = engine.info.label
-        if engine.info.stand_in and extract:
-            yield self._say(turn, f"{extract} [1]\n\n{STAND_IN_ADDS} ")
+        if engine.info.stand_in and lead:
+            yield self._say(turn, f"{lead}\n\n{STAND_IN_ADDS} ")
         yield from self._generate(ask, turn, engine)
 
     def _generate(self, ask: Ask, turn: _Turn, engine: Engine) -> Iterator[TurnEvent]:
@@ -210,6 +211,13 @@ class Chat:
     def _name(self, ask: Ask) -> str:
         engine = self._engine_for(ask.conversation)
         return engine.info.name if engine else ""
+
+
+def _lead(turn: _Turn) -> str:
+    """What answers without any model: the telling fields of a tool's result, or the extract of the passages."""
+    if turn.tool:
+        return summary(turn.tool)
+    return f"{turn.result.extract} [1]" if turn.result and turn.result.extract else ""
 
 
 def chosen(passages: Sequence[Passage], stand_in: bool) -> list[Passage]:

@@ -20,7 +20,7 @@ from rag.links import linker
 from rag.prepare import assign_questions, chunk_text, fold_duplicates, unit_text
 from rag.types import Chunk, Skipped, Unit
 
-FORMAT = 2
+FORMAT = 3
 STEP = 64  # texts between two progress reports
 REBUILD = "run: python -m rag build"
 
@@ -52,6 +52,7 @@ class Manifest:
     dimension: int
     units: int
     chunks: int
+    questions: int
     corpus_commit: str
     corpus_digest: str  # over the path and digest of every document
     skipped: list[Skipped]
@@ -202,6 +203,7 @@ def _manifest(corpus: Corpus, units: list[Unit], embedder: Encoder, folder: Path
         dimension=embedder.dimension,
         units=len(units),
         chunks=sum(len(unit.chunks) for unit in units),
+        questions=sum(len(unit.questions) for unit in units),
         corpus_commit=corpus.commit,
         corpus_digest=corpus_digest(corpus),
         skipped=corpus.skipped,

@@ -46,14 +46,14 @@ class Retriever:
         self.index = index
         self._embedder = embedder
         self._weights = load_weights()
-        self._calibration = load_calibration()
+        self._calibration = load_calibration(embedder.digest)
         self._glossary = load_glossary()
 
     def search(self, text: str, k: int = 5) -> SearchResult:
         """Return up to `k` passages for a question, or none when the corpus does not seem to answer it."""
         start = time.perf_counter()
-        query, vector, found, relevance, order = self._rank(text)
-        probability = self._calibration.probability(signals(self.index, query, found, order)) if query.terms else 0.0
+        query, vector, found, relevance, order = self.rank(text)
+        probability = self._probability(query, vector, found, order)
         top = self._passages(query, vector, found, relevance, order[:k])
         passages = [passage for passage, _ in top]
         if probability < self._calibration.threshold:
@@ -63,7 +63,7 @@ class Retriever:
 
     def explain(self, text: str, k: int = 5) -> list[Explanation]:
         """Return the best `k` passages with the features that put them there, whatever the calibration says."""
-        query, vector, found, relevance, order = self._rank(text)
+        query, vector, found, relevance, order = self.rank(text)
         order = order[:k]
         top = self._passages(query, vector, found, relevance, order)
         rows = [dict(zip(FEATURES, map(float, found.features[at]), strict=True)) for at in order]
@@ -73,7 +73,7 @@ class Retriever:
         """Return how a question is read: corrected spelling and expansions."""
         return prepare(text, self.index.lexical, self._glossary, self._embedder.is_word)
 
-    def _rank(self, text: str) -> tuple[Query, np.ndarray, Candidates, np.ndarray, list[int]]:
+    def rank(self, text: str) -> tuple[Query, np.ndarray, Candidates, np.ndarray, list[int]]:
         """Return the query, its vector, the candidates, their relevance and their order, best first."""
         query = self.read(text)
         vector = self._embedder.encode([query.spelled])[0]
@@ -81,6 +81,12 @@ class Retriever:
         relevance = found.features @ self._weights
         pages = [self.index.units[at].path for at in found.units]
         return query, vector, found, relevance, varied(np.argsort(-relevance).tolist(), pages, PER_PAGE)
+
+    def _probability(self, query: Query, vector: np.ndarray, found: Candidates, order: Sequence[int]) -> float:
+        if not query.terms:
+            return 0.0  # nothing but stop words was asked
+        evidence = signals(self.index, query, found, order, self._calibration.kind(vector))
+        return self._calibration.probability(evidence)
 
     def _passages(
         self, query: Query, vector: np.ndarray, found: Candidates, relevance: np.ndarray, order: Sequence[int]

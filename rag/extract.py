@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rag.lexical import terms
 from rag.query import Query
 from rag.segments import Segment, segments
 
 MAX_SENTENCES = 3
+MAX_ITEMS = 6  # of a list that a chosen sentence introduces
 MAX_CHARS = 600  # what is read before the first token arrives
 MAX_CODE_LINES = 14
 NEAR = 0.55  # a further segment must score at least this share of the best
@@ -38,14 +40,19 @@ def score_segments(
     wants_command = bool(_ASKS_COMMAND.search(query.text))
     scored: list[Scored] = []
     for at, segment in enumerate(segments(text)):
-        own = set(terms(segment.text))
-        led = set(terms(segment.lead)) - own
+        own = _term_set(segment.text)
+        led = _term_set(segment.lead) - own
         overlap = sum(weights.get(term, 0.0) for term in own) + 0.5 * sum(weights.get(term, 0.0) for term in led)
         score = overlap / total + similarity(segment.text) + (FIRST if at == 0 else 0.0)
         if segment.kind == "code":
             score += 0.15 if wants_command else -0.15
         scored.append(Scored(segment, score))
     return scored
+
+
+@lru_cache(maxsize=50_000)
+def _term_set(text: str) -> frozenset[str]:
+    return frozenset(terms(text))
 
 
 def excerpt(scored: Sequence[Scored], query: Query) -> str:
@@ -64,6 +71,9 @@ def compose(scored: Sequence[Scored]) -> str:
     best = scored[order[0]]
     if best.segment.kind == "code":
         return _code(best.segment)
+    introduced = [item.segment for item in scored if item.segment.lead == best.segment.text]
+    if introduced and introduced[0].kind == "code":
+        return _code(introduced[0])
     chosen = [order[0]]
     size = len(best.segment.text)
     for at in order[1:]:
@@ -73,7 +83,10 @@ def compose(scored: Sequence[Scored]) -> str:
         if len(chosen) < MAX_SENTENCES and size + len(item.segment.text) <= MAX_CHARS and (near or follows):
             chosen.append(at)
             size += len(item.segment.text)
-    return _render([scored[at].segment for at in sorted(chosen)])
+    segments_chosen = [scored[at].segment for at in sorted(chosen)]
+    if best.segment.text.endswith(":"):  # a lead-in alone says nothing
+        segments_chosen = [best.segment, *introduced[:MAX_ITEMS]]
+    return _render(segments_chosen)
 
 
 def _command_line(block: str, wanted: set[str]) -> str:

@@ -54,7 +54,7 @@ class LexicalIndex:
     """One BM25 index per field over the same units; read-only, so safe to share between threads."""
 
     fields: Mapping[str, bm25s.BM25]
-    vocabulary: Mapping[str, int]  # word as written -> number of units that hold it
+    vocabulary: Mapping[str, int]  # word as written on the pages -> number of units that hold it
     idf: Mapping[str, float]  # term -> inverse document frequency over all fields
     size: int
 
@@ -80,7 +80,8 @@ def build_lexical(units: Sequence[Unit]) -> LexicalIndex:
     joint = [set().union(*(tokens[name][at] for name in FIELDS)) for at in range(len(units))]
     counts = _document_counts(joint)
     idf = {term: float(np.log1p((len(units) - n + 0.5) / (n + 0.5))) for term, n in counts.items()}
-    written = [set(words(" ".join(texts[name][at] for name in FIELDS))) for at in range(len(units))]
+    spelled = [name for name in FIELDS if name != "asked"]  # listed questions may be misspelt on purpose
+    written = [set(words(" ".join(texts[name][at] for name in spelled))) for at in range(len(units))]
     fields = {name: _bm25(tokens[name], B[name]) for name in FIELDS}
     return LexicalIndex(fields, _document_counts(written), idf, len(units))
 
@@ -104,7 +105,8 @@ def _field(unit: Unit, name: str) -> str:
 
 def _bm25(tokens: list[list[str]], b: float) -> bm25s.BM25:
     vocabulary = {term: number for number, term in enumerate(dict.fromkeys(t for row in tokens for t in row))}
-    vocabulary = vocabulary or {"": 0}
+    if not vocabulary:  # a field that no unit has: one empty term each, so that the mean length is not zero
+        vocabulary, tokens = {"": 0}, [[""]] * len(tokens)
     index = bm25s.BM25(method="lucene", k1=K1, b=b)
     ids = [[vocabulary[term] for term in row] for row in tokens]
     index.index((ids, vocabulary), create_empty_token=True, show_progress=False)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 import yaml
-from rapidfuzz import fuzz, process
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
 
 from rag.lexical import LexicalIndex, terms, words
 
 MAX_CHARS = 2_000  # more than any question needs; bounds the work of one search
 EXPANSION_WEIGHT = 0.4  # a synonym says less than the visitor's own word
-SPELLING_CUTOFF = 80.0  # rapidfuzz ratio, 0..100
+SPELLING_CUTOFF = 0.75  # 1 - edits / length; two neighbours swapped are one edit
 MIN_SPELLED = 4  # shorter words have too many neighbours
 
 
@@ -29,31 +30,29 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Glossary:
-    """Which words stand for which others."""
+    """Which words stand for which others: (what is said, what else it stands for) in a fixed order."""
 
-    same: tuple[tuple[str, ...], ...]  # names for one thing, lower case
-    means: Mapping[str, tuple[str, ...]]  # everyday words -> what documentation says instead
+    entries: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]
+    names: frozenset[str]
 
     def further(self, text: str) -> list[str]:
-        """Return the names that `text` also stands for, in a fixed order."""
+        """Return the names that `text` also stands for."""
         lowered = text.lower()
-        names = [name for group in self.same if any(_holds(lowered, name) for name in group) for name in group]
-        return names + [name for said, meant in self.means.items() if _holds(lowered, said) for name in meant]
-
-    def knows(self, word: str) -> bool:
-        """Tell whether `word` is one of the names."""
-        return word in self.means or any(word in group for group in self.same)
+        return [name for said, meant in self.entries if said.search(lowered) for name in meant]
 
 
 def load_glossary() -> Glossary:
     """Return the glossary that ships with the package."""
     data = yaml.safe_load(files("rag").joinpath("glossary.yaml").read_text("utf-8"))
-    same = tuple(tuple(str(name).lower() for name in group) for group in data["same"])
-    return Glossary(same, {str(said).lower(): tuple(meant) for said, meant in data["means"].items()})
+    same = [[str(name).lower() for name in group] for group in data["same"]]
+    means = {str(said).lower(): meant for said, meant in data["means"].items()}
+    entries = [(_any_of(group), tuple(group)) for group in same]
+    entries += [(_any_of([said]), tuple(meant)) for said, meant in means.items()]
+    return Glossary(tuple(entries), frozenset({name for group in same for name in group} | means.keys()))
 
 
-def _holds(text: str, name: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+def _any_of(names: list[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)")
 
 
 def prepare(text: str, lexical: LexicalIndex, glossary: Glossary, is_word: Callable[[str], bool]) -> Query:
@@ -76,12 +75,15 @@ def _corrections(
 ) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     for word in dict.fromkeys(words(text)):
-        known = word in vocabulary or glossary.knows(word) or any(term in idf for term in terms(word))
+        known = word in vocabulary or word in glossary.names or all(term in idf for term in terms(word))
         if known or len(word) < MIN_SPELLED or is_word(word):
             continue
         near = [name for name in vocabulary if abs(len(name) - len(word)) <= 2 and not name.isdigit()]
-        best = process.extractOne(word, near, scorer=fuzz.ratio, score_cutoff=SPELLING_CUTOFF)
-        if best:
+        alike = process.extract(
+            word, near, scorer=OSA.normalized_similarity, score_cutoff=SPELLING_CUTOFF, limit=5, processor=None
+        )
+        if alike:
+            best = max(alike, key=lambda hit: (hit[1], vocabulary[hit[0]]))
             found.append((word, best[0]))
     return tuple(found)
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rag import markdown
 from rag.types import Block
@@ -19,10 +20,11 @@ class Segment:
     text: str
     paragraph: int  # number of the block it stands in
     head: str = ""  # header rows of its table
-    lead: str = ""  # the paragraph that introduces a code block, list or table
+    lead: str = ""  # the sentence before a code block; before a list or table when it ends with a colon
 
 
-def segments(text: str) -> list[Segment]:
+@lru_cache(maxsize=5_000)
+def segments(text: str) -> tuple[Segment, ...]:
     """Return the segments of a passage in order; headings are left out."""
     found: list[Segment] = []
     lead = ""
@@ -30,10 +32,10 @@ def segments(text: str) -> list[Segment]:
         if block.kind == "heading":
             lead = ""
             continue
-        found.extend(_pieces(block, number, lead))
+        found.extend(_pieces(block, number, lead if block.kind == "code" or lead.endswith(":") else ""))
         if block.kind == "text":
-            lead = block.text
-    return found
+            lead = sentences(block.text)[-1]
+    return tuple(found)
 
 
 def _pieces(block: Block, number: int, lead: str) -> Iterator[Segment]:

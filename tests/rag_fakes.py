@@ -33,4 +33,4 @@ class WordHashEncoder:
         for word in re.findall(r"\w+", text.lower()):
             seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest())
             total += np.random.default_rng(seed).standard_normal(self.dimension)
-        return (total / np.linalg.norm(total)).astype(np.float32)
+        return np.asarray(total / np.linalg.norm(total), dtype=np.float32)

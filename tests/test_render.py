@@ -153,7 +153,7 @@ def test_a_tool_call_shows_arguments_host_result_and_badge() -> None:
     result = ToolResult("service_status", True, {"services": [{"name": "libvirtd", "active": "failed"}]}, None, 0.04)
     done = parts(turn(ToolStarted(CALL), ToolFinished(CALL, result)))["steps"]
     assert done.count("<details") == 1
-    assert "0.04 s" in words(done)
+    assert "40 ms" in words(done)
     assert '"active": "failed"' in words(done)
 
 
@@ -209,6 +209,15 @@ def test_how_a_turn_ended_is_said(reason: FinishReason, text: str) -> None:
 def test_an_error_that_was_said_is_not_said_again() -> None:
     shown = turn(Notice("Your message is 1200 tokens long and 1000 are allowed.", "error"), finished("error"))
     assert words(parts(shown)["notices"]) == "Your message is 1200 tokens long and 1000 are allowed."
+
+
+def test_many_remarks_are_folded_and_errors_come_first() -> None:
+    remarks = [Notice(f"Not found: {n}", "warning") for n in range(3)]
+    shown = parts(turn(*remarks, Notice("It broke.", "error"), finished("error")))["notices"]
+    above, folded = shown.split("<details")
+    assert words(above) == "It broke. Not found: 0"
+    assert words("<details" + folded) == "2 more remarks Not found: 1 Not found: 2"
+    assert "<details" not in parts(turn(*remarks, finished()))["notices"]
 
 
 def test_stopping_keeps_the_text_and_ends_the_wait() -> None:
@@ -272,6 +281,8 @@ def test_the_header_names_model_warning_work_and_queue() -> None:
     calm = words(header_html(STATUS))
     assert "SmolLM2-135M-Instruct Q4_1, 98 MB stand-in no queue" in calm
     assert "rely on the quoted sources" in calm
+    told = header_html(replace(STATUS, note="Granite could not be downloaded."))
+    assert "rely on the quoted sources. why? Granite could not be downloaded." in words(told)
     assert "rely on" not in words(header_html(replace(STATUS, stand_in=False)))
     busy = replace(
         STATUS, parts={"index": "building 12/40"}, downloading="Granite 412 of 2,100 MB", ahead=2, eta_s=31.0

@@ -103,9 +103,13 @@ def step(step: Step) -> Markup:
         ' <span class="host">on {host}</span> <span class="took">{took}</span></summary>{result}</details>'
     )
     arguments = ", ".join(f"{key}={_json(value)}" for key, value in step.call.arguments.items())
-    took = f"{step.result.execution_time:.2f} s" if step.result else "running"
+    took = _seconds(step.result.execution_time) if step.result else "running"
     call = f"{step.call.tool}({arguments})"
     return fill(html, state=state, call=call, host=step.call.host, took=took, result=_result(step))
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{max(1, round(1000 * seconds))} ms"
 
 
 def _result(step: Step) -> Markup:

@@ -60,8 +60,13 @@ def _model(status: Status) -> Markup:
 
 def _note(status: Status) -> Markup:
     """The warning about a stand-in, and whatever else the guide has to say."""
-    said = [STAND_IN] if status.stand_in and status.model_label else []
-    return join(fill('<span class="note">{}</span>', text) for text in [*said, *filter(None, [status.note])])
+    if not (status.stand_in and status.model_label):
+        return fill('<span class="note">{}</span>', status.note) if status.note else Markup("")
+    html = (
+        '<details class="menu"><summary class="quiet" aria-label="Why a stand-in answers">why?</summary>'
+        '<div class="sheet"><p>{}</p></div></details>'
+    )
+    return fill('<span class="note">{}</span>{}', STAND_IN, fill(html, status.note) if status.note else "")
 
 
 def _work(status: Status) -> Markup:

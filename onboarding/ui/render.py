@@ -17,6 +17,7 @@ from onboarding.ui.markdown import to_html
 from onboarding.ui.markup import fill, join
 from onboarding.ui.turns import Turn
 
+SHOWN_NOTICES = 2  # a rambling model earns a remark per sentence
 UNSURE = 0.5  # below this the route is shown with a question mark
 
 REASONS = {
@@ -121,14 +122,25 @@ def _about(seconds: float) -> str:
 
 def notices(turn: Turn) -> Markup:
     """What the visitor should know about this answer."""
-    said, reason = list(turn.notices), turn.finished.reason if turn.finished else ""
+    said, reason = (
+        sorted(turn.notices, key=lambda notice: notice.kind != "error"),
+        turn.finished.reason if turn.finished else "",
+    )
     if turn.failure:
-        said.append(Notice(turn.failure, "error"))
+        said.insert(0, Notice(turn.failure, "error"))
     elif reason == "error" and not any(notice.kind == "error" for notice in said):
         said.append(Notice("The answer broke off; ask again.", "error"))
     elif turn.stopped or reason in REASONS:
         said.append(Notice(REASONS[reason or "cancelled"]))
-    return join(fill('<p class="notice {}">{}</p>', notice.kind, notice.text) for notice in said)
+    shown, folded = said[:SHOWN_NOTICES], said[SHOWN_NOTICES:]
+    if len(folded) < 2:  # one more line costs no more than the line that hides it
+        return join(map(_notice, said))
+    more = '{}<details class="more"><summary>{} more remarks</summary>{}</details>'
+    return fill(more, join(map(_notice, shown)), len(folded), join(map(_notice, folded)))
+
+
+def _notice(notice: Notice) -> Markup:
+    return fill('<p class="notice {}">{}</p>', notice.kind, notice.text)
 
 
 def meta(turn: Turn, *, last: bool) -> Markup:

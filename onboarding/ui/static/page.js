@@ -28,3 +28,20 @@
   if (document.body) start();
   else document.addEventListener("DOMContentLoaded", start);
 })();
+
+// Menus close on a click elsewhere and on Escape. Capturing, so that Escape reaches an open menu before the chat.
+(() => {
+  const open = () => document.querySelectorAll("details.menu[open]");
+  document.addEventListener("click", (event) => {
+    for (const menu of open()) if (!event.composedPath().includes(menu)) menu.removeAttribute("open");
+  });
+  const onEscape = (event) => {
+    const menus = event.key === "Escape" ? open() : [];
+    for (const menu of menus) {
+      menu.removeAttribute("open");
+      menu.querySelector("summary").focus();
+      event.preventDefault();
+    }
+  };
+  document.addEventListener("keydown", onEscape, true);
+})();

@@ -137,18 +137,10 @@ element.addEventListener("click", (event) => {
   actions[button.dataset.act]?.(button);
 });
 
-document.addEventListener("click", (event) => {
-  for (const menu of element.querySelectorAll("details.menu[open]"))
-    if (!event.composedPath().includes(menu)) menu.removeAttribute("open");
-});
-
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  const menu = element.querySelector("details.menu[open]");
-  if (menu) {
-    menu.removeAttribute("open");
-    menu.querySelector("summary").focus();
-  } else if (props.value?.busy) document.querySelector("#stop")?.click();
+  if (event.key !== "Escape" || event.defaultPrevented) return;
+  const menuOpen = document.querySelector("details.menu[open]"); // page.js closes it
+  if (!menuOpen && props.value?.busy) document.querySelector("#stop")?.click();
 });
 
 watch("value", draw);

@@ -43,7 +43,8 @@ $(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
 
 # Debian's browser, where none is found; elsewhere install Chromium by hand and set CHROMIUM to its path.
 browser:
-	@$(VENV)/bin/python tests/browser/chromium.py || { apt-get update -qq && apt-get install -y -qq chromium; }
+	@test -n "$$CHROMIUM" || { command -v chromium || command -v chromium-browser; } >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq chromium; }
 
 lint: $(VENV)/.development
 	$(VENV)/bin/ruff check .

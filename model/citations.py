@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     r"|(?P<definition>^[ ]{0,3}\[[^\]\n]+\]:[ \t]*\S+.*$)"
     r"|(?P<link>\[(?P<label>[^\[\]\n]*)\]\((?P<target>[^)\n]*)\))"
     rf"|(?P<cite>(?<![\w=\]])(?P<numbers>{_NUMBERS}(?:[ ]?{_NUMBERS})*))"
-    r"|(?P<markup></?(?:documents|tool_response|tool_call|tools)>)"
+    r"|(?P<markup></?(?:documents?|tool_response|tool_call|tools)>)"
     rf"|(?P<angle><{_ADDRESS}>)"
     rf"|(?P<address>{_ADDRESS})",
     re.IGNORECASE | re.MULTILINE,

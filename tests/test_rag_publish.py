@@ -80,7 +80,7 @@ def test_a_judged_question_with_something_private_stops_it_too(tmp_path: Path) -
 def test_upstream_pages_are_refused(tmp_path: Path) -> None:
     corpus = pages(tmp_path)
     (corpus / "README.md").write_text("# Upstream\n\nText.\n")
-    with pytest.raises(SourceUnreadable, match="README.md names no sources"):
+    with pytest.raises(SourceUnreadable, match=r"README\.md names no sources"):
         write_dataset(corpus, None, tmp_path / "out", "someone/pages")
 
 

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from typing import Any, TypeVar
 
 import pytest
 
 from onboarding.ui.relay import relay
+
+T = TypeVar("T")
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run on a thread without an event loop: the browser tests' Playwright keeps one running on this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 async def collect(source: Callable[[], Iterator[int]], beat_s: float = 0.0) -> list[list[int]]:
@@ -21,12 +31,12 @@ def counting(last: int) -> Iterator[int]:
 
 
 def test_every_event_arrives_in_order() -> None:
-    batches = asyncio.run(collect(lambda: counting(1000)))
+    batches = run(collect(lambda: counting(1000)))
     assert [event for batch in batches for event in batch] == list(range(1000))
 
 
 def test_a_fast_source_comes_in_few_batches() -> None:
-    assert len(asyncio.run(collect(lambda: counting(1000), beat_s=0.05))) <= 5
+    assert len(run(collect(lambda: counting(1000), beat_s=0.05))) <= 5
 
 
 def test_events_before_an_error_arrive_and_then_the_error() -> None:
@@ -41,7 +51,7 @@ def test_events_before_an_error_arrive_and_then_the_error() -> None:
                 got += batch
         return got
 
-    assert asyncio.run(read()) == [1]
+    assert run(read()) == [1]
 
 
 def test_an_error_before_the_first_event_arrives() -> None:
@@ -49,7 +59,7 @@ def test_an_error_before_the_first_event_arrives() -> None:
         raise ValueError("too long")
 
     with pytest.raises(ValueError, match="too long"):
-        asyncio.run(collect(refusing))
+        run(collect(refusing))
 
 
 def test_closing_returns_at_once_and_closes_the_source_after_its_step() -> None:
@@ -68,7 +78,7 @@ def test_closing_returns_at_once_and_closes_the_source_after_its_step() -> None:
             async for _ in batches:
                 break
 
-    asyncio.run(read_one())
+    run(read_one())
     assert not closed.is_set()
     step.set()
     assert closed.wait(5)
@@ -90,6 +100,6 @@ def test_a_silent_source_gives_empty_batches_and_waking_gives_one_now() -> None:
                 release.set()
         return got
 
-    batches = asyncio.run(read())
+    batches = run(read())
     assert batches[:3] == [[], [], []]
     assert batches[-1] == [1]

@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,15 @@ _HOST = re.compile(r"(?<![\w@./-])(?:https?://)?((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9
 _FILE_ENDINGS = frozenset("py yml yaml md sh json conf log txt toml cfg ini env service socket timer target so".split())
 _PINGED = re.compile(r"\b(?:ping|reach|pinging|nslookup|dig|resolve)\s+(?:to\s+|the\s+|host\s+)*([a-z][\w-]*)")
 _DAEMON = re.compile(r"^[a-z][a-z0-9_-]{2,}d$")
-_TOP = re.compile(r"\btop[ -]?(\d{1,3})\b")
-_NUMBER = re.compile(r"(?<![\w.:/-])(\d{1,3})(?![\w.:%/-]| ?(?:gb|mb|gib|%|percent))")
+# a name joined to what it is, as German and Dutch write it: qemu-prozess, ssh-dienst
+_JOINED = re.compile(r"(?<=[a-z0-9])-(?=(?:pro[cz]es|dienst|service|daemon|server)[a-z]*)")
+_TOP = re.compile(r"\btop[ -]?(\d{1,3})(?!\d)")
+# not \w: Chinese, Japanese and Korean write no blank between a number and the next word
+_NUMBER = re.compile(r"(?<![a-z0-9_.:/-])(\d{1,3})(?![a-z0-9_.:%/-]| ?(?:gb|mb|gib|%|percent))")
 _PID = re.compile(r"\b(?:pid|port|code)\s*\d+")
-_NAMED = re.compile(r"\b(?:named|called|matching|like|grep|containing|filter(?:ed)?(?: by)?|name)\s+[\"'`]?([a-z][\w.-]+)")
+_NAMED = re.compile(
+    r"\b(?:named|called|matching|like|grep|containing|filter(?:ed)?(?: by)?|name|look for)\s+[\"'`]?([a-z][\w.-]+)"
+)
 _BEFORE_PROCESS = re.compile(r"[\"'`]?([a-z][\w.-]+)[\"'`]?\s+(?:process(?:es)?|procs?)\b")
 _QUOTED = re.compile(r"[\"'`“„«「]([a-z][\w.-]+)[\"'`”“»」]")
 # words that stand before "process" or "service" without being a name
@@ -61,7 +67,7 @@ class ArgumentGrammar:
 
     def arguments(self, tool: str, text: str) -> dict[str, Any]:
         """Return the arguments of `tool` that `text` names; what it leaves open is left out, so defaults apply."""
-        folded = fold(clip(text))
+        folded = _JOINED.sub(" ", fold(clip(text)))
         if tool == "service_status":
             services = self.services(folded)
             return {"services": services} if services else {}
@@ -109,8 +115,10 @@ class ArgumentGrammar:
         known = _in_order(dict(_known(folded, self._names.processes)))
         if known:
             return known[0]
+        if self._lexicon.language(folded) != "en":
+            return ""  # elsewhere the word before "process" may be any adjective the lexicon does not know
         before = [match[1] for match in _BEFORE_PROCESS.finditer(gloss)]
-        return next((name for name in before if name not in _NO_NAME and name not in self._lexicon.english), "")
+        return next((name for name in before if self._is_name(name) and not self._is_adjective(name)), "")
 
     def _count(self, folded: str) -> int:
         """Return how many processes the text asks for, or 0."""
@@ -127,7 +135,7 @@ class ArgumentGrammar:
     def _unlisted_services(self, folded: str) -> Iterator[str]:
         """Yield names that only their neighbours or their form make a service."""
         found = words(self._lexicon.gloss(folded))
-        for left, right in zip(found, found[1:], strict=False):
+        for left, right in pairwise(found):
             if right in {"service", "services", "daemon", "unit"} and self._is_name(left):
                 yield left
         for word in found:
@@ -138,6 +146,10 @@ class ArgumentGrammar:
         for match in _PINGED.finditer(self._lexicon.gloss(folded)):
             if self._is_name(match[1]):
                 yield match[1]
+
+    def _is_adjective(self, word: str) -> bool:
+        """Return whether `word` is built like "hungriest" or is a number word; names of programs rarely are."""
+        return word.endswith(("est", "ing", "ed", "ous", "ive", "ful")) or word in self._names.numbers["en"]
 
     def _is_name(self, word: str) -> bool:
         return word.isascii() and word not in _NO_NAME and word not in self._lexicon.english

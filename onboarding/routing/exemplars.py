@@ -77,7 +77,7 @@ def unfold(line: str) -> list[str]:
 def misspelt(text: str) -> str:
     """Return `text` with one letter lost, doubled or swapped with the next in one longer word; always the same."""
     chance = random.Random(text)
-    found = [match for match in re.finditer(r"[^\W\d_]{5,}", text)]
+    found = list(re.finditer(r"[^\W\d_]{5,}", text))
     if not found:
         return text
     word = chance.choice(found)

@@ -23,21 +23,22 @@ CHAR_WEIGHT = 0.7
 CHAR_SIZES = (2, 3, 4)
 
 # What a word stands for, added beside the word: one unseen host name or version then reads like any other.
-_CLASSES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("<el10>", re.compile(r"\b(?:rhel|el|red ?hat(?: enterprise linux)?|centos(?: ?stream)?|rocky|alma)[ _-]?(?:linux )?10\b")),
-    ("<el-old>", re.compile(r"\b(?:rhel|el|centos(?: ?stream)?|rocky|alma|fedora)[ _-]?(?:linux )?(?:[789]|\d\d)\b(?<!10)")),
-    ("<ip>", re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")),
-    ("<metadata>", re.compile(r"169\.254\.169\.254|metadata\.google|latest/meta-data")),
-    ("<host>", re.compile(r"\b(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|local|lan|edu|gov|internal|de|fr|cz|nl|it|es|jp|kr|cn)\b")),
-    ("<url>", re.compile(r"https?://")),
-    ("<path>", re.compile(r"(?:^|\s)[~.]?/[\w.-]+(?:/[\w.-]*)*")),
-    ("<file>", re.compile(r"\b[\w-]+\.(?:py|ya?ml|md|sh|json|conf|log|txt|toml|cfg|env)\b")),
-    ("<unit>", re.compile(r"\b[\w@-]+\.(?:service|socket|timer)\b|\b(?:lib)?virt\w*d\b|\b(?:ssh|chrony|firewall|cron|http)d\b")),
-    ("<env>", re.compile(r"\b[a-z]+(?:_[a-z]+){1,}\b")),
-    ("<flag>", re.compile(r"(?:^|\s)--?[a-z][\w-]+")),
-    ("<adr>", re.compile(r"\badrs?(?:[- ]?\d+)?\b")),
-    ("<number>", re.compile(r"(?<![\w.])\d+(?![\w.])")),
-)
+_CLASSES = {
+    "<el10>": r"\b(?:rhel|el|red ?hat(?: enterprise linux)?|centos(?: ?stream)?|rocky|alma)[ _-]?(?:linux )?10\b",
+    "<el-old>": r"\b(?:rhel|el|centos(?: ?stream)?|rocky|alma|fedora)[ _-]?(?:linux )?(?:[789]|\d\d)\b(?<!10)",
+    "<ip>": r"\b\d{1,3}(?:\.\d{1,3}){3}\b",
+    "<metadata>": r"169\.254\.169\.254|metadata\.google|latest/meta-data",
+    "<host>": r"\b(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|local|lan|edu|gov|internal|de|fr|cz|nl|it|es|jp|kr|cn)\b",
+    "<url>": r"https?://",
+    "<path>": r"(?:^|\s)[~.]?/[\w.-]+(?:/[\w.-]*)*",
+    "<file>": r"\b[\w-]+\.(?:py|ya?ml|md|sh|json|conf|log|txt|toml|cfg|env)\b",
+    "<unit>": r"\b[\w@-]+\.(?:service|socket|timer)\b|\b(?:lib)?virt\w*d\b|\b(?:ssh|chrony|firewall|cron|http)d\b",
+    "<env>": r"\b[a-z]+(?:_[a-z]+){1,}\b",
+    "<flag>": r"(?:^|\s)--?[a-z][\w-]+",
+    "<adr>": r"\badrs?(?:[- ]?\d+)?\b",
+    "<number>": r"(?<![\w.])\d+(?![\w.])",
+}
+_PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _CLASSES.items())
 
 
 class Encoder(Protocol):
@@ -103,7 +104,7 @@ def _word_features(text: str, gloss: str) -> Iterator[str]:
     for left, right in pairwise(["^", *found, "$"]):
         yield f"{left} {right}"
     both = f"{fold(text)} {gloss}"
-    for name, pattern in _CLASSES:
+    for name, pattern in _PATTERNS:
         if pattern.search(both):
             yield name
 

@@ -15,7 +15,7 @@ _OPENING = re.compile(
     r"will it|do they|are they|it|that|this|those|these|them|how much|how many|since when|until when|elaborate|"
     r"in detail|details?|example|an example|show)\b"
 )
-_POINTING = re.compile(r"\b(?:it|that|those|them|they|this one|the same|one|ones|there|too|instead|again|else|as well)\b")
+_POINTING = re.compile(r"\b(?:it|that|those|them|they|the same|ones?|there|too|instead|again|else|as well)\b")
 _COMPLETE = frozenset("hi hello hey thanks thank bye ok okay yes no lol haha great cool good nice help".split())
 
 

@@ -4,6 +4,7 @@ The result is no translation: word order and endings stay foreign, unknown words
 classifiers one set of words for twelve languages. lexicon.txt holds the forms and explains its own format.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,8 @@ MIN_STEM = 3  # shorter beginnings match words by accident
 MAX_PHRASE = 4  # words in the longest phrase of the lexicon
 _ARABIC_CLITICS = ("وال", "بال", "لل", "ال", "و", "ب", "ل", "ف", "ك")
 _WITHOUT_SPACES = {"ja", "zh", "ko"}
+_PLAIN = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")  # a word of letters, not a name such as rhel9 or plugins.yml
+_ENGLISH_ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ers", "ly", "ment", "ion", "ions", "'s", "al", "able")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Lexicon:
         if kind != "latin":
             return kind
         found = words(folded)
-        scores = {"en": float(sum(word in self.english for word in found))}
+        scores = {"en": float(sum(_is_english(word, self.english) for word in found))}
         for code, forms in self.languages.items():
             if code not in _WITHOUT_SPACES and code != "ar":
                 scores[code] = sum(_known(word, forms) for word in found)
@@ -95,7 +98,17 @@ def _known(word: str, forms: Forms) -> float:
     return 0.8 if _by_stem(word, forms) else 0.0
 
 
+def _is_english(word: str, english: frozenset[str]) -> bool:
+    """Return whether `word` or what is left of it without an English ending is a known English word."""
+    if word in english or word in _NAMES:
+        return True
+    bare = [word.removesuffix(ending) for ending in _ENGLISH_ENDINGS if word.endswith(ending)]
+    return any(stem in english or f"{stem}e" in english for stem in bare)
+
+
 def _by_stem(word: str, forms: Forms) -> str:
+    if word in _NAMES or not _PLAIN.fullmatch(word):
+        return ""  # a product, file or host name is the same in every language
     for length in range(min(len(word), forms.longest), MIN_STEM - 1, -1):
         gloss = forms.stems.get(word[:length])
         if gloss:
@@ -151,6 +164,14 @@ def _gloss_unspaced(folded: str, forms: Forms) -> str:
     return " ".join(" ".join([*result, rest]).split())
 
 
+# names that begin like a word of some language: OpenShift is not Dutch "open"
+_NAMES = frozenset(
+    """openshift openjdk openssh openstack opensuse opentlc openlineage disconnected registry firewalld systemctl
+    hostnamectl systemd libvirtd plugin plugins dag dags chat chatgpt server servers router container containers
+    diagnostics deployment deploy deploying installing contributing contribution contributor commit commits install
+    cluster cockpit podman docker vault ansible airflow qubinode navigator portal network firewall processes process
+    services service os ps aux top ram cpu uptime bitcoin pizza hacktoberfest jailbreak discord slack""".split()
+)
 _ENGLISH = frozenset(
     """a an the is are was were be been do does did can could should would will may might must have has had
     i me my you your we our us it its this that these those they them their he she who what which where when why how

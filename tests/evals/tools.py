@@ -34,7 +34,7 @@ class Chosen:
     @property
     def tool_is_right(self) -> bool:
         """Whether the tool, or no tool, is the expected one."""
-        return self.choice.tool == self.row["expected_tool"]
+        return bool(self.choice.tool == self.row["expected_tool"])
 
     @property
     def call_is_right(self) -> bool:
@@ -54,11 +54,7 @@ def main(argv: Sequence[str]) -> int:
     figures = measure(chosen)
     print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else _table(figures))
     if options.misses:
-        for one in chosen:
-            if not one.call_is_right:
-                expected = f"{one.row['expected_tool']} {one.row.get('expected_args', {})}"
-                choice = one.choice
-                print(f"{expected} -> {choice.intent} {choice.tool} {choice.args} {choice.confidence:.2f}  {one.row['text']}")
+        print(*(_miss(one) for one in chosen if not one.call_is_right), sep="\n")
     return 0
 
 
@@ -96,6 +92,12 @@ def _choose(router: Router, chooser: ToolChooser, row: Row) -> Chosen:
     start = time.perf_counter()
     choice = chooser.choose(row["text"], router.route(row["text"], history), history)
     return Chosen(row, choice, (time.perf_counter() - start) * 1000)
+
+
+def _miss(one: Chosen) -> str:
+    row, choice = one.row, one.choice
+    given = f"{choice.intent} {choice.tool} {choice.args} {choice.confidence:.2f}"
+    return f"{row['expected_tool']} {row.get('expected_args', {})} -> {given}  {row['text']}"
 
 
 def _share(hits: Sequence[bool]) -> float:

@@ -1,0 +1,27 @@
+"""Reads a message as the page would, from the shell: python -m onboarding "how do I write a plugin?"
+
+    python -m onboarding [route] MESSAGE [--after EARLIER ...] [--json]
+
+Prints route, confidence and tool choice. Further subcommands are modules with main(argv), named in COMMANDS.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {"route": "onboarding.routing.cli"}  # imported only when called: each command pays for its own parts
+DEFAULT = "route"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the subcommand named first, or the default one; return its exit code."""
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        sys.stderr.write(f"{__doc__}\nsubcommands: {', '.join(COMMANDS)}\n")
+        return 0 if arguments else 2
+    named = arguments[0] in COMMANDS
+    module = importlib.import_module(COMMANDS[arguments[0] if named else DEFAULT])
+    return int(module.main(list(arguments[1:] if named else arguments)) or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from rag.embedder import DEFAULT_MODEL, Embedder
 from rag.errors import RagError
-from rag.index import build
+from rag.index import build, load
 from rag.publish import upload, write_dataset
 from rag.retriever import Retriever, open_or_build
+from rag.seed import write_seed
 
 CORPUS = Path(__file__).parent / "corpus"
 COMMANDS = ("build", "publish", "search")
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--explain", action="store_true", help="also print why each passage was found")
     search.set_defaults(run=_search)
     making = commands.add_parser("build", help="index a corpus")
+    making.add_argument("--seed", action="store_true", help="also renew the vectors that ship with the package")
     making.set_defaults(run=_build)
     sending = commands.add_parser("publish", help="write our own pages as a Hugging Face dataset, and send it")
     sending.add_argument("--repo", required=True, help="dataset on the Hub, for example user/qubinode-pages")
@@ -74,6 +76,8 @@ def _build(options: argparse.Namespace) -> int:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         manifest = build(options.source, options.out, embedder, progress)
     print(f"{manifest.chunks} chunks in {manifest.units} passages -> {options.out}")
+    if options.seed:
+        write_seed(load(options.out, embedder).dense, embedder.digest)
     for skipped in manifest.skipped:
         print(f"skipped {skipped.path}: {skipped.reason}")
     return 0

@@ -71,22 +71,31 @@ def compose(scored: Sequence[Scored]) -> str:
     best = scored[order[0]]
     if best.segment.kind == "code":
         return _code(best.segment)
-    introduced = [item.segment for item in scored if item.segment.lead == best.segment.text]
-    if introduced and introduced[0].kind == "code":
-        return _code(introduced[0])
     chosen = [order[0]]
     size = len(best.segment.text)
     for at in order[1:]:
         item = scored[at]
+        if best.segment.text.endswith(":"):
+            break  # what it introduces is the answer
         near = item.score >= NEAR * best.score and item.segment.kind != "code"
         follows = at == order[0] + 1 and item.segment.paragraph == best.segment.paragraph
         if len(chosen) < MAX_SENTENCES and size + len(item.segment.text) <= MAX_CHARS and (near or follows):
             chosen.append(at)
             size += len(item.segment.text)
-    segments_chosen = [scored[at].segment for at in sorted(chosen)]
-    if best.segment.text.endswith(":"):  # a lead-in alone says nothing
-        segments_chosen = [best.segment, *introduced[:MAX_ITEMS]]
-    return _render(segments_chosen)
+    return _render(_with_introduced([scored[at].segment for at in sorted(chosen)], [item.segment for item in scored]))
+
+
+def _with_introduced(chosen: list[Segment], every: list[Segment]) -> list[Segment]:
+    """Follow each lead-in ("Run:") by what it introduces; alone it says nothing, so one of nothing is left out."""
+    whole: list[Segment] = []
+    for segment in chosen:
+        if not segment.text.endswith(":"):
+            whole += [] if segment in whole else [segment]
+            continue
+        introduced = [other for other in every if other.lead == segment.text]
+        if introduced:
+            whole += [segment, *(other for other in introduced[:MAX_ITEMS] if other not in whole)]
+    return whole or chosen
 
 
 def _command_line(block: str, wanted: set[str]) -> str:
@@ -95,11 +104,14 @@ def _command_line(block: str, wanted: set[str]) -> str:
 
 
 def _code(segment: Segment) -> str:
-    lines = segment.text.split("\n")
-    if len(lines) > MAX_CODE_LINES:
-        lines = [*lines[: MAX_CODE_LINES - 1], lines[-1]]
     lead = segment.lead if len(segment.lead) <= MAX_CHARS else ""
-    return "\n\n".join(part for part in (lead, "\n".join(lines)) if part)
+    return "\n\n".join(part for part in (lead, _shortened(segment.text)) if part)
+
+
+def _shortened(block: str) -> str:
+    """Return a fenced block with at most MAX_CODE_LINES lines, fences included."""
+    lines = block.split("\n")
+    return block if len(lines) <= MAX_CODE_LINES else "\n".join([*lines[: MAX_CODE_LINES - 1], lines[-1]])
 
 
 def _render(chosen: list[Segment]) -> str:
@@ -110,6 +122,8 @@ def _render(chosen: list[Segment]) -> str:
         same = before is not None and before.kind == segment.kind and before.paragraph == segment.paragraph
         if segment.kind == "row" and not same:
             text += f"\n\n{segment.head}\n{segment.text}"
+        elif segment.kind == "code":
+            text += f"\n\n{_shortened(segment.text)}"
         elif segment.kind == "sentence" and same:
             text += f" {segment.text}"
         elif segment.kind in {"item", "row"} and before is not None and before.kind == segment.kind:

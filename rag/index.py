@@ -18,9 +18,10 @@ from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.lexical import LexicalIndex, build_lexical, load_lexical
 from rag.links import linker
 from rag.prepare import assign_questions, chunk_text, fold_duplicates, unit_text
+from rag.seed import load_seed
 from rag.types import Chunk, Skipped, Unit
 
-FORMAT = 3
+FORMAT = 4
 STEP = 64  # texts between two progress reports
 REBUILD = "run: python -m rag build"
 
@@ -83,7 +84,7 @@ def write(corpus: Corpus, out: Path, embedder: Encoder, progress: Progress) -> M
     """Index documents that were already read; see build."""
     link = linker(corpus)
     units = fold_duplicates([unit for document in corpus.documents for unit in chunk(document, link)])
-    memo = _Memo(embedder, _known_vectors(out, embedder))
+    memo = _Memo(embedder, load_seed(embedder.digest) | _known_vectors(out, embedder))
     units = assign_questions(units, corpus, memo)
     dense = _embed(units, memo, progress)
     target = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")

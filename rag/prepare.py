@@ -80,7 +80,7 @@ def assign_questions(units: list[Unit], corpus: Corpus, embedder: _Encodes) -> l
     """Give every known question to the unit that answers it.
 
     Questions listed by heading go to the unit with that heading; those of a page's front matter to the unit of the
-    page that they are closest to.
+    page that they are closest to, judged by its text and by the questions listed for it.
     """
     given: dict[int, list[str]] = defaultdict(list)
     pages: dict[str, list[int]] = defaultdict(list)
@@ -88,15 +88,22 @@ def assign_questions(units: list[Unit], corpus: Corpus, embedder: _Encodes) -> l
         pages[unit.path].append(at)
     for path, headings in corpus.asked.items():
         for heading, questions in headings.items():
-            given.setdefault(_under(units, pages[path], heading), []).extend(questions)
+            given[_under(units, pages[path], heading)].extend(questions)
+    listed = {at: tuple(questions) for at, questions in given.items()}
     for document in corpus.documents:
         own = pages[document.path]
         if document.questions and own:
-            texts = embedder.encode([unit_text(units[at]) for at in own])
-            best = (embedder.encode(document.questions) @ texts.T).argmax(axis=1)
-            for question, at in zip(document.questions, best, strict=True):
-                given[own[at]].append(question)
+            vectors = embedder.encode(document.questions)
+            alike = np.stack([_alike(vectors, units[at], listed.get(at, ()), embedder) for at in own])
+            for question, best in zip(document.questions, alike.argmax(axis=0), strict=True):
+                given[own[best]].append(question)
     return [replace(unit, questions=tuple(given[at])) if at in given else unit for at, unit in enumerate(units)]
+
+
+def _alike(vectors: np.ndarray, unit: Unit, listed: tuple[str, ...], embedder: _Encodes) -> np.ndarray:
+    """Return how close each question vector is to a unit, of shape (questions,)."""
+    text: np.ndarray = vectors @ embedder.encode([unit_text(unit)])[0]
+    return text + (vectors @ embedder.encode(listed).T).max(axis=1) if listed else text
 
 
 def _under(units: list[Unit], own: list[int], heading: str) -> int:

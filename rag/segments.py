@@ -35,6 +35,8 @@ def segments(text: str) -> tuple[Segment, ...]:
         found.extend(_pieces(block, number, lead if block.kind == "code" or lead.endswith(":") else ""))
         if block.kind == "text":
             lead = sentences(block.text)[-1]
+        elif block.kind != "item":
+            lead = ""  # it introduced this block and no later one
     return tuple(found)
 
 

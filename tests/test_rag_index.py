@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.rag_fakes import WordHashEncoder
 
 from rag.dense import EXACT_LIMIT, build_dense
 from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.index import FORMAT, build, load, read_manifest
 from rag.retriever import open_or_build
+from tests.rag_fakes import WordHashEncoder
 
 PORTS = "---\ntitle: Ports\nsources: [a.md]\nquestions: [which door is open]\n---\n\n## Airflow\n\nAirflow listens on 8888.\n"
 DISKS = "# Disks\n\n## Guests\n\nName the disk for guests in the inventory.\n"

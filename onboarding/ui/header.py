@@ -36,7 +36,7 @@ def header_html(status: Status) -> str:
     """The whole bar."""
     html = (
         '<header><div class="brand">{mark}<div><h1>Qubinode Navigator</h1><p>{tagline}</p></div></div>'
-        '<div class="status"><p>{model}{queue}</p><p>{work}{note}</p></div>'
+        '<div class="status"><div class="line">{model}{queue}</div><div class="line">{work}{note}</div></div>'
         '<button type="button" class="colours" data-act="colours" aria-label="Switch between light and dark"></button>'
         "</header>"
     )

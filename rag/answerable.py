@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from rag.index import Index
 from rag.lexical import terms
 from rag.query import Query
 
+KINDS_FILE = Path(__file__).parent / "kinds.npz"
 TOP = 5  # passages whose evidence counts
 SIGNALS = (
     "chunk",  # best cosine of a chunk
@@ -25,30 +27,37 @@ SIGNALS = (
     "known",  # and that the corpus holds anywhere
     "terms",  # number of terms, logarithmic
     "keyed",  # 1.0 when the corpus lists questions at all
-    "kind",  # logit of the kind of question: prices, live figures and other people's products are never answered
+    "kind",  # of question: prices, live figures and other people's products are never answered
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """Two logistic regressions and the probability below which a search abstains.
+class Kinds:
+    """Tells the kind of question from its vector: a support vector machine with a Gaussian kernel."""
 
-    The first tells the kind of question from its vector, of shape (dimension,), and fits one embedding model only;
-    with another model it counts as 0. The second weighs all signals.
-    """
+    vectors: np.ndarray  # (m, dimension) support vectors of length 1
+    weights: np.ndarray  # (m,) positive for questions that documentation answers
+    bias: float
+    gamma: float
+
+    def logit(self, vector: np.ndarray) -> float:
+        """Return how clearly a question with this vector is of a kind that documentation answers, about -3..3."""
+        kernel = np.exp(2 * self.gamma * (self.vectors @ vector - 1))  # |a - b|^2 = 2 - 2 a.b for length 1
+        return float(kernel @ self.weights) + self.bias
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A logistic regression over SIGNALS and the probability below which a search abstains."""
 
     weights: Mapping[str, float]
     bias: float
     threshold: float  # 0..1
-    kind_weights: np.ndarray
-    kind_bias: float
-    model_digest: str
+    kinds: Kinds | None  # fits one embedding model only; with another the signal counts as 0
 
     def kind(self, vector: np.ndarray) -> float:
-        """Return the logit that a question with this vector is of a kind that documentation answers."""
-        if vector.shape != self.kind_weights.shape:
-            return 0.0
-        return float(vector @ self.kind_weights) + self.kind_bias
+        """Return the signal "kind" of a question with this vector."""
+        return self.kinds.logit(vector) if self.kinds else 0.0
 
     def probability(self, signals: Mapping[str, float]) -> float:
         """Return the probability, 0..1, that the corpus answers."""
@@ -59,9 +68,32 @@ class Calibration:
 def load_calibration(model_digest: str) -> Calibration:
     """Return the calibration that ships with the package, for an index built with the model of this digest."""
     data = json.loads(files("rag").joinpath("weights.json").read_text("utf-8"))["answerable"]
-    fits = data["model_digest"] == model_digest
-    kind = np.array(data["kind_weights"] if fits else [], dtype=np.float32)
-    return Calibration(data["weights"], data["bias"], data["threshold"], kind, data["kind_bias"], data["model_digest"])
+    return Calibration(data["weights"], data["bias"], data["threshold"], load_kinds(model_digest))
+
+
+def load_kinds(model_digest: str, path: Path = KINDS_FILE) -> Kinds | None:
+    """Read the support vectors; None when they are of another embedding model or not fitted yet."""
+    if not path.is_file():
+        return None
+    arrays = np.load(path, allow_pickle=False)
+    if str(arrays["model"]) != model_digest:
+        return None
+    vectors = arrays["vectors"].astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Kinds(vectors, arrays["weights"], float(arrays["bias"]), float(arrays["gamma"]))
+
+
+def save_kinds(kinds: Kinds, model_digest: str, path: Path = KINDS_FILE) -> None:
+    """Write the support vectors with eight bits per number."""
+    rounded = np.round(kinds.vectors / np.abs(kinds.vectors).max(axis=1, keepdims=True) * 127).astype(np.int8)
+    np.savez_compressed(
+        path,
+        vectors=rounded,
+        weights=kinds.weights.astype(np.float32),
+        bias=np.array(kinds.bias),
+        gamma=np.array(kinds.gamma),
+        model=np.array(model_digest),
+    )
 
 
 def signals(index: Index, query: Query, found: Candidates, order: Sequence[int], kind: float) -> dict[str, float]:

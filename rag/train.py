@@ -16,8 +16,9 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
+from sklearn.svm import SVC
 
-from rag.answerable import SIGNALS, signals
+from rag.answerable import SIGNALS, Kinds, save_kinds, signals
 from rag.embedder import Embedder
 from rag.fusion import FEATURES
 from rag.index import build, load
@@ -26,7 +27,7 @@ from rag.types import Unit
 
 HERE = Path(__file__).parent
 FUSION_L2 = 0.0005
-KIND_C = 3.0
+KIND_C, KIND_GAMMA = 3.0, 1.0
 FOLDS = 10
 MOST_REFUSED = 0.04  # of answerable questions, out of fold: a margin below the 5 % that may be refused
 
@@ -70,7 +71,8 @@ def main(argv: Sequence[str]) -> int:
     asked += [_asked(own, row["question"], True) for row in judged if row["kind"] != "unanswerable"]
     asked += [_asked(retriever, question, False) for question in none for retriever in (upstream, own)]
     keys = embedder.encode([question for unit in own.index.units for question in unit.questions])
-    calibration = calibrate(asked, keys, embedder.digest)
+    calibration, kinds = calibrate(asked, keys)
+    save_kinds(kinds, embedder.digest)
     weights = {
         "fusion": {name: round(float(value), 3) for name, value in zip(FEATURES, fusion, strict=True)},
         "answerable": calibration,
@@ -104,7 +106,7 @@ def fit_fusion(examples: Sequence[Example]) -> np.ndarray:
     return result
 
 
-def calibrate(asked: Sequence[Asked], keys: np.ndarray, digest: str) -> dict[str, Any]:
+def calibrate(asked: Sequence[Asked], keys: np.ndarray) -> tuple[dict[str, Any], Kinds]:
     """Fit both regressions and print the error rates; each question is judged by the other folds."""
     vectors = np.stack([item.vector for item in asked])
     truth = np.array([item.answerable for item in asked])
@@ -124,22 +126,19 @@ def calibrate(asked: Sequence[Asked], keys: np.ndarray, digest: str) -> dict[str
         f"threshold {threshold:.3f}: {answered:.3f} of the unanswerable answered, {MOST_REFUSED} refused (out of fold)"
     )
     last, kind = _fit_signals(table, truth), _fit_kind(vectors, truth, groups, keys)
-    return {
+    fitted = {
         "weights": {name: round(float(value), 4) for name, value in zip(SIGNALS, last.coef_[0], strict=True)},
         "bias": round(float(last.intercept_[0]), 4),
         "threshold": round(threshold, 3),
-        "kind_weights": [round(float(value), 3) for value in kind.coef_[0]],
-        "kind_bias": round(float(kind.intercept_[0]), 4),
-        "model_digest": digest,
     }
+    return fitted, Kinds(kind.support_vectors_, kind.dual_coef_[0], float(kind.intercept_[0]), KIND_GAMMA)
 
 
-def _fit_kind(vectors: np.ndarray, truth: np.ndarray, groups: np.ndarray, keys: np.ndarray) -> LogisticRegression:
+def _fit_kind(vectors: np.ndarray, truth: np.ndarray, groups: np.ndarray, keys: np.ndarray) -> SVC:
     """Fit on each question once, and on the questions that our pages list as answered."""
     once = np.unique(groups, return_index=True)[1]
-    model = LogisticRegression(C=KIND_C, max_iter=5000, class_weight="balanced")
-    model.fit(np.vstack([vectors[once], keys]), np.concatenate([truth[once], np.ones(len(keys), dtype=bool)]))
-    return model
+    model = SVC(C=KIND_C, gamma=KIND_GAMMA, class_weight="balanced")
+    return model.fit(np.vstack([vectors[once], keys]), np.concatenate([truth[once], np.ones(len(keys), dtype=bool)]))
 
 
 def _fit_signals(table: np.ndarray, truth: np.ndarray) -> LogisticRegression:

@@ -75,7 +75,8 @@ def measure(judged: Sequence[Judged]) -> dict[str, float | int]:
         "answered_unanswerable": _share([not item.refused for item in others]),
         "refused_answerable": _share([item.refused for item in asked]),
     }
-    if with_heading:
+    if with_heading:  # our own pages are judged by heading, not by snippet
+        figures["passage_recall_at_5"] = _share([heading_hit(item.row, item.ranked[:5]) for item in with_heading])
         for depth in (1, 3, 5):
             hits = [heading_hit(item.row, item.ranked[:depth]) for item in with_heading]
             figures[f"right_passage_at_{depth}"] = _share(hits)

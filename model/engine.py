@@ -182,9 +182,10 @@ class LocalEngine:
         for ahead, job in enumerate(self._waiting):
             job.report_queue(Queued(ahead, self._eta(ahead)))
         if self._warm and not self._running and not self._waiting:
-            job = Job(self._warm.popleft(), Options(max_tokens=0), Generation(lambda: None), warm=True)
+            job = Job(self._warm[0], Options(max_tokens=0), Generation(lambda: None), warm=True)
             job.encode(lambda text, control: self._llama.tokenize(text, control=control), self.window)
             self._start(job)
+            self._warm.popleft()  # only now, so that `is_warm` never sees it in neither place
 
     def _put_back(self, job: Job) -> None:
         """Prewarming stops; what it has read stays, and it comes first when all is quiet again."""

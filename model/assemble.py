@@ -16,6 +16,7 @@ from model.conversation import Block, Conversation, PastTurn
 from model.prompt import Prompt, Segment
 from model.template import ChatTemplate
 from rag.types import Passage
+from tools.summary import is_whole_run, summary
 from tools.types import ToolResult
 
 QUESTION_TOKENS = 1000  # a visitor's message; the page states this limit
@@ -36,27 +37,39 @@ def passage_text(number: int, passage: Passage) -> str:
     return f"[{number}] {inert(place)}\n{inert(passage.text.strip())}\n"
 
 
-def user_message(
-    question: str, passages: Sequence[Passage], tool: ToolResult | None, hint: str = ""
-) -> tuple[Block, ...]:
-    """What the model reads as the visitor's message; the state after the lead passage is worth keeping."""
+def user_message(question: str, passages: Sequence[Passage], told: str = "", hint: str = "") -> tuple[Block, ...]:
+    """What the model reads as the visitor's message; the state after the lead passage is worth keeping.
+
+    told: what the tools said, from `tool_text`.
+    """
     blocks: list[Block] = []
     if passages:
         blocks.append(Block("<documents>\n" + passage_text(1, passages[0]), boundary=True))
         rest = "".join(passage_text(i, passage) for i, passage in enumerate(passages[1:], start=2))
         blocks.append(Block(rest + "</documents>\n"))
-    if tool is not None:
-        blocks.append(Block(f"<tool_response>\n{inert(tool_text(tool))}\n</tool_response>\n"))
+    if told:
+        blocks.append(Block(f"<tool_response>\n{inert(told)}\n</tool_response>\n"))
     if hint:
         blocks.append(Block(hint.strip() + "\n"))
     return (*blocks, Block(inert(question), limit=QUESTION_TOKENS, private=True))
 
 
-def tool_text(result: ToolResult) -> str:
-    """A tool's result as compact JSON, cut where it is longer than the model can read in time."""
+def tool_text(results: Sequence[ToolResult], now: float) -> str:
+    """Tools' results as the model reads them: compact JSON, cut where they are longer than it can read in time.
+
+    Of a run of every tool it reads the rules' diagnosis, which names the fields that matter of the thousands.
+    now: as for `tools.summary.summary`.
+    """
+    if is_whole_run(results):
+        return summary(results, now)
+    room = TOOL_RESULT_CHARS // max(1, len(results))
+    return "\n".join(_one_text(result, room) for result in results)
+
+
+def _one_text(result: ToolResult, room: int) -> str:
     content = {"tool": result.tool_name, "success": result.success, "data": _brief(result.data), "error": result.error}
     text = json.dumps(_rounded(content), ensure_ascii=False, separators=(",", ":"), default=str)
-    return text if len(text) <= TOOL_RESULT_CHARS else text[:TOOL_RESULT_CHARS] + " ... (cut)"
+    return text if len(text) <= room else text[:room] + " ... (cut)"
 
 
 def build(

@@ -6,7 +6,6 @@ reply, for routes and requests that need no model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +35,6 @@ def load_routes(folder: Path) -> dict[str, RouteText]:
     if not routes:
         raise ValueError(f"{folder} holds no route files")
     return routes
-
-
-def load_replies(folder: Path) -> Mapping[str, str]:
-    """The fixed replies by name."""
-    return {path.stem: path.read_text().strip() for path in sorted((folder / "replies").glob("*.md"))}
 
 
 def _route(path: Path, folder: Path) -> RouteText:

@@ -13,19 +13,25 @@ from collections.abc import Collection, Iterable
 REMOVED = "(address not in the sources)"
 LONGEST_HELD = 400  # characters an open bracket may wait for its end before it counts as plain text
 
-_ADDRESS = r"(?:(?:[A-Za-z][A-Za-z0-9+.-]*://|mailto:|www\.)[!-~]+)"
+_ADDRESS = r"(?:(?:[A-Za-z][A-Za-z0-9+.-]*://|mailto:|www\.)(?:[!-~]+|\S+))"  # \S+: a host that is not ASCII
 _NUMBERS = r"\[(?:(?:doc(?:ument)?|source|passage)\s*)?\d{1,3}(?:\s*[,;]\s*\d{1,3})*\]"
+_INDEX = (
+    rf"(?<=[A-Za-z0-9_=])(?:{_NUMBERS})+"  # as in a[3] or disks=[20]; another script's letter may precede a citation
+)
 _TOKEN = re.compile(
-    r"(?P<fence>^[ ]{0,3}`{3,})"
+    r"(?P<fence>^[ ]{0,3}`{3,}[^`\n]*$)"
     r"|(?P<image>!\[[^\]\n]*\](?:\([^)\n]*\)|\[[^\]\n]*\])?)"
-    r"|(?P<definition>^[ ]{0,3}\[[^\]\n]+\]:[ \t]*\S+.*$)"
+    r"|(?P<definition>^[ ]{0,3}\[[^\]\n]+\]:.*$)"
     r"|(?P<link>\[(?P<label>[^\[\]\n]*)\]\((?P<target>[^)\n]*)\))"
-    rf"|(?P<cite>(?<![\w=\]])(?P<numbers>{_NUMBERS}(?:[ ]?{_NUMBERS})*))"
+    r"|(?P<tail>\]\()"  # of a link whose label is nested or spans lines
+    rf"|(?P<index>{_INDEX})"
+    rf"|(?P<cite>(?:{_NUMBERS})+)"
     r"|(?P<markup></?(?:documents?|tool_response|tool_call|tools)>)"
     rf"|(?P<angle><{_ADDRESS}>)"
     rf"|(?P<address>{_ADDRESS})",
     re.IGNORECASE | re.MULTILINE,
 )
+_LINE_HEAD = re.compile(r"[ ]{0,3}(?:$|`{3}|\[[^\]\n]+\]:)")  # a line that may become a fence or a definition
 _TRAILING = ".,;:!?)]}'\"`*_>"
 
 
@@ -38,50 +44,71 @@ class CitationFilter:
     def __init__(self, count: int, allowed: Iterable[str]) -> None:
         self._count = count
         self._addresses = frozenset(a for text in allowed for a in addresses(text))
+        self._line = ""  # what was judged of the line that `_pending` continues
         self._pending = ""
-        self._in_block = False  # within a fenced code block, where [1] is code; inline code gets no such trust
-        self._line_start = True
+        self._fence = 0  # backticks that opened the code block, where [1] is code; inline code gets no such trust
         self.cited: set[int] = set()
         self.removed = 0  # citations and addresses that did not come through
 
     def feed(self, text: str) -> str:
         """Take in a piece of the answer; returns what is now safe to show, "" when nothing is."""
-        self._pending += text
-        cut = _safe_cut(self._pending)
-        ready, self._pending = self._pending[:cut], self._pending[cut:]
-        return self._clean(ready)
+        return "".join(map(self._take, text))  # by character, so that it makes no difference how the text is cut
 
     def flush(self) -> str:
         """The rest, at the end of the answer."""
         rest, self._pending = self._pending, ""
         return self._clean(rest)
 
+    def _take(self, character: str) -> str:
+        self._pending += character
+        if not _may_cut(character):
+            return ""
+        cut = _safe_cut(self._pending, at_line_start=not self._line)
+        ready, self._pending = self._pending[:cut], self._pending[cut:]
+        return self._clean(ready)
+
     def _clean(self, text: str) -> str:
-        shown = _TOKEN.sub(self._replace, text)
-        self._line_start = text.endswith("\n") if text else self._line_start
-        return shown
+        whole, at = self._line + text, len(self._line)
+        shown = ""
+        for match in _TOKEN.finditer(whole, at):
+            shown += whole[at : match.start()] + self._replace(match)
+            at = match.end()
+        self._line = whole[whole.rfind("\n") + 1 :]
+        return shown + whole[at:]
 
     def _replace(self, match: re.Match[str]) -> str:
-        kind = match.lastgroup if match.lastgroup not in ("label", "target", "numbers") else None
-        kind = kind or ("link" if match["link"] else "cite")
+        kind = match.lastgroup
         if kind == "fence":
-            if match.start() or self._line_start:
-                self._in_block = not self._in_block
-            return match[0]
-        if kind == "markup":
-            return ""
+            return self._turn_block(self._addresses_in(match[0]))
         if kind in ("address", "angle"):
             return self._address(match[0])
-        if self._in_block:
-            return match[0] if kind == "cite" else self._addresses_in(match[0])
+        if kind in ("markup", "index"):
+            return match[0] if kind == "index" else ""
+        if self._fence:
+            return match[0] if kind in ("cite", "tail") else self._addresses_in(match[0])
         if kind == "cite":
-            return self._cite(match["numbers"])
-        if kind == "link" and self._known(match["target"].strip().strip("<>").split(" ")[0]):
-            return match[0]
-        self.removed += 1
+            return self._cite(match[0])
         if kind == "link":
-            return self._cite(match["label"]) if match["label"].isdigit() else match["label"]
+            return self._link(match["label"], match["target"].strip().strip("<>").split(" ")[0])
+        if kind == "tail":
+            return "] ("
+        self.removed += 1
         return ""
+
+    def _turn_block(self, line: str) -> str:
+        ticks, rest = line.count("`"), line.strip(" `")
+        if not self._fence:
+            self._fence = ticks
+        elif ticks >= self._fence and not rest:
+            self._fence = 0
+        return line
+
+    def _link(self, label: str, target: str) -> str:
+        shown = self._addresses_in(label)
+        if self._known(target):
+            return f"[{shown}]({target})"
+        self.removed += 1
+        return self._cite(label) if label.isdigit() else shown
 
     def _cite(self, numbers: str) -> str:
         wanted = [int(number) for number in re.findall(r"\d+", numbers)]
@@ -97,7 +124,7 @@ class CitationFilter:
         if self._known(text.strip("<>")):
             return text
         self.removed += 1
-        return REMOVED
+        return REMOVED + text[len(text.rstrip(_TRAILING)) :].lstrip(">")
 
     def _known(self, address: str) -> bool:
         return _bare(address) in self._addresses
@@ -110,7 +137,7 @@ def addresses(text: str) -> set[str]:
 
 def invalid_citations(answer: str, count: int) -> Collection[int]:
     """Citation numbers in an answer that were not given; for evals, the filter leaves none."""
-    found = {int(number) for number in re.findall(r"(?<![\w=\]])\[(\d{1,3})\]", answer)}
+    found = {int(number) for number in re.findall(r"\[(\d{1,3})\]", re.sub(_INDEX, "", answer))}
     return {number for number in found if not 1 <= number <= count}
 
 
@@ -118,20 +145,28 @@ def _bare(address: str) -> str:
     return address.rstrip(_TRAILING).rstrip("/")
 
 
-def _safe_cut(text: str) -> int:
+def _may_cut(character: str) -> bool:
+    return character.isspace() or ord(character) > 127
+
+
+def _safe_cut(text: str, *, at_line_start: bool) -> int:
     """How much of the text can be judged: nothing that a following character could still change.
 
-    Cuts fall behind white space or a non-ASCII character (no address goes on there), outside brackets.
+    Cuts fall behind white space or a non-ASCII character (no address goes on there), outside brackets, and not in
+    a line that may become a code fence or a reference definition.
     """
-    cut = max((i + 1 for i in range(len(text) - 1, -1, -1) if text[i].isspace() or ord(text[i]) > 127), default=0)
+    cut = max((i + 1 for i in range(len(text) - 1, -1, -1) if _may_cut(text[i])), default=0)
     while cut:
         opening = _open_bracket(text, cut)
         if opening is None or len(text) - opening > LONGEST_HELD:
-            return cut
+            break
         cut = opening
         while cut and text[cut - 1] == "!":
             cut -= 1
-    return 0
+    start = text.rfind("\n", 0, cut) + 1
+    fresh = start or at_line_start
+    held = fresh and start < cut and len(text) - start <= LONGEST_HELD and _LINE_HEAD.match(text[start:cut])
+    return start if held else cut
 
 
 def _open_bracket(text: str, end: int) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from model.assemble import build, user_message
+from model.assemble import tool_text, user_message
 from model.citations import CitationFilter
 from model.conversation import Block, Conversation, PastTurn
 from model.events import (
@@ -29,10 +29,11 @@ from model.events import (
 )
 from model.generation import Engine, Options, QueueFull
 from model.llama import Sampling
-from model.support import unsupported
-from model.template import ChatTemplate
+from model.prompting import prompt_for
+from model.tool_menu import MAX_ROUNDS, ToolMenu, choose
+from model.wording import NO_SOURCES, NOT_LOADED, STAND_IN_ADDS, abstention, ending, lead, marks
 from rag.types import Passage, SearchResult
-from tools.summary import summary
+from tools.summary import is_whole_run
 from tools.types import ToolResult
 
 logger = logging.getLogger(__name__)
@@ -40,13 +41,6 @@ logger = logging.getLogger(__name__)
 MAX_PASSAGES = 3  # that the model reads; the page shows all that were found
 PASSAGE_CHARS = 2200  # together, about 600 tokens: half a minute of reading on two cores when nothing is cached
 STAND_IN_TOKENS = 120  # the embedded model rambles; what it adds to the extract stays short
-ABSTAIN = "The documentation I have does not answer this, so I would be guessing."
-STAND_IN_ADDS = "*The stand-in model adds:*"
-NOT_LOADED = "The model is not ready yet, so this comes straight from the documentation or the tool."
-NO_SOURCES = (
-    "The documentation cannot be searched right now, and without sources I would be guessing. While the page says that "
-    "the index is being built, ask again in a minute; if it says that it failed, the operator runs: python -m rag build"
-)
 
 
 class Searcher(Protocol):
@@ -66,8 +60,9 @@ class Ask:
     brief: str = ""  # the route's system message
     hint: str = ""  # said before the question when the conversation began on another route
     reply: str = ""  # a fixed answer; then nothing else is looked at
-    search: bool = True
-    tool: ToolCall | None = None
+    calls: tuple[ToolCall, ...] = ()  # checks to run; without any, the documentation is searched
+    menu: ToolMenu | None = None  # the choice is unsure: a model that can is asked, and `calls` are the second best
+    host: str = ""  # of the calls a model chooses
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ class TurnRecord:
     counts: Counts
     timings: Timings
     passages: tuple[str, ...]  # ids
-    tool: str
+    tools: tuple[str, ...]
     abstained: bool
     removed: int  # citations and addresses that were taken out
     at: float = field(default_factory=time.time)  # seconds since the epoch
@@ -91,7 +86,7 @@ class _Turn:
     """What a turn has gathered so far."""
 
     result: SearchResult | None = None
-    tool: ToolResult | None = None
+    results: list[ToolResult] = field(default_factory=list)  # of the tools
     answer: str = ""
     finished: Finished = field(default_factory=lambda: Finished("stop"))
     asked: tuple[Block, ...] = ()
@@ -137,45 +132,67 @@ class Chat:
 
     def _look(self, ask: Ask, turn: _Turn) -> Iterator[TurnEvent]:
         """Evidence first: sources and tool results reach the page before the model starts to read."""
-        if ask.tool:
-            yield ToolStarted(ask.tool)
-            turn.tool = self._run_tool(ask.tool)
-            yield ToolFinished(ask.tool, turn.tool)
-        searcher = self._searcher() if ask.search else None
+        engine = self._engine_for(ask.conversation)
+        if ask.menu and engine and not engine.info.stand_in:
+            yield from self._let_choose(ask, ask.menu, engine, turn)
+        else:
+            for call in ask.calls:
+                yield from self._check(call, turn)
+        searcher = None if turn.results else self._searcher()
         if searcher:
             turn.result = searcher.search(ask.text)
             yield SourcesFound(turn.result)
 
+    def _check(self, call: ToolCall, turn: _Turn) -> Iterator[TurnEvent]:
+        yield ToolStarted(call)
+        result = self._run_tool(call)
+        turn.results.append(result)
+        yield ToolFinished(call, result)
+
+    def _let_choose(self, ask: Ask, menu: ToolMenu, engine: Engine, turn: _Turn) -> Iterator[TurnEvent]:
+        """Run what the model chooses, each call once; when it cannot be asked, run the router's best guess."""
+        done: list[ToolCall] = []
+        try:
+            while len(done) < MAX_ROUNDS:
+                call = yield from choose(engine, menu, ask.text, turn.results, ask.host)
+                if call is None or call in done:
+                    return
+                done.append(call)
+                yield from self._check(call, turn)
+        except QueueFull:
+            for call in () if done else ask.calls:
+                yield from self._check(call, turn)
+
     def _reply(self, ask: Ask, turn: _Turn) -> Iterator[TurnEvent]:
         result = turn.result
-        if turn.tool is None and not (result and result.passages):
+        if not turn.results and not (result and result.passages):
             turn.abstained = True
-            yield self._say(turn, _abstention(result) if result else NO_SOURCES)
+            yield self._say(turn, abstention(result) if result else NO_SOURCES)
             return
         engine = self._engine_for(ask.conversation)
-        lead = _lead(turn)
+        first = lead(turn.results, result, time.time())
         if engine is None:
-            yield self._say(turn, lead or NOT_LOADED)
-            if lead:
+            yield self._say(turn, first or NOT_LOADED)
+            if first:
                 yield Notice(NOT_LOADED)
             return
         turn.model = engine.info.label
-        if engine.info.stand_in and lead:
-            yield self._say(turn, f"{lead}\n\n{STAND_IN_ADDS} ")
+        if engine.info.stand_in and first:
+            yield self._say(turn, f"{first}\n\n{STAND_IN_ADDS} ")
+        elif is_whole_run(turn.results):  # the rules' diagnosis is worth more than any model's
+            yield self._say(turn, first + "\n\n")
         yield from self._generate(ask, turn, engine)
 
     def _generate(self, ask: Ask, turn: _Turn, engine: Engine) -> Iterator[TurnEvent]:
         given = chosen(turn.result.passages if turn.result else [], engine.info.stand_in)
         evidence = [*(passage.text for passage in given), *(passage.url for passage in given), ask.text]
-        if turn.tool:
-            evidence.append(str(turn.tool.data))
-        turn.asked = user_message(ask.text, given, turn.tool, ask.hint if ask.conversation.visible else "")
-        template = ChatTemplate(engine.chat_template, engine.bos, engine.eos) if engine.chat_template else None
-        prompt = build(ask.conversation, ask.brief, turn.asked, template, engine.info.name)
+        told = tool_text(turn.results, time.time()) if turn.results else ""
+        evidence += [told] if told else []
+        turn.asked = user_message(ask.text, given, told, ask.hint if ask.conversation.visible else "")
         checked = CitationFilter(len(given), evidence)
-        lead = turn.answer
+        before = len(turn.answer)
         try:
-            for event in engine.submit(prompt, _options(engine)):
+            for event in engine.submit(prompt_for(engine, ask.conversation, ask.brief, turn.asked), _options(engine)):
                 if isinstance(event, Finished):
                     turn.finished = event
                 elif isinstance(event, TextDelta):
@@ -186,7 +203,10 @@ class Chat:
             turn.finished = Finished("error", error=str(full))
         yield from self._show(turn, checked.flush())
         turn.removed = checked.removed
-        yield from _notices(turn, checked, turn.answer[len(lead) :], evidence, bool(given))
+        yield from ending(turn.finished)
+        if turn.finished.reason not in ("error", "cancelled"):
+            uncited = bool(given) and not checked.cited and STAND_IN_ADDS not in turn.answer
+            yield from marks(turn.answer[before:], evidence, checked.removed, uncited)
 
     def _show(self, turn: _Turn, text: str) -> Iterator[TextDelta]:
         if text:
@@ -200,7 +220,7 @@ class Chat:
     def _end(self, ask: Ask, turn: _Turn, started: float) -> TurnFinished:
         finished = turn.finished
         timings = finished.timings if turn.model else Timings(0.0, None, time.monotonic() - started)
-        grounded = bool(turn.tool or (turn.result and turn.result.passages))
+        grounded = bool(turn.results or (turn.result and turn.result.passages))
         conversation = ask.conversation
         if finished.reason != "error":
             written = (Block(tokens=finished.tokens, boundary=True, private=True),) if finished.tokens else ()
@@ -211,13 +231,6 @@ class Chat:
     def _name(self, ask: Ask) -> str:
         engine = self._engine_for(ask.conversation)
         return engine.info.name if engine else ""
-
-
-def _lead(turn: _Turn) -> str:
-    """What answers without any model: the telling fields of a tool's result, or the extract of the passages."""
-    if turn.tool:
-        return summary(turn.tool)
-    return f"{turn.result.extract} [1]" if turn.result and turn.result.extract else ""
 
 
 def chosen(passages: Sequence[Passage], stand_in: bool) -> list[Passage]:
@@ -238,35 +251,10 @@ def _options(engine: Engine) -> Options:
     return Options(sampling=Sampling(repeat_penalty=1.05))
 
 
-def _abstention(result: SearchResult) -> str:
-    pages = [f"- [{p.title}]({p.url})" if p.url.startswith("https://") else f"- {p.title}" for p in result.nearest[:3]]
-    return ABSTAIN + ("\n\nThe nearest pages:\n\n" + "\n".join(dict.fromkeys(pages)) if pages else "")
-
-
-def _notices(
-    turn: _Turn, checked: CitationFilter, generated: str, evidence: Sequence[str], cited: bool
-) -> Iterator[Notice]:
-    finished = turn.finished
-    if finished.reason == "error":
-        yield Notice(finished.error, "error")
-    if finished.reason == "deadline":
-        yield Notice("The answer took too long and was ended here; ask for less at a time.", "warning")
-    if finished.dropped_turns:
-        yield Notice(f"The {finished.dropped_turns} oldest turn(s) no longer fit and were dropped.")
-    if finished.reason in ("error", "cancelled"):
-        return
-    for sentence in unsupported(generated, evidence):
-        yield Notice(f"Not found in the sources: \u201c{sentence}\u201d", "warning")
-    if checked.removed:
-        yield Notice(f"{checked.removed} citation(s) or address(es) that are in no source were taken out.")
-    if cited and not checked.cited and STAND_IN_ADDS not in turn.answer:
-        yield Notice("The generated text cites no source; compare it with the excerpts above.", "warning")
-
-
 def _record(ask: Ask, turn: _Turn) -> TurnRecord:
     passages = tuple(passage.id for passage in turn.result.passages) if turn.result else ()
     finished = turn.finished
     return TurnRecord(
         ask.route, turn.model, finished.reason, finished.counts, finished.timings, passages,
-        ask.tool.tool if ask.tool else "", turn.abstained, turn.removed,
+        tuple(result.tool_name for result in turn.results), turn.abstained, turn.removed,
     )  # fmt: skip

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from model.assemble import build, user_message
+from model.assemble import user_message
 from model.briefs import RouteText
 from model.conversation import Conversation
 from model.generation import Engine
 from model.prompt import Prompt
-from model.template import ChatTemplate
+from model.prompting import prompt_for
+from model.tool_menu import ToolMenu, menu_prompt
 from model.turn import Searcher, chosen
 
 
-def warm_prompts(engine: Engine, routes: Iterable[RouteText], searcher: Searcher | None) -> list[Prompt]:
-    """Every route's brief, then each starter question as the very prompt that a click on it gives."""
+def warm_prompts(
+    engine: Engine, routes: Iterable[RouteText], searcher: Searcher | None, menu: ToolMenu | None = None
+) -> list[Prompt]:
+    """Every route's brief and the tools' menu, then each starter question as the very prompt a click on it gives."""
     if not engine.chat_template:
         return []  # a server keeps its own cache
     asking = [route for route in routes if not route.reply]
-    return [*_briefs(engine, asking), *(_starters(engine, asking, searcher) if searcher else ())]
+    menus = [menu_prompt(engine, menu, "", public=True)] if menu and not engine.info.stand_in else []
+    return [*_briefs(engine, asking), *menus, *(_starters(engine, asking, searcher) if searcher else ())]
 
 
 def _briefs(engine: Engine, routes: list[RouteText]) -> Iterator[Prompt]:
@@ -34,6 +38,5 @@ def _starters(engine: Engine, routes: list[RouteText], searcher: Searcher) -> It
 
 def _prompt(engine: Engine, brief: str, question: str, searcher: Searcher | None) -> Prompt:
     passages = searcher.search(question).passages if searcher else []
-    asked = user_message(question, chosen(passages, engine.info.stand_in), None)
-    template = ChatTemplate(engine.chat_template, engine.bos, engine.eos)
-    return build(Conversation.new(), brief, asked, template, engine.info.name, public=True)
+    asked = user_message(question, chosen(passages, engine.info.stand_in))
+    return prompt_for(engine, Conversation.new(), brief, asked, public=True)

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.briefs import RouteText, load_replies, load_routes
+from model.briefs import RouteText, load_routes
 from model.conversation import Conversation
 from model.events import Notice, RouteChosen, ToolCall, TurnEvent
 from model.generation import Engine
 from model.turn import Ask, Chat, TurnRecord
 from model.warm import warm_prompts
 from onboarding.parts import Parts
+from onboarding.replies import Replies
 from onboarding.router import Route
+from onboarding.routing.lexicon import load_lexicon
 from onboarding.tool_choice import ToolChoice
 from rag.retriever import Retriever
 from tools.hosts import DEFAULT_HOST
@@ -51,7 +53,7 @@ class Guide:
     ) -> None:
         self.parts = parts
         self.routes: Mapping[str, RouteText] = load_routes(prompts)
-        self._replies = load_replies(prompts)
+        self._replies = Replies(load_lexicon(), prompts / "replies")
         self._chat = Chat(parts.engine_for, lambda: self.parts.retriever, self.run_tool, record)
         parts.on_ready = self._prewarm
 
@@ -94,13 +96,22 @@ class Guide:
     def _ask(self, text: str, conversation: Conversation, route: Route, host: str) -> Ask:
         words = self.routes[route.name]
         if words.reply:
-            return Ask(text, conversation, route.name, reply=words.reply)
+            return Ask(text, conversation, route.name, reply=self._replies.say(route.name, text))
         choice = self._choice(text, route, conversation)
         if choice.intent == "action":
-            return Ask(text, conversation, route.name, reply=self._replies["action"])
-        tool = ToolCall(choice.tool, dict(choice.args), host) if choice.tool else None
+            return Ask(text, conversation, route.name, reply=self._replies.refuse_action(text, choice.suggestion))
         hint = words.hint if conversation.brief and conversation.brief != words.brief else ""
-        return Ask(text, conversation, route.name, words.brief, hint, search=tool is None, tool=tool)
+        menu = self.parts.menu if _is_doubtful(choice, route) else None
+        calls = self._calls(choice, host)
+        return Ask(text, conversation, route.name, words.brief, hint, calls=calls, menu=menu, host=host)
+
+    def _calls(self, choice: ToolChoice, host: str) -> tuple[ToolCall, ...]:
+        """The calls a choice stands for: one tool, all of them for a check of the whole host, or none."""
+        if choice.tool:
+            return (ToolCall(choice.tool, dict(choice.args), host),)
+        if choice.intent != "check":
+            return ()
+        return tuple(ToolCall(tool, {}, host) for tool in self.parts.sandbox.list_tools())
 
     def _choice(self, text: str, route: Route, conversation: Conversation) -> ToolChoice:
         if self.parts.chooser is None:
@@ -122,7 +133,12 @@ class Guide:
         )
 
     def _prewarm(self, engine: Engine) -> None:
-        engine.prewarm(warm_prompts(engine, self.routes.values(), self.retriever))
+        engine.prewarm(warm_prompts(engine, self.routes.values(), self.retriever, self.parts.menu))
+
+
+def _is_doubtful(choice: ToolChoice, route: Route) -> bool:
+    """Whether a model should have a say: the classifier wavers, and a check is what it wavers about."""
+    return not choice.is_sure and (choice.intent == "check" or route.name == "diagnostics")
 
 
 def _check(text: str, conversation: Conversation) -> None:

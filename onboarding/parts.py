@@ -19,17 +19,20 @@ from model.generation import Engine
 from model.llama import ModelUnusable
 from model.open import Limits, looks_like_path, open_engine
 from model.scripted import ScriptedEngine
+from model.tool_menu import ToolMenu
 from model.weights import fetch, find
 from onboarding.router import Router
 from onboarding.tool_choice import ToolChooser
 from rag.embedder import Embedder
 from rag.index import load
 from rag.retriever import Retriever, open_or_build
+from tools.registry import Registry
 from tools.sandbox import Sandbox
 
 logger = logging.getLogger(__name__)
 
 CORPUS = Path(__file__).parent.parent / "rag" / "corpus"
+MENU = Path(__file__).with_name("prompts") / "menu.txt"
 MB = 1_000_000
 
 
@@ -54,6 +57,7 @@ class Parts:
         self.retriever: Retriever | None = None
         self.router: Router | None = None
         self.chooser: ToolChooser | None = None
+        self.menu: ToolMenu | None = None
         self.sandbox = Sandbox()
         self.status: dict[str, str] = {"model": "waiting", "search": "waiting", "router": "waiting"}
         self.downloading = ""
@@ -182,6 +186,7 @@ class Parts:
     def _load_router(self, embedder: Embedder) -> None:
         self.router = Router(embedder)
         self.chooser = ToolChooser(embedder, self.router.reader)
+        self.menu = ToolMenu.of(MENU.read_text(encoding="utf-8"), Registry.default().schemas())
         self.status["router"] = "ready"
 
     def _open_retriever(self, embedder: Embedder) -> Retriever:

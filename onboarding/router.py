@@ -6,7 +6,7 @@ from pathlib import Path
 
 from onboarding.routing.features import Encoder, Reader
 from onboarding.routing.followup import in_context
-from onboarding.routing.hostile import is_hostile
+from onboarding.routing.hostile import is_after_secrets, is_hostile
 from onboarding.routing.lexicon import load_lexicon
 from onboarding.routing.model import ARTEFACT, load
 
@@ -23,6 +23,7 @@ ROUTES = (
     "unsafe",
 )
 UNSAFE_FROM = 0.35  # refusing a harmless message costs a rephrasing, answering a hostile one costs more
+UNSAFE_FROM_NEAR_SECRETS = 0.12  # of a message that names secrets and this app together
 HOSTILE_CONFIDENCE = 0.99  # of a message that bears a mark of attack
 
 
@@ -51,9 +52,10 @@ class Router:
         A short message that leans on the one before it ("and on rocky?") is read together with that one.
         """
         probabilities = self.probabilities(text, history)
-        if is_hostile(text):
+        gloss = self.reader.read(text).gloss
+        if is_hostile(text, gloss):
             return Route("unsafe", max(HOSTILE_CONFIDENCE, probabilities["unsafe"]))
-        if probabilities["unsafe"] >= UNSAFE_FROM:
+        if probabilities["unsafe"] >= (UNSAFE_FROM_NEAR_SECRETS if is_after_secrets(gloss) else UNSAFE_FROM):
             return Route("unsafe", probabilities["unsafe"])
         name = max(probabilities, key=lambda route: probabilities[route])
         return Route(name, probabilities[name])

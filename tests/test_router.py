@@ -325,7 +325,7 @@ def test_a_line_unfolds_into_its_choices() -> None:
 
 def test_unfolding_is_capped_and_repeatable() -> None:
     line = "{a|b|c} {d|e|f} {g|h|i}"
-    assert len(unfold(line)) == 6
+    assert len(unfold(line)) == 8
     assert unfold(line) == unfold(line)
 
 

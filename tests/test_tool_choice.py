@@ -1,14 +1,17 @@
 """Tool choice: what a message wants of the demo host, which tool, which arguments."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from model.tool_grammar import grammar, read_call
+from onboarding.replies import FOLDER, Replies
 from onboarding.router import Route
 from onboarding.routing.arguments import ArgumentGrammar, load_names
-from onboarding.routing.gbnf import grammar, read_call
 from onboarding.routing.lexicon import load_lexicon
+from onboarding.routing.remedies import command_for, load_remedies
 from onboarding.tool_choice import ToolChoice, ToolChooser
 
 pytest_plugins = ("tests.routing_parts",)
@@ -219,3 +222,61 @@ def test_anything_else_is_refused(text: str) -> None:
 def test_a_parameter_type_without_a_rule_is_named() -> None:
     with pytest.raises(ValueError, match="object"):
         grammar([function("odd", {"x": {"type": "object"}})])
+
+
+# --- what to run instead --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("restart libvirtd for me", "sudo systemctl restart libvirtd"),
+        ("Starte sshd und chronyd neu", "sudo systemctl restart sshd chronyd"),
+        ("sshdを停止して", "sudo systemctl stop sshd"),
+        ("reboot the host", "sudo systemctl reboot"),
+        ("delete the vm web01", "kcli delete vm web01"),
+        ("sing me a song", ""),
+    ],
+)
+def test_a_refused_action_comes_with_the_command_to_run_oneself(
+    names: ArgumentGrammar, text: str, command: str
+) -> None:
+    assert command_for(text, load_lexicon(), names, load_remedies()) == command
+
+
+@pytest.mark.parametrize("text", ["Apaga la VM web01", "Apague a VM web01", "Smaž VM web01"])
+def test_nothing_destructive_is_suggested_from_a_gloss(names: ArgumentGrammar, text: str) -> None:
+    assert "delete" not in command_for(text, load_lexicon(), names, load_remedies())
+
+
+@pytest.mark.parametrize("text", ["install nginx;reboot", "kill $(id)", "restart sshd`id`", "install ../../x && id"])
+def test_no_shell_syntax_of_a_message_reaches_a_command(names: ArgumentGrammar, text: str) -> None:
+    assert not set(";$`&") & set(command_for(text, load_lexicon(), names, load_remedies()))
+
+
+def test_an_action_carries_its_suggestion(chooser: ToolChooser) -> None:
+    choice = chooser.choose("please restart chronyd on the demo host", DIAGNOSTICS)
+    assert (choice.intent, choice.suggestion) == ("action", "sudo systemctl restart chronyd")
+
+
+# --- fixed replies --------------------------------------------------------------------------------------
+
+
+def test_replies_come_in_the_language_of_the_message() -> None:
+    replies = Replies(load_lexicon())
+    assert replies.say("off_topic", "what's the weather") == (FOLDER / "off_topic.md").read_text().strip()
+    assert "Demo-Host" in replies.refuse_action("Starte libvirtd bitte neu")
+    assert "デモホスト" in replies.refuse_action("sshdを停止して")
+
+
+def test_a_refusal_shows_the_command_where_there_is_one() -> None:
+    replies = Replies(load_lexicon())
+    assert "```bash\nsudo reboot\n```" in replies.refuse_action("reboot it", "sudo reboot")
+    assert "$command" not in replies.refuse_action("reboot it")
+
+
+def test_a_language_that_lacks_a_reply_is_named(tmp_path: Path) -> None:
+    (tmp_path / "hello.md").write_text("Hello")
+    (tmp_path / "de.toml").write_text('goodbye = "Tschüss"')
+    with pytest.raises(ValueError, match=r"de\.toml.*goodbye, hello"):
+        Replies(load_lexicon(), tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tools.diagnosis import diagnose
 from tools.hosts import load_hosts
 from tools.registry import Registry
 from tools.summary import MOST_LINES, summary
@@ -14,7 +15,7 @@ HOSTS = load_hosts()
 
 
 def run(tool: str, host: str) -> str:
-    return summary(Registry.default().run_tool(tool, HOSTS[host].view(NOW)))
+    return summary([Registry.default().run_tool(tool, HOSTS[host].view(NOW))], NOW)
 
 
 def test_a_failed_service_is_named_with_its_state() -> None:
@@ -32,4 +33,15 @@ def test_every_tool_says_something_short(tool: str) -> None:
 
 
 def test_a_call_that_did_not_run_says_why() -> None:
-    assert "no such tool" in summary(ToolResult("x", False, {}, "no such tool"))
+    assert "no such tool" in summary([ToolResult("x", False, {}, "no such tool")], NOW)
+
+
+@pytest.mark.parametrize("host", sorted(HOSTS))
+def test_a_run_of_every_tool_is_summed_up_as_the_diagnosis(host: str) -> None:
+    results = list(Registry.default().run_all_tools(HOSTS[host].view(NOW)).values())
+    found = diagnose(Registry.default().run_comprehensive_diagnostics(HOSTS[host].view(NOW)))
+    text = summary(results, NOW)
+    assert text.startswith(f"**{found.cause}**")
+    assert all(line in text for line in found.evidence)
+    commands = [f"`{step[2:]}`" for step in found.remedy if step.startswith("$ ")]
+    assert all(command in text for command in commands) or found.kind in ("healthy", "unknown")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+
+import pytest
 
 from model.conversation import Conversation
 from model.events import (
@@ -20,8 +23,12 @@ from model.events import (
 from model.generation import Generation, Load, ModelInfo, Options, QueueFull
 from model.prompt import Prompt
 from model.scripted import CHATML
-from model.turn import ABSTAIN, STAND_IN_ADDS, Ask, Chat, TurnRecord
+from model.tool_menu import ToolMenu
+from model.turn import Ask, Chat, TurnRecord
+from model.wording import ABSTAIN, STAND_IN_ADDS
 from rag.types import Passage, SearchResult
+from tools.hosts import load_hosts
+from tools.registry import Registry
 from tools.types import ToolResult
 
 PASSAGE = Passage(
@@ -29,6 +36,7 @@ PASSAGE = Passage(
     "https://github.com/x/y", 1.0, "RHEL 8 is refused by the deployment script.",
 )  # fmt: skip
 FOUND = SearchResult([PASSAGE], 0.9, "RHEL 8 is refused.")
+LIBVIRTD = ToolCall("service_status", {"services": ["libvirtd"]}, "libvirtd-down")
 NOTHING = SearchResult([], 0.1, "", [PASSAGE])
 
 
@@ -131,13 +139,13 @@ def test_without_an_index_the_answer_says_so_instead_of_guessing() -> None:
 def test_a_tool_runs_before_the_model_and_its_result_is_in_the_prompt() -> None:
     engine = FakeEngine("libvirtd has failed.")
     run, records, _ = make(engine)
-    events = run(asking(tool=ToolCall("service_status", {"services": ["libvirtd"]}, "libvirtd-down"), search=False))
+    events = run(asking(calls=(LIBVIRTD,)))
     assert kinds(events)[:3] == ["ToolStarted", "ToolFinished", "Prefill"]
     assert isinstance(events[0], ToolStarted)
     assert isinstance(events[1], ToolFinished)
     assert '"status":"failed"' in engine.prompts[0].messages[-1][1]
     assert last(events).grounded
-    assert records[0].tool == "service_status"
+    assert records[0].tools == ("service_status",)
 
 
 def test_while_no_model_is_loaded_the_extract_answers() -> None:
@@ -202,3 +210,84 @@ def test_the_next_turn_repeats_what_was_read_and_written() -> None:
     # The prefix cache can take it over: the same text, in the same roles.
     assert [(s.text, s.control) for s in second[: len(first)]] == [(s.text, s.control) for s in first]
     assert second[len(first)].tokens == (1, 2, 3)
+
+
+# --- which tool: the model's choice under a grammar -------------------------------------------------------------
+
+SCHEMAS = Registry.default().schemas()
+MENU = ToolMenu.of("Tools:\n$tools", SCHEMAS)
+
+
+class ChoosingEngine(FakeEngine):
+    """Writes the given calls one after another, then its answer."""
+
+    def __init__(self, *calls: str, stand_in: bool = False) -> None:
+        super().__init__("It has failed.", stand_in=stand_in)
+        self.options: list[Options] = []
+        self._script = [*calls, "It has failed."]
+
+    def submit(self, prompt: Prompt, options: Options | None = None) -> Generation:
+        self.options.append(options or Options())
+        self._words = self._script[min(len(self.options), len(self._script)) - 1]
+        return super().submit(prompt, options)
+
+
+def checks(events: list[TurnEvent]) -> list[tuple[str, dict[str, object]]]:
+    return [(event.call.tool, event.call.arguments) for event in events if isinstance(event, ToolStarted)]
+
+
+SERVICES = '{"name": "service_status", "arguments": {"services": ["libvirtd"]}}'
+NO_CALL = '{"name": null, "arguments": {}}'
+
+
+def test_an_unsure_choice_is_the_models_under_the_grammar_and_its_result_is_answered() -> None:
+    engine = ChoosingEngine(SERVICES, NO_CALL)
+    run, records, _ = make(engine)
+    events = run(asking(calls=(ToolCall("system_info", {}, "healthy"),), menu=MENU, host="libvirtd-down"))
+    assert checks(events) == [("service_status", {"services": ["libvirtd"]})]
+    assert [options.sampling.grammar == MENU.grammar for options in engine.options] == [True, True, False]
+    assert "It has failed" in said(events)
+    assert records[0].tools == ("service_status",)
+
+
+def test_the_same_call_is_never_run_twice_and_two_rounds_are_the_most() -> None:
+    run, _, _ = make(ChoosingEngine(SERVICES, SERVICES))
+    assert len(checks(run(asking(menu=MENU)))) == 1
+    others = [f'{{"name": "process_info", "arguments": {{"top_n": {n}}}}}' for n in range(1, 5)]
+    run, _, _ = make(ChoosingEngine(*others))
+    assert len(checks(run(asking(menu=MENU)))) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ['{"name": "rm", "arguments": {}}', '{"name": "serv', "Sure!", "[" * 20_000, '"x"', ""]
+)
+def test_a_call_that_cannot_be_read_counts_as_none_and_the_documentation_answers(text: str) -> None:
+    run, _, _ = make(ChoosingEngine(text))
+    events = run(asking(menu=MENU))
+    assert checks(events) == []
+    assert any(isinstance(event, SourcesFound) for event in events)
+
+
+def test_a_stand_in_is_not_asked_and_the_best_guess_runs() -> None:
+    engine = ChoosingEngine(SERVICES, stand_in=True)
+    run, _, _ = make(engine)
+    events = run(asking(calls=(LIBVIRTD,), menu=MENU))
+    assert checks(events) == [(LIBVIRTD.tool, LIBVIRTD.arguments)]
+    assert all(not options.sampling.grammar for options in engine.options)
+
+
+def test_with_a_full_house_the_best_guess_still_runs() -> None:
+    run, _, _ = make(FakeEngine("", full=True))
+    assert checks(run(asking(calls=(LIBVIRTD,), menu=MENU))) == [(LIBVIRTD.tool, LIBVIRTD.arguments)]
+
+
+def test_of_a_run_of_every_tool_the_rules_diagnosis_leads_whatever_the_model_says() -> None:
+    registry, host = Registry.default(), load_hosts()["images-disk-full"]
+    now = time.time()
+    run = Chat(
+        lambda _: FakeEngine("Something else."), lambda: None, lambda c: registry.run_tool(c.tool, host.view(now))
+    )
+    every = tuple(ToolCall(tool, {}, host.id) for tool in registry.list_tools())
+    text = said(list(run.answer(asking(calls=every))))
+    assert text.startswith("**")
+    assert "/var/lib/libvirt/images" in text.split("Something else.")[0]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tools.diagnosis import Diagnosis, diagnose
+from tools.facts import NEEDED
+from tools.registry import report
 from tools.types import ToolResult
 
-MOST_LINES = 8
+NEEDED_TOOLS = frozenset(tool for tool, *_field in NEEDED)
+MOST_LINES = 8  # of one result
 LONGEST = 80  # characters of one value
 # What a person looks for first, by the name of the field that holds it.
 TELLING = ("status", "substate", "usage_percent", "total_gb", "free_gb", "reachable", "working", "error",
@@ -16,8 +20,38 @@ TELLING = ("status", "substate", "usage_percent", "total_gb", "free_gb", "reacha
            "total_processes")  # fmt: skip
 
 
-def summary(result: ToolResult) -> str:
-    """Markdown: one line for a failed call, else a list of the telling fields, at most MOST_LINES of them."""
+def is_whole_run(results: Sequence[ToolResult]) -> bool:
+    """Whether every tool that the diagnosis rules look at took part."""
+    return {result.tool_name for result in results} >= NEEDED_TOOLS
+
+
+def summary(results: Sequence[ToolResult], now: float) -> str:
+    """Markdown: of a whole run the diagnosis; else, a call, one line that it failed or its MOST_LINES telling fields.
+
+    now: true time of the run in seconds since the epoch; a host's own clock may be wrong, which is a finding.
+    """
+    if is_whole_run(results):
+        return diagnosis_text(diagnose(report({result.tool_name: result for result in results}, now)))
+    return "\n".join(_fields(result) for result in results)
+
+
+def diagnosis_text(diagnosis: Diagnosis) -> str:
+    """Markdown: the cause, what shows it, and the remedy with its commands."""
+    parts = [f"**{diagnosis.cause}**"]
+    if diagnosis.evidence:
+        parts.append("What shows it:\n" + "\n".join(f"- {line}" for line in diagnosis.evidence))
+    if diagnosis.kind not in ("healthy", "unknown"):
+        parts.append("On a machine of your own:\n" + "\n".join(map(_step, diagnosis.remedy)))
+    if diagnosis.others:
+        parts.append("Also found:\n" + "\n".join(f"- {cause}" for cause in diagnosis.others))
+    return "\n\n".join(parts)
+
+
+def _step(step: str) -> str:
+    return f"- `{step.removeprefix('$ ')}`" if step.startswith("$ ") else f"- {step}"
+
+
+def _fields(result: ToolResult) -> str:
     if not result.success:
         return f"`{result.tool_name}` did not run: {result.error}"
     lines = [f"- {place}: {'; '.join(facts)}" for place, facts in _groups(result.data, result.tool_name)]

@@ -19,6 +19,8 @@ from onboarding.routing.text import clip, fold, words
 NAMES = Path(__file__).with_name("names.toml")
 MAX_NAMES = 8  # services or targets in one call; a longer list is not something a person types
 MAX_TOP = 500
+MIN_NUMBER = 4  # letters of a number word that is taken as such in any language
+_UNSPACED = {"ja", "ko", "zh"}
 _UNIT = re.compile(r"(?<![\w@./-])([a-z][\w@-]*(?:\.[\w@-]+)*?)\.(service|socket|timer)\b")
 _ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?![\w:]|\.\d)")
 _HOST = re.compile(r"(?<![\w@./-])(?:https?://)?((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,})(?![\w-])")
@@ -128,14 +130,18 @@ class ArgumentGrammar:
             return min(int(match[1]), MAX_TOP)
         language = self._lexicon.language(folded)
         spoken = self._names.numbers.get(language, {})
-        if language in {"ja", "ko", "zh"}:
+        if language in _UNSPACED:
             return next((value for word, value in spoken.items() if word in folded), 0)
+        if language == "en":  # so few words of a short request may be known that it passes for English
+            everywhere = [table for code, table in self._names.numbers.items() if code not in _UNSPACED]
+            spoken = {word: n for table in everywhere for word, n in table.items() if len(word) >= MIN_NUMBER} | spoken
         return next((spoken[word] for word in words(folded) if word in spoken), 0)
 
     def _unlisted_services(self, folded: str) -> Iterator[str]:
         """Yield names that only their neighbours or their form make a service."""
         found = words(self._lexicon.gloss(folded))
-        for left, right in pairwise(found):
+        is_english = self._lexicon.language(folded) == "en"  # elsewhere any adjective may stand before "service"
+        for left, right in pairwise(found if is_english else ()):
             if right in {"service", "services", "daemon", "unit"} and self._is_name(left):
                 yield left
         for word in found:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EXEMPLARS = Path(__file__).with_name("exemplars")
-MAX_VARIANTS = 6  # per line; more would only repeat its words
+MAX_VARIANTS = 8  # per line; more would only repeat its words
 NO_TOOL = {"smalltalk", "off_topic", "unsafe"}  # routes on which nothing is looked up
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 

@@ -1,7 +1,8 @@
-"""Marks of an attack that a classifier should not have to weigh: control tokens, secret files, code injection.
+"""Marks of an attack that a classifier should not have to weigh: control tokens, secret files, weapons, code injection.
 
 These patterns only ever add refusals; what they miss is left to the classifier. They do not judge intent, so they
-hold only what a question about this platform has no reason to contain, in any language.
+hold only what a question about this platform has no reason to contain. Messages are judged as written and as glossed
+into English, so that the words for things hold in twelve languages; the patterns of code and files in any.
 """
 
 import re
@@ -25,11 +26,28 @@ _PATTERNS = tuple(
         r"\bignore (?:all |any |your |the |these |my |every )*(?:previous|prior|above|earlier|preceding)\b",
         r"\b(?:dan|god|jailbreak|developer|unrestricted) mode\b|\bjailbreak\w*\b|\bdo anything now\b",
         r"\b(?:keylogger|ransomware|botnet|rootkit|spyware)s?\b",
+        r"\b(?:molotov|napalm|thermite|nitroglycerin|(?:pipe|car|fertili[sz]er) bomb|build a bomb|nerve (?:agent|gas))\b",
+        r"\b(?:make|making|build|cook|synthesi[sz]e|brew) (?:\w+ )?(?:bombs?|explosives?|meth|lsd|mdma|fentanyl|ricin|sarin)\b",
+        r"\bhow (?:do|can|to|would|could)\b(?: \w+){0,3} (?:hack|ddos|phish|blackmail|poison)\b(?! on\b)",
     )
+)
+_SECRET = re.compile(
+    r"\b(?:passwords?|tokens?|secrets?|credentials?|(?:api|private|ssh|secret|access) keys?|environment variables?|"
+    r"env(?:ironment)?|system prompt|(?:hidden|initial|previous|original) (?:instructions?|prompt|rules))\b|_(?:token|key|password)\b"
+)
+_YOURS = re.compile(
+    r"\b(?:you|your|yours|this (?:\w+ )?(?:space|server|app|machine|container|site|chat)|of this|here|hold)\b"
 )
 
 
-def is_hostile(text: str) -> bool:
-    """Return whether `text` bears a mark of an attack that needs no weighing."""
-    folded = fold(clip(text))
-    return any(pattern.search(folded) for pattern in _PATTERNS)
+def is_hostile(*readings: str) -> bool:
+    """Return whether one of the readings of a message (as written, glossed) bears a mark that needs no weighing."""
+    return any(pattern.search(fold(clip(text))) for text in readings for pattern in _PATTERNS)
+
+
+def is_after_secrets(gloss: str) -> bool:
+    """Return whether a glossed message names secrets and the app or its makers' machine in one breath.
+
+    No attack by itself ("do you need my token?"), but reason to be careful.
+    """
+    return bool(_SECRET.search(gloss) and _YOURS.search(gloss))

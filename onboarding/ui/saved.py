@@ -125,7 +125,7 @@ def restore(item: SavedConversation) -> tuple[Conversation, list[Turn]]:
     conversation, turns = Conversation(item.id), []
     for number, past in enumerate(item.turns):
         turns.append(_restored(f"{item.id}-{number}", past, conversation))
-        asked = user_message(past.question, [], None)
+        asked = user_message(past.question, [])
         conversation = conversation.with_turn(PastTurn(past.question, past.answer, past.route, asked), brief="")
     return conversation, turns
 

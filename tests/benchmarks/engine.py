@@ -18,7 +18,7 @@ import psutil
 from model.engine import EngineOptions, LocalEngine
 from model.events import Finished, TextDelta
 from model.generation import Generation, ModelInfo, Options
-from model.llama import ContextOptions, Llama
+from model.llama import ContextOptions, Llama, Sampling
 from model.prefix_cache import DiskTier, PrefixCache
 from model.prompt import Prompt, Segment
 from model.template import ChatTemplate
@@ -140,10 +140,12 @@ class Bench:
 
     def _pause_and_stop(self, engine: LocalEngine) -> dict[str, float]:
         """A reader's longest pause while a prompt of ~1,000 tokens is read; then that prefill is stopped."""
-        reader = engine.submit(self._conversation([Message("", "", "Tell me more.")], []),
-                               Options(max_tokens=40, ignore_end=True, deadline_s=1000))  # fmt: skip
+        # Drawn at random: a model with random weights may repeat one byte for ever, which is never a character.
+        options = Options(120, Sampling(temperature=3.0, seed=1), deadline_s=1000, ignore_end=True)
+        reader = engine.submit(self._conversation([Message("", "", "Tell me more.")], []), options)
         events = iter(reader)
-        stamps = [time.monotonic() for _ in (next(e for e in events if isinstance(e, TextDelta)),)]
+        next(event for event in events if isinstance(event, TextDelta))
+        stamps = [time.monotonic()]
         text = " ".join(
             self._message(0, turn).rest for turn in range(self._options.turns + 5, self._options.turns + 13)
         )

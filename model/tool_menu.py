@@ -1,0 +1,80 @@
+"""Lets the model choose a tool where the router's own choice is unsure, under a grammar that admits nothing else."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from string import Template
+from typing import Any
+
+from model.assemble import inert, tool_text
+from model.conversation import Block, Conversation
+from model.events import Finished, Prefill, Queued, TextDelta, ToolCall
+from model.generation import Engine, Options
+from model.llama import Sampling
+from model.prompt import Prompt
+from model.prompting import prompt_for
+from model.tool_grammar import Schema, grammar, read_call
+from tools.types import ToolResult
+
+logger = logging.getLogger(__name__)
+
+MAX_ROUNDS = 2  # calls the model may ask for in one turn
+CALL_TOKENS = 96  # the longest call the grammar admits with a few arguments; cut off, it counts as none
+SEEN_CHARS = 600  # of the result so far: enough to tell whether another look is needed
+
+
+@dataclass(frozen=True, slots=True)
+class ToolMenu:
+    """The tools a model may choose from, and how it is asked."""
+
+    brief: str  # the system message; always the same, so that its state stays in the prefix cache
+    grammar: str  # GBNF
+    schemas: tuple[Schema, ...]
+
+    @classmethod
+    def of(cls, brief: str, schemas: Sequence[Mapping[str, Any]]) -> ToolMenu:
+        """A menu from a brief with `$tools` in it; ValueError for a schema that no grammar can be made of."""
+        return cls(Template(brief).substitute(tools=_listed(schemas)), grammar(schemas), tuple(schemas))
+
+
+def choose(
+    engine: Engine, menu: ToolMenu, question: str, results: Sequence[ToolResult], host: str
+) -> Generator[Queued | Prefill, None, ToolCall | None]:
+    """Yield the engine's progress and return the call it chose, or None; nothing the model writes can raise here."""
+    options = Options(max_tokens=CALL_TOKENS, sampling=Sampling(grammar=menu.grammar))
+    written = ""
+    for event in engine.submit(menu_prompt(engine, menu, question, results), options):
+        if isinstance(event, TextDelta):
+            written += event.text
+        elif isinstance(event, Queued | Prefill):
+            yield event
+        elif isinstance(event, Finished) and event.reason in ("error", "deadline"):
+            return None
+    try:
+        name, arguments = read_call(written, menu.schemas)
+    except (ValueError, RecursionError):
+        logger.info("the model's call could not be read and counts as none")
+        return None
+    return ToolCall(name, arguments, host) if name else None
+
+
+def menu_prompt(
+    engine: Engine, menu: ToolMenu, question: str, results: Sequence[ToolResult] = (), *, public: bool = False
+) -> Prompt:
+    """The prompt that asks which tool to run; `results` are those of the turn so far. public: as in `prompt_for`."""
+    seen = "".join(f"Seen already: {inert(tool_text([result], 0.0)[:SEEN_CHARS])}\n" for result in results)
+    asked = (Block(seen + "Request: "), Block(inert(question), private=True))
+    return prompt_for(engine, Conversation.new(), menu.brief, asked, public=public)
+
+
+def _listed(schemas: Sequence[Schema]) -> str:
+    """One line a tool: name, arguments, what it looks at."""
+    lines = []
+    for schema in schemas:
+        function = schema.get("function", schema)
+        arguments = json.dumps(sorted(function.get("parameters", {}).get("properties", {})))
+        lines.append(f"- {function['name']} {arguments}: {function.get('description', '')}")
+    return "\n".join(lines)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from model.events import EngineEvent, Finished
+from model.events import EngineEvent, Finished, Prefill, Queued
 from model.llama import Sampling
 from model.prompt import Prompt
+
+
+HEARTBEAT_S = 0.5  # the page's Stop reaches a generation when its iterator next hands over an event
 
 
 class QueueFull(RuntimeError):
@@ -70,14 +73,23 @@ class Generation:
             self._on_cancel()
 
     def __iter__(self) -> Iterator[EngineEvent]:
+        """Its events; what is waited for is repeated every HEARTBEAT_S, so that who leaves is noticed by then."""
+        event: EngineEvent | None = None
         try:
-            while True:
-                event = self._events.get()
+            while not isinstance(event, Finished):
+                event = self._next(event)
                 yield event
-                if isinstance(event, Finished):
-                    return
         finally:
             self.cancel()
+
+    def _next(self, last: EngineEvent | None) -> EngineEvent:
+        waiting = Queued(0, 0.0) if last is None else last  # not yet looked at: the step that runs may take seconds
+        if not isinstance(waiting, Queued | Prefill):
+            return self._events.get()
+        try:
+            return self._events.get(timeout=HEARTBEAT_S)
+        except queue.Empty:
+            return replace(waiting, eta_s=max(0.0, waiting.eta_s - HEARTBEAT_S))
 
 
 class Engine(Protocol):

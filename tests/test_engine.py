@@ -299,3 +299,17 @@ def test_the_disk_tier_stays_under_its_limit(open_engine: OpenEngine, tmp_path: 
         finish(engine.submit(prompt(f"Question {i}", passage=f"Passage {i}. " * 30), SHORT))
     engine.close()
     assert 0 < sum(f.stat().st_size for f in tmp_path.glob("*/*.kv")) <= 6_000_000
+
+
+def test_who_waits_hears_something_twice_a_second_and_can_leave() -> None:
+    left: list[bool] = []
+    generation = Generation(lambda: left.append(True))
+    generation.put(Prefill(3, 9, 1.2))
+    events = iter(generation)
+    heard = [next(events) for _ in range(4)]
+    assert all(isinstance(event, Prefill) and (event.done, event.total) == (3, 9) for event in heard)
+    assert [round(event.eta_s, 1) for event in heard if isinstance(event, Prefill)] == [1.2, 0.7, 0.2, 0.0]
+    generation.put(Finished("stop"))
+    assert isinstance(next(events), Finished)
+    assert list(events) == []
+    assert left == [True]

@@ -24,6 +24,7 @@ from model.open import MB, Limits
 from onboarding.guard import Guard
 from onboarding.guide import Guide
 from onboarding.parts import Parts, PartsSettings
+from onboarding.ui.diagnostics import DiagnosticsTab
 from onboarding.ui.page import Tab, build_page, mount_options
 from onboarding.ui.tour_rhel10 import Rhel10Tour
 from tools.hosts import load_hosts
@@ -87,7 +88,10 @@ def create_app(guide: Guide, *, load_parts: bool = True) -> FastAPI:
         return JSONResponse({"ready": ready, "parts": parts}, 200 if ready else 503)
 
     hosts = load_hosts()
-    tabs = [Tab("RHEL 10 tour", "rhel10", Rhel10Tour(guide, hosts).build)]
+    tabs = [
+        Tab("Diagnostics", "diagnostics", DiagnosticsTab(guide, hosts).build),
+        Tab("RHEL 10 tour", "rhel10", Rhel10Tour(guide, hosts).build),
+    ]
     page = build_page(guide, {host.id: host.title for host in hosts.values()}, tabs)
     gr.mount_gradio_app(app, page, "/", **mount_options())
     app.add_middleware(Guard)

@@ -38,8 +38,8 @@ def build_page(guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = ())
             with gr.Tab("Chat", id="chat", elem_id="chat-tab"):
                 chat.build()
             for tab in tabs:
-                with gr.Tab(tab.label, id=tab.id):
-                    tab.build(Hooks(chat.text, tabs_row))
+                with gr.Tab(tab.label, id=tab.id) as opened:
+                    tab.build(Hooks(chat.text, chat.host, tabs_row, opened))
         chat.wire(page)
     return page.queue(max_size=QUEUE_SIZE, api_open=False)
 

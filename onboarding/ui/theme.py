@@ -79,6 +79,8 @@ def _surfaces() -> dict[str, str]:
         "block_label_border_width": "0px",
         "block_label_text_color": "*neutral_600",
         "block_label_text_color_dark": "#9db0b5",
+        "block_title_text_color": "*neutral_600",
+        "block_title_text_color_dark": "#9db0b5",
         "block_title_text_weight": "600",
         "panel_background_fill": "transparent",
         "panel_border_width": "0px",

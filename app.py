@@ -26,6 +26,10 @@ from onboarding.guide import Guide
 from onboarding.parts import Parts, PartsSettings
 from onboarding.ui.diagnostics import DiagnosticsTab
 from onboarding.ui.page import Tab, build_page, mount_options
+from onboarding.ui.search import SearchTab
+from onboarding.ui.tour_contribute import ContributeTour
+from onboarding.ui.tour_diagnostics import DiagnosticsTour
+from onboarding.ui.tour_plugins import PluginsTour
 from onboarding.ui.tour_rhel10 import Rhel10Tour
 from tools.hosts import load_hosts
 
@@ -88,9 +92,11 @@ def create_app(guide: Guide, *, load_parts: bool = True) -> FastAPI:
         return JSONResponse({"ready": ready, "parts": parts}, 200 if ready else 503)
 
     hosts = load_hosts()
+    tours = [tour(guide, hosts) for tour in (Rhel10Tour, DiagnosticsTour, PluginsTour, ContributeTour)]
     tabs = [
+        Tab("Search", "search", SearchTab(guide).build),
         Tab("Diagnostics", "diagnostics", DiagnosticsTab(guide, hosts).build),
-        Tab("RHEL 10 tour", "rhel10", Rhel10Tour(guide, hosts).build),
+        *(Tab(tour.tour.label, tour.name, tour.build) for tour in tours),
     ]
     page = build_page(guide, {host.id: host.title for host in hosts.values()}, tabs)
     gr.mount_gradio_app(app, page, "/", **mount_options())

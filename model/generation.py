@@ -11,7 +11,6 @@ from model.events import EngineEvent, Finished, Prefill, Queued
 from model.llama import Sampling
 from model.prompt import Prompt
 
-
 HEARTBEAT_S = 0.5  # the page's Stop reaches a generation when its iterator next hands over an event
 
 

@@ -4,37 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
+
+# Handlers that compute next to nothing: outside the queue, so that they answer while the model is busy.
+QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """The chat's question box, its host, and the tabs, so that another tab can hand a question over."""
 
+    page: gr.Blocks
     question: gr.Textbox
     host: gr.Dropdown
     tabs: gr.Tabs
     tab: gr.Tab  # the one being built
+    reached: gr.BrowserState  # name of a tour -> step, kept by the browser
 
     def hand_over(self, button: gr.Button, ask: Callable[..., str], inputs: list[gr.components.Component]) -> None:
         """On a click put `ask(*inputs)` into the question box and show the chat; the visitor still presses Send."""
-        button.click(
-            lambda *values: (ask(*values), gr.Tabs(selected="chat")),
-            inputs,
-            [self.question, self.tabs],
-            queue=False,
-            api_visibility="private",
-            show_progress="hidden",
-        )
+        outputs = [self.question, self.tabs]
+        button.click(lambda *values: (ask(*values), gr.Tabs(selected="chat")), inputs, outputs, **QUIET)
 
     def hand_over_host(self, button: gr.Button, ask: Callable[[str], str], host: gr.components.Component) -> None:
         """As `hand_over`, for a question about the simulated host whose id `host` holds."""
-        button.click(
-            lambda chosen: (ask(chosen), chosen, gr.Tabs(selected="chat")),
-            host,
-            [self.question, self.host, self.tabs],
-            queue=False,
-            api_visibility="private",
-            show_progress="hidden",
-        )
+        outputs = [self.question, self.host, self.tabs]
+        button.click(lambda chosen: (ask(chosen), chosen, gr.Tabs(selected="chat")), host, outputs, **QUIET)

@@ -11,7 +11,9 @@ import gradio as gr
 from onboarding.ui.chat import ChatTab
 from onboarding.ui.header import build_header
 from onboarding.ui.hooks import Hooks
+from onboarding.ui.saved import STORAGE_SALT
 from onboarding.ui.theme import STATIC, css, head, theme
+from onboarding.ui.welcome import Welcome
 
 if TYPE_CHECKING:
     from onboarding.guide import Guide
@@ -34,12 +36,18 @@ def build_page(guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = ())
     chat = ChatTab(guide, hosts)
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 600)) as page:
         build_header(guide, page)
+        welcome = Welcome()
+        welcome.build()
+        # Outside the tabs: what stands in a tab is not there before the tab is opened.
+        reached = gr.BrowserState({}, storage_key="qubinode-tours", secret=STORAGE_SALT)
         with gr.Tabs(elem_id="tabs") as tabs_row:
             with gr.Tab("Chat", id="chat", elem_id="chat-tab"):
                 chat.build()
             for tab in tabs:
                 with gr.Tab(tab.label, id=tab.id) as opened:
-                    tab.build(Hooks(chat.text, chat.host, tabs_row, opened))
+                    tab.build(Hooks(page, chat.text, chat.host, tabs_row, opened, reached))
+        welcome.build_again()
+        welcome.wire(page, tabs_row)
         chat.wire(page)
     return page.queue(max_size=QUEUE_SIZE, api_open=False)
 

@@ -2,60 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 
 from onboarding.deploy_command import MODES, Answers, command, environment, problems
 from onboarding.readiness import Check, PluginRun, plugin_run, readiness
-from onboarding.tour_content import TourStep, load_tour
-from onboarding.ui.hooks import Hooks
+from onboarding.tour_content import TourStep
+from onboarding.ui.hooks import QUIET
 from onboarding.ui.markup import fill, join
-from tools.hosts import Host
-
-if TYPE_CHECKING:
-    from onboarding.guide import Guide
+from onboarding.ui.tour import TourTab
 
 SERVICES = ["libvirtd", "virtqemud", "NetworkManager", "firewalld", "sshd", "chronyd"]
-QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-NO_SEARCH = "The search index is still loading; try again in a few seconds."
 
 
-class Rhel10Tour:
-    """Builds the tab; everything a visitor does in it stays in the components."""
+class Rhel10Tour(TourTab):
+    """From a host's readiness to the deploy command; everything a visitor does stays in the components."""
 
-    def __init__(self, guide: Guide, hosts: Mapping[str, Host]) -> None:
-        self._guide = guide
-        self._hosts = hosts
-        self._tour = load_tour("rhel10")
+    name = "rhel10"
 
-    def build(self, hooks: Hooks) -> None:
-        """Lay the steps out inside the current tab."""
-        bodies = [self._check, self._changes, self._plugin, self._deploy, self._verify, self._next]
-        gr.Markdown(f"## {self._tour.title}")
-        with gr.Walkthrough(selected=1, elem_id="tour-rhel10") as walkthrough:
-            for number, (step, body) in enumerate(zip(self._tour.steps, bodies, strict=True), start=1):
-                with gr.Step(step.name, id=number):
-                    gr.Markdown(step.text)
-                    body(step)
-                    self._footer(number, step, walkthrough, hooks)
-
-    def _footer(self, number: int, step: TourStep, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
-        with gr.Row(elem_classes="tour-footer"):
-            if number > 1:
-                _goto(gr.Button("Back", size="sm", elem_id=f"tour-back-{number}"), walkthrough, number - 1)
-            ask = gr.Button("Ask about this step", size="sm", elem_id=f"tour-ask-{number}")
-            hooks.hand_over(ask, lambda: step.ask, [])
-            if number < len(self._tour.steps):
-                forward = gr.Button("Next", variant="primary", size="sm", elem_id=f"tour-next-{number}")
-                _goto(forward, walkthrough, number + 1)
+    def bodies(self) -> list[Callable[[TourStep], None]]:
+        """Check, changes, plugin, deploy, verify, next."""
+        return [self._check, self.build_topics, self._plugin, self._deploy, self._verify, self._next]
 
     def _check(self, _step: TourStep) -> None:
         choices = [(f"{host.title} ({host.id})", host.id) for host in self._hosts.values()]
-        self._host = gr.Dropdown(choices, value=self._tour.host, label="Simulated host", elem_id="tour-host")
-        shown = gr.HTML(self._readiness(self._tour.host), elem_id="tour-readiness", apply_default_css=False)
-        self._host.change(self._readiness, self._host, shown, **QUIET)
+        host = self._host = gr.Dropdown(choices, value=self.tour.host, label="Simulated host", elem_id="tour-host")
+        self._chosen = host
+        shown = gr.HTML(self._readiness(self.tour.host), elem_id="tour-readiness", apply_default_css=False)
+        host.change(self._readiness, host, shown, **QUIET)
 
     def _readiness(self, host: str) -> str:
         checks = readiness(self._hosts[host])
@@ -69,27 +45,12 @@ class Rhel10Tour:
             rows,
         )
 
-    def _changes(self, step: TourStep) -> None:
-        topic = gr.Radio(list(step.topics), label="Topic", elem_id="tour-topic")
-        shown = gr.Markdown("*Choose a topic.*", elem_id="tour-extract")
-        topic.change(self._look_up, topic, shown, **QUIET)
-
-    def _look_up(self, question: str) -> str:
-        retriever = self._guide.retriever
-        if retriever is None:
-            return NO_SEARCH
-        result = retriever.search(question)
-        if not result.passages:
-            return "The documentation does not say."
-        lead = result.passages[0]
-        return f"{result.extract}\n\nSource: [{lead.title}]({lead.url})"
-
     def _plugin(self, _step: TourStep) -> None:
         installed = gr.State(())
         run = gr.Button("Run the plugin", elem_id="tour-run")
         shown = gr.HTML("", elem_id="tour-plugin", apply_default_css=False)
-        run.click(self._run_plugin, [self._host, installed], [installed, shown], **QUIET)
-        self._host.change(lambda: ((), ""), None, [installed, shown], **QUIET)
+        run.click(self._run_plugin, [self._chosen, installed], [installed, shown], **QUIET)
+        self._chosen.change(lambda: ((), ""), None, [installed, shown], **QUIET)
 
     def _run_plugin(self, host: str, installed: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         result = plugin_run(self._hosts[host], installed)
@@ -114,7 +75,7 @@ class Rhel10Tour:
     def _verify(self, _step: TourStep) -> None:
         check = gr.Button("Check the services", elem_id="tour-verify")
         shown = gr.HTML("", elem_id="tour-services", apply_default_css=False)
-        check.click(self._services, self._host, shown, **QUIET)
+        check.click(self._services, self._chosen, shown, **QUIET)
 
     def _services(self, host: str) -> str:
         result = self._guide.parts.sandbox.call("service_status", {"services": SERVICES}, host)
@@ -134,10 +95,6 @@ class Rhel10Tour:
 
     def _next(self, _step: TourStep) -> None:
         gr.Markdown("**Next: write a plugin.** Press *Ask about this step*, and the answer comes with its sources.")
-
-
-def _goto(button: gr.Button, walkthrough: gr.Walkthrough, step: int) -> None:
-    button.click(lambda: gr.Walkthrough(selected=step), None, walkthrough, **QUIET)
 
 
 def _check_row(check: Check) -> Any:

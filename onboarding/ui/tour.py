@@ -1,0 +1,129 @@
+"""What every guided tour has: its walk, links to its steps, taking it up again, and the way out into the chat."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gradio as gr
+
+from onboarding.tour_content import Tour, TourStep, load_tours
+from onboarding.ui.hooks import QUIET, Hooks
+from onboarding.ui.markup import fill
+from tools.hosts import Host
+
+if TYPE_CHECKING:
+    from onboarding.guide import Guide
+
+NO_SEARCH = "The search index is still loading; try again in a few seconds."
+NOT_SAID = "The documentation does not say."
+
+
+class TourTab(ABC):
+    """A tour in its tab: words from `onboarding/tours/NAME.toml`, and a live body a step from the subclass."""
+
+    name: ClassVar[str]
+
+    def __init__(self, guide: Guide, hosts: Mapping[str, Host]) -> None:
+        tours = load_tours()
+        self._guide = guide
+        self._hosts = hosts
+        self._following = tours.get(tours[self.name].next)
+        self.tour: Tour = tours[self.name]
+        self._host: gr.Dropdown | None = None  # of the tour, where it has one; "ask" takes it along
+
+    @abstractmethod
+    def bodies(self) -> list[Callable[[TourStep], None]]:
+        """What each step shows below its words, in the order of the steps."""
+
+    def build(self, hooks: Hooks) -> None:
+        """Lay the steps out inside the current tab."""
+        with gr.Column(elem_id=f"tour-{self.name}", elem_classes="tour"):
+            gr.HTML(fill("<h2>{}</h2>", self.tour.title), apply_default_css=False, padding=False)
+            with gr.Walkthrough(selected=1) as walkthrough:
+                for number, (step, body) in enumerate(zip(self.tour.steps, self.bodies(), strict=True), start=1):
+                    with gr.Step(step.name, id=number):
+                        gr.Markdown(step.text)
+                        body(step)
+                        self._footer(number, step, walkthrough, hooks)
+        hooks.page.load(self._arrive, hooks.reached, [walkthrough, hooks.reached, hooks.tabs], **QUIET)
+        # What the load tells a tab that is not on show gets lost: the page has not drawn it yet.
+        hooks.tab.select(self._take_up, hooks.reached, walkthrough, **QUIET)
+
+    def _footer(self, number: int, step: TourStep, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
+        with gr.Row(elem_classes="tour-footer"):
+            if number > 1:
+                back = gr.Button("Back", size="sm", elem_id=f"{self.name}-back-{number}")
+                self._goto(back, walkthrough, number - 1, hooks)
+            ask = gr.Button("Ask about this step", size="sm", elem_id=f"{self.name}-ask-{number}")
+            if self._host is None:
+                hooks.hand_over(ask, lambda: step.ask, [])
+            else:
+                hooks.hand_over_host(ask, lambda _host: step.ask, self._host)
+            if number < len(self.tour.steps):
+                forward = gr.Button("Next", variant="primary", size="sm", elem_id=f"{self.name}-next-{number}")
+                self._goto(forward, walkthrough, number + 1, hooks)
+            else:
+                self._way_on(walkthrough, hooks)
+        link = f"?tour={self.name}&step={number}"
+        gr.HTML(fill('<a class="permalink" href="{}">Link to this step</a>', link), apply_default_css=False)
+
+    def _goto(self, button: gr.Button, walkthrough: gr.Walkthrough, step: int, hooks: Hooks) -> None:
+        button.click(
+            lambda reached: (gr.Walkthrough(selected=step), self._note(reached, step)),
+            hooks.reached,
+            [walkthrough, hooks.reached],
+            **QUIET,
+        )
+
+    def _way_on(self, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
+        """One suggestion of what next; this tour then begins anew."""
+        label = f"Go on: {self._following.label}" if self._following else "Go on: ask the assistant"
+        target = self._following.name if self._following else "chat"
+        on = gr.Button(label, variant="primary", size="sm", elem_id=f"{self.name}-on")
+        on.click(
+            lambda reached: (gr.Walkthrough(selected=1), self._note(reached, 1), gr.Tabs(selected=target)),
+            hooks.reached,
+            [walkthrough, hooks.reached, hooks.tabs],
+            **QUIET,
+        )
+
+    def _arrive(self, reached: object, request: gr.Request) -> tuple[Any, Any, Any]:
+        """A link opens its step and its tab."""
+        asked = dict(request.query_params) if request else {}
+        if asked.get("tour") != self.name:
+            return gr.skip(), gr.skip(), gr.skip()
+        step = self._valid(asked["step"]) if "step" in asked else self._reached(reached)
+        return gr.Walkthrough(selected=step), self._note(reached, step), gr.Tabs(selected=self.name)
+
+    def _take_up(self, reached: object) -> Any:
+        return gr.Walkthrough(selected=self._reached(reached))
+
+    def _reached(self, reached: object) -> int:
+        return self._valid(reached.get(self.name)) if isinstance(reached, dict) else 1
+
+    def _note(self, reached: object, step: int) -> dict[str, Any]:
+        """What the browser keeps, with this tour's step; it may hold anything a visitor put there."""
+        return {**(reached if isinstance(reached, dict) else {}), self.name: step}
+
+    def _valid(self, step: object) -> int:
+        text = str(step)
+        return int(text) if text.isdecimal() and 1 <= int(text) <= len(self.tour.steps) else 1
+
+    def look_up(self, question: str) -> str:
+        """Markdown: what the documentation says to a question, without any model."""
+        retriever = self._guide.retriever
+        if retriever is None:
+            return NO_SEARCH
+        result = retriever.search(question)
+        if not result.passages:
+            return NOT_SAID
+        lead = result.passages[0]
+        return f"{result.extract}\n\nSource: [{lead.title}]({lead.url})"
+
+    def build_topics(self, step: TourStep) -> None:
+        """Questions to choose from, each looked up while the visitor waits."""
+        topic = gr.Radio(list(step.topics), label="Look up", elem_id=f"{self.name}-topic")
+        shown = gr.Markdown("*Choose a question.*", elem_id=f"{self.name}-extract")
+        topic.change(self.look_up, topic, shown, **QUIET)

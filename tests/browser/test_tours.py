@@ -1,0 +1,192 @@
+"""Welcome, tours, links, and search in a real browser, on the real application with no model loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from app import create_app
+from onboarding.guide import Guide
+from onboarding.parts import Parts, PartsSettings
+from tests.browser.conftest import SHOTS
+from tests.browser.serving import serving
+from tests.browser.test_look import serious, sideways
+from tools.hosts import load_hosts
+
+HOSTS = load_hosts()
+TOURS = {"rhel10": "RHEL 10 tour", "diagnostics-tour": "Diagnostics tour", "plugins": "Plugin tour",
+         "contribute": "Contribute"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    parts = Parts(PartsSettings(engine="scripted", data=tmp_path_factory.mktemp("data")))
+    with serving(create_app(Guide(parts), load_parts=False)) as url:
+        yield url
+    parts.close()
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser that has never been here."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+def arrive(visitor: BrowserContext, address: str, query: str = "") -> Page:
+    page = visitor.new_page()
+    page.goto(f"{address}/{query}")
+    page.locator("#tabs").wait_for()
+    return page
+
+
+def shot(page: Page, name: str) -> None:
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+@pytest.mark.parametrize(
+    ("choice", "shown"), [("look", "#question"), ("run", "#tour-readiness"), ("contribute", "#contribute-kind")]
+)
+def test_a_first_visit_asks_once_who_one_is(visitor: BrowserContext, address: str, choice: str, shown: str) -> None:
+    page = arrive(visitor, address)
+    expect(page.locator("#welcome")).to_be_visible()
+    shot(page, "welcome")
+    assert serious(page) == []
+    page.locator(f"#welcome-{choice}").click()
+    expect(page.locator("#welcome")).to_be_hidden()
+    expect(page.locator(shown)).to_be_visible()
+    page.reload()
+    page.locator("#tabs").wait_for()
+    page.wait_for_timeout(500)
+    expect(page.locator("#welcome")).to_be_hidden()
+    page.locator("#welcome-again").click()
+    expect(page.locator("#welcome")).to_be_visible()
+
+
+def test_a_link_opens_its_step_without_a_welcome_and_a_reload_takes_it_up_again(
+    visitor: BrowserContext, address: str
+) -> None:
+    page = arrive(visitor, address, "?tour=plugins&step=3")
+    expect(page.locator("#plugins-batch")).to_be_visible()
+    expect(page.locator("#welcome")).to_be_hidden()
+    page.locator("#plugins-next-3").click()
+    expect(page.locator("#plugins-source")).to_be_visible()
+    page = arrive(visitor, address)
+    page.get_by_role("tab", name="Plugin tour").click()
+    expect(page.locator("#plugins-source")).to_be_visible()
+    for nonsense in ("99", "-1", "x", "3;drop"):
+        page = arrive(visitor, address, f"?tour=plugins&step={nonsense}")
+        expect(page.locator("#plugins-lab")).to_be_visible()
+
+
+def test_the_plugin_tour_from_start_to_end(visitor: BrowserContext, address: str) -> None:
+    page = arrive(visitor, address, "?tour=plugins")
+    for stage in ("discover", "initialize", "check", "compare", "apply", "check again", "cleanup"):
+        page.locator("#plugins-step").click()
+        expect(page.locator("#plugins-lab .now")).to_have_text(stage)
+    expect(page.locator("#plugins-lab")).to_contain_text("completed")
+    shot(page, "tour-plugins-1")
+    page.locator("#plugins-next-1").click()
+    page.locator("#plugins-run").click()
+    expect(page.locator("#plugins-runs")).to_contain_text("Run 1: completed")
+    page.locator("#plugins-run").click()
+    expect(page.locator("#plugins-runs")).to_contain_text("Run 2: skipped, nothing applied")
+    page.locator("#plugins-drift").click()
+    page.locator("#plugins-run").click()
+    expect(page.locator("#plugins-runs")).to_contain_text("Run 3: completed, applied libvirtd")
+    page.locator("#plugins-next-2").click()
+    pick(page, "#plugins-needs-0", "VaultIntegrationPlugin")
+    pick(page, "#plugins-needs-1", "RHEL10Plugin")
+    expect(page.locator("#plugins-batch")).to_contain_text("Circular dependency")
+    pick(page, "#plugins-needs-1", "none")
+    pick(page, "#plugins-failing", "VaultIntegrationPlugin")
+    expect(page.locator("#plugins-batch")).to_contain_text("not run")
+    page.locator("#plugins-next-3").click()
+    page.locator("#plugins-check").click()
+    expect(page.locator("#plugins-findings li.yes")).not_to_have_count(0)
+    expect(page.locator("#plugins-findings li.no")).to_have_count(0)
+    shot(page, "tour-plugins-4")
+    page.locator("#plugins-next-4").click()
+    expect(page.locator("#plugins-config")).to_contain_text("ChronyPlugin")
+    page.locator("#plugins-next-5").click()
+    page.get_by_label("How do I test a plugin?").click()
+    expect(page.locator("#plugins-extract")).to_contain_text("still loading")
+    page.locator("#plugins-on").click()
+    expect(page.locator("#contribute-kind")).to_be_visible()
+
+
+def pick(page: Page, field: str, option: str) -> None:
+    page.locator(f"{field} input").fill(option)
+    page.keyboard.press("Enter")
+    expect(page.locator(f"{field} input")).to_have_value(option)
+
+
+def test_the_contribution_tour_from_start_to_end(visitor: BrowserContext, address: str) -> None:
+    page = arrive(visitor, address, "?tour=contribute")
+    page.get_by_label("Write a plugin (Python)").click()
+    page.get_by_label("An evening").click()
+    expect(page.locator("#contribute-start")).to_contain_text("lzcnt")
+    page.locator("#contribute-next-1").click()
+    page.get_by_label(re.compile("A second run changes nothing")).check()
+    page.locator("#contribute-next-2").click()
+    expect(page.locator("#contribute-check")).to_contain_text("pytest")
+    page.locator("#contribute-next-3").click()
+    page.locator("#contribute-title input, #contribute-title textarea").fill("read abm as lzcnt")
+    text = page.locator("#contribute-text")
+    expect(text).to_contain_text("feat: read abm as lzcnt")
+    expect(text).to_contain_text("[x] A second run changes nothing")
+    shot(page, "tour-contribute-4")
+    page.locator("#contribute-next-4").click()
+    expect(page.locator("#contribute-commands")).to_contain_text("git checkout -b feat/read-abm-as-lzcnt")
+    page.locator("#contribute-on").click()
+    expect(page.locator("#question")).to_be_visible()
+
+
+def test_the_diagnostics_tour_from_start_to_end(visitor: BrowserContext, address: str) -> None:
+    page = arrive(visitor, address, "?tour=diagnostics-tour")
+    host = HOSTS["clock-skew"]
+    pick(page, "#dtour-host", host.title)
+    expect(page.locator("#dtour-complaint")).to_contain_text(host.summary[:30])
+    page.locator("#diagnostics-tour-next-1").click()
+    page.locator("#dtour-look").click()
+    expect(page.locator("#dtour-vitals")).to_contain_text("Processor")
+    page.locator("#diagnostics-tour-next-2").click()
+    page.get_by_label("service_status").click()
+    expect(page.locator("#dtour-result")).to_contain_text("chronyd")
+    page.locator("#diagnostics-tour-next-3").click()
+    page.get_by_label(host.answer, exact=True).check()
+    expect(page.locator("#dtour-told")).to_contain_text("That is it.")
+    page.locator("#diagnostics-tour-next-4").click()
+    page.locator("#dtour-reveal").click()
+    expect(page.locator("#dtour-solution")).to_contain_text("Remedy")
+    page.locator("#diagnostics-tour-next-5").click()
+    page.locator("#dtour-all").click()
+    expect(page.locator("#dtour-verdict")).to_contain_text("clock")
+    page.locator("#diagnostics-tour-ask-6").click()
+    expect(page.locator("#question textarea")).to_have_value(re.compile("Run all diagnostics"))
+    expect(page.locator("#host input")).to_have_value(host.title)
+
+
+@pytest.mark.parametrize("tour", TOURS)
+def test_every_step_of_a_tour_fits_a_phone_and_passes_axe(browser: Browser, address: str, tour: str) -> None:
+    page = browser.new_page(viewport={"width": 360, "height": 740}, reduced_motion="reduce")
+    page.set_default_timeout(10_000)
+    for step in range(1, 12):
+        page.emulate_media(color_scheme="dark" if step % 2 else "light")
+        page.goto(f"{address}/?tour={tour}&step={step}")
+        link = page.locator(f'a.permalink[href="?tour={tour}&step={step}"]')
+        page.locator(f"#tour-{tour}").wait_for()
+        page.wait_for_timeout(300)
+        if not link.is_visible():
+            break
+        assert sideways(page) <= 0, step
+        assert serious(page) == [], step
+        shot(page, f"phone-{tour}-{step}")
+    page.close()
+    assert step > 5

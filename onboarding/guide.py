@@ -17,6 +17,7 @@ from onboarding.replies import Replies
 from onboarding.router import Route
 from onboarding.routing.lexicon import load_lexicon
 from onboarding.tool_choice import ToolChoice
+from onboarding.tour_content import load_tours
 from rag.retriever import Retriever
 from tools.hosts import DEFAULT_HOST
 from tools.types import ToolResult
@@ -133,7 +134,20 @@ class Guide:
         )
 
     def _prewarm(self, engine: Engine) -> None:
-        engine.prewarm(warm_prompts(engine, self.routes.values(), self.retriever, self.parts.menu))
+        engine.prewarm(
+            warm_prompts(engine, self.routes.values(), self.retriever, self.parts.menu, self._tour_questions())
+        )
+
+    def _tour_questions(self) -> list[tuple[RouteText, str]]:
+        """What "Ask about this step" puts, with its route; a question that runs a tool reads a result no cache has."""
+        if self.parts.router is None:
+            return []
+        found = []
+        for question in dict.fromkeys(step.ask for tour in load_tours().values() for step in tour.steps):
+            route = self._route(question, Conversation.new(), None)
+            if self._choice(question, route, Conversation.new()).intent not in {"check", "action"}:
+                found.append((self.routes[route.name], question))
+        return found
 
 
 def _is_doubtful(choice: ToolChoice, route: Route) -> bool:

@@ -39,6 +39,9 @@ def visitor(browser: Browser) -> Iterator[BrowserContext]:
 
 
 def arrive(visitor: BrowserContext, address: str, query: str = "") -> Page:
+    """A new page; earlier ones are closed, since each holds one of a browser's six connections to a host."""
+    for left in visitor.pages:
+        left.close()
     page = visitor.new_page()
     page.goto(f"{address}/{query}")
     page.locator("#tabs").wait_for()

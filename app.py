@@ -26,6 +26,7 @@ from onboarding.guide import Guide
 from onboarding.parts import Parts, PartsSettings
 from onboarding.ui.diagnostics import DiagnosticsTab
 from onboarding.ui.page import Tab, build_page, mount_options
+from onboarding.ui.programs import Programs
 from onboarding.ui.search import SearchTab
 from onboarding.ui.tour_contribute import ContributeTour
 from onboarding.ui.tour_diagnostics import DiagnosticsTour
@@ -98,7 +99,7 @@ def create_app(guide: Guide, *, load_parts: bool = True) -> FastAPI:
         Tab("Diagnostics", "diagnostics", DiagnosticsTab(guide, hosts).build),
         *(Tab(tour.tour.label, tour.name, tour.build) for tour in tours),
     ]
-    page = build_page(guide, {host.id: host.title for host in hosts.values()}, tabs)
+    page = build_page(guide, {host.id: host.title for host in hosts.values()}, tabs, Programs(guide, hosts).build)
     gr.mount_gradio_app(app, page, "/", **mount_options())
     app.add_middleware(Guard)
     return app

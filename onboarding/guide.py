@@ -63,6 +63,22 @@ class Guide:
         """Retrieval, for tabs that never wait for the model; None while it loads."""
         return self.parts.retriever
 
+    def explain(self, text: str) -> dict[str, object]:
+        """Where a first message would go and which check it asks for, as JSON values; raises Unusable."""
+        text = text.strip()
+        conversation = Conversation.new()
+        _check(text, conversation)
+        route = self._route(text, conversation, None)
+        choice = self._choice(text, route, conversation)
+        return {
+            "route": route.name,
+            "label": self.routes[route.name].label,
+            "confidence": round(route.confidence, 3),
+            "intent": choice.intent,
+            "tool": choice.tool,
+            "arguments": dict(choice.args),
+        }
+
     def run_tool(self, call: ToolCall) -> ToolResult:
         """Run one simulated tool in the sandbox."""
         return self.parts.sandbox.call(call.tool, call.arguments, call.host)

@@ -31,8 +31,13 @@ class Tab:
     build: Callable[[Hooks], None]
 
 
-def build_page(guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = ()) -> gr.Blocks:
-    """The page, queue included. hosts: id -> title of the simulated hosts; `tabs` follow the chat's in this order."""
+def build_page(
+    guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = (), endpoints: Callable[[], None] = lambda: None
+) -> gr.Blocks:
+    """The page, queue included. hosts: id -> title of the simulated hosts; `tabs` follow the chat's in this order.
+
+    endpoints: registers what programs may call, inside the page.
+    """
     chat = ChatTab(guide, hosts)
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 600)) as page:
         build_header(guide, page)
@@ -49,6 +54,7 @@ def build_page(guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = ())
         welcome.build_again()
         welcome.wire(page, tabs_row)
         chat.wire(page)
+        endpoints()
     return page.queue(max_size=QUEUE_SIZE, api_open=False)
 
 
@@ -65,4 +71,5 @@ def mount_options() -> dict[str, Any]:
         "show_error": False,
         "ssr_mode": False,
         "pwa": False,
+        "mcp_server": True,
     }

@@ -95,9 +95,9 @@ def create_app(guide: Guide, *, load_parts: bool = True) -> FastAPI:
     hosts = load_hosts()
     tours = [tour(guide, hosts) for tour in (Rhel10Tour, DiagnosticsTour, PluginsTour, ContributeTour)]
     tabs = [
-        Tab("Search", "search", SearchTab(guide).build),
-        Tab("Diagnostics", "diagnostics", DiagnosticsTab(guide, hosts).build),
-        *(Tab(tour.tour.label, tour.name, tour.build) for tour in tours),
+        Tab("search", SearchTab(guide).build),
+        Tab("diagnostics", DiagnosticsTab(guide, hosts).build),
+        *(Tab(tour.name, tour.build) for tour in tours),
     ]
     page = build_page(guide, {host.id: host.title for host in hosts.values()}, tabs, Programs(guide, hosts).build)
     gr.mount_gradio_app(app, page, "/", **mount_options())

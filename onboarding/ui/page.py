@@ -11,6 +11,7 @@ import gradio as gr
 from onboarding.ui.chat import ChatTab
 from onboarding.ui.header import build_header
 from onboarding.ui.hooks import Hooks
+from onboarding.ui.languages import say, translations
 from onboarding.ui.saved import STORAGE_SALT
 from onboarding.ui.theme import STATIC, css, head, theme
 from onboarding.ui.welcome import Welcome
@@ -26,8 +27,7 @@ QUEUE_SIZE = 128  # jobs that may wait in Gradio's queue; the engine's own queue
 class Tab:
     """A tab beside the chat: `build` is called inside it, once, with what it may use of the page."""
 
-    label: str
-    id: str
+    id: str  # its label is the text `tab_ID` of the page's words
     build: Callable[[Hooks], None]
 
 
@@ -46,10 +46,10 @@ def build_page(
         # Outside the tabs: what stands in a tab is not there before the tab is opened.
         reached = gr.BrowserState({}, storage_key="qubinode-tours", secret=STORAGE_SALT)
         with gr.Tabs(elem_id="tabs") as tabs_row:
-            with gr.Tab("Chat", id="chat", elem_id="chat-tab"):
+            with gr.Tab(say("tab_chat"), id="chat", elem_id="chat-tab"):
                 chat.build()
             for tab in tabs:
-                with gr.Tab(tab.label, id=tab.id) as opened:
+                with gr.Tab(say(f"tab_{tab.id.replace('-', '_')}"), id=tab.id) as opened:
                     tab.build(Hooks(page, chat.text, chat.host, tabs_row, opened, reached))
         welcome.build_again()
         welcome.wire(page, tabs_row)
@@ -72,4 +72,5 @@ def mount_options() -> dict[str, Any]:
         "ssr_mode": False,
         "pwa": False,
         "mcp_server": True,
+        "i18n": translations(),
     }

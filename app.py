@@ -14,6 +14,7 @@ from pathlib import Path
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("GRADIO_CACHE_EXAMPLES", "False")
+os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # else a crash in llama.cpp starts a debugger on this process
 
 import gradio as gr
 import uvicorn
@@ -108,15 +109,20 @@ def create_app(guide: Guide, *, load_parts: bool = True) -> FastAPI:
 def main() -> None:
     """Serve until Ctrl-C; a port in use ends with one sentence."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
-    for library in ("httpx", "huggingface_hub", "sentence_transformers"):
+    for library in ("httpx", "httpx2", "huggingface_hub", "sentence_transformers"):
         logging.getLogger(library).setLevel(logging.ERROR)
     settings = Settings.from_env()
     with contextlib.closing(_bind(settings.host, settings.port)) as listener:
-        app = create_app(Guide(Parts(settings.parts)))
+        parts = Parts(settings.parts)
+        app = create_app(Guide(parts))
         logging.getLogger("app").info("http://%s:%d", settings.host, settings.port)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S, access_log=False)
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
+    if parts.is_loading:
+        # Its thread is inside torch, where the interpreter's own ending would tear it down and abort the process.
+        logging.shutdown()
+        os._exit(0)
 
 
 def _bind(host: str, port: int) -> socket.socket:

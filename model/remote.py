@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, TextGenerationError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3  # to get a first answer; nothing is tried again once text has come
 CONNECT_S = 10.0
-FAILURES = (HfHubHTTPError, httpx.HTTPError, InferenceTimeoutError, TextGenerationError, OSError)
+FAILURES = (HfHubHTTPError, httpx2.HTTPError, InferenceTimeoutError, TextGenerationError, OSError)
 BUSY = (429, 502, 503, 504)  # worth another try
 
 
@@ -34,7 +34,7 @@ class RemoteEngine:
 
     def __init__(self, url: str, model: str = "", *, token: str | None = None, most: int = 32) -> None:
         name = "" if model == "auto" else model
-        self.info = ModelInfo(name or "remote", f"{name or 'the model'} at {httpx.URL(url).host}", 0)
+        self.info = ModelInfo(name or "remote", f"{name or 'the model'} at {httpx2.URL(url).host}", 0)
         self.chat_template = self.bos = self.eos = ""
         self._model = name or "default"
         self._client = InferenceClient(base_url=url.rstrip("/"), token=token, timeout=CONNECT_S * 6)
@@ -156,4 +156,4 @@ def _worth_retrying(error: BaseException) -> bool:
     response = getattr(error, "response", None)
     if response is not None:
         return response.status_code in BUSY
-    return isinstance(error, httpx.TransportError)
+    return isinstance(error, httpx2.TransportError)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from tqdm.auto import tqdm
@@ -30,7 +30,7 @@ else:
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0: unknown)
-UNREACHABLE = (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError)
+UNREACHABLE = (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, OSError)
 
 
 class HubUnreachable(ModelUnusable):

@@ -22,8 +22,10 @@ from model.scripted import ScriptedEngine
 from model.tool_menu import ToolMenu
 from model.weights import fetch, find
 from onboarding.router import Router
+from onboarding.routing.model import ArtefactStale
 from onboarding.tool_choice import ToolChooser
 from rag.embedder import Embedder
+from rag.errors import RagError
 from rag.index import load
 from rag.retriever import Retriever, open_or_build
 from tools.registry import Registry
@@ -93,6 +95,11 @@ class Parts:
             engine.close()
         self.sandbox.close()
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether a part is still being loaded, which nothing can interrupt."""
+        return self._thread.is_alive()
+
     # --- loading --------------------------------------------------------------------------------------
 
     def _load(self) -> None:
@@ -106,7 +113,7 @@ class Parts:
         try:
             load()
         except Exception as error:  # one part must not take the page down
-            expected = isinstance(error, ModelUnusable | OSError)
+            expected = isinstance(error, ModelUnusable | RagError | ArtefactStale | OSError)
             logger.error("%s: %s", part, error, exc_info=not expected)
             self.downloading = ""
             self.note = str(error) if expected else f"The {part} could not be loaded; the log says why."

@@ -15,8 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from gradio_client import Client
 
 from app import Settings
+from rag.index import build
+from tests.rag_fakes import WordHashEncoder
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,6 +76,16 @@ def get(url: str, timeout_s: float = 90) -> bytes:
             time.sleep(0.2)
 
 
+def until(url: str, part: str, begins: str, timeout_s: float = 90) -> str:
+    """The state of a part once it begins so, or at the end of the time."""
+    end = time.monotonic() + timeout_s
+    while True:
+        state: str = json.loads(get(f"{url}/healthz"))["parts"][part]
+        if state.startswith(begins) or time.monotonic() > end:
+            return state
+        time.sleep(0.1)
+
+
 def test_a_port_in_use_ends_in_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -91,12 +104,32 @@ def test_a_bad_model_leaves_the_page_up_and_says_what_is_wrong(tmp_path: Path) -
     (tmp_path / "pointer.gguf").write_text("version https://git-lfs.github.com/spec/v1\n")
     with running(tmp_path, MODEL=str(tmp_path / "pointer.gguf")) as (process, url):
         assert b"Qubinode Navigator" in get(url)
-        state = ""
-        for _ in range(200):
-            state = json.loads(get(f"{url}/healthz"))["parts"]["model"]
-            if state.startswith("failed"):
-                break
-            time.sleep(0.1)
-        assert "Git LFS pointer" in state
+        assert "Git LFS pointer" in until(url, "model", "failed")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("moment", ["loading", "reading"])
+def test_ctrl_c_ends_cleanly_whatever_is_being_done(tmp_path: Path, smol: Path, moment: str) -> None:
+    with running(tmp_path, MODEL=str(smol)) as (process, url):
+        assert b"Qubinode Navigator" in get(url)
+        if moment == "reading":
+            assert until(url, "search", "ready") == "ready"
+            question = "Which variables must I set? " * 60
+            Client(url, verbose=False).submit(question, api_name="/ask")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        said = (process.stderr.read() if process.stderr else b"").decode()
+    assert "terminate called" not in said
+    assert "Segmentation" not in said
+
+
+def test_an_index_of_another_embedding_model_is_said_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    page, folder = tmp_path / "corpus", tmp_path / "index"
+    page.mkdir()
+    (page / "one.md").write_text("# One\n\nA page about pizza dough.\n")
+    build(page, folder, WordHashEncoder("another-model", 384))
+    with running(tmp_path, ENGINE="scripted", INDEX=str(folder)) as (_process, url):
+        state = until(url, "search", "failed")
+    assert "another-model" in state
+    assert "python -m rag build" in state

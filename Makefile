@@ -58,3 +58,5 @@ pytest: setup-dev
 
 clean:
 	rm -rf $(VENV) .data .pytest_cache .mypy_cache .ruff_cache
+
+include .github/ci.mk

@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-_TARGET = re.compile(r"^([A-Za-z0-9_.$()/ -]+):(?!=)([^=#]*)", re.M)
+_TARGET = re.compile(r"^([A-Za-z0-9_.$()/ -]+):(?!=)([^=#\n]*)", re.M)
+_VARIABLE = re.compile(r"^(\w+) *[:?]?= *(.*)$", re.M)
 _MAKE = re.compile(r"^make\s+(.*)$", re.M)
 
 Tree = Mapping[str, Any]
@@ -127,12 +128,21 @@ class Project:
     def recipes(self) -> dict[str, str]:
         """Target -> its recipe together with those of its prerequisites."""
         own: dict[str, tuple[list[str], str]] = {}
-        starts = list(_TARGET.finditer(self.makefile))
+        text = self._plain()
+        starts = list(_TARGET.finditer(text))
         for hit, following in zip(starts, [*starts[1:], None], strict=True):
-            body = self.makefile[hit.end() : following.start() if following else None]
+            body = text[hit.end() : following.start() if following else None]
             for target in hit[1].split():
                 own[target] = (hit[2].replace("|", " ").split(), body)
         return {target: self._expanded(target, own, frozenset()) for target in own}
+
+    def _plain(self) -> str:
+        """The Makefile without comments, with lines joined and variables put in, except what a shell computes."""
+        lines = [line for line in self.makefile.splitlines() if not line.lstrip().startswith("#")]
+        text = "\n".join(lines).replace("\\\n", " ")
+        for name, value in _VARIABLE.findall(text):
+            text = text if "$(shell" in value else text.replace(f"$({name})", value)
+        return text
 
     def _expanded(self, target: str, own: Mapping[str, tuple[list[str], str]], seen: frozenset[str]) -> str:
         if target in seen or target not in own:

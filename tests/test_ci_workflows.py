@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 CHECKOUT = re.compile(r"actions/checkout@[0-9a-f]{40} # v\S+")
 
 # name -> (file, what stands there, what is put in its place, the rule that must find it)
-FAULTS = {
+FAULTS: dict[str, tuple[str, str | re.Pattern[str], str, str]] = {
     "an action without its version": ("ci.yml", CHECKOUT, "actions/checkout@" + "a" * 40, "unpinned"),
     "an action at master": ("image.yml", CHECKOUT, "actions/checkout@master", "unpinned"),
     "an action at a tag": ("ci.yml", CHECKOUT, "actions/checkout@v7.0.1 # v7.0.1", "unpinned"),

@@ -25,7 +25,7 @@ _SCAN = re.compile(r"(?<![\w-])(grype|trivy|vuln_gate\.py|pip-audit)(?![\w-])|/t
 _IMAGE_SCAN = re.compile(r"(?<![\w-])(grype|trivy)(?![\w-])|/trivy-action@|/scan-action@")
 _GATE = re.compile(r"vuln_gate\.py|--fail-on[ =]|--exit-code[ =]1")
 _PUSHES_IMAGE = re.compile(
-    r"skopeo copy[^;|&\n]* docker://\S+ *($|[;|&\n])|imagetools create|(docker|podman|buildah) push|manifest push"
+    r"skopeo copy[^;|&\n]* docker://\S+[ \t]*($|[;|&\n])|imagetools create|(docker|podman|buildah) push|manifest push"
     r"|crane (copy|tag|push)"
 )
 _BUILDS = re.compile(r"docker/build-push-action@|(docker|podman|buildx) build(?!\w)|buildah (bud|build)(?!\w)")

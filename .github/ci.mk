@@ -156,7 +156,7 @@ publish-space: $(VENV)/.runtime | $(BUILD)
 	$(PY) $(SCRIPTS)/publish_space.py --repo "$$SPACE" --folder $(BUILD)/space $${DIGEST:+--image $(IMAGE)@$$DIGEST} --send
 
 publish-dataset: $(VENV)/.runtime | $(BUILD)
-	$(PY) -m rag publish --repo "$$DATASET" --folder $(BUILD)/dataset
+	$(PY) -m rag publish --repo "$$DATASET" --folder $(BUILD)/dataset --send
 
 publish-models: $(VENV)/.runtime | $(BUILD)
 	$(PY) -m model publish --variant "$$VARIANT" --file "$$FILE" --repo "$$MODELS" --folder $(BUILD)/model --send

@@ -29,8 +29,10 @@ from rag.secrets import find_secrets
 ATTEMPTS = 4
 LONGEST_WAIT_S = 60.0
 DIGESTS = frozenset({"Hex High Entropy String"})  # cards and lock files are full of sha256
-_CONFLICTS = {409, 412}  # somebody else committed between the comparison and the upload
+CONFLICTS = frozenset({409, 412})  # somebody else committed between the comparison and the upload
+TROUBLE = frozenset({408, 429, 500, 502, 503, 504})  # passes by itself; the client waits it out when it uploads
 _BINARY = b"\0"
+_RESUME = "run the same command again, it resumes"
 
 
 class PublishRefused(RagError):
@@ -119,7 +121,7 @@ def send(api: HfApi, target: Target, folder: Path, message: str, pause_s: float 
         first = compare(api, target, folder)
         tries(_send_once, api, target, folder, message)
     except _Again as error:
-        raise HubFailed(f"{target.repo} was not updated ({error}); run the same command again, it resumes") from error
+        raise HubFailed(f"{target.repo} was not updated ({error}); {_RESUME}") from error
     if not (left := compare(api, target, folder)).none:
         raise HubFailed(f"read back, {target.repo} differs from what was sent:\n{left}")
     return first
@@ -129,7 +131,7 @@ def _send_once(api: HfApi, target: Target, folder: Path, message: str) -> None:
     changes = compare(api, target, folder)
     if changes.none:  # a commit whose answer was lost, too
         return
-    with _judged():
+    with _judged(again=CONFLICTS):
         api.upload_folder(
             repo_id=target.repo,
             repo_type=target.kind,
@@ -142,23 +144,25 @@ def _send_once(api: HfApi, target: Target, folder: Path, message: str) -> None:
 
 
 def _create(api: HfApi, target: Target) -> None:
-    with _judged():
+    with _judged(again=TROUBLE):
         sdk = "docker" if target.kind == "space" else None
         api.create_repo(target.repo, repo_type=target.kind, space_sdk=sdk, exist_ok=True)
 
 
 @contextmanager
-def _judged() -> Iterator[None]:
-    """Turn the Hub's failures into: try again, or refused."""
+def _judged(again: frozenset[int]) -> Iterator[None]:
+    """Turn the Hub's failures into: try again (those statuses), failed, or refused."""
     try:
         yield
     except HfHubHTTPError as error:
         status = error.response.status_code
-        if status in _CONFLICTS or status == 429 or status >= 500:
+        if status in again:
             raise _Again(_short(error)) from error
+        if status in TROUBLE:
+            raise HubFailed(f"the Hub is in trouble ({_short(error)}); {_RESUME}") from error
         raise PublishRefused(f"the Hub refused ({_short(error)}); check the token's rights") from error
     except httpx2.HTTPError as error:
-        raise _Again(_short(error)) from error
+        raise HubFailed(f"the connection broke ({_short(error)}); {_RESUME}") from error
 
 
 def _check_token(api: HfApi) -> None:

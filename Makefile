@@ -32,7 +32,7 @@ $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
 	$(PIP) check
 	@touch $@
 
-$(VENV)/.weights: model/catalogue.toml $(VENV)/.runtime
+$(VENV)/.weights: model/catalogue.toml model/models.lock $(VENV)/.runtime
 	$(VENV)/bin/python -m model fetch smollm2-135m
 	@touch $@
 

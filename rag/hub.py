@@ -103,6 +103,14 @@ def compare(api: HfApi, target: Target, folder: Path) -> Changes:
     return Changes(added, changed, deleted, len(local) - len(added) - len(changed), parent)
 
 
+def has_tag(api: HfApi, target: Target, tag: str) -> bool:
+    """Whether the repository has a tag of that name; False too where there is no repository."""
+    try:
+        return bool(api.revision_exists(target.repo, tag, repo_type=target.kind))
+    except (HfHubHTTPError, httpx2.HTTPError) as error:
+        raise HubFailed(f"{target.repo} could not be read ({_short(error)}); {_RESUME}") from error
+
+
 def send(api: HfApi, target: Target, folder: Path, message: str, pause_s: float = 1.0) -> Changes:
     """Bring the repository to what `folder` holds; return what that changed, compared before the first try.
 

@@ -83,6 +83,18 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve("GET")
 
+    def do_HEAD(self) -> None:
+        """A file's metadata, as `resolve` gives it."""
+        name, _, path = urlsplit(self.path).path.strip("/").partition("/resolve/main/")
+        data = self.hub.repositories[f"models/{name}"].files[path]
+        self.send_response(200)
+        self.send_header("X-Repo-Commit", "c" * 40)
+        self.send_header("X-Linked-Etag", f'"{hashlib.sha256(data).hexdigest()}"')
+        self.send_header("X-Linked-Size", str(len(data)))
+        self.send_header("ETag", '"git"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def do_POST(self) -> None:
         self._serve("POST")
 
@@ -147,6 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         if repository is None:
             return 404, {"error": "Repository not found"}
         action = rest[0] if rest else ""
+        if action == "revision" and rest[1] not in {"main", repository.sha, *repository.tags}:
+            return 404, {"error": "Revision not found"}
         if action in {"", "revision"}:
             return 200, {"id": name, "sha": repository.sha, "private": False, "siblings": [], "tags": []}
         if action == "tree":

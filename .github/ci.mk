@@ -94,7 +94,7 @@ bill: $(VENV)/.development | $(BUILD)
 	$(VENV)/bin/cyclonedx-py environment --output-format JSON --output-file $(BUILD)/environment.json \
 	  $(VENV)/bin/python
 	$(PY) $(SCRIPTS)/sbom.py $(BUILD)/environment.json $(BUILD)/sbom.json --model .data/models/*.gguf \
-	  --embedding "$$($(PY) -c 'from rag.embedder import Embedder; print(Embedder().weights)')"
+	  --embedding $$($(PY) $(SCRIPTS)/embedding_file.py)
 
 image-smoke:
 	skopeo copy --quiet oci-archive:$(ARCHIVE) docker-daemon:qubinode:smoke

@@ -57,8 +57,9 @@ evals: $(VENV)/.development | $(BUILD)
 
 # --- security.yml
 
+# B704 knows no reasons; ruff's S704 is the same rule and is waived, with its reason, in the one place that is meant.
 bandit: $(VENV)/.development
-	$(VENV)/bin/bandit --quiet --recursive --severity-level medium --confidence-level medium \
+	$(VENV)/bin/bandit --quiet --skip B704 --recursive --severity-level medium --confidence-level medium \
 	  app.py model onboarding rag tools .github/scripts
 
 secrets: $(VENV)/.runtime

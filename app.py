@@ -26,6 +26,7 @@ from onboarding.guide import Guide
 from onboarding.parts import Parts, PartsSettings
 from onboarding.ui.diagnostics import DiagnosticsTab
 from onboarding.ui.page import Tab, build_page, mount_options
+from onboarding.ui.programs import Programs
 from onboarding.ui.search import SearchTab
 from onboarding.ui.tour_contribute import ContributeTour
 from onboarding.ui.tour_diagnostics import DiagnosticsTour
@@ -94,11 +95,11 @@ def create_app(guide: Guide, *, load_parts: bool = True) -> FastAPI:
     hosts = load_hosts()
     tours = [tour(guide, hosts) for tour in (Rhel10Tour, DiagnosticsTour, PluginsTour, ContributeTour)]
     tabs = [
-        Tab("Search", "search", SearchTab(guide).build),
-        Tab("Diagnostics", "diagnostics", DiagnosticsTab(guide, hosts).build),
-        *(Tab(tour.tour.label, tour.name, tour.build) for tour in tours),
+        Tab("search", SearchTab(guide).build),
+        Tab("diagnostics", DiagnosticsTab(guide, hosts).build),
+        *(Tab(tour.name, tour.build) for tour in tours),
     ]
-    page = build_page(guide, {host.id: host.title for host in hosts.values()}, tabs)
+    page = build_page(guide, {host.id: host.title for host in hosts.values()}, tabs, Programs(guide, hosts).build)
     gr.mount_gradio_app(app, page, "/", **mount_options())
     app.add_middleware(Guard)
     return app

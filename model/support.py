@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 LEAST_OVERLAP = 0.45  # share of a sentence's content words that the evidence must hold
 SAME_TOPIC = 0.6  # overlap from which two sentences are about the same thing, so that their polarity can be compared
@@ -16,7 +17,12 @@ LEAST_WORDS = 4  # shorter sentences ("Yes.", "Here is how:") say nothing that c
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_SPECIFIC = re.compile(r"(?<![\w.])(?:\d+(?:[.,:]\d+)*|[A-Z][A-Z0-9]*_[A-Z0-9_]+)(?![\w])")
+_IDENTIFIER = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b")
+_FIGURE = re.compile(r"(?<![\w.])\d+(?:[.,:]\d+)*(?!\w)")
+_ANY_FIGURE = re.compile(r"\d+(?:[.,:]\d+)*")  # of the evidence, where they also stand in el10 or 2026-11-02T08
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_NUMBERING = re.compile(r"^\s*\d+[.)]\s")
+_COUNTED = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _NAMED = re.compile(r"\b[A-Z][\w-]+(?: [A-Z][\w-]+)?[ -]\d+(?:\.\d+)*\b")  # "RHEL 8", "CentOS Stream 10"
 _DENIAL = re.compile(
     r"\b(?:not?|never|cannot|can't|isn't|aren't|doesn't|don't|won't|without|refus\w+|reject\w+|unsupported|"
@@ -36,13 +42,16 @@ def unsupported(answer: str, evidence: Sequence[str], most: int = 3) -> list[str
     text = re.sub(r"\s*\[\d+\]", "", text)
     known = "\n".join(evidence)
     statements = [s for part in evidence for s in _sentences(part) if not s.rstrip().endswith("?")]
-    words = _stems(known)
-    found = [s for s in _sentences(text) if not _supported(s, known, words, statements)]
+    known_figures, words = _figures(known), _stems(known)
+    found = [s for s in _sentences(text) if not _supported(s, known, known_figures, words, statements)]
     return [sentence.strip(" -*#|") for sentence in found[:most]]
 
 
-def _supported(sentence: str, known: str, words: set[str], statements: Sequence[str]) -> bool:
-    if any(specific not in known for specific in _SPECIFIC.findall(sentence)):
+def _supported(sentence: str, known: str, known_figures: set[str], words: set[str], statements: Sequence[str]) -> bool:
+    if any(name not in known for name in _IDENTIFIER.findall(sentence)):
+        return False
+    figures = _FIGURE.findall(_NUMBERING.sub("", sentence))
+    if not all(_is_given(_plain(figure), known_figures) for figure in figures):
         return False
     if _denied(sentence, statements):
         return False
@@ -52,6 +61,35 @@ def _supported(sentence: str, known: str, words: set[str], statements: Sequence[
     if len(own & words) / len(own) < LEAST_OVERLAP:
         return False
     return not _contradicted(sentence, own, statements)
+
+
+def _figures(text: str) -> set[str]:
+    """Every figure of a text, those written as words included."""
+    spelt = {str(value) for value, word in enumerate(_COUNTED) if re.search(rf"\b{word}\b", text, re.IGNORECASE)}
+    return spelt | {_plain(figure) for figure in _ANY_FIGURE.findall(text)}
+
+
+def _plain(figure: str) -> str:
+    """Without the commas that group thousands."""
+    return figure.replace(",", "") if _GROUPED.fullmatch(figure) else figure
+
+
+def _is_given(figure: str, known: set[str]) -> bool:
+    """Whether the evidence holds the figure itself, or one that it is the rounding of."""
+    if figure in known:
+        return True
+    try:
+        value = Decimal(figure)
+    except InvalidOperation:
+        return False  # an address, a time, a version of three parts: there is nothing to round
+    return any(_rounds_to(other, value) for other in known)
+
+
+def _rounds_to(figure: str, value: Decimal) -> bool:
+    try:
+        return bool(Decimal(figure).quantize(value, ROUND_HALF_UP) == value)
+    except InvalidOperation:
+        return False
 
 
 def _denied(sentence: str, statements: Sequence[str]) -> bool:

@@ -18,6 +18,7 @@ EXACT = frozenset(
     {"/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json", "/pwa_icon", "/healthz", "/readyz"}
     | {f"/gradio_api/{name}" for name in ("info", "queue/join", "queue/data", "queue/status", "run/predict")}
     | {f"/gradio_api/{name}" for name in ("cancel", "reset", "startup-events", "app_id", "login_check", "heartbeat")}
+    | {"/gradio_api/mcp", "/gradio_api/mcp/"}
 )
 PREFIXES = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/", "/gradio_api/call/", "/gradio_api/theme.css")
 FRAMES = "'self' https://huggingface.co https://*.hf.space"

@@ -17,6 +17,7 @@ from onboarding.replies import Replies
 from onboarding.router import Route
 from onboarding.routing.lexicon import load_lexicon
 from onboarding.tool_choice import ToolChoice
+from onboarding.tour_content import load_tours
 from rag.retriever import Retriever
 from tools.hosts import DEFAULT_HOST
 from tools.types import ToolResult
@@ -61,6 +62,22 @@ class Guide:
     def retriever(self) -> Retriever | None:
         """Retrieval, for tabs that never wait for the model; None while it loads."""
         return self.parts.retriever
+
+    def explain(self, text: str) -> dict[str, object]:
+        """Where a first message would go and which check it asks for, as JSON values; raises Unusable."""
+        text = text.strip()
+        conversation = Conversation.new()
+        _check(text, conversation)
+        route = self._route(text, conversation, None)
+        choice = self._choice(text, route, conversation)
+        return {
+            "route": route.name,
+            "label": self.routes[route.name].label,
+            "confidence": round(route.confidence, 3),
+            "intent": choice.intent,
+            "tool": choice.tool,
+            "arguments": dict(choice.args),
+        }
 
     def run_tool(self, call: ToolCall) -> ToolResult:
         """Run one simulated tool in the sandbox."""
@@ -133,7 +150,20 @@ class Guide:
         )
 
     def _prewarm(self, engine: Engine) -> None:
-        engine.prewarm(warm_prompts(engine, self.routes.values(), self.retriever, self.parts.menu))
+        engine.prewarm(
+            warm_prompts(engine, self.routes.values(), self.retriever, self.parts.menu, self._tour_questions())
+        )
+
+    def _tour_questions(self) -> list[tuple[RouteText, str]]:
+        """What "Ask about this step" puts, with its route; a question that runs a tool reads a result no cache has."""
+        if self.parts.router is None:
+            return []
+        found = []
+        for question in dict.fromkeys(step.ask for tour in load_tours().values() for step in tour.steps):
+            route = self._route(question, Conversation.new(), None)
+            if self._choice(question, route, Conversation.new()).intent not in {"check", "action"}:
+                found.append((self.routes[route.name], question))
+        return found
 
 
 def _is_doubtful(choice: ToolChoice, route: Route) -> bool:

@@ -45,7 +45,8 @@ def test_the_pages_own_routes_pass(client: TestClient, path: str) -> None:
         "/assets/../app.py",
         "/static/%2e%2e/app.py",
         "/.git/config",
-        "/gradio_api/mcp/",
+        "/gradio_api/mcp/sse",
+        "/gradio_api/mcp/schema",
     ],
 )
 def test_everything_else_is_not_found(client: TestClient, path: str) -> None:
@@ -68,7 +69,7 @@ def test_every_answer_carries_the_headers(client: TestClient) -> None:
 def test_the_allow_list_is_the_one_that_was_reviewed() -> None:
     assert sorted(EXACT) == [
         "/", "/config", "/favicon.ico", "/gradio_api/app_id", "/gradio_api/cancel", "/gradio_api/heartbeat",
-        "/gradio_api/info", "/gradio_api/login_check", "/gradio_api/queue/data", "/gradio_api/queue/join",
+        "/gradio_api/info", "/gradio_api/login_check", "/gradio_api/mcp", "/gradio_api/mcp/", "/gradio_api/queue/data", "/gradio_api/queue/join",
         "/gradio_api/queue/status", "/gradio_api/reset", "/gradio_api/run/predict", "/gradio_api/startup-events",
         "/healthz", "/manifest.json", "/pwa_icon", "/readyz", "/robots.txt", "/theme.css",
     ]  # fmt: skip

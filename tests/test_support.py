@@ -43,3 +43,30 @@ def test_what_the_evidence_says_passes(sentence: str) -> None:
 
 def test_code_is_not_judged_as_prose() -> None:
     assert unsupported("```\nexport PORT=12345\n```", EVIDENCE) == []
+
+
+RESULTS = ['{"cpu":{"usage_percent":97.438,"cores":16},"disk":{"free_gb":1.25,"total_kb":1048576},"up":"10.0.0.17"}']
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["The processor is at 97 %.", "The processor is at 97.4 %.", "16 cores.", "Free: 1.3 GB of 1,048,576 kB.",
+     "It answers at 10.0.0.17.", "1. The processor is at 97.44 %."],
+)  # fmt: skip
+def test_a_figure_of_the_result_or_its_rounding_passes(sentence: str) -> None:
+    assert unsupported(sentence, [*RESULTS, "processor free answers cores"]) == []
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["The processor is at 98 %.", "The processor is at 7 %.", "6 cores.", "Free: 12.5 GB.", "It is 10.0.0.1.",
+     "The load is 97.5 %."],
+)  # fmt: skip
+def test_a_figure_that_is_in_no_result_is_marked_even_where_its_digits_occur(sentence: str) -> None:
+    assert len(unsupported(sentence, [*RESULTS, "processor free cores load"])) == 1
+
+
+def test_a_number_may_be_spelt_in_the_evidence_and_written_in_the_answer() -> None:
+    evidence = ["The plugin has three methods, and a fourth that is optional."]
+    assert unsupported("The plugin has 3 methods.", evidence) == []
+    assert len(unsupported("The plugin has 5 methods.", evidence)) == 1

@@ -8,7 +8,6 @@ import pytest
 
 from onboarding.deploy_command import Answers, command, environment, problems
 from onboarding.readiness import plugin_run, readiness
-from onboarding.tour_content import load_tour
 from tools.hosts import load_hosts
 
 HOSTS = load_hosts()
@@ -84,16 +83,3 @@ def test_bad_answers_are_named_and_build_nothing(answers: Answers, word: str) ->
 def test_every_variable_of_the_command_is_documented() -> None:
     page = (CORPUS / "environment-variables.md").read_text()
     assert [name for name in environment(GOOD) if name not in page] == []
-
-
-def test_the_tour_has_its_steps_and_starts_on_a_host_that_exists() -> None:
-    tour = load_tour("rhel10")
-    assert len(tour.steps) >= 5
-    assert tour.host in HOSTS
-    assert all(step.text and step.ask.endswith("?") for step in tour.steps)
-
-
-def test_a_tour_file_that_lacks_something_says_so(tmp_path: Path) -> None:
-    (tmp_path / "broken.toml").write_text('title = "T"\nhost = "healthy"\n[[steps]]\nname = "One"\n')
-    with pytest.raises(ValueError, match=r"broken\.toml lacks 'text'"):
-        load_tour("broken", tmp_path)

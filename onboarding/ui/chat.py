@@ -20,6 +20,7 @@ from onboarding.guide import Unusable
 from onboarding.ui import saved
 from onboarding.ui.around import hint, spoken, starters
 from onboarding.ui.evidence import sources_markdown
+from onboarding.ui.languages import say
 from onboarding.ui.relay import relay
 from onboarding.ui.render import turn_parts
 from onboarding.ui.session import Request, Session, read_request
@@ -38,7 +39,6 @@ MAX_TYPED = 30_000  # characters a page may send; the limit in tokens is the gui
 EMPTY = "Type a question first."
 BUSY = "The answer above is still being written; stop it first."
 BROKE = "Something broke on this side; ask again."
-PLACEHOLDER = "Ask about Qubinode Navigator"
 
 Updates = dict[gr.components.Component, Any]
 
@@ -70,8 +70,8 @@ class ChatTab:
 
     def _build_box(self) -> None:
         self.text = gr.Textbox(
-            label="Your question",
-            placeholder=PLACEHOLDER,
+            label=say("question"),
+            placeholder=say("question_placeholder"),
             show_label=False,
             container=False,
             lines=1,
@@ -85,15 +85,15 @@ class ChatTab:
             self.host = gr.Dropdown(
                 choices,
                 value=next(iter(self._hosts), None),
-                label="Simulated host",
+                label=say("simulated_host"),
                 container=False,
                 filterable=False,
                 visible=len(choices) > 1,
                 elem_id="host",
                 min_width=0,
             )
-            self.stop = gr.Button("Stop", variant="stop", size="sm", visible=False, elem_id="stop", min_width=0)
-            self.send = gr.Button("Send", variant="primary", size="sm", elem_id="send", min_width=0)
+            self.stop = gr.Button(say("stop"), variant="stop", size="sm", visible=False, elem_id="stop", min_width=0)
+            self.send = gr.Button(say("send"), variant="primary", size="sm", elem_id="send", min_width=0)
 
     def wire(self, demo: gr.Blocks) -> None:
         """Connect the events; `demo` is the page, whose load restores what the browser kept."""

@@ -11,6 +11,7 @@ import gradio as gr
 from onboarding.fault_round import causes
 from onboarding.ui.hooks import QUIET, Hooks
 from onboarding.ui.host_look import MOST, HostLook, arguments
+from onboarding.ui.languages import say
 from tools.hosts import Host
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ class DiagnosticsTab:
         with gr.Column(elem_id="diagnostics", elem_classes="wide"):
             with gr.Row(elem_classes="bar"):
                 self._host = gr.Dropdown(
-                    look.choices, value=first, label="Simulated host", elem_id="diag-host", scale=3, min_width=260
+                    look.choices, value=first, label=say("simulated_host"), elem_id="diag-host", scale=3, min_width=260
                 )
-                again = gr.Button("Look again", size="sm", elem_id="diag-look", min_width=120)
-                ask = gr.Button("Ask about this host", size="sm", elem_id="diag-ask", min_width=160)
+                again = gr.Button(say("look_again"), size="sm", elem_id="diag-look", min_width=120)
+                ask = gr.Button(say("ask_host"), size="sm", elem_id="diag-ask", min_width=160)
             complaint = gr.Markdown(look.complaint(first), elem_id="diag-complaint")
             vitals = gr.HTML("", elem_id="diag-vitals", apply_default_css=False)
             self._build_tools()
@@ -46,13 +47,13 @@ class DiagnosticsTab:
             event(look.vitals, self._host, vitals, **QUIET)
 
     def _build_tools(self) -> None:
-        gr.Markdown("### Run the tools")
+        gr.Markdown(say("run_the_tools"))
         names = list(self._look.tools)
         with gr.Row(elem_classes="bar"):
-            tool = gr.Dropdown(names, value=names[0], label="Tool", elem_id="diag-tool", scale=2, min_width=220)
+            tool = gr.Dropdown(names, value=names[0], label=say("tool"), elem_id="diag-tool", scale=2, min_width=220)
             fields = self._argument_fields(names[0])
-            run = gr.Button("Run this tool", variant="primary", size="sm", elem_id="diag-run", min_width=130)
-            every = gr.Button("Run all six and diagnose", size="sm", elem_id="diag-all", min_width=180)
+            run = gr.Button(say("run_tool"), variant="primary", size="sm", elem_id="diag-run", min_width=130)
+            every = gr.Button(say("run_all"), size="sm", elem_id="diag-all", min_width=180)
         described = gr.Markdown(self._look.tools[names[0]].description, elem_id="diag-described")
         result = gr.HTML("", elem_id="diag-result", apply_default_css=False)
         verdict = gr.Markdown("", elem_id="diag-verdict")
@@ -90,15 +91,15 @@ class DiagnosticsTab:
         return self._look.run_tool(tool, host, given)
 
     def _build_round(self, first: str) -> None:
-        gr.Markdown("### Find the fault\n\nLook, take a hint if you need one, and say what you think it is.")
+        gr.Markdown(say("find_the_fault"))
         taken = gr.State(0)
         hints = gr.Markdown("", elem_id="diag-hints")
         with gr.Row(elem_classes="bar"):
-            hint = gr.Button("Give me a hint", size="sm", elem_id="diag-hint", min_width=140)
-        guess = gr.Radio(causes(self._look.host(first)), label="What is the cause?", elem_id="diag-guess")
+            hint = gr.Button(say("hint"), size="sm", elem_id="diag-hint", min_width=140)
+        guess = gr.Radio(causes(self._look.host(first)), label=say("cause"), elem_id="diag-guess")
         told = gr.Markdown("", elem_id="diag-told")
         with gr.Row(elem_classes="bar"):
-            reveal = gr.Button("Show cause, evidence and remedy", size="sm", elem_id="diag-reveal", min_width=240)
+            reveal = gr.Button(say("reveal"), size="sm", elem_id="diag-reveal", min_width=240)
         solution = gr.HTML("", elem_id="diag-solution", apply_default_css=False)
         hint.click(self._hint, [self._host, taken], [taken, hints, hint], **QUIET)
         guess.input(self._look.judge, [self._host, guess], told, **QUIET)

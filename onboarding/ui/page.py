@@ -11,6 +11,7 @@ import gradio as gr
 from onboarding.ui.chat import ChatTab
 from onboarding.ui.header import build_header
 from onboarding.ui.hooks import Hooks
+from onboarding.ui.languages import say, translations
 from onboarding.ui.saved import STORAGE_SALT
 from onboarding.ui.theme import STATIC, css, head, theme
 from onboarding.ui.welcome import Welcome
@@ -26,13 +27,17 @@ QUEUE_SIZE = 128  # jobs that may wait in Gradio's queue; the engine's own queue
 class Tab:
     """A tab beside the chat: `build` is called inside it, once, with what it may use of the page."""
 
-    label: str
-    id: str
+    id: str  # its label is the text `tab_ID` of the page's words
     build: Callable[[Hooks], None]
 
 
-def build_page(guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = ()) -> gr.Blocks:
-    """The page, queue included. hosts: id -> title of the simulated hosts; `tabs` follow the chat's in this order."""
+def build_page(
+    guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = (), endpoints: Callable[[], None] = lambda: None
+) -> gr.Blocks:
+    """The page, queue included. hosts: id -> title of the simulated hosts; `tabs` follow the chat's in this order.
+
+    endpoints: registers what programs may call, inside the page.
+    """
     chat = ChatTab(guide, hosts)
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 600)) as page:
         build_header(guide, page)
@@ -41,14 +46,15 @@ def build_page(guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = ())
         # Outside the tabs: what stands in a tab is not there before the tab is opened.
         reached = gr.BrowserState({}, storage_key="qubinode-tours", secret=STORAGE_SALT)
         with gr.Tabs(elem_id="tabs") as tabs_row:
-            with gr.Tab("Chat", id="chat", elem_id="chat-tab"):
+            with gr.Tab(say("tab_chat"), id="chat", elem_id="chat-tab"):
                 chat.build()
             for tab in tabs:
-                with gr.Tab(tab.label, id=tab.id) as opened:
+                with gr.Tab(say(f"tab_{tab.id.replace('-', '_')}"), id=tab.id) as opened:
                     tab.build(Hooks(page, chat.text, chat.host, tabs_row, opened, reached))
         welcome.build_again()
         welcome.wire(page, tabs_row)
         chat.wire(page)
+        endpoints()
     return page.queue(max_size=QUEUE_SIZE, api_open=False)
 
 
@@ -65,4 +71,6 @@ def mount_options() -> dict[str, Any]:
         "show_error": False,
         "ssr_mode": False,
         "pwa": False,
+        "mcp_server": True,
+        "i18n": translations(),
     }

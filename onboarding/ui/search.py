@@ -8,6 +8,7 @@ import gradio as gr
 
 from onboarding.ui.evidence import sources
 from onboarding.ui.hooks import QUIET, Hooks
+from onboarding.ui.languages import say
 from onboarding.ui.markup import fill
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ class SearchTab:
         """Lay out the tab and wire it."""
         with gr.Column(elem_id="search", elem_classes="tour"):
             box = gr.Textbox(
-                label="Search the documentation", placeholder="RHEL 10 requirements", max_length=LONGEST,
+                label=say("search_box"), placeholder="RHEL 10 requirements", max_length=LONGEST,
                 elem_id="search-box",
             )  # fmt: skip
             found = gr.HTML(fill('<p class="small">{}</p>', EMPTY), elem_id="search-found", apply_default_css=False)
-            ask = gr.Button("Ask the assistant this", size="sm", elem_id="search-ask")
+            ask = gr.Button(say("search_ask"), size="sm", elem_id="search-ask")
         box.input(self._search, box, found, trigger_mode="always_last", **QUIET)
         hooks.hand_over(ask, lambda text: text, [box])
 

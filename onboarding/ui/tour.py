@@ -10,6 +10,7 @@ import gradio as gr
 
 from onboarding.tour_content import Tour, TourStep, load_tours
 from onboarding.ui.hooks import QUIET, Hooks
+from onboarding.ui.languages import say
 from onboarding.ui.markup import fill
 from tools.hosts import Host
 
@@ -54,15 +55,15 @@ class TourTab(ABC):
     def _footer(self, number: int, step: TourStep, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
         with gr.Row(elem_classes="tour-footer"):
             if number > 1:
-                back = gr.Button("Back", size="sm", elem_id=f"{self.name}-back-{number}")
+                back = gr.Button(say("back"), size="sm", elem_id=f"{self.name}-back-{number}")
                 self._goto(back, walkthrough, number - 1, hooks)
-            ask = gr.Button("Ask about this step", size="sm", elem_id=f"{self.name}-ask-{number}")
+            ask = gr.Button(say("ask_step"), size="sm", elem_id=f"{self.name}-ask-{number}")
             if self._host is None:
                 hooks.hand_over(ask, lambda: step.ask, [])
             else:
                 hooks.hand_over_host(ask, lambda _host: step.ask, self._host)
             if number < len(self.tour.steps):
-                forward = gr.Button("Next", variant="primary", size="sm", elem_id=f"{self.name}-next-{number}")
+                forward = gr.Button(say("next"), variant="primary", size="sm", elem_id=f"{self.name}-next-{number}")
                 self._goto(forward, walkthrough, number + 1, hooks)
             else:
                 self._way_on(walkthrough, hooks)
@@ -124,6 +125,6 @@ class TourTab(ABC):
 
     def build_topics(self, step: TourStep) -> None:
         """Questions to choose from, each looked up while the visitor waits."""
-        topic = gr.Radio(list(step.topics), label="Look up", elem_id=f"{self.name}-topic")
-        shown = gr.Markdown("*Choose a question.*", elem_id=f"{self.name}-extract")
+        topic = gr.Radio(list(step.topics), label=say("look_up"), elem_id=f"{self.name}-topic")
+        shown = gr.Markdown(say("choose_question"), elem_id=f"{self.name}-extract")
         topic.change(self.look_up, topic, shown, **QUIET)

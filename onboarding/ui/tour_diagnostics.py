@@ -11,6 +11,7 @@ from onboarding.fault_round import causes
 from onboarding.tour_content import TourStep
 from onboarding.ui.hooks import QUIET
 from onboarding.ui.host_look import HostLook
+from onboarding.ui.languages import say
 from onboarding.ui.tour import TourTab
 from tools.hosts import Host
 
@@ -34,7 +35,7 @@ class DiagnosticsTour(TourTab):
     def _complaint(self, _step: TourStep) -> None:
         first = self.tour.host
         self._chosen = self._host = gr.Dropdown(
-            self._look.choices, value=first, label="Simulated host", elem_id="dtour-host"
+            self._look.choices, value=first, label=say("simulated_host"), elem_id="dtour-host"
         )
         shown = gr.Markdown(self._look.complaint(first), elem_id="dtour-complaint")
         self._chosen.change(self._look.complaint, self._chosen, shown, **QUIET)
@@ -44,14 +45,14 @@ class DiagnosticsTour(TourTab):
         self._shown_on(look, self._look.vitals, gr.HTML("", elem_id="dtour-vitals", apply_default_css=False))
 
     def _tools(self, _step: TourStep) -> None:
-        tool = gr.Radio(list(self._look.tools), label="Tool", elem_id="dtour-tool")
+        tool = gr.Radio(list(self._look.tools), label=say("tool"), elem_id="dtour-tool")
         shown = gr.HTML("", elem_id="dtour-result", apply_default_css=False)
         tool.input(lambda name, host: self._look.run_tool(name, host, {}), [tool, self._chosen], shown, **QUIET)
         self._chosen.change(lambda: (None, ""), None, [tool, shown], **QUIET)
 
     def _guess(self, _step: TourStep) -> None:
         first = causes(self._look.host(self.tour.host))
-        guess = gr.Radio(first, label="What is the cause?", elem_id="dtour-guess")
+        guess = gr.Radio(first, label=say("cause"), elem_id="dtour-guess")
         told = gr.Markdown("", elem_id="dtour-told")
         guess.input(self._look.judge, [self._chosen, guess], told, **QUIET)
         self._chosen.change(self._new_causes, self._chosen, [guess, told], **QUIET)

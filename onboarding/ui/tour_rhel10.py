@@ -11,6 +11,7 @@ from onboarding.deploy_command import MODES, Answers, command, environment, prob
 from onboarding.readiness import Check, PluginRun, plugin_run, readiness
 from onboarding.tour_content import TourStep
 from onboarding.ui.hooks import QUIET
+from onboarding.ui.languages import say
 from onboarding.ui.markup import fill, join
 from onboarding.ui.tour import TourTab
 
@@ -28,7 +29,7 @@ class Rhel10Tour(TourTab):
 
     def _check(self, _step: TourStep) -> None:
         choices = [(f"{host.title} ({host.id})", host.id) for host in self._hosts.values()]
-        host = self._host = gr.Dropdown(choices, value=self.tour.host, label="Simulated host", elem_id="tour-host")
+        host = self._host = gr.Dropdown(choices, value=self.tour.host, label=say("simulated_host"), elem_id="tour-host")
         self._chosen = host
         shown = gr.HTML(self._readiness(self.tour.host), elem_id="tour-readiness", apply_default_css=False)
         host.change(self._readiness, host, shown, **QUIET)

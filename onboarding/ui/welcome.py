@@ -8,13 +8,8 @@ from typing import Any
 import gradio as gr
 
 from onboarding.ui.hooks import QUIET
+from onboarding.ui.languages import say
 from onboarding.ui.saved import STORAGE_SALT
-
-TEXT = """## Welcome. What brings you here?
-
-Qubinode Navigator turns one RHEL-family host into a KVM hypervisor and deploys machines and OpenShift on it. This page
-answers questions about it, shows simulated hosts, and never touches a real one.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +17,13 @@ class Choice:
     """One way in."""
 
     id: str
-    label: str
     tab: str
 
 
 CHOICES = (
-    Choice("look", "I am looking around", "chat"),
-    Choice("run", "I run infrastructure", "rhel10"),
-    Choice("contribute", "I want to contribute", "contribute"),
+    Choice("look", "chat"),
+    Choice("run", "rhel10"),
+    Choice("contribute", "contribute"),
 )
 
 
@@ -40,14 +34,16 @@ class Welcome:
         """Lay it out, hidden until the browser says that it has not been seen."""
         self._seen = gr.BrowserState(False, storage_key="qubinode-welcome", secret=STORAGE_SALT)
         with gr.Column(visible=False, elem_id="welcome") as self._box:
-            gr.Markdown(TEXT)
+            gr.Markdown(say("welcome"))
             with gr.Row(elem_classes="choices"):
-                self._buttons = [gr.Button(choice.label, elem_id=f"welcome-{choice.id}") for choice in CHOICES]
-            self._close = gr.Button("Close", size="sm", elem_id="welcome-close")
+                self._buttons = [
+                    gr.Button(say(f"welcome_{choice.id}"), elem_id=f"welcome-{choice.id}") for choice in CHOICES
+                ]
+            self._close = gr.Button(say("close"), size="sm", elem_id="welcome-close")
 
     def build_again(self) -> None:
         """The way back to it, below the page."""
-        self._again = gr.Button("Show the welcome again", size="sm", elem_id="welcome-again")
+        self._again = gr.Button(say("welcome_again"), size="sm", elem_id="welcome-again")
 
     def wire(self, page: gr.Blocks, tabs: gr.Tabs) -> None:
         """Show it on the first load, and leave for good on any choice."""

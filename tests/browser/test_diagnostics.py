@@ -32,7 +32,7 @@ def opened(browser: Browser, address: str, width: int = 1280, height: int = 1000
     page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(10_000)
     page.goto(address)
-    page.get_by_role("tab", name="Diagnostics").click()
+    page.get_by_role("tab", name="Diagnostics", exact=True).click()
     expect(page.locator("#diag-vitals")).to_contain_text("Processor")
     return page
 

@@ -70,14 +70,3 @@ def test_the_tour_can_be_walked_to_its_end_while_nothing_is_loaded(page: Page) -
     page.locator("#rhel10-ask-6").click()
     expect(page.locator("#question textarea")).to_have_value("How do I write a plugin?")
     shot(page, "tour-6-in-the-chat")
-
-
-def test_the_tour_fits_a_phone(browser: Browser, address: str) -> None:
-    page = browser.new_page(viewport={"width": 360, "height": 740})
-    page.goto(address)
-    page.get_by_role("tab", name="RHEL 10 tour").click()
-    expect(page.locator("#tour-readiness")).to_contain_text("Processor level")
-    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    shot(page, "tour-phone")
-    page.close()
-    assert wider <= 0

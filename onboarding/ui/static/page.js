@@ -45,3 +45,17 @@
   };
   document.addEventListener("keydown", onEscape, true);
 })();
+
+// What Gradio's own parts lack for keyboard and screen reader: a finished step's button has no name where the row is
+// narrow, and code that scrolls sideways cannot be reached.
+(() => {
+  const mend = () => {
+    for (const button of document.querySelectorAll(".step-button:not([aria-label])")) {
+      button.setAttribute("aria-label", `Step ${button.dataset.tabId ?? ""}`.trim());
+    }
+    for (const code of document.querySelectorAll('.cm-scroller[tabindex="-1"]')) code.tabIndex = 0;
+  };
+  const start = () => new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
+  if (document.body) start();
+  else document.addEventListener("DOMContentLoaded", start);
+})();

@@ -1,0 +1,35 @@
+"""The page's own words in its six languages, from `languages.toml`; the browser picks one by its locale."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from pathlib import Path
+
+import gradio as gr
+from gradio.i18n import I18nData
+
+FILE = Path(__file__).with_name("languages.toml")
+LANGUAGES = ("en", "de", "es", "fr", "ja", "pt")
+
+
+@functools.cache
+def words() -> dict[str, dict[str, str]]:
+    """Key -> language -> text; ValueError names a key that lacks its English text or has an unknown language."""
+    table = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    for key, texts in table.items():
+        if "en" not in texts or not texts.keys() <= set(LANGUAGES):
+            raise ValueError(f"{FILE.name}: {key} needs a text in English, and only: {', '.join(LANGUAGES)}")
+    return table
+
+
+def translations() -> gr.I18n:
+    """What the page is mounted with."""
+    return gr.I18n(**{one: {key: text.get(one, text["en"]) for key, text in words().items()} for one in LANGUAGES})
+
+
+def say(key: str) -> I18nData:
+    """A text that the browser shows in its language; KeyError for a key that is not in the file."""
+    if key not in words():
+        raise KeyError(f"{FILE.name} has no {key!r}; add it there in every language")
+    return I18nData(key)

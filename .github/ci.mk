@@ -18,7 +18,7 @@ GRYPE ?= grype
 .PHONY: workflows bandit secrets audit coverage browser-tests evals hardening bench bench-base bench-gate bill \
   image-lint image-smoke image-bill image-scan image-pull image-push release-check release-image release-sign \
   release-notes publish-preview publish-space publish-dataset publish-models models-check nightly-model \
-  nightly-evals nightly-report
+  nightly-bench nightly-report preview-comment gate-tools lock
 
 $(BUILD):
 	@mkdir -p $@
@@ -69,7 +69,7 @@ secrets: $(VENV)/.runtime
 # report is removed first and a missing one fails.
 audit: $(VENV)/.development | $(BUILD)
 	rm -f $(BUILD)/audit.json
-	if $(VENV)/bin/pip-audit --strict --requirement requirements.txt --no-deps --disable-pip --format json \
+	if $(VENV)/bin/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip --format json \
 	  --output $(BUILD)/audit.json; then echo "nothing known"; else echo "findings, or no data"; fi
 	$(PY) $(SCRIPTS)/vuln_gate.py $(BUILD)/audit.json
 
@@ -88,6 +88,17 @@ bench-base:
 
 bench-gate: $(VENV)/.development
 	$(PY) $(SCRIPTS)/perf_gate.py --old $(OLD)/*.json --new $(NEW)/*.json --history $(BUILD)/history.json
+
+# Every package of the app, transitive ones too, by hash, for both architectures. PyTorch's CUDA half stays out: the
+# app runs on CPUs, and `pip install --no-deps` does not ask for it.
+CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
+  nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver \
+  nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 \
+  nvidia-nvtx triton
+lock: $(VENV)/bin/python
+	$(PIP) install --quiet uv==$(UV)
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --no-emit-index-url --no-header $(addprefix --no-emit-package ,$(CUDA)) requirements.txt --output-file requirements.lock
 
 # --- image.yml: ARCHIVE is an OCI archive of one architecture
 

@@ -167,3 +167,13 @@ def test_the_gates_packages_are_pinned_by_hash_as_the_development_packages_are()
     ours = pinned((ROOT / "requirements.txt").read_text()) | pinned((ROOT / "requirements-dev.txt").read_text())
     assert {Requirement(name).name: version for name, version in pins.items()} == {name: ours[name] for name in pins}
     assert text.count("--hash=sha256:") >= len(pins)
+
+
+def test_the_lock_has_every_pin_at_its_version_and_every_package_by_hash() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    locked = pinned(lock)
+    pins = pinned((ROOT / "requirements.txt").read_text())
+    assert {name: version for name, version in pins.items() if locked.get(name) != version} == {}
+    entries = [entry for entry in lock.replace("\\\n", " ").splitlines() if "==" in entry]
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+    assert not [entry for entry in entries if entry.startswith(("nvidia", "cuda", "triton"))]

@@ -25,7 +25,7 @@ from rag.hub import HubFailed, PublishRefused, Target, client, compare, local_fi
 
 PACKAGES = ("model", "onboarding", "rag", "tools")
 FILES = (".dockerignore", ".github/chat.png", "Dockerfile", "LICENSE", "README.md", "app.py", "pyproject.toml",
-         "requirements.txt")  # fmt: skip
+         "requirements.lock", "requirements.txt")  # fmt: skip
 RANDOM_LOOKING = ("model/variants.toml",)  # names on the Hub have the entropy of a key
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}  # the Hub knows no others
 LONGEST_DESCRIPTION = 60  # characters, the Hub's limit

@@ -32,7 +32,7 @@ $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
 	$(PIP) check
 	@touch $@
 
-$(VENV)/.weights: model/catalogue.toml $(VENV)/.runtime
+$(VENV)/.weights: model/catalogue.toml model/models.lock $(VENV)/.runtime
 	$(VENV)/bin/python -m model fetch smollm2-135m
 	@touch $@
 
@@ -58,3 +58,5 @@ pytest: setup-dev
 
 clean:
 	rm -rf $(VENV) .data .pytest_cache .mypy_cache .ruff_cache
+
+include .github/ci.mk

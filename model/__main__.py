@@ -2,6 +2,8 @@
 
 python -m model "what is qubinode navigator?" [--model NAME|PATH]
 python -m model fetch NAME
+python -m model publish --variant NAME --file GGUF --repo USER/NAME [--send]
+python -m model lock [NAME ...]
 python -m model warm [--model NAME|PATH] [--limit-mb N] [--prompts FOLDER]
 """
 
@@ -19,7 +21,9 @@ from model.conversation import Conversation
 from model.engine import LocalEngine
 from model.events import Notice, Prefill, Queued, SourcesFound, TextDelta, TurnFinished
 from model.llama import ModelUnusable
+from model.lock import lock
 from model.open import MB, Limits, looks_like_path, open_engine
+from model.publish import main as publish
 from model.turn import Ask, Chat
 from model.warm import warm_prompts
 from model.weights import fetch, find
@@ -32,10 +36,13 @@ ROOT = Path(__file__).parent.parent
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; 0, or 1 with one sentence on what to do."""
-    options = _arguments(argv)
-    commands = {"fetch": _fetch, "warm": _warm}
+    commands = {"fetch": _fetch, "warm": _warm, "lock": _lock}
     try:
-        commands.get(options.words[0], _ask)(options)
+        if argv[:1] == ["publish"]:
+            print(publish(argv[1:]))
+        else:
+            options = _arguments(argv)
+            commands.get(options.words[0], _ask)(options)
     except (ModelUnusable, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -61,6 +68,10 @@ def _fetch(options: argparse.Namespace) -> None:
         folder = options.data / "models"
         path = find(entries[name], folder) or fetch(entries[name], folder, _show_progress)
         print(f"{entries[name].label}: {path}")
+
+
+def _lock(options: argparse.Namespace) -> None:
+    print(*lock(options.words[1:], options.data / "models"), sep="\n")
 
 
 def _ask(options: argparse.Namespace) -> None:

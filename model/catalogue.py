@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from model.generation import ModelInfo
 from model.llama import ModelUnusable
 
 DEFAULT = "granite-4.0-micro"
 EMBEDDED = "smollm2-135m"
+LOCK = Path(__file__).with_name("models.lock")
+LOCKED = ("revision", "bytes", "sha256", "template_sha256")
 _BLOCK = 1 << 20
 
 
@@ -30,6 +33,7 @@ class Entry:
     package_version: str = ""
     bytes: int = 0  # 0: not locked
     sha256: str = ""
+    template_sha256: str = ""  # of the chat template inside; "" does not check it
     stand_in: bool = False
 
     @property
@@ -45,7 +49,20 @@ class Entry:
 def catalogue() -> dict[str, Entry]:
     """All entries by name."""
     tables = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text())
-    return {name: Entry(name=name, **table) for name, table in tables.items()}
+    locked = read_lock(LOCK)
+    return {name: _locked(Entry(name=name, **table), locked.get(name, {})) for name, table in tables.items()}
+
+
+def read_lock(path: Path) -> dict[str, dict[str, Any]]:
+    """The lock's tables by entry; {} when there is no lock."""
+    return tomllib.loads(path.read_text()) if path.is_file() else {}
+
+
+def _locked(entry: Entry, lock: dict[str, Any]) -> Entry:
+    """The entry with what the lock knows of it; a lock of another repository, package or file does not count."""
+    if any(lock.get(key, "") != getattr(entry, key) for key in ("repository", "package", "package_version", "file")):
+        return entry
+    return replace(entry, **{key: lock[key] for key in LOCKED if key in lock})
 
 
 def verify(path: Path, entry: Entry) -> None:

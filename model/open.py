@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from model.catalogue import Entry, digest
 from model.engine import EngineOptions, LocalEngine
 from model.generation import ModelInfo
-from model.llama import LIBRARY, ContextOptions, Llama, check_gguf
+from model.llama import LIBRARY, ContextOptions, Llama, ModelUnusable, check_gguf
 from model.prefix_cache import DiskTier, PrefixCache
 
 logger = logging.getLogger(__name__)
@@ -37,10 +38,25 @@ def open_engine(path: Path, data: Path, limits: Limits, entry: Entry | None = No
     data: folder for the prefix cache and remembered digests. entry: the file's catalogue entry, if it has one.
     """
     check_gguf(path)
+    if entry and not entry.locked:
+        logger.warning("%s is not locked; once it is trusted, run: python -m model lock %s", entry.label, entry.name)
     context = ContextOptions(limits.cells, threads=limits.threads, kv_type=limits.kv_type, repack=limits.repack)
     cache = PrefixCache(limits.ram_bytes, _disk_tier(path, data, limits, context))
     info = entry.info() if entry else ModelInfo(path.stem, path.stem, path.stat().st_size)
-    return LocalEngine(lambda: Llama(path, context), cache, info, EngineOptions(slots=limits.slots))
+    return LocalEngine(lambda: _load(path, context, entry), cache, info, EngineOptions(slots=limits.slots))
+
+
+def _load(path: Path, context: ContextOptions, entry: Entry | None) -> Llama:
+    """Load the model; raises ModelUnusable for a chat template that is not the locked one."""
+    llama = Llama(path, context)
+    if entry and entry.template_sha256:
+        found = hashlib.sha256(llama.chat_template.encode()).hexdigest()
+        if found != entry.template_sha256:
+            llama.close()
+            raise ModelUnusable(
+                f"The chat template of {path.name} is not the locked one; delete it and fetch it again."
+            )
+    return llama
 
 
 def looks_like_path(name: str) -> bool:

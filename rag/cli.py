@@ -11,7 +11,7 @@ from tqdm import tqdm
 from rag.embedder import DEFAULT_MODEL, Embedder
 from rag.errors import RagError
 from rag.index import build, load
-from rag.publish import upload, write_dataset
+from rag.publish import write_dataset
 from rag.retriever import Retriever, open_or_build
 from rag.seed import write_seed
 
@@ -45,9 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     making = commands.add_parser("build", help="index a corpus")
     making.add_argument("--seed", action="store_true", help="also renew the vectors that ship with the package")
     making.set_defaults(run=_build)
-    sending = commands.add_parser("publish", help="write our own pages as a Hugging Face dataset, and send it")
+    sending = commands.add_parser("publish", help="write our own pages as a Hugging Face dataset; --send sends it")
     sending.add_argument("--repo", required=True, help="dataset on the Hub, for example user/qubinode-pages")
-    sending.add_argument("--dry-run", action="store_true", help="only write the folder; needs no token")
+    how = sending.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="only write the folder, the default; needs no token")
+    how.add_argument("--send", action="store_true", help="also send what differs; needs HF_TOKEN")
     sending.add_argument("--corpus", type=Path, default=CORPUS, help="folder of pages")
     sending.add_argument("--judged", type=Path, help="judged questions for the evaluation split (JSON lines)")
     sending.add_argument("--folder", type=Path, default=default_index().with_name("dataset"), help="where to write")
@@ -87,13 +89,12 @@ def _publish(options: argparse.Namespace) -> int:
     published = write_dataset(options.corpus, options.judged, options.folder, options.repo)
     for name, count in published.rows.items():
         print(f"{count:6} rows  {options.folder / name}")
-    if options.dry_run:
-        return 0
-    token = os.environ.get("HF_TOKEN", "")
-    if not token:
-        sys.stderr.write("set HF_TOKEN to a token that may write, or use --dry-run\n")
-        return 2
-    print(upload(published, options.repo, token))
+    if options.send:
+        from rag import hub  # its client takes a second to import, which no search should pay
+
+        hub.refuse_dirty(options.corpus)
+        target = hub.Target(options.repo, "dataset", ("data",))
+        print(hub.send(hub.client(), target, options.folder, "Update the corpus"))
     return 0
 
 

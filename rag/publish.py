@@ -81,18 +81,6 @@ def write_dataset(corpus: Path, judged: Path | None, out: Path, repo: str) -> Pu
     return Published(out, rows)
 
 
-def upload(published: Published, repo: str, token: str) -> str:
-    """Send the folder to the Hub as dataset `repo`; return its address."""
-    from huggingface_hub import HfApi
-
-    api = HfApi(token=token)
-    api.create_repo(repo, repo_type="dataset", exist_ok=True)
-    commit = api.upload_folder(
-        repo_id=repo, repo_type="dataset", folder_path=str(published.folder), commit_message="Update the corpus"
-    )
-    return str(commit.repo_url)
-
-
 def _own_only(corpus: Corpus) -> None:
     if corpus.skipped:
         names = ", ".join(f"{skipped.path} ({skipped.reason})" for skipped in corpus.skipped[:3])

@@ -68,7 +68,7 @@ def test_closing_returns_at_once_and_closes_the_source_after_its_step() -> None:
     def slow() -> Iterator[int]:
         try:
             yield 1
-            step.wait(5)
+            step.wait(60)
             yield 2
         finally:
             closed.set()
@@ -81,14 +81,14 @@ def test_closing_returns_at_once_and_closes_the_source_after_its_step() -> None:
     run(read_one())
     assert not closed.is_set()
     step.set()
-    assert closed.wait(5)
+    assert closed.wait(60)
 
 
 def test_a_silent_source_gives_empty_batches_and_waking_gives_one_now() -> None:
     release = threading.Event()
 
     def silent() -> Iterator[int]:
-        release.wait(5)
+        release.wait(60)
         yield 1
 
     async def read() -> list[list[int]]:

@@ -1,0 +1,193 @@
+# What the workflows call; each target runs on a developer's machine too. Included by the Makefile.
+# Figures and reports land in BUILD; a target that needs a service says which variable it reads.
+BUILD ?= .data/ci
+PY := PYTHONPATH=. $(VENV)/bin/python
+SCRIPTS := .github/scripts
+COVERAGE_FLOOR := 85
+RUNS := 1 2 3 4 5
+BENCH_MODEL ?= $$(ls .data/models/*.gguf | head -1)
+OLD ?= $(BUILD)/old
+NEW ?= $(BUILD)/new
+ARCH ?= amd64
+ARCHIVE ?= image-$(ARCH).tar
+IMAGE ?= ghcr.io/$(shell echo "$$GITHUB_REPOSITORY" | tr A-Z a-z)
+DOCKER ?= docker
+SYFT ?= syft
+GRYPE ?= grype
+
+.PHONY: workflows bandit secrets audit coverage browser-tests evals hardening bench bench-base bench-gate bill \
+  image-lint image-smoke image-bill image-scan image-pull image-push release-check release-image release-sign \
+  release-notes publish-preview publish-space publish-dataset publish-models models-check nightly-model \
+  nightly-bench nightly-report preview-comment gate-tools lock
+
+$(BUILD):
+	@mkdir -p $@
+
+# --- ci.yml
+
+workflows: $(VENV)/.development
+	$(PY) $(SCRIPTS)/workflow_policy.py
+	$(VENV)/bin/jactionlint --strict-exit --shellcheck=
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(VENV)/bin/zizmor --offline --quiet --min-severity low .github
+
+image-lint: $(VENV)/.development
+	$(VENV)/bin/hadolint --failure-threshold warning --ignore DL3008 --ignore DL3013 Dockerfile
+
+coverage: $(VENV)/.development
+	$(VENV)/bin/python -m pytest --ignore=tests/browser --cov --cov-report=term:skip-covered \
+	  --cov-fail-under=$(COVERAGE_FLOOR)
+
+browser-tests: setup-dev
+	$(VENV)/bin/python -m pytest tests/browser
+
+hardening: $(VENV)/.development
+	$(VENV)/bin/python -m pytest tests/test_guard.py tests/test_relay.py tests/test_rag_secrets.py \
+	  tests/test_sandbox.py tests/test_sandbox_attacks.py tests/test_sandbox_layers.py tests/test_render.py
+
+evals: $(VENV)/.development | $(BUILD)
+	$(PY) -m tests.evals retrieval --corpus rag/corpus --questions tests/evals/own_corpus.jsonl --json \
+	  > $(BUILD)/retrieval.json
+	$(PY) -m tests.evals routing --cases tests/evals/routing_own.jsonl --json > $(BUILD)/routing.json
+	$(PY) -m tests.evals tools --cases tests/evals/tools_own.jsonl --json > $(BUILD)/tools.json
+	$(PY) $(SCRIPTS)/eval_gate.py retrieval $(BUILD)/retrieval.json
+	$(PY) $(SCRIPTS)/eval_gate.py routing $(BUILD)/routing.json
+	$(PY) $(SCRIPTS)/eval_gate.py tools $(BUILD)/tools.json
+
+# --- security.yml
+
+# B704 knows no reasons; ruff's S704 is the same rule and is waived, with its reason, in the one place that is meant.
+bandit: $(VENV)/.development
+	$(VENV)/bin/bandit --quiet --skip B704 --recursive --severity-level medium --confidence-level medium \
+	  app.py model onboarding rag tools .github/scripts
+
+secrets: $(VENV)/.runtime
+	$(PY) $(SCRIPTS)/secret_scan.py --history
+
+# The gate judges, not the scanner's exit code; pip-audit answers 1 for a finding and for a failure alike, so the
+# report is removed first and a missing one fails.
+audit: $(VENV)/.development | $(BUILD)
+	rm -f $(BUILD)/audit.json
+	if $(VENV)/bin/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip --format json \
+	  --output $(BUILD)/audit.json; then echo "nothing known"; else echo "findings, or no data"; fi
+	$(PY) $(SCRIPTS)/vuln_gate.py $(BUILD)/audit.json
+
+# --- bench.yml: RUNS runs of the engine into NEW, the same from another checkout into OLD, and the verdict
+
+bench: $(VENV)/.runtime $(VENV)/.weights $(VENV)/.development | $(BUILD)
+	@mkdir -p $(NEW)
+	for run in $(RUNS); do $(PY) -m tests.benchmarks engine --model "$(BENCH_MODEL)" --visitors 3 --turns 2 \
+	  --tokens 16 --json > $(NEW)/$$run.json || exit 1; done
+
+bench-base:
+	rm -rf $(BUILD)/base && git worktree add --force $(BUILD)/base "$$BASE_REF"
+	cd $(BUILD)/base && ln -s ../../../$(VENV) $(VENV) && ln -s ../../../.data .data && \
+	  $(MAKE) bench NEW="$(abspath $(OLD))"
+	git worktree remove --force $(BUILD)/base
+
+bench-gate: $(VENV)/.development
+	$(PY) $(SCRIPTS)/perf_gate.py --old $(OLD)/*.json --new $(NEW)/*.json --history $(BUILD)/history.json
+
+# Every package of the app, transitive ones too, by hash, for both architectures. PyTorch's CUDA half stays out: the
+# app runs on CPUs, and `pip install --no-deps` does not ask for it.
+CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
+  nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver \
+  nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 \
+  nvidia-nvtx triton
+lock: $(VENV)/bin/python
+	$(PIP) install --quiet uv==$(UV)
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --no-emit-index-url --no-header $(addprefix --no-emit-package ,$(CUDA)) requirements.txt --output-file requirements.lock
+
+# --- image.yml: ARCHIVE is an OCI archive of one architecture
+
+bill: $(VENV)/.development | $(BUILD)
+	$(VENV)/bin/cyclonedx-py environment --output-format JSON --output-file $(BUILD)/environment.json \
+	  $(VENV)/bin/python
+	$(PY) $(SCRIPTS)/sbom.py $(BUILD)/environment.json $(BUILD)/sbom.json --model .data/models/*.gguf \
+	  --embedding $$($(PY) $(SCRIPTS)/embedding_file.py)
+
+image-smoke:
+	skopeo copy --quiet oci-archive:$(ARCHIVE) docker-daemon:qubinode:smoke
+	python3 $(SCRIPTS)/image_smoke.py --engine $(DOCKER) qubinode:smoke
+
+image-bill:
+	$(SYFT) scan --output cyclonedx-json=sbom-raw.json oci-archive:$(ARCHIVE)
+	python3 $(SCRIPTS)/sbom.py sbom-raw.json sbom-$(ARCH).json
+
+image-scan:
+	$(GRYPE) oci-archive:$(ARCHIVE) --output json --file grype-$(ARCH).json
+	python3 $(SCRIPTS)/vuln_gate.py grype-$(ARCH).json
+
+image-pull:
+	skopeo copy --quiet --override-arch $(ARCH) --override-os linux docker://$(IMAGE):sha-$$COMMIT oci-archive:$(ARCHIVE)
+
+# Only the tag of the commit; versions and `latest` are given by a release.
+image-push:
+	for arch in amd64 arm64; do \
+	  skopeo copy --all --digestfile digest-$$arch oci-archive:image-$$arch.tar docker://$(IMAGE):sha-$$COMMIT-$$arch \
+	  || exit 1; done
+	docker buildx imagetools create --tag $(IMAGE):sha-$$COMMIT \
+	  $(IMAGE)@$$(cat digest-amd64) $(IMAGE)@$$(cat digest-arm64)
+	echo "digest=$$(skopeo inspect --format '{{.Digest}}' docker://$(IMAGE):sha-$$COMMIT)" >> "$$GITHUB_OUTPUT"
+
+# --- release.yml: TAG, COMMIT and QUAY (quay.io/name/repository) come from the environment
+
+release-check:
+	python3 $(SCRIPTS)/tags.py check "$$TAG"
+	git merge-base --is-ancestor "$$COMMIT" origin/main
+	gh api "repos/$$GITHUB_REPOSITORY/commits/$$COMMIT/check-runs?per_page=100" > check-runs.json
+	python3 $(SCRIPTS)/main_green.py check-runs.json
+
+release-image:
+	skopeo list-tags docker://$$QUAY | python3 -c 'import json, sys; print(*json.load(sys.stdin)["Tags"], sep="\n")' > published
+	python3 $(SCRIPTS)/tags.py set "$${TAG#v}" --existing published > wanted
+	skopeo inspect --format '{{.Digest}}' docker://$(IMAGE):sha-$$COMMIT > digest
+	while read -r tag; do skopeo copy --all --preserve-digests docker://$(IMAGE)@$$(cat digest) docker://$$QUAY:$$tag \
+	  || exit 1; done < wanted
+	echo "digest=$$(cat digest)" >> "$$GITHUB_OUTPUT"
+
+release-sign:
+	cosign sign --yes --recursive "$$QUAY@$$DIGEST"
+	cosign attest --yes --type cyclonedx --predicate sbom-amd64.json "$$QUAY@$$DIGEST"
+
+release-notes:
+	python3 $(SCRIPTS)/tags.py notes "$${TAG#v}" > notes.md
+	python3 $(SCRIPTS)/main_green.py --prerelease "$$TAG" > flags
+	gh release create "$$TAG" --verify-tag --title "$$TAG" --notes-file notes.md $$(cat flags) sbom-*.json
+
+# --- publish.yml: HF_TOKEN, SPACE, DATASET and MODELS (user/name on the Hub) come from the environment
+
+publish-preview: $(VENV)/.runtime | $(BUILD)
+	$(PY) $(SCRIPTS)/publish_space.py --repo "$${SPACE:-example/space}" --folder $(BUILD)/space > $(BUILD)/preview.md
+	$(PY) -m rag publish --repo "$${DATASET:-example/pages}" --dry-run --folder $(BUILD)/dataset >> $(BUILD)/preview.md
+	@cat $(BUILD)/preview.md
+
+publish-space: $(VENV)/.runtime | $(BUILD)
+	$(PY) $(SCRIPTS)/publish_space.py --repo "$$SPACE" --folder $(BUILD)/space $${DIGEST:+--image $(IMAGE)@$$DIGEST} --send
+
+publish-dataset: $(VENV)/.runtime | $(BUILD)
+	$(PY) -m rag publish --repo "$$DATASET" --folder $(BUILD)/dataset --send
+
+publish-models: $(VENV)/.runtime | $(BUILD)
+	$(PY) -m model publish --variant "$$VARIANT" --file "$$FILE" --repo "$$MODELS" --folder $(BUILD)/model --send
+
+preview-comment:
+	gh pr comment "$$NUMBER" --edit-last --create-if-none --body-file preview.md
+
+# --- nightly.yml
+
+nightly-model: $(VENV)/.runtime
+	$(VENV)/bin/python -m model fetch granite-4.0-micro
+
+nightly-bench: nightly-model $(VENV)/.development | $(BUILD)
+	$(PY) -m tests.benchmarks engine --model .data/models/granite-4.0-micro-Q4_K_M.gguf --visitors 2 --turns 2 \
+	  --tokens 16 --json > $(BUILD)/granite.json
+
+nightly-report:
+	python3 $(SCRIPTS)/nightly_report.py
+
+# The few packages that the gates import, for jobs that do not need the app.
+gate-tools:
+	python3 -m pip --disable-pip-version-check install --quiet --require-hashes -r .github/scripts/requirements.txt

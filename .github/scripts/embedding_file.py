@@ -1,0 +1,17 @@
+"""Print the path of the embedding model's weights, without loading them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from rag.embedder import CARRIER
+
+if __name__ == "__main__":
+    spec = importlib.util.find_spec(CARRIER)
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
+    found = [path for folder in folders for path in folder.rglob("*.safetensors")]
+    if not found:
+        sys.exit(f"{CARRIER} holds no weights; run: make setup")
+    print(found[0])

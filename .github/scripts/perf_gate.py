@@ -1,0 +1,108 @@
+"""Whether a change made a benchmark slower, against several runs of main on the same machine.
+
+    perf_gate.py --old A1.json ... A5.json --new B1.json ... B5.json [--history OUT.json]
+
+A figure fails when its median got worse by more than a fifth and lies outside everything that the old runs gave. Both
+are asked for: the ratio alone fails on noise, the spread alone on changes too small to matter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER
+
+RUNS = 5  # fewer give no spread to speak of
+TOLERANCE = 0.2
+
+Run = Mapping[str, Any]
+
+
+class RunsUnfit(ValueError):
+    """The runs cannot be compared; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One figure before and after; `worsening` is 1.0 for no change and 1.5 for half as bad again."""
+
+    name: str
+    old: float  # median
+    new: float  # median
+    worsening: float
+    in_spread: bool  # whether the new median lies within what the old runs gave
+
+    @property
+    def fails(self) -> bool:
+        """Worse by more than the tolerance, and not explained by noise."""
+        return self.worsening > 1 + TOLERANCE and not self.in_spread
+
+
+def judge(old: Sequence[Run], new: Sequence[Run]) -> list[Verdict]:
+    """A verdict for each figure that every old run has. Raises RunsUnfit."""
+    if len(old) < RUNS or len(new) < RUNS:
+        raise RunsUnfit(f"{len(old)} old and {len(new)} new runs; {RUNS} of each are needed")
+    models = {str(run.get("model")) for run in [*old, *new]}
+    if len(models) > 1:
+        raise RunsUnfit(f"the runs are of different models: {', '.join(sorted(models))}")
+    names = [name for name in (*LOWER_IS_BETTER, *HIGHER_IS_BETTER) if all(run.get(name) for run in old)]
+    if not names:
+        raise RunsUnfit("the old runs share no figure; run the benchmark again")
+    if lost := [name for name in names if not all(run.get(name) for run in new)]:
+        raise RunsUnfit(f"the new runs lack {', '.join(lost)}; a figure that is gone cannot pass")
+    return [_verdict(name, [float(run[name]) for run in old], [float(run[name]) for run in new]) for name in names]
+
+
+def _verdict(name: str, old: Sequence[float], new: Sequence[float]) -> Verdict:
+    before, after = statistics.median(old), statistics.median(new)
+    worsening = before / after if name in HIGHER_IS_BETTER else after / before
+    return Verdict(name, before, after, worsening, min(old) <= after <= max(old))
+
+
+def history(verdicts: Sequence[Verdict], smaller: bool) -> list[dict[str, Any]]:
+    """What github-action-benchmark draws; it takes one direction at a time."""
+    names = LOWER_IS_BETTER if smaller else HIGHER_IS_BETTER
+    return [{"name": v.name, "unit": _unit(v.name), "value": v.new} for v in verdicts if v.name in names]
+
+
+def _unit(name: str) -> str:
+    units = {"_per_s": "tokens/s", "_s": "s", "_mb": "MB", "_tokens": "tokens"}
+    return next((unit for ending, unit in units.items() if name.endswith(ending)), "")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print a line a figure; 0 pass, 1 slower, 2 the runs cannot be compared."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--old", type=Path, nargs="+", required=True)
+    parser.add_argument("--new", type=Path, nargs="+", required=True)
+    parser.add_argument("--history", type=Path, help="also write medians for the chart of smaller-is-better figures")
+    options = parser.parse_args(argv)
+    try:
+        verdicts = judge(_read(options.old), _read(options.new))
+    except (OSError, ValueError) as error:
+        print(f"cannot compare: {error}", file=sys.stderr)
+        return 2
+    for v in verdicts:
+        state = "SLOWER" if v.fails else "noise" if v.worsening > 1 + TOLERANCE else "ok"
+        print(f"{v.name:28} {v.old:>10.3f} -> {v.new:>10.3f}  x{v.worsening:.2f}  {state}")
+    if options.history:
+        options.history.write_text(json.dumps(history(verdicts, smaller=True), indent=1), "utf-8")
+    return int(any(v.fails for v in verdicts))
+
+
+def _read(paths: Sequence[Path]) -> list[Run]:
+    runs = [json.loads(path.read_text("utf-8")) for path in paths]
+    if not all(isinstance(run, dict) for run in runs):
+        raise RunsUnfit("a run is no JSON object; write it with --json")
+    return runs
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

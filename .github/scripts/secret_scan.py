@@ -1,0 +1,76 @@
+"""Look for credentials in the tracked files and in everything the history ever added.
+
+    secret_scan.py [--history] [--allow .github/secret_scan_allow.txt]
+
+Uses the finders that guard publishing; entropy alone is not taken as a credential here, since a repository is full of
+digests. The allow list holds paths of tests that plant secrets on purpose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rag.secrets import find_secrets
+
+
+def tree(root: Path) -> Iterator[tuple[str, str]]:
+    """(path, text) of every tracked text file."""
+    for name in _git(root, "ls-files", "-z").split("\0"):
+        path = root / name
+        if name and path.is_file() and b"\0" not in (data := path.read_bytes())[:8000]:
+            yield name, data.decode("utf-8", "replace")
+
+
+def added(root: Path) -> Iterator[tuple[str, str]]:
+    """(commit and path, added lines) of every change on every branch."""
+    commit, path, lines = "", "", list[str]()
+    for line in _git(root, "log", "--all", "--no-color", "-p", "-U0", "--format=commit %h").splitlines():
+        if line.startswith(("commit ", "+++ ")):
+            if lines:
+                yield f"{commit}:{path}", "\n".join(lines)
+            lines = []
+            commit = line.split()[1] if line.startswith("commit ") else commit
+            path = line[6:] if line.startswith("+++ b/") else path
+        elif line.startswith("+"):
+            lines.append(line[1:])
+    if lines:
+        yield f"{commit}:{path}", "\n".join(lines)
+
+
+def findings(texts: Iterator[tuple[str, str]], allowed: Sequence[str]) -> list[str]:
+    """A line for each credential, naming kind and place and never the value."""
+    return [
+        f"{place}:{hit.line}: {hit.kind}"
+        for place, text in texts
+        if place.rpartition(":")[2] not in allowed
+        for hit in find_secrets(text)
+    ]
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=True)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the findings; 1 when there is one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--history", action="store_true")
+    parser.add_argument("--root", type=Path, default=Path())
+    parser.add_argument("--allow", type=Path, default=Path(".github/secret_scan_allow.txt"))
+    options = parser.parse_args(argv)
+    lines = options.allow.read_text("utf-8").splitlines() if options.allow.is_file() else []
+    allowed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    found = findings(tree(options.root), allowed)
+    if options.history:
+        found += findings(added(options.root), allowed)
+    print(*found, f"{len(found)} credentials", sep="\n")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

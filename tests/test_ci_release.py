@@ -1,0 +1,179 @@
+"""What stands between a tag and a release, and what a container must show before it is pushed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import image_smoke
+import main_green
+import pytest
+from nightly_report import TITLE, report
+from packaging.requirements import Requirement
+from sbom import pinned
+
+ROOT = Path(__file__).parent.parent
+GREEN = ("linters and types", "tests, Python 3.11, ubuntu-24.04", "tests in a browser", "image / push what was checked")
+
+
+def checks(**others: str | None) -> dict[str, Any]:
+    runs: list[dict[str, Any]] = [{"name": name, "status": "completed", "conclusion": "success"} for name in GREEN]
+    runs += [{"name": name, "status": "in_progress", "conclusion": state} for name, state in others.items()]
+    return {"total_count": len(runs), "check_runs": runs}
+
+
+def test_main_is_green_when_everything_ended_well() -> None:
+    assert main_green.problems(checks(chart="skipped", advice="neutral")) == []
+
+
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        (checks(soak="failure"), "soak is failure"),
+        (checks(soak=None), "soak is in_progress"),
+        (checks(soak="cancelled"), "soak is cancelled"),
+        ({"total_count": 0, "check_runs": []}, "no run of 'linters and types' succeeded"),
+        ({**checks(), "total_count": 130}, "only 4 of 130 runs were read"),
+        ({}, "no run of 'tests in a browser' succeeded"),
+    ],
+)
+def test_main_is_not_green_otherwise(tree: dict[str, Any], said: str) -> None:
+    assert said in main_green.problems(tree)
+
+
+def test_the_releases_own_running_check_does_not_hold_it_up() -> None:
+    tree = checks()
+    tree["check_runs"].append(
+        {"name": "tag, version, changelog and main agree", "status": "in_progress", "conclusion": None}
+    )
+    assert main_green.problems({**tree, "total_count": 5}) == []
+
+
+def test_the_required_runs_are_names_of_jobs() -> None:
+    text = "".join(path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml"))
+    assert [name for name in main_green.REQUIRED if f"name: {name}" not in text] == []
+
+
+def test_the_answer_is_an_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "checks.json"
+    path.write_text(json.dumps(checks()))
+    assert main_green.main([str(path)]) == 0
+    path.write_text(json.dumps(checks(soak="failure")))
+    assert main_green.main([str(path)]) == 1
+    assert main_green.main([str(tmp_path / "none")]) == 2
+    capsys.readouterr()
+    assert main_green.main(["--prerelease", "v1.0.0-rc.1"]) == 0
+    assert capsys.readouterr().out == "--prerelease\n"
+    assert main_green.main(["--prerelease", "one"]) == 2
+
+
+class Issues:
+    """GitHub's client as far as the report uses it."""
+
+    def __init__(self, number: str = "") -> None:
+        self.number, self.calls = number, list[list[str]]()
+
+    def __call__(self, arguments: Sequence[str]) -> str:
+        self.calls.append(list(arguments[:2]))
+        return self.number if arguments[1] == "list" else ""
+
+
+@pytest.mark.parametrize(
+    ("result", "number", "done", "call"),
+    [
+        ("success", "", "all well", "list"),
+        ("success", "7\n", "closed 7", "close"),
+        ("failure", "7\n", "commented on 7", "comment"),
+        ("failure", "", "opened", "create"),
+    ],
+)
+def test_a_failing_night_has_one_issue(result: str, number: str, done: str, call: str) -> None:
+    issues = Issues(number)
+    assert report(result, "https://example.org/run", issues) == done
+    assert issues.calls[-1] == ["issue", call]
+    assert "Granite" in TITLE
+
+
+ENGINE = """#!{python}
+import sys, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+arguments = sys.argv[1:]
+with open({log!r}, "a") as log:
+    print(*arguments, file=log)
+answers = {answers!r}
+if arguments[0] == "run":
+    print("pulled\\nc0ffee")
+elif arguments[0] == "exec":
+    for part, (code, text) in answers.items():
+        if part in " ".join(arguments):
+            print(text)
+            sys.exit(code)
+"""
+GOOD = {
+    "id -u": (0, "1000"),
+    "-c": (0, ""),
+    "-m model": (0, "[1] Overview\n\nSmolLM2: 0.5 s to first token, 20.0 tokens/s"),
+}
+
+
+def engine(folder: Path, answers: dict[str, tuple[int, str]]) -> Path:
+    path = folder / "engine"
+    path.write_text(ENGINE.format(python=sys.executable, log=str(folder / "log"), answers=answers))
+    path.chmod(0o755)
+    return path
+
+
+def test_a_container_is_started_locked_down_and_passes(tmp_path: Path) -> None:
+    container = image_smoke.start(str(engine(tmp_path, GOOD)), "app:1", 7860, ["--runtime=runc"])
+    assert container.id == "c0ffee"
+    assert image_smoke.check(container)[-1] == "SmolLM2: 0.5 s to first token, 20.0 tokens/s"
+    started = (tmp_path / "log").read_text().splitlines()[0]
+    for option in ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--user=1000",
+                   "--publish=127.0.0.1:7860:7860", "--runtime=runc app:1"):  # fmt: skip
+        assert option in started
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ({**GOOD, "id -u": (0, "0")}, "as user 0"),
+        ({**GOOD, "-c": (1, "writable: /app")}, "writable: /app"),
+        ({**GOOD, "-m model": (0, "no model")}, "no sourced answer"),
+        ({**GOOD, "-m model": (1, "killed")}, "killed"),
+    ],
+)
+def test_a_container_that_falls_short_is_refused(tmp_path: Path, answers: dict[str, tuple[int, str]], why: str) -> None:
+    ordered = {key: answers[key] for key in ("id -u", "-m model", "-c")}
+    with pytest.raises(image_smoke.SmokeFailed, match=why):
+        image_smoke.check(image_smoke.Container(str(engine(tmp_path, ordered)), "c0ffee"))
+
+
+def test_a_page_that_never_answers_fails_and_the_container_is_removed(tmp_path: Path) -> None:
+    arguments = ["--engine", str(engine(tmp_path, GOOD)), "--port", "9", "--ready", "0.1", "app:1"]
+    assert image_smoke.main(arguments) == 1
+    assert (tmp_path / "log").read_text().splitlines()[-1] == "rm --force --volumes c0ffee"
+
+
+def test_an_engine_that_is_not_there_fails(tmp_path: Path) -> None:
+    assert image_smoke.main(["--engine", str(tmp_path / "none"), "app:1"]) == 1
+
+
+def test_the_gates_packages_are_pinned_by_hash_as_the_development_packages_are() -> None:
+    text = (ROOT / ".github" / "scripts" / "requirements.txt").read_text()
+    pins = pinned(text)
+    ours = pinned((ROOT / "requirements.txt").read_text()) | pinned((ROOT / "requirements-dev.txt").read_text())
+    assert {Requirement(name).name: version for name, version in pins.items()} == {name: ours[name] for name in pins}
+    assert text.count("--hash=sha256:") >= len(pins)
+
+
+def test_the_lock_has_every_pin_at_its_version_and_every_package_by_hash() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    locked = pinned(lock)
+    pins = pinned((ROOT / "requirements.txt").read_text())
+    assert {name: version for name, version in pins.items() if locked.get(name) != version} == {}
+    entries = [entry for entry in lock.replace("\\\n", " ").splitlines() if "==" in entry]
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+    assert not [entry for entry in entries if entry.startswith(("nvidia", "cuda", "triton"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -177,3 +178,11 @@ def test_the_lock_has_every_pin_at_its_version_and_every_package_by_hash() -> No
     entries = [entry for entry in lock.replace("\\\n", " ").splitlines() if "==" in entry]
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
     assert not [entry for entry in entries if entry.startswith(("nvidia", "cuda", "triton"))]
+
+
+def test_the_image_compiles_the_llama_cpp_that_is_pinned() -> None:
+    pinned = re.search(r"^llama-cpp-python==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    built = re.search(r"^ARG LLAMA_CPP_PYTHON=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert pinned
+    assert built
+    assert built[1] == pinned[1]

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -22,8 +22,12 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
 from model.open import MB, Limits
+from onboarding.edge import Edge, trusted
+from onboarding.gate import NO_LIMITS, Allowance, Gate
 from onboarding.guard import Guard
 from onboarding.guide import Guide
+from onboarding.health import Health, health
+from onboarding.logs import PrintedLines, set_up_logging
 from onboarding.parts import Parts, PartsSettings
 from onboarding.ui.diagnostics import DiagnosticsTab
 from onboarding.ui.page import Tab, build_page, mount_options
@@ -33,6 +37,11 @@ from onboarding.ui.tour_contribute import ContributeTour
 from onboarding.ui.tour_diagnostics import DiagnosticsTour
 from onboarding.ui.tour_plugins import PluginsTour
 from onboarding.ui.tour_rhel10 import Rhel10Tour
+from onboarding.usage.counted import CountedSandbox
+from onboarding.usage.keeper import Keeper
+from onboarding.usage.recorder import Usage, usage_of_project
+from onboarding.usage.scrape import PATH as METRICS
+from onboarding.usage.scrape import Audience, add_metrics_route
 from tools.hosts import load_hosts
 
 RAM_SHARE = 4  # the prefix cache may take this fraction of its disk limit in RAM
@@ -46,6 +55,10 @@ class Settings:
     parts: PartsSettings
     host: str = "127.0.0.1"
     port: int = 7860
+    asks: int = 12  # questions an address may ask a minute, 0 for no limits
+    trust: str = ""  # networks whose X-Forwarded-For is believed
+    metrics: Audience = "nobody"
+    log: str = "text"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -66,33 +79,65 @@ class Settings:
             index=Path(env["INDEX"]) if env.get("INDEX") else None,
             limits=limits,
         )
-        return cls(parts, env.get("HOST", "127.0.0.1"), _number(env, "PORT", 7860))
+        return cls(
+            parts,
+            env.get("HOST", "127.0.0.1"),
+            _number(env, "PORT", 7860),
+            _number(env, "ASKS_PER_MINUTE", 12, least=0),
+            _networks(env),
+            _metrics(env),
+            _log_format(env),
+        )
 
 
-def create_app(guide: Guide, *, load_parts: bool = True) -> FastAPI:
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stands around the guide. By default usage is counted in memory and nobody is limited."""
+
+    usage: Usage = field(default_factory=usage_of_project)
+    gate: Gate = field(default_factory=lambda: Gate(NO_LIMITS))
+    keeper: Keeper | None = None  # carries usage to the disk
+    trust: str = ""  # as in Settings
+    metrics: Audience = "nobody"
+
+
+def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool = True) -> FastAPI:
     """The page, its health checks and the guard, as one ASGI application; parts load once it is served."""
+    around = around or Around()
+    usage, gate, keeper = around.usage, around.gate, around.keeper
+    usage.watch_queue(lambda: float(guide.status().ahead))
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if load_parts:
             guide.parts.start()
+        if keeper:
+            keeper.start()
         yield
         guide.parts.close()
+        if keeper:
+            keeper.close()
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
 
+    def look() -> Health:
+        troubles = {"usage": keeper.trouble} if keeper else {}
+        return health(guide.status().parts, guide.parts.silent_s, troubles)
+
+    # Neither waits for a thread of the pool: a page full of visitors is no reason to restart.
     @app.get("/healthz")
-    def healthz() -> dict[str, object]:
-        """The process serves; what is loaded is for /readyz and the page."""
-        return {"status": "ok", "parts": guide.status().parts}
+    async def healthz() -> JSONResponse:
+        """200 while the page can serve, 503 when only a restart would help; the body says what is broken."""
+        seen = look()
+        return JSONResponse({"status": seen.state, "parts": seen.parts}, seen.status_code)
 
     @app.get("/readyz")
-    def readyz() -> JSONResponse:
+    async def readyz() -> JSONResponse:
         """200 once every part answers, 503 while one loads or has failed."""
-        parts = guide.status().parts
-        ready = all(state == "ready" for state in parts.values())
-        return JSONResponse({"ready": ready, "parts": parts}, 200 if ready else 503)
+        seen = look()
+        return JSONResponse({"ready": seen.ready, "parts": seen.parts}, 200 if seen.ready else 503)
 
+    add_metrics_route(app, usage.registry, around.metrics)
     hosts = load_hosts()
     tours = [tour(guide, hosts) for tour in (Rhel10Tour, DiagnosticsTour, PluginsTour, ContributeTour)]
     tabs = [
@@ -100,24 +145,32 @@ def create_app(guide: Guide, *, load_parts: bool = True) -> FastAPI:
         Tab("diagnostics", DiagnosticsTab(guide, hosts).build),
         *(Tab(tour.name, tour.build) for tour in tours),
     ]
-    page = build_page(guide, {host.id: host.title for host in hosts.values()}, tabs, Programs(guide, hosts).build)
+    titles = {host.id: host.title for host in hosts.values()}
+    programs = Programs(guide, hosts, usage, gate)
+    page = build_page(guide, titles, tabs, programs.build, usage=usage, gate=gate)
     gr.mount_gradio_app(app, page, "/", **mount_options())
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, extra=() if around.metrics == "nobody" else (METRICS,))
+    app.add_middleware(Edge, gate=gate, trust=around.trust)  # outermost: everything inside sees who really asks
     return app
 
 
 def main() -> None:
     """Serve until Ctrl-C; a port in use ends with one sentence."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
-    for library in ("httpx", "httpx2", "huggingface_hub", "sentence_transformers"):
-        logging.getLogger(library).setLevel(logging.ERROR)
     settings = Settings.from_env()
+    set_up_logging(settings.log)
     with contextlib.closing(_bind(settings.host, settings.port)) as listener:
-        parts = Parts(settings.parts)
-        app = create_app(Guide(parts))
+        usage = usage_of_project()
+        parts = Parts(settings.parts, CountedSandbox(usage))
+        keeper = Keeper(usage.registry, settings.parts.data)
+        gate = Gate(Allowance(settings.asks), usage.refused)
+        app = create_app(Guide(parts, usage.turn), Around(usage, gate, keeper, settings.trust, settings.metrics))
         logging.getLogger("app").info("http://%s:%d", settings.host, settings.port)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S, access_log=False)
-        with contextlib.suppress(KeyboardInterrupt):
+        config = uvicorn.Config(
+            app, log_config=None, log_level="warning", timeout_graceful_shutdown=GRACE_S, access_log=False,
+            proxy_headers=False,  # the edge's part
+        )  # fmt: skip
+        printed = contextlib.redirect_stderr(PrintedLines()) if settings.log == "json" else contextlib.nullcontext()
+        with printed, contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
     if parts.is_loading:
         # Its thread is inside torch, where the interpreter's own ending would tear it down and abort the process.
@@ -143,6 +196,30 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> 
     if not text.isdigit() or int(text) < least:
         sys.exit(f"{name}={text} is not a whole number of at least {least}.")
     return int(text)
+
+
+def _networks(env: Mapping[str, str]) -> str:
+    """Whom to believe about a client's address; on the Hub its own proxies, which name every visitor there."""
+    text = env.get("TRUST_PROXY", "1" if env.get("SPACE_ID") else "")
+    try:
+        return trusted(text)
+    except ValueError as error:
+        sys.exit(f"TRUST_PROXY={text} is neither 1 nor networks separated by commas ({error}).")
+
+
+def _metrics(env: Mapping[str, str]) -> Audience:
+    known: dict[str, Audience] = {"": "nobody", "0": "nobody", "loopback": "loopback", "1": "everybody"}
+    text = env.get("METRICS", "")
+    if text not in known:
+        sys.exit(f"METRICS={text} is not known; use 1 (anybody may read /metrics) or loopback (this machine only).")
+    return known[text]
+
+
+def _log_format(env: Mapping[str, str]) -> str:
+    text = env.get("LOG_FORMAT", "") or ("text" if sys.stderr.isatty() else "json")
+    if text not in ("json", "text"):
+        sys.exit(f"LOG_FORMAT={text} is not known; use json or text.")
+    return text
 
 
 def _writable(folder: Path) -> Path:

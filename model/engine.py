@@ -8,6 +8,7 @@ in the middle.
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -56,6 +57,7 @@ class LocalEngine:
         self._unfinished: set[Job] = set()  # every job that somebody waits for
         self._lock = threading.Lock()
         self._closing = False
+        self._beat: float | None = None  # when the step under way began (monotonic); None while idle
         self._pace = Pace()
         opened: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._own, args=(open_llama, opened), name="engine", daemon=True)
@@ -91,7 +93,13 @@ class LocalEngine:
         present = len(self._unfinished)
         waiting = max(0, present - self._options.slots)
         eta = 0.0 if present < self._options.slots else self._eta(waiting)
-        return Load(min(present, self._options.slots), waiting, eta)
+        return Load(min(present, self._options.slots), waiting, eta, self._silent_s())
+
+    def _silent_s(self) -> float:
+        beat = self._beat
+        if not self._thread.is_alive():
+            return math.inf
+        return time.monotonic() - beat if beat is not None else 0.0
 
     def close(self) -> None:
         """Stop at once and free everything; running generations end as cancelled."""
@@ -140,8 +148,10 @@ class LocalEngine:
 
     def _turn(self) -> None:
         idle = not (self._running or self._waiting or self._warm)
+        self._beat = None if idle else time.monotonic()
         for job in self._drain(block=idle):
             self._accept(job)
+        self._beat = time.monotonic()
         # The flag is cleared before the check: a cancel that comes after the check aborts the step.
         self._llama.clear_abort()
         self._end_cancelled()

@@ -51,6 +51,7 @@ class Load:
     running: int
     waiting: int
     eta_s: float  # expected wait of one more generation
+    silent_s: float = 0.0  # since it last showed life while it had work; infinite once it has ended
 
 
 class Generation:

@@ -54,13 +54,13 @@ class PartsSettings:
 class Parts:
     """Everything that takes time to load. Attributes are None until their part is ready."""
 
-    def __init__(self, settings: PartsSettings) -> None:
+    def __init__(self, settings: PartsSettings, sandbox: Sandbox | None = None) -> None:
         self.settings = settings
         self.retriever: Retriever | None = None
         self.router: Router | None = None
         self.chooser: ToolChooser | None = None
         self.menu: ToolMenu | None = None
-        self.sandbox = Sandbox()
+        self.sandbox = sandbox or Sandbox()
         self.status: dict[str, str] = {"model": "waiting", "search": "waiting", "router": "waiting"}
         self.downloading = ""
         self.note = ""
@@ -88,6 +88,11 @@ class Parts:
         """The engine that serves a conversation: the one it began with, so that answers never change voice silently."""
         began = next((turn.engine for turn in conversation.turns if turn.engine), self._current)
         return self._engines.get(began) or self.engine
+
+    @property
+    def silent_s(self) -> float:
+        """The longest that an engine with work has shown no life, seconds; infinite when one has ended."""
+        return max((engine.load().silent_s for engine in list(self._engines.values())), default=0.0)
 
     def close(self) -> None:
         """Stop everything, in the middle of whatever it does."""

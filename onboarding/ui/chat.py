@@ -16,6 +16,8 @@ import gradio as gr
 from model.conversation import Conversation
 from model.events import TurnEvent
 from model.prompt import PromptTooLong
+from onboarding.edge import who
+from onboarding.gate import Gate, Who
 from onboarding.guide import Unusable
 from onboarding.ui import saved
 from onboarding.ui.around import hint, spoken, starters
@@ -27,6 +29,7 @@ from onboarding.ui.session import Request, Session, read_request
 from onboarding.ui.shelf import shelf_html
 from onboarding.ui.theme import script
 from onboarding.ui.turns import Turn
+from onboarding.usage.recorder import Usage
 
 if TYPE_CHECKING:
     from onboarding.guide import Guide
@@ -46,10 +49,12 @@ Updates = dict[gr.components.Component, Any]
 class ChatTab:
     """The widgets of the chat and what they do. `build` is called once, inside the tab."""
 
-    def __init__(self, guide: Guide, hosts: Mapping[str, str]) -> None:
+    def __init__(self, guide: Guide, hosts: Mapping[str, str], usage: Usage, gate: Gate) -> None:
         """hosts: id -> title of the simulated hosts that tools may look at; the first is preselected."""
         self._guide = guide
         self._hosts = hosts
+        self._usage = usage
+        self._gate = gate
         self._drawing = script("rose.svg")
 
     def build(self) -> None:
@@ -115,9 +120,9 @@ class ChatTab:
         demo.load(self._restore, [self.session, self.shelf], outputs, queue=False, **quiet)
 
     async def _ask(
-        self, typed: str, host: str, session: Session, stored: object, event: gr.EventData
+        self, typed: str, host: str, session: Session, stored: object, event: gr.EventData, client: gr.Request
     ) -> AsyncGenerator[Updates, None]:
-        data = _data(event)
+        data, asker = _data(event), who(client)
         session.hear(stored)
         request = read_request(data, typed or "", session, self._guide.routes)
         if session.live or not request.text:
@@ -126,7 +131,7 @@ class ChatTab:
         turn, wake = session.begin(request)
         yield self._show(session) | {self.hint: hint()} | ({} if data else {self.text: ""})
         try:
-            async with aclosing(relay(lambda: self._events(request, turn.before, host), wake)) as batches:
+            async with aclosing(relay(lambda: self._events(asker, request, turn.before, host), wake)) as batches:
                 async for batch in batches:
                     if not session.update(turn.id, batch):
                         break
@@ -139,9 +144,9 @@ class ChatTab:
             session.stop(turn.id)  # a tab that was closed: its next reader must not find a turn that never ends
         yield self._show(session)
 
-    def _events(self, request: Request, before: Conversation, host: str) -> Iterator[TurnEvent]:
+    def _events(self, asker: Who, request: Request, before: Conversation, host: str) -> Iterator[TurnEvent]:
         known = host if host in self._hosts else next(iter(self._hosts), "")
-        return self._guide.ask(request.text, before, route=request.route, host=known)
+        return self._gate.guarded(asker, lambda: self._guide.ask(request.text, before, route=request.route, host=known))
 
     def _step(self, session: Session) -> Updates:
         """What one batch of events changes: the transcript, and at the end everything that waited for it."""
@@ -150,13 +155,14 @@ class ChatTab:
         session.keep()
         return self._show(session, store=True)
 
-    async def _stop(self, session: Session) -> Updates:
+    async def _stop(self, session: Session, client: gr.Request) -> Updates:
         """Ask the turn under way to end; it draws the page itself, so that nobody draws over it.
 
         Not `cancels=`: a cancelled event's last drawing can arrive after this one's and bring the old text back.
         """
         if not session.live:
             return self._show(session)
+        self._usage.stop(who(client).visitor)
         session.stop()
         return {self.hint: hint()}
 

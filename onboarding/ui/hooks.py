@@ -8,6 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from onboarding.usage.recorder import Usage
+
 # Handlers that compute next to nothing: outside the queue, so that they answer while the model is busy.
 QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
@@ -22,6 +24,7 @@ class Hooks:
     tabs: gr.Tabs
     tab: gr.Tab  # the one being built
     reached: gr.BrowserState  # name of a tour -> step, kept by the browser
+    usage: Usage
 
     def hand_over(self, button: gr.Button, ask: Callable[..., str], inputs: list[gr.components.Component]) -> None:
         """On a click put `ask(*inputs)` into the question box and show the chat; the visitor still presses Send."""

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from onboarding.edge import who
+from onboarding.gate import NO_LIMITS, Gate
 from onboarding.ui.chat import ChatTab
 from onboarding.ui.header import build_header
-from onboarding.ui.hooks import Hooks
+from onboarding.ui.hooks import QUIET, Hooks
 from onboarding.ui.languages import say, translations
 from onboarding.ui.saved import STORAGE_SALT
 from onboarding.ui.theme import STATIC, css, head, theme
 from onboarding.ui.welcome import Welcome
+from onboarding.usage.recorder import Usage, usage_of_project
 
 if TYPE_CHECKING:
     from onboarding.guide import Guide
@@ -32,13 +35,20 @@ class Tab:
 
 
 def build_page(
-    guide: Guide, hosts: Mapping[str, str], tabs: Sequence[Tab] = (), endpoints: Callable[[], None] = lambda: None
+    guide: Guide,
+    hosts: Mapping[str, str],
+    tabs: Sequence[Tab] = (),
+    endpoints: Callable[[], None] = lambda: None,
+    *,
+    usage: Usage | None = None,
+    gate: Gate | None = None,
 ) -> gr.Blocks:
     """The page, queue included. hosts: id -> title of the simulated hosts; `tabs` follow the chat's in this order.
 
-    endpoints: registers what programs may call, inside the page.
+    endpoints: registers what programs may call, inside the page. Without a gate nothing is limited.
     """
-    chat = ChatTab(guide, hosts)
+    usage = usage or usage_of_project()
+    chat = ChatTab(guide, hosts, usage, gate or Gate(NO_LIMITS))
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 600)) as page:
         build_header(guide, page)
         welcome = Welcome()
@@ -50,12 +60,20 @@ def build_page(
                 chat.build()
             for tab in tabs:
                 with gr.Tab(say(f"tab_{tab.id.replace('-', '_')}"), id=tab.id) as opened:
-                    tab.build(Hooks(page, chat.text, chat.host, tabs_row, opened, reached))
+                    tab.build(Hooks(page, chat.text, chat.host, tabs_row, opened, reached, usage))
         welcome.build_again()
         welcome.wire(page, tabs_row)
         chat.wire(page)
+        page.load(_visit(usage), None, None, **QUIET)
         endpoints()
     return page.queue(max_size=QUEUE_SIZE, api_open=False)
+
+
+def _visit(usage: Usage) -> Callable[[gr.Request], None]:
+    def visit(request: gr.Request) -> None:
+        usage.visit(who(request).visitor)
+
+    return visit
 
 
 def mount_options() -> dict[str, Any]:

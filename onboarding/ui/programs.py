@@ -16,9 +16,12 @@ import gradio as gr
 from model.conversation import Conversation
 from model.events import Notice, RouteChosen, SourcesFound, TextDelta, ToolCall, ToolFinished, TurnEvent, TurnFinished
 from model.prompt import PromptTooLong
+from onboarding.edge import who
+from onboarding.gate import NO_LIMITS, Gate, Refused
 from onboarding.guide import Unusable
 from onboarding.tour_content import load_tours
 from onboarding.ui.chat import LANE, LANE_LIMIT
+from onboarding.usage.recorder import Usage, usage_of_project
 from rag.types import Passage
 from tools.hosts import DEFAULT_HOST, Host
 from tools.registry import Registry, Tool
@@ -33,9 +36,14 @@ MOST = 10  # passages of one search
 class Programs:
     """Registers the endpoints inside the page's Blocks."""
 
-    def __init__(self, guide: "Guide", hosts: Mapping[str, Host]) -> None:
+    def __init__(
+        self, guide: "Guide", hosts: Mapping[str, Host], usage: Usage | None = None, gate: Gate | None = None
+    ) -> None:
+        """Without a gate nothing is limited."""
         self._guide = guide
         self._hosts = hosts
+        self._usage = usage or usage_of_project()
+        self._gate = gate or Gate(NO_LIMITS)
 
     def build(self) -> None:
         """Register them; called inside the page's Blocks."""
@@ -49,16 +57,21 @@ class Programs:
             if tool is not None:
                 gr.api(self._endpoint(tool), api_name=name, queue=False)
 
-    def ask(self, question: str, host: str = DEFAULT_HOST) -> Iterator[dict[str, Any]]:
+    def ask(
+        self, question: str, host: str = DEFAULT_HOST, request: gr.Request | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Ask the assistant one question; the answer so far is sent again and again as it grows.
 
         Args:
             question: What to ask, up to 4,000 characters.
             host: Id of the simulated host that a check looks at.
+            request: Filled in by the server.
 
         """
+        known = self._known(host)
+        self._usage.call("ask")
         try:
-            events = self._guide.ask(question, Conversation.new(), host=self._known(host))
+            events = self._gate.guarded(who(request), lambda: self._guide.ask(question, Conversation.new(), host=known))
             reply: dict[str, Any] = {"answer": "", "sources": [], "tools": [], "notices": [], "done": False}
             for event in events:
                 if _take(reply, event):
@@ -66,14 +79,16 @@ class Programs:
         except (Unusable, PromptTooLong) as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    def search(self, question: str, k: int = 5) -> dict[str, Any]:
+    def search(self, question: str, k: int = 5, request: gr.Request | None = None) -> dict[str, Any]:
         """Search the documentation of Qubinode Navigator and quote the passages that answer a question.
 
         Args:
             question: What to look for, 3 to 300 characters.
             k: How many passages at most, 1 to 10.
+            request: Filled in by the server.
 
         """
+        self._pass("search", request)
         question = question.strip()
         if not 3 <= len(question) <= LONGEST:
             raise gr.Error(f"Search for 3 to {LONGEST} characters; this has {len(question)}.", print_exception=False)
@@ -88,20 +103,23 @@ class Programs:
             "nearest": [{"title": passage.title, "url": passage.url} for passage in found.nearest],
         }
 
-    def route(self, question: str) -> dict[str, Any]:
+    def route(self, question: str, request: gr.Request | None = None) -> dict[str, Any]:
         """Say which route a message takes and which simulated check it asks for; no language model is used.
 
         Args:
             question: The message, up to 4,000 characters.
+            request: Filled in by the server.
 
         """
+        self._pass("route", request)
         try:
             return self._guide.explain(question)
         except Unusable as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    def tours(self) -> list[dict[str, Any]]:
+    def tours(self, request: gr.Request | None = None) -> list[dict[str, Any]]:
         """List the guided tours with their steps and the links that open them."""
+        self._pass("tours", request)
         return [
             {
                 "name": tour.name,
@@ -111,6 +129,14 @@ class Programs:
             }
             for tour in load_tours().values()
         ]
+
+    def _pass(self, endpoint: str, request: Any) -> None:
+        """Count a call that needs no model; gr.Error with the time to wait when its caller calls too often."""
+        try:
+            self._gate.call(who(request))
+        except Refused as refusal:
+            raise gr.Error(str(refusal), print_exception=False) from refusal
+        self._usage.call(endpoint)
 
     def _known(self, host: str) -> str:
         if host not in self._hosts:
@@ -124,6 +150,7 @@ class Programs:
 
         def call(*args: Any, **kwargs: Any) -> dict[str, Any]:
             given = inspect.signature(call).bind(*args, **kwargs).arguments
+            self._pass(tool.name, given.pop("request", None))
             host = self._known(given.pop("host", DEFAULT_HOST))
             known = {name: value for name, value in given.items() if value is not None}
             return asdict(self._guide.run_tool(ToolCall(tool.name, known, host)))
@@ -132,8 +159,10 @@ class Programs:
         kinds = get_type_hints(tool.function)
         parameters = [own[name].replace(annotation=kinds[name]) for name in own if name != "host"]
         last = inspect.Parameter("host", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=DEFAULT_HOST, annotation=str)
-        vars(call)["__signature__"] = inspect.Signature([*parameters, last], return_annotation=dict[str, Any])
-        call.__annotations__ = {one.name: one.annotation for one in [*parameters, last]} | {"return": dict[str, Any]}
+        asker = last.replace(name="request", default=None, annotation=gr.Request | None)  # Gradio fills it in
+        parameters += [last, asker]
+        vars(call)["__signature__"] = inspect.Signature(parameters, return_annotation=dict[str, Any])
+        call.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": dict[str, Any]}
         call.__name__ = tool.name
         call.__doc__ = _described(tool, self._hosts)
         return call

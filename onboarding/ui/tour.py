@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradio as gr
 
+from onboarding.edge import who
 from onboarding.tour_content import Tour, TourStep, load_tours
 from onboarding.ui.hooks import QUIET, Hooks
 from onboarding.ui.languages import say
@@ -48,6 +49,7 @@ class TourTab(ABC):
                         gr.Markdown(step.text)
                         body(step)
                         self._footer(number, step, walkthrough, hooks)
+        self._usage = hooks.usage
         hooks.page.load(self._arrive, hooks.reached, [walkthrough, hooks.reached, hooks.tabs], **QUIET)
         # What the load tells a tab that is not on show gets lost: the page has not drawn it yet.
         hooks.tab.select(self._take_up, hooks.reached, walkthrough, **QUIET)
@@ -62,6 +64,8 @@ class TourTab(ABC):
                 hooks.hand_over(ask, lambda: step.ask, [])
             else:
                 hooks.hand_over_host(ask, lambda _host: step.ask, self._host)
+            if number == len(self.tour.steps):
+                ask.click(self._note_end, None, None, **QUIET)
             if number < len(self.tour.steps):
                 forward = gr.Button(say("next"), variant="primary", size="sm", elem_id=f"{self.name}-next-{number}")
                 self._goto(forward, walkthrough, number + 1, hooks)
@@ -71,24 +75,26 @@ class TourTab(ABC):
         gr.HTML(fill('<a class="permalink" href="{}">Link to this step</a>', link), apply_default_css=False)
 
     def _goto(self, button: gr.Button, walkthrough: gr.Walkthrough, step: int, hooks: Hooks) -> None:
-        button.click(
-            lambda reached: (gr.Walkthrough(selected=step), self._note(reached, step)),
-            hooks.reached,
-            [walkthrough, hooks.reached],
-            **QUIET,
-        )
+        def go(reached: object, request: gr.Request) -> tuple[Any, Any]:
+            self._usage.tour_step(who(request).visitor, self.name, step)
+            return gr.Walkthrough(selected=step), self._note(reached, step)
+
+        button.click(go, hooks.reached, [walkthrough, hooks.reached], **QUIET)
+
+    def _note_end(self, request: gr.Request) -> None:
+        self._usage.tour_end(who(request).visitor, self.name)
 
     def _way_on(self, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
         """One suggestion of what next; this tour then begins anew."""
         label = f"Go on: {self._following.label}" if self._following else "Go on: ask the assistant"
         target = self._following.name if self._following else "chat"
         on = gr.Button(label, variant="primary", size="sm", elem_id=f"{self.name}-on")
-        on.click(
-            lambda reached: (gr.Walkthrough(selected=1), self._note(reached, 1), gr.Tabs(selected=target)),
-            hooks.reached,
-            [walkthrough, hooks.reached, hooks.tabs],
-            **QUIET,
-        )
+
+        def leave(reached: object, request: gr.Request) -> tuple[Any, Any, Any]:
+            self._note_end(request)
+            return gr.Walkthrough(selected=1), self._note(reached, 1), gr.Tabs(selected=target)
+
+        on.click(leave, hooks.reached, [walkthrough, hooks.reached, hooks.tabs], **QUIET)
 
     def _arrive(self, reached: object, request: gr.Request) -> tuple[Any, Any, Any]:
         """A link opens its step and its tab."""
@@ -96,10 +102,13 @@ class TourTab(ABC):
         if asked.get("tour") != self.name:
             return gr.skip(), gr.skip(), gr.skip()
         step = self._valid(asked["step"]) if "step" in asked else self._reached(reached)
+        self._usage.tour_step(who(request).visitor, self.name, step)
         return gr.Walkthrough(selected=step), self._note(reached, step), gr.Tabs(selected=self.name)
 
-    def _take_up(self, reached: object) -> Any:
-        return gr.Walkthrough(selected=self._reached(reached))
+    def _take_up(self, reached: object, request: gr.Request) -> Any:
+        step = self._reached(reached)
+        self._usage.tour_step(who(request).visitor, self.name, step)
+        return gr.Walkthrough(selected=step)
 
     def _reached(self, reached: object) -> int:
         return self._valid(reached.get(self.name)) if isinstance(reached, dict) else 1

@@ -1,0 +1,62 @@
+"""One piece of feedback: what a row holds, and how it is made from what a visitor sent."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = Literal["thumb", "source", "suggestion"]
+Verdict = Literal["up", "down", ""]
+Reason = Literal["wrong", "outdated", "not helpful", "unsafe", "other", ""]
+REASONS: tuple[Reason, ...] = ("wrong", "outdated", "not helpful", "unsafe", "other")
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Source(_Plain):
+    """A passage that the answer was shown with."""
+
+    id: str = ""  # of the passage; "" where a browser gave the conversation back
+    title: str = ""
+    url: str = ""
+
+
+class Took(_Plain):
+    """How long the answer took, and how much was computed."""
+
+    queued_s: float = 0.0
+    first_token_s: float | None = None  # None when no token was written
+    total_s: float = 0.0
+    generated: int = 0  # tokens
+
+
+class Row(_Plain):
+    """One piece of feedback. Question, answer and comment are redacted before a row is made of them."""
+
+    version: Literal[1] = 1  # of the format; readers skip rows of one they do not know
+    id: str = Field(default_factory=lambda: secrets.token_hex(16))
+    at: float = Field(default_factory=time.time)  # seconds since the epoch
+    visitor: str  # what `visitor_of` makes of the key in the browser
+    kind: Kind
+    verdict: Verdict = ""
+    reason: Reason = ""
+    comment: str = ""  # of a suggestion: the wish itself
+    turn: str = ""  # of the answer; a second thumb on the same answer replaces the first
+    question: str = ""
+    answer: str = ""
+    route: str = ""
+    sources: tuple[Source, ...] = ()
+    reported: Source | None = None  # the source that a report is about
+    model: str = ""
+    took: Took = Took()
+
+
+def visitor_of(key: str) -> str:
+    """What is stored instead of a visitor's key, so that nobody who reads the rows can act for the visitor."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]

@@ -1,0 +1,216 @@
+"""Feedback on disk: JSON lines in a folder that never outgrows its cap.
+
+A row is one write to one file, then fsync. Files move one way: `open/` while rows are appended, `waiting/` until they
+are sent to the Hub, `kept/` after that (without a Hub: at once). `forget/` names visitors whose rows the Hub must lose
+as well. Covers: a full disk, a crash in the middle of a row, a restart in any state, readers while files move.
+Does not cover: two processes that write into one folder, and a disk that lies about fsync.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from onboarding.feedback.row import Row
+
+OPEN, WAITING, KEPT, FORGET = "open", "waiting", "kept", "forget"
+STAGES = (OPEN, WAITING, KEPT)  # in the order in which a file moves: a reader that follows it never misses it
+FILE_BYTES = 256_000  # a file is closed from this size on; it is sent in one piece
+FOLDER_BYTES = 50_000_000  # years of feedback; the oldest rows that are safe on the Hub go first
+MAX_FORGOTTEN = 10_000  # visitors remembered as gone, so that a second tab does not bring them back
+
+
+class NotStored(Exception):
+    """The row was not kept; the text is one sentence for the visitor."""
+
+
+def read_rows(folder: Path) -> Iterator[Row]:
+    """Every row below `folder`, oldest file first, each once; torn lines and foreign versions are skipped."""
+    seen: set[str] = set()
+    names = sorted({path.name for stage in STAGES for path in (folder / stage).glob("*.jsonl")})
+    for name in names:
+        for row in rows_in(_bytes(folder, name)):
+            if row.id not in seen:
+                seen.add(row.id)
+                yield row
+
+
+def rows_in(data: bytes) -> list[Row]:
+    """The whole rows of a file."""
+    return [row for line in data.splitlines() if (row := _row(line))]
+
+
+def to_bytes(rows: list[Row]) -> bytes:
+    """A file of these rows."""
+    return b"".join(row.model_dump_json().encode() + b"\n" for row in rows)
+
+
+def _row(line: bytes) -> Row | None:
+    try:
+        return Row.model_validate_json(line)
+    except ValidationError:
+        return None  # torn by a crash, or of another version
+
+
+def _bytes(folder: Path, name: str) -> bytes:
+    for stage in STAGES:
+        try:
+            return (folder / stage / name).read_bytes()
+        except FileNotFoundError:
+            continue
+    return b""  # forgotten or dropped meanwhile
+
+
+class Store:
+    """The folder, for the one process that writes to it."""
+
+    def __init__(
+        self, folder: Path, *, sends: bool = False, file_bytes: int = FILE_BYTES, folder_bytes: int = FOLDER_BYTES
+    ) -> None:
+        """sends: whether closed files wait for somebody who takes them to the Hub."""
+        self.folder = folder
+        self.sends = sends
+        self._file_bytes = file_bytes
+        self._folder_bytes = folder_bytes
+        self._lock = threading.Lock()
+        self._gone: set[str] = set()
+        self._current: Path | None = None
+        for name in (*STAGES, FORGET):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for left in (folder / OPEN).glob("*.jsonl"):  # by a process that ended
+            self._close(left)
+        self._bytes = sum(path.stat().st_size for path in self._files())
+
+    def append(self, row: Row) -> None:
+        """Keep a row for good; raises NotStored, and then nothing of it is left."""
+        line = to_bytes([row])
+        with self._lock:
+            if row.visitor in self._gone:
+                raise NotStored("You asked to be forgotten; reload the page to give feedback again.")
+            if self._bytes + len(line) > self._folder_bytes and not self._make_room(len(line)):
+                raise NotStored("The feedback store is full, so this was not kept.")
+            path = self._current or self.folder / OPEN / _new_name()
+            try:
+                size = _append(path, line)
+            except OSError as error:
+                raise NotStored(f"This could not be kept ({os.strerror(error.errno or 0)}).") from error
+            self._bytes += len(line)
+            self._current = path
+            if size >= self._file_bytes:
+                self._close_current()
+
+    def close_file(self) -> None:
+        """Close the file that rows go to, if there is one."""
+        with self._lock:
+            self._close_current()
+
+    def waiting(self) -> list[Path]:
+        """Closed files that the Hub has not got, oldest first."""
+        return sorted((self.folder / WAITING).glob("*.jsonl"))
+
+    def sent(self, path: Path) -> None:
+        """Note that the Hub has a file."""
+        with self._lock:
+            if path.exists():  # else its rows were forgotten meanwhile
+                path.rename(self.folder / KEPT / path.name)
+
+    def forget(self, visitor: str) -> int:
+        """Delete a visitor's rows here, and note that the Hub must; return how many were here. Raises OSError."""
+        with self._lock:
+            self._gone = self._gone if len(self._gone) < MAX_FORGOTTEN else set()
+            self._gone.add(visitor)
+            count = sum(self._drop(path, visitor) for path in self._files())
+            self._bytes = sum(path.stat().st_size for path in self._files())
+            if self.sends:
+                (self.folder / FORGET / visitor).touch()
+            return count
+
+    def to_forget(self) -> list[str]:
+        """Visitors whose rows may still be on the Hub."""
+        return sorted(path.name for path in (self.folder / FORGET).iterdir())
+
+    def forgotten(self, visitors: list[str]) -> None:
+        """Note that the Hub has no rows of these any more."""
+        for visitor in visitors:
+            (self.folder / FORGET / visitor).unlink(missing_ok=True)
+
+    def _files(self) -> list[Path]:
+        return [path for stage in STAGES for path in sorted((self.folder / stage).glob("*.jsonl"))]
+
+    def _close_current(self) -> None:
+        if self._current:
+            self._close(self._current)
+        self._current = None
+
+    def _close(self, path: Path) -> None:
+        """Move a file on; a file that a forgotten visitor emptied is gone already."""
+        if path.exists():
+            path.rename(self.folder / (WAITING if self.sends else KEPT) / path.name)
+
+    def _make_room(self, wanted: int) -> bool:
+        for path in sorted((self.folder / KEPT).glob("*.jsonl")):
+            self._bytes -= path.stat().st_size
+            path.unlink()
+            if self._bytes + wanted <= self._folder_bytes:
+                return True
+        return False
+
+    def _drop(self, path: Path, visitor: str) -> int:
+        data = path.read_bytes()
+        if visitor.encode() not in data:
+            return 0
+        rows = rows_in(data)
+        left = [row for row in rows if row.visitor != visitor]
+        if left:
+            _rewrite(path, to_bytes(left))
+        else:
+            path.unlink()
+        return len(rows) - len(left)
+
+
+def _new_name() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}.jsonl"
+
+
+def _append(path: Path, line: bytes) -> int:
+    """Write one line and return the file's size; after a failure the file is as it was."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        before = os.fstat(file).st_size
+        try:
+            if os.write(file, line) != len(line):
+                raise OSError(errno.ENOSPC, "no room for the whole row")
+            os.fsync(file)
+        except OSError:
+            os.ftruncate(file, before)
+            if not before:
+                path.unlink()
+            raise
+        return before + len(line)
+    finally:
+        os.close(file)
+
+
+def _rewrite(path: Path, data: bytes) -> None:
+    """Replace a file by a shorter one: atomically, or in its own blocks where the disk has none left."""
+    new = path.with_suffix(".new")
+    try:
+        with new.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        if error.errno != errno.ENOSPC:
+            raise
+        with path.open("r+b") as file:
+            file.write(data)
+            file.truncate()

@@ -1,7 +1,7 @@
 """Finding credentials and personal data before text is indexed or published.
 
-Covers: the formats of detect-secrets' token detectors, Hub tokens, private keys with a body, AWS keys, and, when
-`strict`, high-entropy strings, password assignments, public IP addresses, e-mail addresses and phone numbers.
+Covers: the token formats and private keys of `rag.tokens`, and, when `strict`, high-entropy strings, password
+assignments, public IP addresses, e-mail addresses and phone numbers.
 Does not cover: passwords in prose, secrets split over lines, names of persons, images.
 """
 
@@ -10,25 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from detect_secrets.plugins.aws import AWSKeyDetector
 from detect_secrets.plugins.base import BasePlugin
 from detect_secrets.plugins.basic_auth import BasicAuthDetector
-from detect_secrets.plugins.github_token import GitHubTokenDetector
-from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
 from detect_secrets.plugins.high_entropy_strings import (
     Base64HighEntropyString,
     HexHighEntropyString,
     HighEntropyStringsPlugin,
 )
 from detect_secrets.plugins.keyword import KeywordDetector
-from detect_secrets.plugins.npm import NpmDetector
-from detect_secrets.plugins.openai import OpenAIDetector
-from detect_secrets.plugins.pypi_token import PypiTokenDetector
-from detect_secrets.plugins.slack import SlackDetector
-from detect_secrets.plugins.stripe import StripeDetector
 
-_HUB_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
-_PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s*\n\s*[A-Za-z0-9+/=]{40,}")
+from rag.tokens import token_spans
+
 _EMAIL = re.compile(r"\b[\w.+-]+@(?!example\.)[\w-]+\.(?!(?:local|lan|lab|service|socket)\b)[a-z]{2,}\b", re.I)
 _PHONE = re.compile(r"(?<![\w./:-])\+\d{1,3}[ -]?\(?\d{2,4}\)?(?:[ -]?\d{2,4}){2,4}\b")
 _IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
@@ -49,38 +41,24 @@ def find_secrets(text: str, *, strict: bool = False) -> list[Secret]:
 
     Indexing uses the plain form, since skipping a page for a false alarm loses answers; publishing the strict one.
     """
-    found = [Secret("private key", text.count("\n", 0, hit.start()) + 1) for hit in _PRIVATE_KEY.finditer(text)]
-    detectors = _detectors(strict)
-    for number, line in enumerate(text.splitlines(), 1):
-        found.extend(Secret(kind, number) for kind in dict.fromkeys(_kinds(line, detectors, strict)))
-    return found
-
-
-def _detectors(strict: bool) -> list[BasePlugin]:
-    plain: list[BasePlugin] = [
-        AWSKeyDetector(),
-        GitHubTokenDetector(),
-        GitLabTokenDetector(),
-        NpmDetector(),
-        OpenAIDetector(),
-        PypiTokenDetector(),
-        SlackDetector(),
-        StripeDetector(),
+    found = [
+        Secret(hit.kind, text.count("\n", 0, hit.start) + 1)
+        for hit in token_spans(text)
+        if not _PLACEHOLDER.search(text[hit.start : hit.end]) or hit.kind == "private key"
     ]
-    if not strict:
-        return plain
-    return [*plain, BasicAuthDetector(), KeywordDetector(), Base64HighEntropyString(4.5), HexHighEntropyString(3.0)]
+    if strict:
+        detectors = [BasicAuthDetector(), KeywordDetector(), Base64HighEntropyString(4.5), HexHighEntropyString(3.0)]
+        for number, line in enumerate(text.splitlines(), 1):
+            found.extend(Secret(kind, number) for kind in _kinds(line, detectors))
+    return list(dict.fromkeys(found))
 
 
-def _kinds(line: str, detectors: list[BasePlugin], strict: bool) -> Iterator[str]:
-    if _HUB_TOKEN.search(line):
-        yield "Hugging Face token"
+def _kinds(line: str, detectors: list[BasePlugin]) -> Iterator[str]:
     for detector in detectors:
         for value in detector.analyze_string(line):
             if not _PLACEHOLDER.search(value) and _is_random(detector, value):
                 yield detector.secret_type
-    if strict:
-        yield from _personal(line)
+    yield from _personal(line)
 
 
 def _is_random(detector: BasePlugin, value: str) -> bool:

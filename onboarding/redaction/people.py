@@ -1,0 +1,91 @@
+"""Personal data in a text: e-mail addresses, telephone numbers, payment cards, user names in home paths.
+
+Does not cover: names, postal addresses, numbers of documents, and national telephone numbers without a word such as
+"call" before them, except in the form (212) 555-0100.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import phonenumbers
+
+from onboarding.redaction.names import is_example, is_public
+from rag.tokens import Span
+
+_EMAIL = re.compile(
+    r"(?<![\w.+%-])(?P<local>[\w+%-][\w.+%-]{0,63})@(?P<domain>(?:[\w-]{1,63}\.){1,6}[^\W\d_]{2,24})(?![\w-])"
+)
+_ROLES = frozenset({"git"})  # an account of the service, in addresses such as git@github.com:...
+
+_CUE = (
+    r"call|phone|tel|telephone|mobile|cell|fax|whatsapp|signal|sms|ruf|telefon|handy|mobil|teléfono|móvil|celular"
+    r"|téléphone|portable|telefone|電話|携帯"
+)
+_CUED = re.compile(
+    rf"(?:(?<![a-z])(?:{_CUE})(?![a-z]))(?:[^\d\n+(]{{0,20}}?)(?P<n>[+(]?\d[\d ()/.-]{{5,22}}\d)(?![\d.]\d|\w)", re.I
+)
+_INTERNATIONAL = re.compile(r"(?<![\w.+-])(?P<n>(?:\+|00)[1-9]\d{0,3}[\d ()/.-]{5,20}\d)(?![\w])")
+_AMERICAN = re.compile(r"(?<![\w.])(?P<n>\([2-9]\d\d\)[ -]?[2-9]\d\d[ -]\d{4})(?![\w-])")
+_LEAST_DIGITS = 7
+
+_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){13,18}(?![\w-])(?!\.\d)")
+_ISSUERS = re.compile(r"4\d{15}(?:\d{3})?|5[1-5]\d{14}|2[2-7]\d{14}|6\d{15,18}|35\d{14}|3[47]\d{13}|3[0689]\d{12,14}")
+
+_HOME = re.compile(
+    r"(?<![\w.])(?P<root>/(?:var/|export/|mnt/)?home/|/Users/|[a-z]:[\\/]{1,2}(?:users|documents and settings)[\\/]{1,2})"
+    r"(?P<name>[^\s/\\:;,\"'<>`|(){}\[\]$*%]{1,64})",
+    re.I,
+)
+_NOBODY = frozenset(
+    "user users username you your-user youruser me name lab-user cloud-user vagrant core ec2-user admin runner ubuntu"
+    " fedora rocky centos almalinux debian opc root public shared default app qubinode lab ansible user-name".split()
+)
+
+
+def people_spans(text: str) -> Iterator[Span]:
+    """Every piece of personal data that is found; spans may overlap."""
+    yield from (Span("e-mail", *hit.span()) for hit in _EMAIL.finditer(text) if _is_personal(hit))
+    yield from _phones(text)
+    yield from (Span("card", *hit.span()) for hit in _CARD.finditer(text) if _is_card(hit[0]))
+    for hit in _HOME.finditer(text):
+        name = hit["name"].rstrip(".")
+        if name.strip(".") and name.casefold() not in _NOBODY:
+            yield Span("user", hit.start("name"), hit.start("name") + len(name))
+
+
+def _is_personal(hit: re.Match[str]) -> bool:
+    domain = hit["domain"].casefold()
+    return hit["local"] not in _ROLES and not is_example(domain) and is_public(domain)
+
+
+def _phones(text: str) -> Iterator[Span]:
+    for hit in _INTERNATIONAL.finditer(text):
+        number = hit["n"] if hit["n"].startswith("+") else "+" + hit["n"][2:]
+        if _is_possible(number, None):
+            yield Span("phone", *hit.span("n"))
+    yield from (Span("phone", *hit.span("n")) for hit in _AMERICAN.finditer(text) if _is_possible(hit["n"], "US"))
+    yield from (Span("phone", *hit.span("n")) for hit in _CUED.finditer(text) if _may_be_national(hit["n"]))
+
+
+def _may_be_national(number: str) -> bool:
+    """After a word such as "call": grouped digits, or a run that begins as a number that is dialled does."""
+    if re.fullmatch(r"[\d.]+", number):
+        return bool(re.fullmatch(r"0\d{8,13}|[2-9]\d{9}", number))
+    return sum(map(str.isdigit, number)) >= _LEAST_DIGITS
+
+
+def _is_possible(number: str, region: str | None) -> bool:
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(number, region))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def _is_card(text: str) -> bool:
+    digits = [int(char) for char in text if char.isdigit()]
+    if not _ISSUERS.fullmatch("".join(map(str, digits))):
+        return False
+    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]  # the check of Luhn
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0

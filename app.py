@@ -30,6 +30,7 @@ from onboarding.health import Health, health
 from onboarding.logs import PrintedLines, set_up_logging
 from onboarding.parts import Parts, PartsSettings
 from onboarding.ui.diagnostics import DiagnosticsTab
+from onboarding.ui.insights import InsightsTab
 from onboarding.ui.page import Tab, build_page, mount_options
 from onboarding.ui.programs import Programs
 from onboarding.ui.search import SearchTab
@@ -38,7 +39,7 @@ from onboarding.ui.tour_diagnostics import DiagnosticsTour
 from onboarding.ui.tour_plugins import PluginsTour
 from onboarding.ui.tour_rhel10 import Rhel10Tour
 from onboarding.usage.counted import CountedSandbox
-from onboarding.usage.keeper import Keeper
+from onboarding.usage.keeper import Keeper, ledger_in
 from onboarding.usage.recorder import Usage, usage_of_project
 from onboarding.usage.scrape import PATH as METRICS
 from onboarding.usage.scrape import Audience, add_metrics_route
@@ -96,7 +97,7 @@ class Around:
 
     usage: Usage = field(default_factory=usage_of_project)
     gate: Gate = field(default_factory=lambda: Gate(NO_LIMITS))
-    keeper: Keeper | None = None  # carries usage to the disk
+    keeper: Keeper | None = None  # carries usage to the disk; without one it stays in memory
     trust: str = ""  # as in Settings
     metrics: Audience = "nobody"
 
@@ -104,25 +105,23 @@ class Around:
 def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool = True) -> FastAPI:
     """The page, its health checks and the guard, as one ASGI application; parts load once it is served."""
     around = around or Around()
-    usage, gate, keeper = around.usage, around.gate, around.keeper
+    usage, gate = around.usage, around.gate
+    keeper = around.keeper or Keeper(usage.registry)
     usage.watch_queue(lambda: float(guide.status().ahead))
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if load_parts:
             guide.parts.start()
-        if keeper:
-            keeper.start()
+        keeper.start()
         yield
         guide.parts.close()
-        if keeper:
-            keeper.close()
+        keeper.close()
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
 
     def look() -> Health:
-        troubles = {"usage": keeper.trouble} if keeper else {}
-        return health(guide.status().parts, guide.parts.silent_s, troubles)
+        return health(guide.status().parts, guide.parts.silent_s, {"usage": keeper.trouble})
 
     # Neither waits for a thread of the pool: a page full of visitors is no reason to restart.
     @app.get("/healthz")
@@ -144,6 +143,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
         Tab("search", SearchTab(guide).build),
         Tab("diagnostics", DiagnosticsTab(guide, hosts).build),
         *(Tab(tour.name, tour.build) for tour in tours),
+        Tab("insights", InsightsTab(keeper.rows, usage.tours, guide.routes).build),
     ]
     titles = {host.id: host.title for host in hosts.values()}
     programs = Programs(guide, hosts, usage, gate)
@@ -161,7 +161,7 @@ def main() -> None:
     with contextlib.closing(_bind(settings.host, settings.port)) as listener:
         usage = usage_of_project()
         parts = Parts(settings.parts, CountedSandbox(usage))
-        keeper = Keeper(usage.registry, settings.parts.data)
+        keeper = Keeper(usage.registry, ledger_in(settings.parts.data))
         gate = Gate(Allowance(settings.asks), usage.refused)
         app = create_app(Guide(parts, usage.turn), Around(usage, gate, keeper, settings.trust, settings.metrics))
         logging.getLogger("app").info("http://%s:%d", settings.host, settings.port)

@@ -33,3 +33,18 @@ def say(key: str) -> I18nData:
     if key not in words():
         raise KeyError(f"{FILE.name} has no {key!r}; add it there in every language")
     return I18nData(key)
+
+
+def spoken_to(accepted: str) -> str:
+    """Which of the languages to use for a request's Accept-Language, in the browser's order of preference."""
+    for part in accepted.split(","):
+        language = part.partition(";")[0].strip().partition("-")[0].lower()
+        if language in LANGUAGES:
+            return language
+    return LANGUAGES[0]
+
+
+def text(key: str, language: str) -> str:
+    """A text for HTML that the server writes."""
+    texts = words()[key]
+    return texts.get(language, texts["en"])

@@ -24,15 +24,20 @@ OURS = "qubinode_"  # the process's own figures are for scraping, not for keepin
 GAUGES = frozenset({"qubinode_queue_length", "qubinode_memory_megabytes"})
 
 
+def ledger_in(folder: Path) -> Ledger:
+    """The ledger of a data folder."""
+    return Ledger(folder / FILE, GAUGES)
+
+
 class Keeper:
     """Keeps what one registry counts. `trouble` is why the last writing failed, "" when it did not."""
 
     def __init__(
-        self, registry: CollectorRegistry, folder: Path, clock: Callable[[], float] = time.time,
-        ledger: Ledger | None = None,
-    ) -> None:  # fmt: skip
+        self, registry: CollectorRegistry, ledger: Ledger | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Without a ledger everything stays in memory."""
         self.trouble = ""
-        self.ledger = ledger or Ledger(folder / FILE, GAUGES)
+        self._ledger = ledger
         self._registry = registry
         self._clock = clock
         self._written: dict[Key, float] = {}  # of each counter, the value that the ledger already holds
@@ -59,8 +64,8 @@ class Keeper:
             now = self._now()
             fresh = self._fresh(now)
             try:
-                if fresh:
-                    self.ledger.add(int(self._clock() // HOUR_S), fresh)
+                if fresh and self._ledger:
+                    self._ledger.add(int(self._clock() // HOUR_S), fresh)
             except (LedgerTrouble, OSError) as error:
                 if str(error) != self.trouble:
                     logger.warning("usage stays in memory: %s", error)
@@ -68,7 +73,8 @@ class Keeper:
                 self._failures.inc()
                 return False
             self.trouble = ""
-            self._written.update({key: value for key, value in now.items() if key[0] not in GAUGES})
+            if self._ledger:
+                self._written = {key: value for key, value in now.items() if key[0] not in GAUGES}
             return True
 
     def rows(self, since: int = 0) -> list[Row]:
@@ -77,7 +83,7 @@ class Keeper:
             hour = int(self._clock() // HOUR_S)
             fresh = [Row(hour, *key, amount) for key, amount in self._fresh(self._now()).items()]
             try:
-                return [*self.ledger.rows(since), *fresh]
+                return [*(self._ledger.rows(since) if self._ledger else []), *fresh]
             except (LedgerTrouble, OSError) as error:
                 self.trouble = str(error)
                 return fresh

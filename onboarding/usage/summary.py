@@ -68,8 +68,8 @@ class Summary:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody came."""
-        return not self.total(lambda day: day.visits + day.questions) and not any(f.starts for f in self.funnels)
+        """Whether nobody did anything but open the page, as who looks at this has."""
+        return not self.total(lambda day: day.questions) and not any(funnel.starts for funnel in self.funnels)
 
 
 def first_hour(now: float, days: int) -> int:

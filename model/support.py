@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
+from model.polarity import contradicts
+
 LEAST_OVERLAP = 0.45  # share of a sentence's content words that the evidence must hold
 SAME_TOPIC = 0.6  # overlap from which two sentences are about the same thing, so that their polarity can be compared
 LEAST_WORDS = 4  # shorter sentences ("Yes.", "Here is how:") say nothing that could be checked by words
@@ -23,12 +25,12 @@ _ANY_FIGURE = re.compile(r"\d+(?:[.,:]\d+)*")  # of the evidence, where they als
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _NUMBERING = re.compile(r"^\s*\d+[.)]\s")
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve".split()
-_NAMED = re.compile(r"\b[A-Z][\w-]+(?: [A-Z][\w-]+)?[ -]\d+(?:\.\d+)*\b")  # "RHEL 8", "CentOS Stream 10"
 _DENIAL = re.compile(
     r"\b(?:not?|never|cannot|can't|isn't|aren't|doesn't|don't|won't|without|refus\w+|reject\w+|unsupported|"
     r"unavailable|stops?|fail\w*|dropp?ed|missing|absent|lacks?|neither|nor)\b",
     re.IGNORECASE,
 )
+_ANSWER = re.compile(r"^\W*(?:yes|no)\b", re.IGNORECASE)  # "No, it is not" denies once
 _STOP = re.compile(
     r"\b(?:the|and|for|are|was|were|with|that|this|from|into|your|you|can|will|has|have|had|not|its|their|they|them|"
     r"then|which|when|what|where|how|who|why|also|such|than|there|these|those|been|being|but|use|used|using|may|must|"
@@ -36,31 +38,45 @@ _STOP = re.compile(
 )
 
 
-def unsupported(answer: str, evidence: Sequence[str], most: int = 3) -> list[str]:
-    """The sentences of `answer` that the evidence does not bear out, at most `most`, code and citations aside."""
-    text = re.sub(r"```.*?(?:```|$)", "\n", answer, flags=re.DOTALL)
-    text = re.sub(r"\s*\[\d+\]", "", text)
+def unsupported(answer: str, evidence: Sequence[str], most: int = 3, *, foreign: bool = False) -> list[str]:
+    """The sentences of `answer` that the evidence does not bear out, at most `most`, code and citations aside.
+
+    foreign: the answer is in another language than the evidence; then only figures and identifiers are compared.
+    """
     known = "\n".join(evidence)
-    statements = [s for part in evidence for s in _sentences(part) if not s.rstrip().endswith("?")]
-    known_figures, words = _figures(known), _stems(known)
-    found = [s for s in _sentences(text) if not _supported(s, known, known_figures, words, statements)]
+    given = [s for part in evidence for s in _sentences(part) if not s.rstrip().endswith("?")]
+    known_figures, words = _figures(known), stems(known)
+    found = [
+        s
+        for s in statements(answer)
+        if not (_exact(s, known, known_figures) and (foreign or _supported(s, words, given)))
+    ]
     return [sentence.strip(" -*#|") for sentence in found[:most]]
 
 
-def _supported(sentence: str, known: str, known_figures: set[str], words: set[str], statements: Sequence[str]) -> bool:
+def statements(answer: str) -> list[str]:
+    """The sentences of an answer that are checked: without code blocks and citations."""
+    text = re.sub(r"```.*?(?:```|$)", "\n", answer, flags=re.DOTALL)
+    return _sentences(re.sub(r"\s*\[\d+\]", "", text))
+
+
+def _exact(sentence: str, known: str, known_figures: set[str]) -> bool:
+    """Whether the evidence holds every identifier and figure of a sentence."""
     if any(name not in known for name in _IDENTIFIER.findall(sentence)):
         return False
     figures = _FIGURE.findall(_NUMBERING.sub("", sentence))
-    if not all(_is_given(_plain(figure), known_figures) for figure in figures):
+    return all(_is_given(_plain(figure), known_figures) for figure in figures)
+
+
+def _supported(sentence: str, words: set[str], given: Sequence[str]) -> bool:
+    if contradicts(sentence, given):
         return False
-    if _denied(sentence, statements):
-        return False
-    own = _stems(sentence)
+    own = stems(sentence)
     if len(own) < LEAST_WORDS:
         return True
     if len(own & words) / len(own) < LEAST_OVERLAP:
         return False
-    return not _contradicted(sentence, own, statements)
+    return not _contradicted(sentence, own, given)
 
 
 def _figures(text: str) -> set[str]:
@@ -92,37 +108,27 @@ def _rounds_to(figure: str, value: Decimal) -> bool:
         return False
 
 
-def _denied(sentence: str, statements: Sequence[str]) -> bool:
-    """Everything the evidence says of a named thing ("RHEL 8") has the other polarity."""
-    denies = _denies(sentence)
-    for name in set(_NAMED.findall(sentence)):
-        about = [_denies(s) for s in statements if re.search(rf"{re.escape(name)}(?![\w/.])", s)]
-        if about and all(other != denies for other in about):
-            return True
-    return False
-
-
 def _contradicted(sentence: str, own: set[str], statements: Sequence[str]) -> bool:
     """The nearest statement is about the same, and one of the two denies what the other affirms."""
-    denial_words = _stems(" ".join(_DENIAL.findall(sentence)))
+    denial_words = stems(" ".join(_DENIAL.findall(sentence)))
     topic = own - denial_words
     if not topic:
         return False
     overlap, nearest = max(
-        ((len(topic & _stems(statement)) / len(topic), statement) for statement in statements), default=(0.0, "")
+        ((len(topic & stems(statement)) / len(topic), statement) for statement in statements), default=(0.0, "")
     )
     return overlap >= SAME_TOPIC and _denies(sentence) != _denies(nearest)
 
 
 def _denies(sentence: str) -> bool:
     """An odd number of denials; two of them ("cannot run without") cancel each other."""
-    return len(_DENIAL.findall(sentence)) % 2 == 1
+    return len(_DENIAL.findall(_ANSWER.sub("", sentence))) % 2 == 1
 
 
 def _sentences(text: str) -> list[str]:
     return [part for part in _SENTENCE.split(text) if part.strip()]
 
 
-def _stems(text: str) -> set[str]:
+def stems(text: str) -> set[str]:
     """Content words, lower case, cut to six letters so that endings do not matter."""
     return {word[:6] for word in _WORD.findall(_STOP.sub(" ", text.lower()))}

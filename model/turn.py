@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from model.assemble import tool_text, user_message
 from model.citations import CitationFilter
@@ -29,9 +28,10 @@ from model.events import (
 )
 from model.generation import Engine, Options, QueueFull
 from model.llama import Sampling
+from model.lookup import Searcher, look_up
 from model.prompting import prompt_for
 from model.tool_menu import MAX_ROUNDS, ToolMenu, choose
-from model.wording import NO_SOURCES, NOT_LOADED, STAND_IN_ADDS, abstention, ending, lead, marks
+from model.wording import NO_SOURCES, NOT_LOADED, STAND_IN_ADDS, Words, abstention, ending, lead, marks
 from rag.types import Passage, SearchResult
 from tools.summary import is_whole_run
 from tools.types import ToolResult
@@ -43,13 +43,6 @@ PASSAGE_CHARS = 2200  # together, about 600 tokens: half a minute of reading on 
 STAND_IN_TOKENS = 120  # the embedded model rambles; what it adds to the extract stays short
 
 
-class Searcher(Protocol):
-    """What a turn needs of retrieval."""
-
-    def search(self, text: str, k: int = 5) -> SearchResult:
-        """The passages that answer `text`, or none."""
-
-
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A question with all that was decided about it before the model is asked."""
@@ -58,6 +51,8 @@ class Ask:
     conversation: Conversation
     route: str
     brief: str = ""  # the route's system message
+    search: str = ""  # what to look up where that is not `text`: a question of another language in English words
+    words: Words = field(default_factory=Words)
     hint: str = ""  # said before the question when the conversation began on another route
     reply: str = ""  # a fixed answer; then nothing else is looked at
     calls: tuple[ToolCall, ...] = ()  # checks to run; without any, the documentation is searched
@@ -140,7 +135,7 @@ class Chat:
                 yield from self._check(call, turn)
         searcher = None if turn.results else self._searcher()
         if searcher:
-            turn.result = searcher.search(ask.text)
+            turn.result = yield from look_up(searcher, engine, ask.text, ask.search)
             yield SourcesFound(turn.result)
 
     def _check(self, call: ToolCall, turn: _Turn) -> Iterator[TurnEvent]:
@@ -167,7 +162,7 @@ class Chat:
         result = turn.result
         if not turn.results and not (result and result.passages):
             turn.abstained = True
-            yield self._say(turn, abstention(result) if result else NO_SOURCES)
+            yield self._say(turn, abstention(result, ask.words) if result else NO_SOURCES)
             return
         engine = self._engine_for(ask.conversation)
         first = lead(turn.results, result, time.time())
@@ -206,7 +201,7 @@ class Chat:
         yield from ending(turn.finished)
         if turn.finished.reason not in ("error", "cancelled"):
             uncited = bool(given) and not checked.cited and STAND_IN_ADDS not in turn.answer
-            yield from marks(turn.answer[before:], evidence, checked.removed, uncited)
+            yield from marks(turn.answer[before:], evidence, checked.removed, uncited, bool(ask.search))
 
     def _show(self, turn: _Turn, text: str) -> Iterator[TextDelta]:
         if text:

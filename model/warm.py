@@ -8,10 +8,11 @@ from model.assemble import user_message
 from model.briefs import RouteText
 from model.conversation import Conversation
 from model.generation import Engine
+from model.lookup import Searcher
 from model.prompt import Prompt
 from model.prompting import prompt_for
 from model.tool_menu import ToolMenu, menu_prompt
-from model.turn import Searcher, chosen
+from model.turn import chosen
 
 
 def warm_prompts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from model.events import Finished, Notice
 from model.support import unsupported
@@ -11,12 +12,21 @@ from tools.summary import summary
 from tools.types import ToolResult
 
 ABSTAIN = "The documentation I have does not answer this, so I would be guessing."
+NEAREST = "The nearest pages:"
 STAND_IN_ADDS = "*The stand-in model adds:*"
 NOT_LOADED = "The model is not ready yet, so this comes straight from the documentation or the tool."
 NO_SOURCES = (
     "The documentation cannot be searched right now, and without sources I would be guessing. While the page says that "
     "the index is being built, ask again in a minute; if it says that it failed, the operator runs: python -m rag build"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is said in the visitor's own language."""
+
+    abstain: str = ABSTAIN
+    nearest: str = NEAREST
 
 
 def lead(results: Sequence[ToolResult], found: SearchResult | None, now: float) -> str:
@@ -26,10 +36,10 @@ def lead(results: Sequence[ToolResult], found: SearchResult | None, now: float) 
     return f"{found.extract} [1]" if found and found.extract else ""
 
 
-def abstention(result: SearchResult) -> str:
+def abstention(result: SearchResult, words: Words) -> str:
     """That the documentation does not answer, and which pages come nearest."""
     pages = [f"- [{p.title}]({p.url})" if p.url.startswith("https://") else f"- {p.title}" for p in result.nearest[:3]]
-    return ABSTAIN + ("\n\nThe nearest pages:\n\n" + "\n".join(dict.fromkeys(pages)) if pages else "")
+    return words.abstain + (f"\n\n{words.nearest}\n\n" + "\n".join(dict.fromkeys(pages)) if pages else "")
 
 
 def ending(finished: Finished) -> Iterator[Notice]:
@@ -42,9 +52,12 @@ def ending(finished: Finished) -> Iterator[Notice]:
         yield Notice(f"The {finished.dropped_turns} oldest turn(s) no longer fit and were dropped.")
 
 
-def marks(generated: str, evidence: Sequence[str], removed: int, uncited: bool) -> Iterator[Notice]:
-    """What the check of a whole answer found: sentences without support, things taken out, citations missing."""
-    for sentence in unsupported(generated, evidence):
+def marks(generated: str, evidence: Sequence[str], removed: int, uncited: bool, foreign: bool) -> Iterator[Notice]:
+    """What the check of a whole answer found: sentences without support, things taken out, citations missing.
+
+    foreign: the answer is not in the evidence's language.
+    """
+    for sentence in unsupported(generated, evidence, foreign=foreign):
         yield Notice(f"Not found in the sources: \u201c{sentence}\u201d", "warning")
     if removed:
         yield Notice(f"{removed} citation(s) or address(es) that are in no source were taken out.")

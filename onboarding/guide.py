@@ -120,7 +120,8 @@ class Guide:
         hint = words.hint if conversation.brief and conversation.brief != words.brief else ""
         menu = self.parts.menu if _is_doubtful(choice, route) else None
         calls = self._calls(choice, host)
-        return Ask(text, conversation, route.name, words.brief, hint, calls=calls, menu=menu, host=host)
+        search, said = self._replies.in_english(text), self._replies.abstaining(text)
+        return Ask(text, conversation, route.name, words.brief, search, said, hint, calls=calls, menu=menu, host=host)
 
     def _calls(self, choice: ToolChoice, host: str) -> tuple[ToolCall, ...]:
         """The calls a choice stands for: one tool, all of them for a check of the whole host, or none."""

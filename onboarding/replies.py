@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 from string import Template
 
+from model.wording import Words
 from onboarding.routing.lexicon import Lexicon
 
 FOLDER = Path(__file__).with_name("prompts") / "replies"
@@ -33,6 +34,15 @@ class Replies:
         """Return the refusal of an action, with the `command` a visitor could run on a machine of their own."""
         replies = self._in_language(text)
         return Template(replies["action_with"]).substitute(command=command) if command else replies["action"]
+
+    def abstaining(self, text: str) -> Words:
+        """Return how to say, in the language of `text`, that the documentation does not answer."""
+        replies = self._in_language(text)
+        return Words(replies["abstain"], replies["nearest"])
+
+    def in_english(self, text: str) -> str:
+        """Return `text` of another language in English words as far as the lexicon knows them; "" for English."""
+        return "" if self._lexicon.language(text) == FALLBACK else self._lexicon.gloss(text)
 
     def _in_language(self, text: str) -> dict[str, str]:
         return self._replies.get(self._lexicon.language(text), self._replies[FALLBACK])

@@ -127,8 +127,15 @@ def test_all_gold_files_are_needed_when_the_row_says_all() -> None:
 
 def test_snippets_match_whatever_the_white_space() -> None:
     row = {"gold_snippets": ["one two  three"]}
-    assert retrieval.snippet_hit(row, [passage("a.md", "say one\ntwo three now")])
-    assert not retrieval.snippet_hit(row, [passage("a.md", "one two")])
+    assert retrieval.passage_hit(row, [passage("a.md", "say one\ntwo three now")])
+    assert not retrieval.passage_hit(row, [passage("a.md", "one two")])
+
+
+def test_gold_lines_must_lie_within_a_passage_of_the_gold_file() -> None:
+    row = {"gold_files": ["a.md"], "gold_lines": [1, 2]}
+    assert retrieval.passage_hit(row, [passage("b.md"), passage("a.md")])
+    assert not retrieval.passage_hit(row, [passage("b.md")])
+    assert not retrieval.passage_hit(row | {"gold_lines": [2, 3]}, [passage("a.md")])
 
 
 def test_the_reciprocal_rank_counts_the_first_right_file() -> None:

@@ -25,7 +25,7 @@ from model.prompt import Prompt
 from model.scripted import CHATML
 from model.tool_menu import ToolMenu
 from model.turn import Ask, Chat, TurnRecord
-from model.wording import ABSTAIN, STAND_IN_ADDS
+from model.wording import ABSTAIN, STAND_IN_ADDS, Words
 from rag.types import Passage, SearchResult
 from tools.hosts import load_hosts
 from tools.registry import Registry
@@ -127,6 +127,19 @@ def test_without_passages_no_token_is_spent_and_the_nearest_page_is_named() -> N
     assert ABSTAIN in said(events)
     assert "[RHEL 8](https://github.com/x/y)" in said(events)
     assert records[0].abstained
+
+
+def test_abstaining_uses_the_visitors_words() -> None:
+    run, _, _ = make(FakeEngine("never said"), NOTHING)
+    answer = said(run(asking(words=Words("Das steht nirgends.", "Am nächsten:"))))
+    assert answer.startswith("Das steht nirgends.\n\nAm nächsten:\n\n- [RHEL 8]")
+
+
+def test_an_answer_in_another_language_is_checked_by_its_figures_only() -> None:
+    run, _, _ = make(FakeEngine("Das Skript weist RHEL 8 vollständig ab [1]. Port 9999 bleibt offen [1]."))
+    warned = [event.text for event in run(asking(search="rhel 8 supported")) if isinstance(event, Notice)]
+    assert len(warned) == 1
+    assert "9999" in warned[0]
 
 
 def test_without_an_index_the_answer_says_so_instead_of_guessing() -> None:

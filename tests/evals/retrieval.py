@@ -3,7 +3,8 @@
     python -m tests.evals retrieval --corpus FOLDER_OR_TAR --questions FILE.jsonl [--json]
 
 A row has `question`, `kind` ("unanswerable" or another), `gold_files` (with `match` "all" or "any"), `alt_files` that
-also count, `gold_snippets` that occur verbatim in the right passage, and for our own pages `page` and `heading`.
+also count, `gold_snippets` that occur verbatim in the right passage or `gold_lines` of the first gold file that it
+holds, and for our own pages `page` and `heading`.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onboarding.routing.lexicon import load_lexicon
 from rag.embedder import DEFAULT_MODEL, Embedder
 from rag.index import build, load
 from rag.retriever import Retriever
@@ -46,7 +48,8 @@ def main(argv: Sequence[str]) -> int:
         build(options.corpus, index, embedder, _report)
         retriever = Retriever(load(index, embedder), embedder)
     retriever.search("warm up")
-    judged = [_ask(retriever, row) for row in rows]
+    read = load_lexicon().gloss if options.gloss else str
+    judged = [_ask(retriever, row, read(row["question"])) for row in rows]
     figures = measure(judged) | {"passages": len(retriever.index.units), "chunks": retriever.index.manifest.chunks}
     print(json.dumps(figures, indent=1) if options.json else _table(figures))
     if options.misses:
@@ -63,12 +66,12 @@ def measure(judged: Sequence[Judged]) -> dict[str, float | int]:
     """Return the figures over answerable rows, and the two error rates of abstaining."""
     asked = [item for item in judged if item.row.get("kind") != "unanswerable"]
     others = [item for item in judged if item.row.get("kind") == "unanswerable"]
-    with_snippets = [item for item in asked if item.row.get("gold_snippets")]
+    with_passage = [item for item in asked if item.row.get("gold_snippets") or item.row.get("gold_lines")]
     with_heading = [item for item in asked if item.row.get("heading")]
     figures: dict[str, float | int] = {
         "n": len(asked),
         "file_recall_at_5": _share([file_hit(item.row, item.ranked[:5]) for item in asked]),
-        "passage_recall_at_5": _share([snippet_hit(item.row, item.ranked[:5]) for item in with_snippets]),
+        "passage_recall_at_5": _share([passage_hit(item.row, item.ranked[:5]) for item in with_passage]),
         "mrr": _mean([reciprocal_rank(item.row, item.ranked) for item in asked]),
         "query_ms_p50": round(statistics.median(item.ms for item in judged), 1),
         "n_unanswerable": len(others),
@@ -92,10 +95,14 @@ def file_hit(row: Row, passages: Sequence[Passage]) -> bool:
     return bool(found & (gold | others))
 
 
-def snippet_hit(row: Row, passages: Sequence[Passage]) -> bool:
-    """Tell whether one of the passages holds a gold snippet; white space does not matter."""
+def passage_hit(row: Row, passages: Sequence[Passage]) -> bool:
+    """Tell whether one of the passages holds a gold snippet, white space aside, or the gold lines."""
     texts = [_squeezed(passage.text) for passage in passages]
-    return any(_squeezed(snippet) in text for snippet in row["gold_snippets"] for text in texts)
+    if any(_squeezed(snippet) in text for snippet in row.get("gold_snippets", ()) for text in texts):
+        return True
+    first, last = row.get("gold_lines") or (0, 0)
+    at = [passage.lines for passage in passages if first and passage.path == row["gold_files"][0]]
+    return any(start <= first and last <= end for start, end in at)
 
 
 def heading_hit(row: Row, passages: Sequence[Passage]) -> bool:
@@ -124,9 +131,9 @@ def _places(row: Row) -> list[tuple[str, str]]:
     return [(row["page"], row["heading"]), *((page, heading) for page, heading in row.get("also", []))]
 
 
-def _ask(retriever: Retriever, row: Row) -> Judged:
-    result = retriever.search(row["question"])
-    ranked = [found.passage for found in retriever.explain(row["question"], DEPTH)]
+def _ask(retriever: Retriever, row: Row, question: str) -> Judged:
+    result = retriever.search(question)
+    ranked = [found.passage for found in retriever.explain(question, DEPTH)]
     return Judged(row, ranked, result.answerable, not result.passages, result.ms)
 
 
@@ -155,7 +162,7 @@ def _print_misses(judged: Sequence[Judged]) -> None:
         else:
             missed = {
                 "file": not file_hit(row, top),
-                "passage": bool(row.get("gold_snippets")) and not snippet_hit(row, top),
+                "passage": bool(row.get("gold_snippets") or row.get("gold_lines")) and not passage_hit(row, top),
                 "heading": bool(row.get("heading")) and not heading_hit(row, top[:3]),
                 "refused": wrong,
             }
@@ -176,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--questions", type=Path, required=True, help="judged questions, one JSON object per line")
     parser.add_argument("--index", type=Path, help="keep the index here, so that a second run reuses its vectors")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="embedding model: a name or a folder")
+    parser.add_argument("--gloss", action="store_true", help="put other languages into English words first")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--misses", action="store_true", help="also list the questions that went wrong")
     return parser

@@ -1,0 +1,109 @@
+"""Whether a sentence affirms of a thing what the evidence denies of it, or the reverse; by words, no second model.
+
+Knows three things that are affirmed or denied: that something is supported, required, enabled. Clauses that only report
+what somebody writes ("the README lists RHEL 8 as supported") count for neither side. Does not find: contradictions in
+other predicates, in figures, or across sentences ("It is." after a question).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+SHARED = 0.5  # of the claim's other words, from which a clause of the evidence is about the same thing
+_CLAUSE = re.compile(
+    r"[;:\u2014]\s|,\s(?:but|yet|although|though|while|whereas|because|so|which|and)\s|\s(?:but|although|because)\s|\s-\s"
+    r"|[.!?]\s"
+)
+_REPORTED = re.compile(
+    r"\b(?:readme|documents?|documentation|docs|guides?|pages?|adr-?\d*|claims?|promis\w+|lists?|listed|says?|mention\w*"
+    r"|\w+\.md)\b",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(r"\b(?:if|unless|whether|until|in case)\b", re.IGNORECASE)
+_NEGATION = re.compile(
+    r"\b(?:not|no|none|never|cannot|can't|isn't|aren't|doesn't|don't|won't|neither|nor|without)\b", re.IGNORECASE
+)
+_ANSWER = re.compile(r"^\W*(?:yes|no)\b\W*", re.IGNORECASE)
+_NAME = re.compile(r"\b[A-Z][\w-]+(?: [A-Z][\w-]+)?[ -]?\d+(?:\.\d+)*\b")  # "RHEL 8", "CentOS Stream 10", "RHEL10"
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_EMPTY = frozenset(
+    """the and for are was were with that this from into your you can will has have had its their they them then which
+    when what where how who why also such than there these those been being but use used using may must should would
+    will only very still fully now yes qubinode navigator""".split()
+)
+
+# what is affirmed and what denied, by topic
+_TOPICS = tuple(
+    (re.compile(rf"\b(?:{affirmed})\b", re.IGNORECASE), re.compile(rf"\b(?:{denied})\b", re.IGNORECASE))
+    for affirmed, denied in (
+        (
+            r"(?<!to a )supported|supports?|accept(?:s|ed)?|compatible|works?|allowed|possible|"
+            r"can (?:still )?(?:be )?(?:used?|run|install(?:ed)?|deploy(?:ed)?|upgraded?)",
+            r"refus\w+|reject\w+|unsupported|incompatible|impossible|dropped|stops? (?:on|at|with)|exits?",
+        ),
+        (
+            r"required|requires?|mandatory|necessary|needed|needs?|compulsory|obligatory|have to|has to|must",
+            r"optional|unnecessary|works? without|runs? without|can be (?:skipped|left out|omitted)",
+        ),
+        (
+            r"enabled|switched on|turned on|on by default|active by default",
+            r"disabled|switched off|turned off|off by default|inactive by default",
+        ),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stance:
+    topic: int
+    affirms: bool
+    names: frozenset[str]
+    words: frozenset[str]  # what else it is about, without what affirms or denies
+
+
+def contradicts(sentence: str, given: Sequence[str]) -> bool:
+    """Tell whether the statements in `given` take, by majority, the other side of something `sentence` says."""
+    claims = [stance for stance in _stances(sentence) if stance.names or stance.words]
+    if not claims:
+        return False
+    known = [stance for statement in given for stance in _stances(statement)]
+    for claim in claims:
+        about = [other.affirms for other in known if other.topic == claim.topic and _is_about(claim, other)]
+        if about and sum(side != claim.affirms for side in about) > len(about) / 2:
+            return True
+    return False
+
+
+def _is_about(claim: _Stance, other: _Stance) -> bool:
+    if claim.names:
+        return bool(claim.names & other.names)
+    return len(claim.words & other.words) >= SHARED * len(claim.words)
+
+
+def _stances(sentence: str) -> Iterator[_Stance]:
+    names: frozenset[str] = frozenset()
+    for clause in _CLAUSE.split(_ANSWER.sub("", sentence)):
+        names = frozenset(name.replace(" ", "").replace("-", "").lower() for name in _NAME.findall(clause)) or names
+        if _REPORTED.search(clause) or _CONDITION.search(clause):
+            continue
+        for topic, (affirmed, denied) in enumerate(_TOPICS):
+            side = _side(clause, affirmed, denied)
+            if side is not None:
+                rest = affirmed.sub(" ", denied.sub(" ", clause))
+                yield _Stance(topic, side, names, _words(_NEGATION.sub(" ", rest)))
+
+
+def _side(clause: str, affirmed: re.Pattern[str], denied: re.Pattern[str]) -> bool | None:
+    """Whether a clause affirms (True) or denies (False); None when it does neither. A negation turns it round."""
+    for pattern, side in ((denied, False), (affirmed, True)):
+        found = pattern.search(clause)
+        if found:
+            negated = len(_NEGATION.findall(clause[: found.start()])) % 2 == 1
+            return side != negated
+    return None
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word[:6] for word in _WORD.findall(text.lower()) if word not in _EMPTY)

@@ -1,0 +1,188 @@
+"""Whole turns measured on judged questions, with a model: routed, retrieved, answered, checked.
+
+    python -m tests.evals answers --model FILE.gguf [--questions FILE.jsonl] [--limit N] [--json]
+
+A row has `question`, `kind` ("unanswerable" or another) and `answer_facts`. The answers are written in full to --answers
+as they come, one JSON object a line; a second run goes on where the first one stopped. Without --corpus the turns run
+over our own pages, as a visitor meets them.
+"""
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from model.conversation import Conversation
+from model.events import Notice, RouteChosen, SourcesFound, ToolFinished, TurnFinished
+from model.open import Limits
+from model.support import statements, unsupported
+from model.turn import TurnRecord, chosen
+from model.wording import STAND_IN_ADDS
+from onboarding.guide import Guide
+from onboarding.parts import Parts, PartsSettings
+from rag.embedder import Embedder
+from rag.index import build
+from tests.evals.facts import stated
+from tests.evals.retrieval import Row, read_rows
+
+OWN = Path(__file__).with_name("own_corpus.jsonl")
+LOADING_S = 900.0  # a model of a few gigabytes, and an index that may have to be built first
+POLL_S = 0.2
+CITATION = re.compile(r"\[\d+\]")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Load the parts, run the turns that are not done yet, print the figures of all."""
+    options = _parser().parse_args(argv)
+    rows = read_rows(options.questions)[: options.limit]
+    done = {answer["question"]: answer for answer in _done(options.answers)}
+    missing = [row for row in rows if row["question"] not in done]
+    embedder = Embedder()
+    if missing:
+        parts = _load(options, embedder)
+        try:
+            with ThreadPoolExecutor(options.visitors) as pool, options.answers.open("a", encoding="utf-8") as file:
+                for number, answer in enumerate(pool.map(lambda row: _ask(parts, row), missing), 1):
+                    file.write(json.dumps(answer, ensure_ascii=False) + "\n")
+                    file.flush()
+                    done[answer["question"]] = answer
+                    sys.stderr.write(f"\r{number}/{len(missing)} turns{'' if number < len(missing) else chr(10)}")
+        finally:
+            parts.close()
+    judged = [judge(row, done[row["question"]], embedder) for row in rows]
+    figures = measure(judged) | {"model": options.model.stem, "corpus": options.corpus or "rag/corpus"}
+    print(json.dumps(figures, indent=1) if options.json else _table(figures))
+    return 0
+
+
+def judge(row: Row, answer: dict[str, Any], embedder: Any) -> dict[str, Any]:
+    """Return what a turn got right: facts in the extract and in the answer, citations, sentences without support."""
+    facts = row.get("answer_facts") or []
+    generated = answer["generated"]
+    evidence = [*answer["evidence"], row["question"]]
+    return {
+        "answerable": row.get("kind") != "unanswerable",
+        "answered": answer["grounded"],
+        "tools": bool(answer["tools"]),
+        "in_extract": stated(facts, answer["extract"], embedder.encode),
+        "in_answer": stated(facts, f"{answer['extract']}\n\n{answer['text']}", embedder.encode),
+        "in_generated": stated(facts, generated, embedder.encode),
+        "cited": answer["cited"],
+        "removed": answer["removed"],
+        "statements": len(statements(generated)),
+        "marked": len(unsupported(generated, evidence, most=1_000)),
+        "first_token_s": answer["first_token_s"],
+    }
+
+
+def measure(judged: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the shares over all turns; facts are counted one by one, over answerable questions."""
+    asked = [item for item in judged if item["answerable"]]
+    others = [item for item in judged if not item["answerable"]]
+    read = [item for item in asked if item["answered"] and not item["tools"]]  # answered from the documentation
+    facts = {name: [hit for item in read for hit in item[name]] for name in ("in_extract", "in_generated", "in_answer")}
+    whole = [all(item["in_answer"]) for item in read if item["in_answer"]]
+    statements_ = sum(item["statements"] for item in read)
+    return {
+        "n": len(judged),
+        "answerable": len(asked),
+        "answered_from_documentation": len(read),
+        "answered_with_tools": sum(item["tools"] for item in asked),
+        "refused_answerable": _share([not item["answered"] for item in asked]),
+        "abstained_unanswerable": _share([not item["answered"] for item in others]),
+        "citations_all_valid": _share([item["removed"] == 0 for item in read]),
+        "cites_something": _share([item["cited"] > 0 for item in read]),
+        "facts_in_extract": _share(facts["in_extract"]),
+        "facts_in_generated_text": _share(facts["in_generated"]),
+        "facts_in_extract_or_text": _share(facts["in_answer"]),
+        "every_fact_in_extract_or_text": _share(whole),
+        "generated_sentences": statements_,
+        "marked_unsupported": round(sum(item["marked"] for item in read) / statements_, 3) if statements_ else 0.0,
+    }
+
+
+def _ask(parts: Parts, row: Row) -> dict[str, Any]:
+    records: list[TurnRecord] = []
+    guide = Guide(parts, records.append)
+    answer: dict[str, Any] = {"question": row["question"], "route": "", "extract": "", "evidence": [], "passages": []}
+    answer |= {"tools": [], "notices": []}
+    for event in guide.ask(row["question"], Conversation.new()):
+        if isinstance(event, RouteChosen):
+            answer["route"] = event.name
+        elif isinstance(event, SourcesFound):
+            given = chosen(event.result.passages, bool(parts.engine and parts.engine.info.stand_in))
+            answer["extract"] = event.result.extract
+            answer["answerable"] = round(event.result.answerable, 3)
+            answer["evidence"] = [text for passage in given for text in (passage.text, passage.url)]
+            answer["passages"] = [f"{p.path}:{p.lines[0]}-{p.lines[1]}" for p in event.result.passages]
+        elif isinstance(event, ToolFinished):
+            answer["tools"].append(event.call.tool)
+        elif isinstance(event, Notice):
+            answer["notices"].append(event.text)
+        elif isinstance(event, TurnFinished):
+            answer |= _finished(event)
+    return answer | {"removed": records[0].removed}
+
+
+def _finished(event: TurnFinished) -> dict[str, Any]:
+    return {
+        "text": event.answer,
+        "generated": event.answer.split(STAND_IN_ADDS)[-1] if event.counts.generated else "",
+        "cited": len(CITATION.findall(event.answer)),
+        "grounded": event.grounded,
+        "reason": event.reason,
+        "first_token_s": event.timings.first_token_s,
+        "total_s": round(event.timings.total_s, 1),
+        "prompt_tokens": event.counts.prompt,
+        "generated_tokens": event.counts.generated,
+    }
+
+
+def _load(options: argparse.Namespace, embedder: Embedder) -> Parts:
+    """Return the parts that a visitor meets, all of them loaded."""
+    index = None
+    if options.corpus:
+        index = options.data / "answers-index"
+        build(options.corpus, index, embedder)
+    limits = Limits(threads=options.threads, slots=options.visitors, disk_bytes=0)
+    parts = Parts(PartsSettings(model=str(options.model), data=options.data, index=index, limits=limits))
+    parts.start()
+    deadline = time.monotonic() + LOADING_S
+    while not all(state == "ready" for state in parts.status.values()):
+        if parts.note or time.monotonic() > deadline:
+            raise SystemExit(f"not everything could be loaded: {parts.status}")
+        time.sleep(POLL_S)
+    return parts
+
+
+def _done(path: Path) -> Iterator[dict[str, Any]]:
+    if path.is_file():
+        yield from read_rows(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _share(hits: Sequence[bool]) -> float:
+    return round(sum(hits) / len(hits), 3) if hits else 0.0
+
+
+def _table(figures: dict[str, Any]) -> str:
+    return "\n".join(f"{name:32} {value}" for name, value in figures.items())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.evals answers", description="Measure whole turns.")
+    parser.add_argument("--model", type=Path, required=True, help="GGUF that answers")
+    parser.add_argument("--questions", type=Path, default=OWN, help="judged questions, one JSON object per line")
+    parser.add_argument("--corpus", default="", help="folder, tar archive or git URL; our own pages when left out")
+    parser.add_argument("--limit", type=int, help="only the first N questions")
+    parser.add_argument("--answers", type=Path, default=Path(".data/answers.jsonl"), help="where the answers go")
+    parser.add_argument("--data", type=Path, default=Path(".data"), help="folder for indexes")
+    parser.add_argument("--visitors", type=int, default=4, help="questions answered at once, in one batch")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser

@@ -1,0 +1,64 @@
+"""A sentence that affirms what the evidence denies is found on the very pages; what only sounds alike is not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from model.polarity import contradicts
+from model.support import unsupported
+
+PAGE = Path("rag/corpus/rhel8-status.md").read_text("utf-8").split("---\n", maxsplit=2)[2]
+SECTIONS = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:4]  # what a turn on RHEL 8 is given to read
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Yes, RHEL 8 is supported.",
+        "RHEL 8 is still supported by Qubinode.",
+        "You can deploy on RHEL 8.",
+        "RHEL 8 works fine.",
+    ],
+)
+def test_affirming_what_the_page_denies_is_marked(sentence: str) -> None:
+    assert unsupported(sentence, SECTIONS) == [sentence]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "No, RHEL 8 is not supported.",
+        "RHEL 8 is refused by the script.",
+        "The README lists RHEL 8 as supported, but the script refuses it.",
+        "Upgrade to RHEL 9 first.",
+    ],
+)
+def test_what_the_page_says_is_not_marked(sentence: str) -> None:
+    assert unsupported(sentence, SECTIONS) == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "given", "expected"),
+    [
+        ("Airflow is mandatory.", "Airflow is optional; the platform deploys without it.", True),
+        ("Airflow is optional.", "Airflow is optional; the platform deploys without it.", False),
+        ("A Hub token is required.", "A Hub token is not required for the public model.", True),
+        ("A Hub token is not needed.", "A Hub token is not required for the public model.", False),
+        ("The RHEL9Plugin is enabled by default.", "The RHEL9Plugin is disabled.", True),
+        ("CentOS Stream 10 is rejected.", "The script accepts CentOS Stream 10 and RHEL 10.", True),
+        ("CentOS Stream 9 is rejected.", "The script accepts CentOS Stream 10 and RHEL 10.", False),
+        ("If RHEL 8 is supported, go on.", "RHEL 8 is refused.", False),
+        ("A vault is required.", "Bridged networks are optional.", False),
+    ],
+)
+def test_only_the_other_side_of_the_same_matter_contradicts(sentence: str, given: str, expected: bool) -> None:
+    assert contradicts(sentence, [given]) is expected
+
+
+def test_the_majority_of_the_evidence_decides() -> None:
+    given = ["RHEL 8 is refused.", "RHEL 8 is no longer supported.", "RHEL 8 works with the old script."]
+    assert contradicts("RHEL 8 is supported.", given)
+    assert not contradicts("RHEL 8 is refused.", given)

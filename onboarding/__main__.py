@@ -9,7 +9,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = {"route": "onboarding.routing.cli"}  # imported only when called: each command pays for its own parts
+COMMANDS = {  # imported only when called: each command pays for its own parts
+    "candidates": "onboarding.feedback.candidates",
+    "route": "onboarding.routing.cli",
+}
 DEFAULT = "route"
 
 

@@ -26,6 +26,8 @@ LARGE = 1000  # bytes from which a file goes to LFS
 class Repository:
     commits: list[dict[str, bytes]] = field(default_factory=lambda: [{".gitattributes": b""}])
     tags: dict[str, str] = field(default_factory=dict)
+    private: bool = False
+    squashed: int = 0  # commits whose history is gone
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -33,7 +35,12 @@ class Repository:
 
     @property
     def sha(self) -> str:
-        return f"{len(self.commits):040x}"
+        return f"{self.squashed + len(self.commits):040x}"
+
+    def squash(self) -> None:
+        """One commit with what the last one held; its name is a new one."""
+        self.squashed += len(self.commits)
+        self.commits[:] = self.commits[-1:]
 
 
 class Hub:
@@ -45,10 +52,20 @@ class Hub:
         self.faults: dict[str, list[int]] = {}
         self.seen: list[str] = []
         self.meanwhile: list[dict[str, bytes]] = []  # commits that somebody else makes just before ours
+        self.is_down = False  # connections are closed without an answer
+        self.lost: dict[str, int] = {}  # a part of "METHOD path" -> how many answers get lost on their way
         self.url = ""
 
     def count(self, part: str) -> int:
         return sum(part in request for request in self.seen)
+
+    def loses(self, request: str) -> bool:
+        """Whether the answer to a request, which is carried out, never arrives."""
+        for part, left in self.lost.items():
+            if part in request and left:
+                self.lost[part] = left - 1
+                return True
+        return False
 
     def fault(self, request: str) -> int | None:
         for part, statuses in self.faults.items():
@@ -58,11 +75,11 @@ class Hub:
 
 
 @contextmanager
-def serve() -> Iterator[Hub]:
-    """A hub on a free port of 127.0.0.1."""
+def serve(port: int = 0) -> Iterator[Hub]:
+    """A hub on 127.0.0.1, at a free port unless one is given."""
     hub = Hub()
     handler = type("Handler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
@@ -85,15 +102,28 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         """A file's metadata, as `resolve` gives it."""
-        name, _, path = urlsplit(self.path).path.strip("/").partition("/resolve/main/")
-        data = self.hub.repositories[f"models/{name}"].files[path]
+        if self.hub.is_down:
+            self._cut()
+            return
+        data, sha = self._resolved()
         self.send_response(200)
-        self.send_header("X-Repo-Commit", "c" * 40)
+        self.send_header("X-Repo-Commit", sha)
         self.send_header("X-Linked-Etag", f'"{hashlib.sha256(data).hexdigest()}"')
         self.send_header("X-Linked-Size", str(len(data)))
-        self.send_header("ETag", '"git"')
-        self.send_header("Content-Length", "0")
+        self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
+        self.send_header("Content-Length", str(len(data)))
         self.end_headers()
+
+    def _resolved(self) -> tuple[bytes, str]:
+        """The file of an address such as /datasets/user/name/resolve/main/path, and its commit."""
+        place, _, rest = urlsplit(self.path).path.strip("/").partition("/resolve/")
+        name = place if place.startswith(("datasets/", "spaces/")) else f"models/{place}"
+        repository = self.hub.repositories[name]
+        return repository.files[rest.partition("/")[2]], repository.sha if repository.private else "c" * 40
+
+    def _cut(self) -> None:
+        self.close_connection = True
+        self.connection.close()
 
     def do_POST(self) -> None:
         self._serve("POST")
@@ -105,11 +135,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         request = f"{method} {path}"
         self.hub.seen.append(request)
-        fault = self.hub.fault(request)
+        fault = CUT if self.hub.is_down else self.hub.fault(request)
         if fault == CUT:
             self.rfile.read(int(self.headers.get("Content-Length", 0)) // 2)
-            self.close_connection = True
-            self.connection.close()
+            self._cut()
             return
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if fault:
@@ -118,8 +147,20 @@ class _Handler(BaseHTTPRequestHandler):
             not path.startswith("/lfs/") and self.headers.get("Authorization") != f"Bearer {TOKEN}" and method != "GET"
         ):
             self._answer(401, {"error": "Invalid credentials in Authorization header"})
+        elif "/resolve/" in path:
+            self._file(self._resolved()[0])
         else:
-            self._answer(*self._result(method, path.strip("/").split("/"), body))
+            answer = self._result(method, path.strip("/").split("/"), body)
+            if self.hub.loses(request):
+                self._cut()
+            else:
+                self._answer(*answer)
+
+    def _file(self, data: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
     def _answer(self, status: int, tree: Any) -> None:
         data = json.dumps(tree).encode()
@@ -151,7 +192,9 @@ class _Handler(BaseHTTPRequestHandler):
         name = f"{wanted.get('type', 'model')}s/{wanted['organization']}/{wanted['name']}"
         if name in self.hub.repositories:
             return 409, {"error": "exists", "url": f"{self.hub.url}/{name}"}
-        self.hub.repositories[name] = Repository()
+        self.hub.repositories[name] = Repository(
+            private=wanted.get("visibility") == "private" or bool(wanted.get("private"))
+        )
         return 200, {"url": f"{self.hub.url}/{name}", "name": name.partition("/")[2]}
 
     def _of_repository(self, kind: str, name: str, rest: list[str], body: bytes) -> tuple[int, Any]:
@@ -162,13 +205,16 @@ class _Handler(BaseHTTPRequestHandler):
         if action == "revision" and rest[1] not in {"main", repository.sha, *repository.tags}:
             return 404, {"error": "Revision not found"}
         if action in {"", "revision"}:
-            return 200, {"id": name, "sha": repository.sha, "private": False, "siblings": [], "tags": []}
+            return 200, {"id": name, "sha": repository.sha, "private": repository.private, "siblings": [], "tags": []}
         if action == "tree":
             return 200, [_entry(path, data) for path, data in sorted(repository.files.items())]
         if action == "paths-info":
             return 200, []
         if action == "preupload":
             return 200, {"files": [_mode(file) for file in json.loads(body)["files"]]}
+        if action == "super-squash":
+            repository.squash()
+            return 200, {}
         if action == "tag":
             return self._tagged(repository, json.loads(body)["tag"], rest[1])
         return self._committed(repository, name, [json.loads(line) for line in body.splitlines()])

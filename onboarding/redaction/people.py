@@ -17,7 +17,7 @@ from rag.tokens import Span
 _EMAIL = re.compile(
     r"(?<![\w.+%-])(?P<local>[\w+%-][\w.+%-]{0,63})@(?P<domain>(?:[\w-]{1,63}\.){1,6}[^\W\d_]{2,24})(?![\w-])"
 )
-_ROLES = frozenset({"git"})  # an account of the service, in addresses such as git@github.com:...
+_ROLES = frozenset({"git"})  # the account of a forge, in addresses to clone from
 
 _CUE = (
     r"call|phone|tel|telephone|mobile|cell|fax|whatsapp|signal|sms|ruf|telefon|handy|mobil|teléfono|móvil|celular"

@@ -20,7 +20,7 @@ _VERSION_BEFORE = re.compile(r"(?:\b(?:version|release|ver\.?|v)|==|[<>~]=?)[ \"
 _EVERYBODYS = tuple(
     ip_network(net)
     for net in (
-        *("0.0.0.0/8", "127.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
+        *("0.0.0.0/8", "127.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"),
         *(
             "192.168.122.0/24",
             "169.254.169.254/32",
@@ -30,7 +30,7 @@ _EVERYBODYS = tuple(
             "8.8.4.4/32",
             "9.9.9.9/32",
         ),
-        *("2001:db8::/32", "3fff::/20", "::/127", "ff00::/8"),
+        *("2001:db8::/32", "3fff::/20", "::/127"),
     )
 )
 _RANGES = frozenset(  # as a whole they name nobody
@@ -96,7 +96,8 @@ def _is_own(address: str) -> bool:
         known: IPv4Address | IPv6Address = ip_address(address)
     except ValueError:
         return False  # a number that only looks like one
-    return not any(known in net for net in _EVERYBODYS)
+    # A netmask lies in the reserved part of the address space.
+    return not (known.is_multicast or known.is_reserved or any(known in net for net in _EVERYBODYS))
 
 
 def _is_private(hit: re.Match[str], text: str) -> bool:

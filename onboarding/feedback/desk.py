@@ -1,0 +1,116 @@
+"""The one way in for feedback: redacts it, keeps it, forgets it; and what an operator can set about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+from onboarding.feedback.row import Row, Source, visitor_of
+from onboarding.feedback.store import Store
+from onboarding.feedback.upload import Uploader, UploadStatus, hub_api
+from onboarding.redaction import redact
+from rag.links import UPSTREAM
+
+FOLDER = "feedback"  # in the data folder
+LONGEST = {"comment": 2_000, "question": 4_000, "answer": 8_000}  # characters that are kept
+LONGEST_WISH = 1_200  # characters of a wish in an address: browsers and GitHub take about 8,000 once encoded
+TITLE = 70
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackSettings:
+    """Where feedback goes."""
+
+    data: Path = Path(".data")
+    repo: str = ""  # user/name of a private dataset; "" keeps everything here
+    token: str = ""  # of the Hub, with the right to write there
+    repository: str = UPSTREAM  # on GitHub, where wishes can be filed as issues
+
+
+class BadFeedbackSettings(ValueError):
+    """Settings that make no sense; the text says what to change."""
+
+
+def check(settings: FeedbackSettings) -> None:
+    """Raise BadFeedbackSettings where these cannot work."""
+    if not settings.repo:
+        return
+    if not _NAME.fullmatch(settings.repo):
+        raise BadFeedbackSettings(f"FEEDBACK_REPO={settings.repo} is no name of a dataset; use user/name.")
+    if not settings.token:
+        raise BadFeedbackSettings("FEEDBACK_REPO is set and HF_TOKEN is not; set a token that may write there.")
+
+
+class Feedback:
+    """Keeps what visitors say. Nothing here knows whether a visitor agreed: ask first."""
+
+    def __init__(
+        self, store: Store, uploader: Uploader | None = None, repository: str = UPSTREAM,
+        on_row: Callable[[Row], None] = lambda _row: None,
+    ) -> None:  # fmt: skip
+        """on_row: told about every row that was kept, for the counts."""
+        self._store = store
+        self._uploader = uploader
+        self._repository = repository
+        self._on_row = on_row
+
+    @classmethod
+    def of(cls, settings: FeedbackSettings, on_row: Callable[[Row], None] = lambda _row: None) -> Feedback:
+        """What the settings ask for; no network is needed."""
+        check(settings)
+        store = Store(settings.data / FOLDER, sends=bool(settings.repo))
+        uploader = Uploader(store, hub_api(settings.token), settings.repo) if settings.repo else None
+        return cls(store, uploader, settings.repository, on_row)
+
+    def start(self) -> None:
+        """Begin to send, where there is somewhere to send to."""
+        if self._uploader:
+            self._uploader.start()
+
+    def close(self) -> None:
+        """Send what can be sent within seconds."""
+        if self._uploader:
+            self._uploader.close()
+
+    def keep(self, row: Row) -> Row:
+        """Redact a row and keep it; raises NotStored. Returns it as it was kept."""
+        row = redacted(row)
+        self._store.append(row)
+        self._on_row(row)
+        return row
+
+    def forget(self, key: str) -> int:
+        """Delete the rows of the visitor with this key, here at once and on the Hub as soon as it is there.
+
+        Raises OSError where the disk does not let go of them.
+        """
+        return self._store.forget(visitor_of(key))
+
+    def status(self) -> UploadStatus:
+        """How it stands with the Hub."""
+        return self._uploader.status() if self._uploader else UploadStatus()
+
+    def issue_link(self, wish: str) -> str:
+        """A new issue in the project's repository with the wish filled in; the visitor still files it."""
+        text = redact(wish)
+        first = text.strip().splitlines()[0] if text.strip() else ""
+        title = first if len(first) <= TITLE else first[: TITLE - 1].rstrip() + "…"
+        body = f"{text.strip()[:LONGEST_WISH]}\n\n(suggested on the Space)"
+        return f"{self._repository}/issues/new?{urlencode({'title': title, 'body': body})}"
+
+
+def redacted(row: Row) -> Row:
+    """The row with every text that a visitor or a browser had a hand in redacted, and cut to what is kept."""
+    texts = {name: redact(getattr(row, name))[:longest] for name, longest in LONGEST.items()}
+    sources = tuple(_source(source) for source in row.sources)
+    reported = _source(row.reported) if row.reported else None
+    names = {name: redact(getattr(row, name))[:100] for name in ("route", "model", "turn")}
+    return row.model_copy(update={**texts, **names, "sources": sources, "reported": reported})
+
+
+def _source(source: Source) -> Source:
+    return Source(id=redact(source.id)[:100], title=redact(source.title)[:200], url=redact(source.url)[:500])

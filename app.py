@@ -75,6 +75,7 @@ class Settings:
             model=env.get("MODEL", "auto"),
             engine=env.get("ENGINE", "local"),
             engine_url=env.get("ENGINE_URL", ""),
+            engine_token=env.get("ENGINE_TOKEN", ""),
             data=_writable(Path(env.get("DATA_DIR", ".data"))),
             embedding=env.get("EMBEDDING_MODEL", ""),
             index=Path(env["INDEX"]) if env.get("INDEX") else None,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from model.events import EngineEvent, Finished, Prefill, Queued
 from model.llama import Sampling
@@ -32,6 +32,7 @@ class Options:
     sampling: Sampling = field(default_factory=Sampling)
     deadline_s: float = 180.0  # from its start in a slot; then it ends with what it has
     ignore_end: bool = False  # benchmarks: always write max_tokens
+    tools: tuple[Mapping[str, Any], ...] = ()  # schemas; a server that calls tools by itself is held to these or none
 
 
 @dataclass(frozen=True, slots=True)

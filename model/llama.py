@@ -56,6 +56,7 @@ class Sampling:
     repeat_penalty: float = 1.0
     seed: int = 0
     grammar: str = ""  # GBNF; the answer then is a sentence of its rule `root`
+    schema: str = ""  # JSON Schema as JSON text; binds where `grammar` is ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +173,8 @@ class Llama:
     def new_sampler(self, sampling: Sampling) -> object:
         """A sampler chain, to be given back to `free_sampler`; ValueError for a grammar that does not parse."""
         chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
-        if sampling.grammar:
-            grammar = c.llama_sampler_init_grammar(self._vocab, sampling.grammar.encode(), b"root")
+        if bound := sampling.grammar or (schema_grammar(sampling.schema) if sampling.schema else ""):
+            grammar = c.llama_sampler_init_grammar(self._vocab, bound.encode(), b"root")
             if not grammar:
                 c.llama_sampler_free(chain)
                 raise ValueError("the grammar is not valid GBNF")

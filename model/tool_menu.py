@@ -44,7 +44,7 @@ def choose(
     engine: Engine, menu: ToolMenu, question: str, results: Sequence[ToolResult], host: str
 ) -> Generator[Queued | Prefill, None, ToolCall | None]:
     """Yield the engine's progress and return the call it chose, or None; nothing the model writes can raise here."""
-    options = Options(max_tokens=CALL_TOKENS, sampling=Sampling(grammar=menu.grammar))
+    options = Options(max_tokens=CALL_TOKENS, sampling=Sampling(grammar=menu.grammar), tools=menu.schemas)
     written = ""
     for event in engine.submit(menu_prompt(engine, menu, question, results), options):
         if isinstance(event, TextDelta):

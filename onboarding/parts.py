@@ -45,6 +45,7 @@ class PartsSettings:
     model: str = "auto"  # "auto", a catalogue name, or a path to a GGUF
     engine: str = "local"  # or "scripted": no model, for work on the page
     engine_url: str = ""  # an OpenAI-compatible server instead of a local model
+    engine_token: str = ""  # what that server wants as its API key
     data: Path = Path(".data")
     embedding: str = ""  # another sentence-transformers model, by name or folder
     index: Path | None = None  # a ready-made index to use as it is, instead of one over our own pages
@@ -133,7 +134,7 @@ class Parts:
         elif settings.engine_url:
             from model.remote import RemoteEngine  # only where a server is used
 
-            self._serve(RemoteEngine(settings.engine_url, settings.model))
+            self._serve(RemoteEngine(settings.engine_url, settings.model, token=settings.engine_token))
         elif looks_like_path(settings.model):
             self._open(Path(settings.model).expanduser(), None)
         elif settings.model != "auto":

@@ -173,10 +173,10 @@ def main() -> None:
         printed = contextlib.redirect_stderr(PrintedLines()) if settings.log == "json" else contextlib.nullcontext()
         with printed, contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
-    if parts.is_loading:
-        # Its thread is inside torch, where the interpreter's own ending would tear it down and abort the process.
-        logging.shutdown()
-        os._exit(0)
+    # Everything is closed and written by now. The interpreter's own ending would take seconds over torch's and the web
+    # server's threads, and abort the process where one of them is still inside torch.
+    logging.shutdown()
+    os._exit(0)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -101,11 +101,6 @@ class Parts:
             engine.close()
         self.sandbox.close()
 
-    @property
-    def is_loading(self) -> bool:
-        """Whether a part is still being loaded, which nothing can interrupt."""
-        return self._thread.is_alive()
-
     # --- loading --------------------------------------------------------------------------------------
 
     def _load(self) -> None:

@@ -124,7 +124,8 @@ class Notice:
     """One sentence beside the answer: what was marked, dropped or could not be had."""
 
     text: str
-    kind: Literal["info", "warning", "error"] = "info"
+    # "full": every seat is taken, nothing was computed; a page offers what never queues
+    kind: Literal["info", "warning", "error", "full"] = "info"
 
 
 @dataclass(frozen=True, slots=True)

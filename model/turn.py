@@ -195,7 +195,8 @@ class Chat:
                 elif isinstance(event, Queued | Prefill):
                     yield event
         except QueueFull as full:
-            turn.finished = Finished("error", error=str(full))
+            turn.finished = Finished("error")
+            yield Notice(str(full), "full")
         yield from self._show(turn, checked.flush())
         turn.removed = checked.removed
         yield from ending(turn.finished)

@@ -44,7 +44,7 @@ def abstention(result: SearchResult, words: Words) -> str:
 
 def ending(finished: Finished) -> Iterator[Notice]:
     """What the visitor should know of how the generation ended."""
-    if finished.reason == "error":
+    if finished.reason == "error" and finished.error:
         yield Notice(finished.error, "error")
     if finished.reason == "deadline":
         yield Notice("The answer took too long and was ended here; ask for less at a time.", "warning")

@@ -266,9 +266,17 @@ def test_the_empty_state_offers_starters_of_every_route_that_has_some() -> None:
 
 
 def test_a_screen_reader_hears_phases_and_the_answer_once() -> None:
-    assert spoken(None) == ""
     assert spoken(turn(TextDelta("a"))) == spoken(turn(TextDelta("a b"))) == "The model is writing."
     assert spoken(turn(finished())) == "Answer: Done."
+
+
+def test_where_every_seat_is_taken_the_page_offers_what_never_queues() -> None:
+    full = Notice("Every seat is taken; try again in about 30 s.", "full")
+    shown = parts(turn(RouteChosen("rhel10", "RHEL 10", 0.9), SourcesFound(RHEL10), full, finished("error", "")))
+    assert words(shown["notices"]) == "Every seat is taken; try again in about 30 s."
+    assert re.findall(r'data-tab="(\w+)"', shown["next"]) == ["rhel10", "search"]
+    assert "follow-up" in shown["next"]
+    assert 'data-act="ask"' not in shown["next"]
 
 
 def test_the_hint_explains_or_refuses() -> None:

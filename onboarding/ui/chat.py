@@ -22,7 +22,7 @@ from onboarding.guide import Unusable
 from onboarding.ui import saved
 from onboarding.ui.around import hint, spoken, starters
 from onboarding.ui.evidence import sources_markdown
-from onboarding.ui.languages import say
+from onboarding.ui.languages import say, speech_for
 from onboarding.ui.relay import relay
 from onboarding.ui.render import turn_parts
 from onboarding.ui.session import Request, Session, read_request
@@ -39,9 +39,8 @@ logger = logging.getLogger(__name__)
 LANE = "model"  # concurrency_id of all that uses the model
 LANE_LIMIT = 64  # pages at once; the engine batches four and says how many wait
 MAX_TYPED = 30_000  # characters a page may send; the limit in tokens is the guide's, and its message names it
-EMPTY = "Type a question first."
-BUSY = "The answer above is still being written; stop it first."
-BROKE = "Something broke on this side; ask again."
+# What the script of the transcript says itself.
+SCRIPTED = ("copy", "copied", "copy_blocked", "edit_field", "rename_field", "conversation")
 
 Updates = dict[gr.components.Component, Any]
 
@@ -100,7 +99,7 @@ class ChatTab:
             self.stop = gr.Button(say("stop"), variant="stop", size="sm", visible=False, elem_id="stop", min_width=0)
             self.send = gr.Button(say("send"), variant="primary", size="sm", elem_id="send", min_width=0)
 
-    def wire(self, demo: gr.Blocks) -> None:
+    def wire(self, demo: gr.Blocks, tabs: gr.Tabs) -> None:
         """Connect the events; `demo` is the page, whose load restores what the browser kept."""
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
         outputs = [self.view, self.session, self.shelf, self.text, self.send, self.stop, self.hint]
@@ -117,21 +116,24 @@ class ChatTab:
         asking.failure(self._broke, [self.session], outputs, **quiet)
         self.stop.click(self._stop, [self.session], outputs, queue=False, **quiet)
         self.view.input(self._shelve, [self.session, self.shelf], outputs, queue=False, **quiet)
+        self.view.select(_open_tab, None, tabs, queue=False, **quiet)
         demo.load(self._restore, [self.session, self.shelf], outputs, queue=False, **quiet)
 
     async def _ask(
         self, typed: str, host: str, session: Session, stored: object, event: gr.EventData, client: gr.Request
     ) -> AsyncGenerator[Updates, None]:
         data, asker = _data(event), who(client)
+        session.speech = speech_for(client)
         session.hear(stored)
-        request = read_request(data, typed or "", session, self._guide.routes)
-        if session.live or not request.text:
-            yield {self.hint: hint(BUSY if session.live else "" if data else EMPTY, "warning")}
+        wanted = read_request(data, typed or "", session, self._guide.routes)
+        if session.live or not wanted.text:
+            why = "ask_busy" if session.live else "" if data else "ask_empty"
+            yield {self.hint: hint(session.speech(why) if why else "", "warning", session.speech)}
             return
-        turn, wake = session.begin(request)
-        yield self._show(session) | {self.hint: hint()} | ({} if data else {self.text: ""})
+        turn, wake = session.begin(wanted)
+        yield self._show(session) | self._hint(session) | ({} if data else {self.text: ""})
         try:
-            async with aclosing(relay(lambda: self._events(asker, request, turn.before, host), wake)) as batches:
+            async with aclosing(relay(lambda: self._events(asker, wanted, turn.before, host), wake)) as batches:
                 async for batch in batches:
                     if not session.update(turn.id, batch):
                         break
@@ -139,7 +141,7 @@ class ChatTab:
         except (PromptTooLong, Unusable) as refusal:
             session.refuse(turn.id)
             said = {self.hint: hint(str(refusal), "warning")}
-            yield self._show(session) | said | ({} if data else {self.text: request.text})
+            yield self._show(session) | said | ({} if data else {self.text: wanted.text})
         finally:
             session.stop(turn.id)  # a tab that was closed: its next reader must not find a turn that never ends
         yield self._show(session)
@@ -164,18 +166,20 @@ class ChatTab:
             return self._show(session)
         self._usage.stop(who(client).visitor)
         session.stop()
-        return {self.hint: hint()}
+        return self._hint(session)
 
     def _broke(self, session: Session) -> Updates:
-        session.fail(BROKE)
+        session.fail(session.speech("ask_broke"))
         return self._show(session)
 
-    def _restore(self, session: Session, stored: object) -> Updates:
+    def _restore(self, session: Session, stored: object, request: gr.Request) -> Updates:
+        session.speech = speech_for(request)
         session.hear(stored)
-        return self._show(session)
+        return self._show(session) | self._hint(session)
 
-    async def _shelve(self, session: Session, stored: object, event: gr.EventData) -> Updates:
+    async def _shelve(self, session: Session, stored: object, event: gr.EventData, request: gr.Request) -> Updates:
         """New, open, rename, forget: what the bar above the conversation offers."""
+        session.speech = speech_for(request)
         session.hear(stored)
         data = _data(event) or {}
         chosen = str(data.get("id", ""))
@@ -188,7 +192,7 @@ class ChatTab:
                 session.shelf = session.shelf.renamed(chosen, str(data.get("title", "")))
             case "forget":
                 session.forget(chosen)
-        return self._show(session, store=True) | {self.hint: hint()}
+        return self._show(session, store=True) | self._hint(session)
 
     def _show(self, session: Session, *, store: bool = False) -> Updates:
         """Everything that depends on whether an answer is under way; `store` also tells the browser what to keep."""
@@ -201,9 +205,12 @@ class ChatTab:
         }
         return updates | ({self.shelf: session.shelf.model_dump(mode="json")} if store else {})
 
+    def _hint(self, session: Session) -> Updates:
+        return {self.hint: hint(speech=session.speech)}
+
     def _view(self, session: Session) -> dict[str, Any]:
         """The value of the transcript; see static/transcript.js."""
-        turns, shelf, routes = session.turns, session.shelf, self._guide.routes
+        turns, shelf, routes, speech = session.turns, session.shelf, self._guide.routes, session.speech
         known = shelf.get(session.conversation.id) if session.conversation else None
         return {
             "turns": [
@@ -216,9 +223,10 @@ class ChatTab:
                 }
                 for turn in turns
             ],
-            "empty": starters(routes, self._drawing),
-            "shelf": shelf_html(shelf, known.title if known and len(turns) > 1 else "", started=bool(turns)),
-            "spoken": spoken(turns[-1] if turns else None),
+            "empty": starters(routes, self._drawing, speech),
+            "shelf": shelf_html(shelf, known.title if known and len(turns) > 1 else "", speech, started=bool(turns)),
+            "spoken": spoken(turns[-1], speech) if turns else "",
+            "words": {key: speech(key) for key in SCRIPTED},
             "busy": session.live is not None,
         }
 
@@ -227,8 +235,17 @@ class ChatTab:
         last = turn is session.turns[-1]
         before = session.drawn.get(turn.id)
         if before is None or before[0] is not turn or before[1] != last:
-            before = session.drawn[turn.id] = (turn, last, turn_parts(turn, self._guide.routes, last=last))
+            before = session.drawn[turn.id] = (
+                turn,
+                last,
+                turn_parts(turn, self._guide.routes, session.speech, last=last),
+            )
         return before[2]
+
+
+def _open_tab(event: gr.EventData) -> Any:
+    """The tab a button in the transcript leads to; Gradio ignores one that is not there."""
+    return gr.Tabs(selected=str((getattr(event, "_data", None) or {}).get("tab", "chat")))
 
 
 def _data(event: gr.EventData | None) -> dict[str, Any] | None:

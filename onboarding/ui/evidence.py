@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
+from onboarding.ui.languages import ENGLISH, Speech
 from onboarding.ui.markdown import Link, inline_html, safe_url, to_html
 from onboarding.ui.markup import fill, join
 from onboarding.ui.turns import Step, Turn
@@ -18,22 +19,24 @@ CITATIONS = re.compile(r" ?\[\d{1,2}\]")
 MAX_RESULT = 6_000  # characters of a tool's result that are worth sending to a page
 
 
-def tally(found: SearchResult | None) -> Markup:
+def tally(found: SearchResult | None, speech: Speech = ENGLISH) -> Markup:
     """How many sources came how fast; retrieval is what makes waiting for the model bearable."""
     if found is None or not found.passages:
         return Markup("")
-    count = f"{len(found.passages)} sources" if len(found.passages) > 1 else "1 source"
-    return fill('<span class="tally">{}{}</span>', count, f" in {found.ms:.0f} ms" if found.ms else "")
+    count = speech.count("source", len(found.passages))
+    said = speech("in_ms", sources=count, ms=round(found.ms)) if found.ms else count
+    return fill('<span class="tally">{}</span>', said)
 
 
-def evidence(turn: Turn) -> Markup:
+def evidence(turn: Turn, speech: Speech = ENGLISH) -> Markup:
     """The instant extract and the sources; nothing when the corpus does not hold the answer."""
     if not turn.found or not turn.sources:
         return Markup("")
     quoted = split_quote(turn)[0] or turn.found.extract.strip()
-    html = '<blockquote class="extract"><p class="from">Straight from the pages</p>{}</blockquote>'
-    extract = fill(html, to_html(quoted, source_links(turn.sources))) if quoted else Markup("")
-    return extract + sources(turn.sources)
+    html = '<blockquote class="extract"><p class="from">{}</p>{}</blockquote>'
+    words = to_html(quoted, source_links(turn.sources))
+    extract = fill(html, speech("from_the_pages"), words) if quoted else Markup("")
+    return extract + sources(turn.sources, speech)
 
 
 def split_quote(turn: Turn) -> tuple[str, str]:
@@ -51,38 +54,38 @@ def split_quote(turn: Turn) -> tuple[str, str]:
     return text[:end], text[end:].lstrip()
 
 
-def sources(passages: Sequence[Passage]) -> Markup:
+def sources(passages: Sequence[Passage], speech: Speech = ENGLISH) -> Markup:
     """The numbered sources with the sentence that matters; those past the third are folded."""
-    cards = [_card(number, passage) for number, passage in enumerate(passages, 1)]
+    cards = [_card(number, passage, speech) for number, passage in enumerate(passages, 1)]
     shown, folded = cards[:SHOWN_SOURCES], cards[SHOWN_SOURCES:]
     html = fill('<ol class="sources">{}</ol>', join(shown))
     if not folded:
         return html
-    more = '{}<details class="more"><summary>{} more</summary><ol class="sources" start="{}">{}</ol></details>'
-    return fill(more, html, len(folded), SHOWN_SOURCES + 1, join(folded))
+    more = '{}<details class="more"><summary>{}</summary><ol class="sources" start="{}">{}</ol></details>'
+    return fill(more, html, speech("more", n=len(folded)), SHOWN_SOURCES + 1, join(folded))
 
 
-def _card(number: int, passage: Passage) -> Markup:
+def _card(number: int, passage: Passage, speech: Speech) -> Markup:
     *outer, name = [passage.title, *(heading for heading in passage.headings if heading != passage.title)]
     quote = fill('<div class="quote" dir="auto">{}</div>', inline_html(passage.excerpt)) if passage.excerpt else ""
     html = (
         '<li class="source" data-n="{0}"><span class="number" aria-hidden="true">{0}</span>'
         '<div><p class="title">{1}<span class="where">{2}</span></p>{3}</div></li>'
     )
-    return fill(html, number, _source_link(passage, name), " › ".join(outer), quote)
+    return fill(html, number, _source_link(passage, name, speech), " › ".join(outer), quote)
 
 
-def _source_link(passage: Passage, name: str) -> Markup:
+def _source_link(passage: Passage, name: str, speech: Speech) -> Markup:
     """The most particular heading is the link: several sources are often parts of one page."""
     if not safe_url(passage.url):
         return fill("<span>{}</span>", name)
     html = '<a href="{}" target="_blank" rel="noopener noreferrer" title="{}">{}</a>'
-    return fill(html, passage.url, _place(passage), name)
+    return fill(html, passage.url, _place(passage, speech), name)
 
 
-def _place(passage: Passage) -> str:
+def _place(passage: Passage, speech: Speech) -> str:
     first, last = passage.lines
-    return f"{passage.path}, lines {first}-{last}" if last else passage.path
+    return speech("lines", path=passage.path, first=first, last=last) if last else passage.path
 
 
 def sources_markdown(passages: Iterable[Passage]) -> str:
@@ -95,17 +98,20 @@ def source_links(passages: Iterable[Passage]) -> dict[int, Link]:
     return {number: Link(safe_url(passage.url), passage.title) for number, passage in enumerate(passages, 1)}
 
 
-def step(step: Step) -> Markup:
+def step(step: Step, speech: Speech = ENGLISH) -> Markup:
     """A tool call with arguments and result; every host here is simulated, and says so."""
     state = "running" if step.result is None else "ok" if step.result.success else "failed"
     html = (
-        '<details class="step {state}"><summary><span class="badge">Simulated</span> <code>{call}</code>'
-        ' <span class="host">on {host}</span> <span class="took">{took}</span></summary>{result}</details>'
+        '<details class="step {state}"><summary data-more="{more}" data-less="{less}">'
+        '<span class="badge">{badge}</span> <code>{call}</code> <span class="host">{host}</span> '
+        '<span class="took">{took}</span></summary>{result}</details>'
     )
     arguments = ", ".join(f"{key}={_json(value)}" for key, value in step.call.arguments.items())
-    took = _seconds(step.result.execution_time) if step.result else "running"
+    took = _seconds(step.result.execution_time) if step.result else speech("running")
     call = f"{step.call.tool}({arguments})"
-    return fill(html, state=state, call=call, host=step.call.host, took=took, result=_result(step))
+    said = {"more": speech("result"), "less": speech("close_result"), "badge": speech("simulated")}
+    host = speech("on_host", host=step.call.host)
+    return fill(html, state=state, call=call, host=host, took=took, result=_result(step), **said)
 
 
 def _seconds(seconds: float) -> str:

@@ -1,9 +1,14 @@
-"""The page's own words in its six languages, from `languages.toml`; the browser picks one by its locale."""
+"""The page's own words in its six languages, from `languages.toml`.
+
+Gradio's widgets are said by the browser (`say`), what the server draws as HTML by the server (`Speech`); both go by
+the browser's first language, so that a page never mixes two.
+"""
 
 from __future__ import annotations
 
 import functools
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
@@ -26,6 +31,32 @@ def words() -> dict[str, dict[str, str]]:
 def translations() -> gr.I18n:
     """What the page is mounted with."""
     return gr.I18n(**{one: {key: text.get(one, text["en"]) for key, text in words().items()} for one in LANGUAGES})
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Says the page's words in one language: `speech("reading", done=60, total=240, left="~3 s left")`."""
+
+    language: str = "en"
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The text of `key` with its values put in; KeyError for a key or a value that is missing."""
+        texts = words()[key]
+        return texts.get(self.language, texts["en"]).format(**values)
+
+    def count(self, key: str, n: int, **values: object) -> str:
+        """As a call, of `key_one` for one thing and of `key_many` for any other number."""
+        return self(f"{key}_one" if n == 1 else f"{key}_many", n=n, **values)
+
+
+ENGLISH = Speech()
+
+
+def speech_for(request: gr.Request | None) -> Speech:
+    """The browser's first language where the page has it, else English."""
+    wanted = str(request.headers.get("accept-language", "")) if request else ""
+    first = wanted.split(",")[0].split(";")[0].split("-")[0].strip().lower()
+    return Speech(first) if first in LANGUAGES else ENGLISH
 
 
 def say(key: str) -> I18nData:

@@ -63,7 +63,7 @@ def build_page(
                     tab.build(Hooks(page, chat.text, chat.host, tabs_row, opened, reached, usage))
         welcome.build_again()
         welcome.wire(page, tabs_row)
-        chat.wire(page)
+        chat.wire(page, tabs_row)
         page.load(_visit(usage), None, None, **QUIET)
         endpoints()
     return page.queue(max_size=QUEUE_SIZE, api_open=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 from model.conversation import Conversation
 from model.events import TurnEvent
+from onboarding.ui.languages import ENGLISH, Speech
 from onboarding.ui.saved import Shelf, read_shelf, restore, save
 from onboarding.ui.turns import Turn, advance_all
 
@@ -31,6 +32,7 @@ class Session:
     turns: list[Turn] = field(default_factory=list)
     shelf: Shelf = field(default_factory=Shelf)  # what the browser keeps, as last heard or told
     drawn: dict[str, tuple[Turn, bool, dict[str, str]]] = field(default_factory=dict)  # id -> turn, last, its HTML
+    speech: Speech = ENGLISH  # the page's words in the visitor's language
     wake: asyncio.Event | None = None  # set to make the turn under way look up
 
     @property

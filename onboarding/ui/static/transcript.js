@@ -1,4 +1,4 @@
-// Draws props.value = {turns, empty, shelf, spoken, busy} and reports what the visitor asks ("submit") and does with the list ("input").
+// Draws props.value = {turns, empty, shelf, spoken, words, busy} and reports what the visitor asks ("submit") and does with the list ("input").
 // Runs once per page as the body of a function of (element, trigger, props, watch); see gr.HTML(js_on_load=...).
 // All HTML in props.value was escaped and cleaned on the server (onboarding/ui/render.py, markdown.py).
 
@@ -16,6 +16,7 @@ function put(slot, html) {
   slot.html = html;
   const template = document.createElement("template");
   template.innerHTML = html;
+  for (const copy of template.content.querySelectorAll(".copy-code")) copy.textContent = say("copy");
   const fresh = [...template.content.childNodes];
   const old = slot.node.childNodes;
   let same = 0;
@@ -40,7 +41,7 @@ function build(turn) {
 }
 
 function draw() {
-  const { turns = [], empty: emptyHtml = "", shelf: shelfHtml = "", spoken = "", busy = false } = props.value || {};
+  const { turns = [], empty: emptyHtml = "", shelf: shelfHtml = "", spoken = "", words = {}, busy = false } = props.value || {};
   const following = innerHeight + scrollY >= document.documentElement.scrollHeight - NEAR_BOTTOM_PX;
   const ids = new Set(turns.map((turn) => turn.id));
   for (const [id, { node }] of drawn) if (!ids.has(id)) (node.remove(), drawn.delete(id));
@@ -56,6 +57,7 @@ function draw() {
   put(fixed.shelf, shelfHtml);
   if (listOpen) shelf.querySelector("details")?.setAttribute("open", "");
   put(fixed.empty, turns.length ? "" : emptyHtml);
+  log.setAttribute("aria-label", words.conversation || "");
   if (status.textContent !== spoken) status.textContent = spoken;
   document.documentElement.classList.toggle("answering", busy);
   if (added) added.node.scrollIntoView({ block: "start", behavior: calm.matches ? "auto" : "smooth" });
@@ -63,15 +65,16 @@ function draw() {
   wasBusy = busy;
 }
 
+const say = (key) => props.value.words[key];
 const turnOf = (node) => props.value.turns.find((turn) => turn.id === node.closest(".turn")?.dataset.turn);
 
 function copied(button, text) {
   const label = button.textContent;
-  const say = (word) => {
+  const show = (word) => {
     button.textContent = word;
     setTimeout(() => (button.textContent = label), 1600);
   };
-  navigator.clipboard.writeText(text).then(() => say("Copied"), () => say("Copying is blocked"));
+  navigator.clipboard.writeText(text).then(() => show(say("copied")), () => show(say("copy_blocked")));
 }
 
 // Puts a text field in place of `slot`'s content; Enter hands its text to `done`, Escape leaves everything as it was.
@@ -79,7 +82,7 @@ function inPlace(slot, field, text, label, done) {
   const before = [...slot.childNodes];
   field.className = "editing";
   field.value = text;
-  field.setAttribute("aria-label", `${label}; Enter accepts, Escape cancels`);
+  field.setAttribute("aria-label", label);
   field.addEventListener("keydown", (event) => {
     const accept = event.key === "Enter" && !event.shiftKey && !event.isComposing;
     if (!accept && event.key !== "Escape") return;
@@ -97,14 +100,14 @@ function edit(button) {
   const field = document.createElement("textarea");
   field.rows = Math.min(8, turn.question.split("\n").length + 1);
   const ask = (text) => trigger("submit", { kind: "edit", turn: turn.id, text });
-  inPlace(button.closest(".question"), field, turn.question, "Edit the question", ask);
+  inPlace(button.closest(".question"), field, turn.question, say("edit_field"), ask);
 }
 
 function rename(button) {
   const row = button.closest(".row");
   const title = row.querySelector("[data-act=open]").textContent;
-  const say = (text) => trigger("input", { kind: "rename", id: row.dataset.id, title: text });
-  inPlace(row, document.createElement("input"), title, "Name of the conversation", say);
+  const accept = (text) => trigger("input", { kind: "rename", id: row.dataset.id, title: text });
+  inPlace(row, document.createElement("input"), title, say("rename_field"), accept);
 }
 
 function download(title) {
@@ -127,6 +130,7 @@ const actions = {
   new: () => trigger("input", { kind: "new" }),
   open: (button) => trigger("input", { kind: "open", id: button.dataset.id }),
   rename,
+  tab: (button) => trigger("select", { tab: button.dataset.tab }),
   forget: (button) => trigger("input", { kind: "forget", id: button.dataset.id }),
 };
 

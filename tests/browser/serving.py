@@ -6,6 +6,8 @@ python -m tests.browser.serving [--port 7861] [--pace 0.05]
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import socket
 import threading
 import time
@@ -16,12 +18,30 @@ from typing import Any
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
+from playwright.sync_api import Browser, sync_playwright
 
 from onboarding.guard import Guard
 from onboarding.ui.page import Tab, build_page, mount_options
 from tests.fakes import ScriptedGuide
 
 HOSTS = {"healthy": "A hypervisor nobody complains about", "libvirtd-down": "libvirtd is down"}
+
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's browser, or the one that CHROMIUM names; a missing one is an error that says what to do."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if not path:
+        raise FileNotFoundError("no browser found: run `apt-get install chromium`, or set CHROMIUM to the path of one")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 def make_app(guide: Any, tabs: tuple[Tab, ...] = ()) -> FastAPI:

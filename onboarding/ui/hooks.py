@@ -13,6 +13,9 @@ from onboarding.usage.recorder import Usage
 # Handlers that compute next to nothing: outside the queue, so that they answer while the model is busy.
 QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
+# The question that was put there can be sent with Enter at once; the box is drawn only when its tab is open.
+FOCUS = "() => requestAnimationFrame(() => document.querySelector('#question textarea')?.focus())"
+
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
@@ -29,9 +32,11 @@ class Hooks:
     def hand_over(self, button: gr.Button, ask: Callable[..., str], inputs: list[gr.components.Component]) -> None:
         """On a click put `ask(*inputs)` into the question box and show the chat; the visitor still presses Send."""
         outputs = [self.question, self.tabs]
-        button.click(lambda *values: (ask(*values), gr.Tabs(selected="chat")), inputs, outputs, **QUIET)
+        handed = button.click(lambda *values: (ask(*values), gr.Tabs(selected="chat")), inputs, outputs, **QUIET)
+        handed.then(None, js=FOCUS, **QUIET)
 
     def hand_over_host(self, button: gr.Button, ask: Callable[[str], str], host: gr.components.Component) -> None:
         """As `hand_over`, for a question about the simulated host whose id `host` holds."""
         outputs = [self.question, self.host, self.tabs]
-        button.click(lambda chosen: (ask(chosen), chosen, gr.Tabs(selected="chat")), host, outputs, **QUIET)
+        handed = button.click(lambda chosen: (ask(chosen), chosen, gr.Tabs(selected="chat")), host, outputs, **QUIET)
+        handed.then(None, js=FOCUS, **QUIET)

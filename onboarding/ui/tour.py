@@ -59,20 +59,24 @@ class TourTab(ABC):
             if number > 1:
                 back = gr.Button(say("back"), size="sm", elem_id=f"{self.name}-back-{number}")
                 self._goto(back, walkthrough, number - 1, hooks)
-            ask = gr.Button(say("ask_step"), size="sm", elem_id=f"{self.name}-ask-{number}")
-            if self._host is None:
-                hooks.hand_over(ask, lambda: step.ask, [])
-            else:
-                hooks.hand_over_host(ask, lambda _host: step.ask, self._host)
-            if number == len(self.tour.steps):
-                ask.click(self._note_end, None, None, **QUIET)
             if number < len(self.tour.steps):
                 forward = gr.Button(say("next"), variant="primary", size="sm", elem_id=f"{self.name}-next-{number}")
                 self._goto(forward, walkthrough, number + 1, hooks)
             else:
                 self._way_on(walkthrough, hooks)
-        link = f"?tour={self.name}&step={number}"
-        gr.HTML(fill('<a class="permalink" href="{}">Link to this step</a>', link), apply_default_css=False)
+            self._ask_step(number, step, hooks)
+            link = f"?tour={self.name}&step={number}"
+            gr.HTML(fill('<a class="permalink" href="{}">Link to this step</a>', link), apply_default_css=False)
+
+    def _ask_step(self, number: int, step: TourStep, hooks: Hooks) -> None:
+        """The way into the chat, with the step's question and the host it is about."""
+        ask = gr.Button(say("ask_step"), size="sm", elem_id=f"{self.name}-ask-{number}")
+        if self._host is None:
+            hooks.hand_over(ask, lambda: step.ask, [])
+        else:
+            hooks.hand_over_host(ask, lambda _host: step.ask, self._host)
+        if number == len(self.tour.steps):
+            ask.click(self._note_end, None, None, **QUIET)
 
     def _goto(self, button: gr.Button, walkthrough: gr.Walkthrough, step: int, hooks: Hooks) -> None:
         def go(reached: object, request: gr.Request) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
 """The page's own words in its six languages, from `languages.toml`.
 
 Gradio's widgets are said by the browser (`say`), what the server draws as HTML by the server (`Speech`); both go by
-the browser's first language, so that a page never mixes two.
+the browser's own preference.
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ class Speech:
 
     def __call__(self, key: str, **values: object) -> str:
         """The text of `key` with its values put in; KeyError for a key or a value that is missing."""
-        texts = words()[key]
-        return texts.get(self.language, texts["en"]).format(**values)
+        return text(key, self.language).format(**values)
 
     def count(self, key: str, n: int, **values: object) -> str:
         """As a call, of `key_one` for one thing and of `key_many` for any other number."""
@@ -53,10 +52,8 @@ ENGLISH = Speech()
 
 
 def speech_for(request: gr.Request | None) -> Speech:
-    """The browser's first language where the page has it, else English."""
-    wanted = str(request.headers.get("accept-language", "")) if request else ""
-    first = wanted.split(",")[0].split(";")[0].split("-")[0].strip().lower()
-    return Speech(first) if first in LANGUAGES else ENGLISH
+    """The words for whoever sent this request."""
+    return Speech(spoken_to(str(request.headers.get("accept-language", "")))) if request else ENGLISH
 
 
 def say(key: str) -> I18nData:

@@ -30,7 +30,9 @@ from onboarding.health import Health, health
 from onboarding.logs import PrintedLines, set_up_logging
 from onboarding.parts import Parts, PartsSettings
 from onboarding.ui.diagnostics import DiagnosticsTab
+from onboarding.ui.faults import quieten
 from onboarding.ui.insights import InsightsTab
+from onboarding.ui.intake import Intake
 from onboarding.ui.page import Tab, build_page, mount_options
 from onboarding.ui.programs import Programs
 from onboarding.ui.search import SearchTab
@@ -138,6 +140,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
         return JSONResponse({"ready": seen.ready, "parts": seen.parts}, 200 if seen.ready else 503)
 
     add_metrics_route(app, usage.registry, around.metrics)
+    quieten()
     hosts = load_hosts()
     tours = [tour(guide, hosts) for tour in (Rhel10Tour, DiagnosticsTour, PluginsTour, ContributeTour)]
     tabs = [
@@ -150,7 +153,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     programs = Programs(guide, hosts, usage, gate)
     page = build_page(guide, titles, tabs, programs.build, usage=usage, gate=gate)
     gr.mount_gradio_app(app, page, "/", **mount_options())
-    app.add_middleware(Guard, extra=() if around.metrics == "nobody" else (METRICS,))
+    app.add_middleware(Guard, Intake(page), extra=() if around.metrics == "nobody" else (METRICS,))
     app.add_middleware(Edge, gate=gate, trust=around.trust)  # outermost: everything inside sees who really asks
     return app
 

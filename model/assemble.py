@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from model.conversation import Block, Conversation, PastTurn
+from model.plain import plain
 from model.prompt import Prompt, Segment
 from model.template import ChatTemplate
 from rag.types import Passage
@@ -27,8 +28,11 @@ _MARKUP = re.compile(r"<(?=/?\s*(?:tool_call|tools|tool_response|documents)\b)",
 
 
 def inert(text: str) -> str:
-    """Foreign text that cannot pass for our own markup; role tags need no care, they are never control tokens here."""
-    return _MARKUP.sub("\u2039", text.replace("\x00", ""))
+    """Foreign text without hidden characters that cannot pass for our own markup.
+
+    Role tags need no care here: foreign text is tokenised so that they never become control tokens.
+    """
+    return _MARKUP.sub("\u2039", plain(text))
 
 
 def passage_text(number: int, passage: Passage) -> str:

@@ -1,26 +1,48 @@
-"""A small ASGI guard in front of the page: only the routes it uses, small bodies, and headers that keep data in.
+"""A small ASGI guard in front of the page: only the routes it uses, small bodies, one origin, closed headers.
 
-Covers: unused Gradio routes (uploads, file access, proxying, component servers, streams, run history, monitoring)
-answer 404; bodies over the limit 413; no script, style, image, font or connection from a foreign host; no sniffing;
-framing only by the Hub. Does not cover: rate limits, and what a handler does with a message that is let through.
+Covers: what is not on the list, method included, answers 404 (Gradio's uploads, file access, proxying, component
+servers, streams, run history, monitoring); bodies over the limit 413, whatever length was declared; bodies that are no
+JSON or no call of the page 422; hidden characters in any text of a body are taken out; what another site's page asks
+of a visitor's browser 403, and no answer grants it a look (Gradio reflects any origin, with credentials, on a host
+that is not localhost); no script, style, image, font or connection from a foreign host; no sniffing; framing only by
+the Hub. Does not cover: rate limits; a name that its owner points at this address (DNS rebinding), since nothing here
+depends on who asks; what a handler does with a message that is let through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import math
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from model.plain import plain
+
+MAX_DEPTH = 40  # of a body's JSON; the shelf of conversations nests eight deep
 MAX_BODY = 256 * 1024  # bytes; a conversation of 40 turns coming back from the browser is the largest honest body
-EXACT = frozenset(
-    {"/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json", "/pwa_icon", "/healthz", "/readyz"}
-    | {f"/gradio_api/{name}" for name in ("info", "queue/join", "queue/data", "queue/status", "run/predict")}
-    | {f"/gradio_api/{name}" for name in ("cancel", "reset", "startup-events", "app_id", "login_check", "heartbeat")}
-    | {"/gradio_api/mcp", "/gradio_api/mcp/"}
-)
-PREFIXES = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/", "/gradio_api/call/", "/gradio_api/theme.css")
+READ = frozenset({"GET", "HEAD"})
+POST = frozenset({"POST"})
+EXACT: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json", "/pwa_icon"), READ),
+    **dict.fromkeys(("/healthz", "/readyz"), READ),
+    **{f"/gradio_api/{name}": READ for name in ("info", "queue/data", "queue/status", "startup-events")},
+    **{f"/gradio_api/{name}": READ for name in ("app_id", "login_check", "theme.css")},
+    **{f"/gradio_api/{name}": POST for name in ("queue/join", "run/predict", "cancel", "reset")},
+    **dict.fromkeys(("/gradio_api/mcp", "/gradio_api/mcp/"), frozenset({"GET", "POST", "DELETE"})),
+}
+PATTERNS: Mapping[re.Pattern[str], frozenset[str]] = {
+    re.compile(r"/(?:assets|static|svelte)/[^:]+"): READ,
+    re.compile(r"/gradio_api/heartbeat/[A-Za-z0-9_-]{1,64}"): READ,
+    re.compile(r"/gradio_api/call/[a-z_]+"): POST,
+    re.compile(r"/gradio_api/call/[a-z_]+/[0-9a-f]{1,64}"): READ,
+}
 FRAMES = "'self' https://huggingface.co https://*.hf.space"
 POLICY = "; ".join(
     (
@@ -44,55 +66,162 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), interest-cohort=()",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+GRANTS = tuple(
+    f"access-control-{name}"
+    for name in ("allow-origin", "allow-credentials", "allow-methods", "allow-headers", "expose-headers", "max-age")
+)
+
+
+Check = Callable[[str, Any], Any]  # path and JSON body -> the body that may pass; raises Refused
+
+
+class Refused(ValueError):
+    """A call that makes no sense; the message says in one sentence why."""
+
+    def __init__(self, message: str, status: int = 422) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Guard:
-    """Wraps the whole application; everything that is not HTTP passes."""
+    """Wraps the whole application; everything that is not HTTP passes. `check` knows the page's own calls."""
 
-    def __init__(self, app: ASGIApp, extra: Sequence[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, check: Check = lambda _path, body: body, extra: Collection[str] = frozenset()
+    ) -> None:
+        """extra: further paths that may be read."""
         self._app = app
-        self._exact = EXACT | set(extra)
+        self._check = check
+        self._extra = frozenset(extra)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 404 or 413, or hand on with headers added."""
+        """Answer 403, 404, 413 or 422, or hand on with headers added."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if not self._allowed(scope["path"]):
-            await PlainTextResponse("Not found", 404)(scope, receive, _with_headers(send))
-            return
-        if _declared_length(scope) > MAX_BODY:
-            await PlainTextResponse("The request is too large", 413)(scope, receive, _with_headers(send))
-            return
-        limited = _Limited(receive)
-        await self._app(scope, limited, _with_headers(send))
+        send = _with_headers(send)
+        if not (is_known(scope["path"], scope["method"]) or self._is_extra(scope)):
+            await PlainTextResponse("Not found", 404)(scope, receive, send)
+        elif is_foreign(scope["method"], Headers(scope=scope)):
+            await PlainTextResponse("Not from another site's page", 403)(scope, receive, send)
+        elif scope["method"] != "POST":
+            await self._hand_on(scope, receive, send)
+        elif (body := await _whole_body(scope, receive)) is None:
+            await PlainTextResponse(f"The request is larger than {MAX_BODY // 1024} KiB", 413)(scope, receive, send)
+        else:
+            await self._post(body, scope, receive, send)
 
-    def _allowed(self, path: str) -> bool:
-        return ".." not in path and (path in self._exact or path.startswith(PREFIXES))
+    def _is_extra(self, scope: Scope) -> bool:
+        return scope["path"] in self._extra and scope["method"] in READ
+
+    async def _post(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            checked = self._check(scope["path"], _cleaned(json.loads(body, parse_constant=_refuse_constant)))
+        except Refused as refused:
+            await JSONResponse({"detail": str(refused)}, refused.status)(scope, receive, send)
+        except (ValueError, RecursionError):
+            await JSONResponse({"detail": "The body must be JSON in UTF-8."}, 422)(scope, receive, send)
+        else:
+            body = json.dumps(checked, ensure_ascii=False).encode()
+            MutableHeaders(scope=scope)["content-length"] = str(len(body))
+            await self._hand_on(scope, _replayed(body, receive), send)
+
+    async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A stream for a session that is unknown fails with a 404 after it has begun; it ends, and nobody is told."""
+        try:
+            await self._app(scope, receive, send)
+        except RuntimeError as error:
+            if not isinstance(error.__cause__, HTTPException):
+                raise
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-class _Limited:
-    """A body that ends where it grows over the limit, whatever length was declared."""
+def is_known(path: str, method: str) -> bool:
+    """Whether the page or a program has any business there."""
+    if ".." in path or "\\" in path or "\x00" in path:
+        return False
+    methods = EXACT.get(path) or next((found for like, found in PATTERNS.items() if like.fullmatch(path)), frozenset())
+    return method in methods
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._seen = 0
 
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        self._seen += len(message.get("body", b""))
-        return message if self._seen <= MAX_BODY else {"type": "http.disconnect"}
+def is_foreign(method: str, headers: Mapping[str, str]) -> bool:
+    """Whether a browser asks on behalf of another site's page; opening the page itself from there is fine.
+
+    Programs send neither header. A page cannot forge them, nor add a forwarded host without asking leave first.
+    """
+    site = headers.get("sec-fetch-site", "")
+    if site in {"same-origin", "none"}:
+        return False
+    if site:
+        return not (method in READ and headers.get("sec-fetch-mode") == "navigate")
+    own = {headers.get("host", ""), headers.get("x-forwarded-host", "").split(",")[0].strip()}
+    return "origin" in headers and _host(headers["origin"]) not in own
+
+
+def _host(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc or origin
+    except ValueError:  # e.g. a bracket that never closes
+        return origin
+
+
+def _cleaned(value: Any, depth: int = 0) -> Any:
+    """The JSON value with `plain` texts, keys included."""
+    if depth > MAX_DEPTH:
+        raise Refused(f"The body nests deeper than {MAX_DEPTH} levels.")
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, list):
+        return [_cleaned(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {plain(key): _cleaned(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):  # 1e999 is JSON, and no number
+        raise Refused("A number is too large.")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise Refused(f"{name} is not JSON.")
+
+
+async def _whole_body(scope: Scope, receive: Receive) -> bytes | None:
+    """The body, or None as soon as it is known to be over the limit."""
+    body = b""
+    if _declared_length(scope) > MAX_BODY:
+        return None
+    while True:
+        message = await receive()
+        body += bytes(message.get("body", b""))
+        if len(body) > MAX_BODY:
+            return None
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return body
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body in one message, then whatever else the connection says."""
+    waiting = [body]
+
+    async def replay() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return replay
 
 
 def _with_headers(send: Send) -> Send:
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(HEADERS)
+            headers = MutableHeaders(scope=message)
+            for name in GRANTS:
+                del headers[name]
+            headers.update(HEADERS)
         await send(message)
 
     return wrapped
 
 
 def _declared_length(scope: Scope) -> int:
-    value = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    return int(value) if value.isdigit() else 0
+    value = Headers(scope=scope).get("content-length", "")
+    return int(value) if value.isdecimal() and len(value) < 20 else 0

@@ -10,6 +10,7 @@ from model.briefs import RouteText, load_routes
 from model.conversation import Conversation
 from model.events import Notice, RouteChosen, ToolCall, TurnEvent
 from model.generation import Engine
+from model.plain import plain
 from model.turn import Ask, Chat, TurnRecord
 from model.warm import warm_prompts
 from onboarding.parts import Parts
@@ -65,9 +66,8 @@ class Guide:
 
     def explain(self, text: str) -> dict[str, object]:
         """Where a first message would go and which check it asks for, as JSON values; raises Unusable."""
-        text = text.strip()
         conversation = Conversation.new()
-        _check(text, conversation)
+        text = _checked(text, conversation)
         route = self._route(text, conversation, None)
         choice = self._choice(text, route, conversation)
         return {
@@ -90,8 +90,7 @@ class Guide:
 
         route: the visitor's own choice. Closing the iterator stops the computing.
         """
-        text = text.strip()
-        _check(text, conversation)
+        text = _checked(text, conversation)
         return self._events(text, conversation, route, host)
 
     def _events(self, text: str, conversation: Conversation, override: str | None, host: str) -> Iterator[TurnEvent]:
@@ -172,13 +171,17 @@ def _is_doubtful(choice: ToolChoice, route: Route) -> bool:
     return not choice.is_sure and (choice.intent == "check" or route.name == "diagnostics")
 
 
-def _check(text: str, conversation: Conversation) -> None:
-    if not text:
-        raise Unusable("Please write a question first.")
+def _checked(text: str, conversation: Conversation) -> str:
+    """The message without what nobody can see; raises Unusable."""
+    text = text.strip()
     if len(text) > MAX_CHARS:
         raise Unusable(f"Your message has {len(text):,} characters and {MAX_CHARS:,} are allowed; shorten it.")
+    text = plain(text).strip()
+    if not text:
+        raise Unusable("Please write a question first.")
     if len(conversation.turns) >= MAX_TURNS:
         raise Unusable(f"This conversation has reached its {MAX_TURNS} turns; start a new one.")
+    return text
 
 
 def _label(engine: Engine | None) -> str:

@@ -28,6 +28,7 @@ from pygments.formatters.html import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from model.plain import plain
 from onboarding.ui.markup import fill, trusted
 
 CITATION = re.compile(r"\[(\d{1,2})\]")
@@ -92,12 +93,12 @@ def to_html(text: str, links: Mapping[int, Link] | None = None, urls: Iterable[s
     links = links or {}
     allowed = {url for url in (*urls, *(link.url for link in links.values())) if safe_url(url)}
     env = {"links": links, "urls": allowed}
-    return trusted(_clean(_parser().render(text, env)))
+    return trusted(_clean(_parser().render(plain(text), env)))
 
 
 def inline_html(text: str) -> Markup:
     """One line of foreign Markdown, without paragraphs, links or citations: for an excerpt."""
-    return trusted(_clean(_parser().renderInline(text, {"links": {}, "urls": set()})))
+    return trusted(_clean(_parser().renderInline(plain(text), {"links": {}, "urls": set()})))
 
 
 def _clean(html: str) -> str:

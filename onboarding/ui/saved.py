@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from model.assemble import user_message
 from model.conversation import Conversation, PastTurn
 from model.events import Counts, RouteChosen, Timings, TurnFinished
+from onboarding.guide import MAX_CHARS, MAX_TURNS
 from onboarding.ui.markdown import safe_url
 from onboarding.ui.turns import Turn
 from rag.types import Passage, SearchResult
@@ -31,7 +32,7 @@ class _Plain(BaseModel):
 class SavedTurn(_Plain):
     """A question and its finished answer."""
 
-    question: str = Field(max_length=20_000)
+    question: str = Field(max_length=MAX_CHARS)
     answer: str = Field(max_length=20_000)
     route: str = Field(default="", max_length=40)
     label: str = Field(default="", max_length=60)
@@ -43,7 +44,7 @@ class SavedConversation(_Plain):
 
     id: str = Field(max_length=40)
     title: str = Field(max_length=200)
-    turns: tuple[SavedTurn, ...] = Field(min_length=1, max_length=200)
+    turns: tuple[SavedTurn, ...] = Field(min_length=1, max_length=MAX_TURNS)
 
 
 class Shelf(_Plain):

@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from playwright.sync_api import Browser, sync_playwright
 
 from onboarding.guard import Guard
+from onboarding.ui.intake import Intake
 from onboarding.ui.page import Tab, build_page, mount_options
 from tests.fakes import ScriptedGuide
 
@@ -47,8 +48,9 @@ def chromium() -> Iterator[Browser]:
 def make_app(guide: Any, tabs: tuple[Tab, ...] = ()) -> FastAPI:
     """The page at "/" behind the app's guard."""
     app = FastAPI()
-    gr.mount_gradio_app(app, build_page(guide, HOSTS, tabs), "/", **mount_options())
-    app.add_middleware(Guard)
+    page = build_page(guide, HOSTS, tabs)
+    gr.mount_gradio_app(app, page, "/", **mount_options())
+    app.add_middleware(Guard, check=Intake(page))
     return app
 
 

@@ -1,0 +1,90 @@
+"""What a browser or a program sends to a handler, checked and cleaned before Gradio sees it.
+
+Gradio hands a handler whatever JSON came, whichever handler was named. Here a call passes only for a handler that
+exists, by name only for one that programs may call, with as many values as it takes, each of its component's kind;
+keys that the page has no use for (batches, event ids, tokens, the content of server-side state) are dropped.
+Does not check: a choice among choices that change while the page is open; Gradio's own check then refuses it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+from jsonschema import Draft202012Validator
+
+from onboarding.guard import Refused
+
+CALL = re.compile(r"/gradio_api/call/([a-z_]+)")
+SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
+OPTIONAL = (gr.Textbox, gr.Code, gr.Number, gr.CheckboxGroup)  # may be empty
+ANYTHING = (gr.BrowserState,)  # foreign data that its reader checks: onboarding.ui.saved, onboarding.ui.tour
+
+
+class Intake:
+    """Checks calls against the page's own handlers."""
+
+    def __init__(self, page: gr.Blocks) -> None:
+        self._handlers = page.fns
+        self._blocks = page.blocks
+        self._named = {str(fn.api_name): fn for fn in page.fns.values() if fn.api_visibility == "public"}
+
+    def __call__(self, path: str, body: Any) -> Any:
+        """The body that Gradio may have; raises Refused."""
+        called = CALL.fullmatch(path)
+        if called:
+            handler = self._named.get(called[1])
+            if handler is None:
+                raise Refused(f"There is no endpoint {called[1]}; choose one of: {', '.join(self._named)}.", 404)
+            return {"data": self._values(handler, _object(body).get("data"))}
+        if path in {"/gradio_api/queue/join", "/gradio_api/run/predict"}:
+            return self._call(_object(body))
+        return body
+
+    def _call(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        index, session, trigger = body.get("fn_index"), body.get("session_hash"), body.get("trigger_id")
+        handler = self._handlers.get(index) if type(index) is int else None
+        if handler is None:
+            raise Refused("The page has no such handler; reload it.", 404)
+        if not isinstance(session, str) or not SESSION.fullmatch(session):
+            raise Refused("A call needs a session_hash of up to 64 letters and digits.")
+        known = trigger if type(trigger) is int and trigger in self._blocks else None
+        return {
+            "data": self._values(handler, body.get("data")),
+            "event_data": body.get("event_data"),
+            "fn_index": index,
+            "session_hash": session,
+            "trigger_id": known,
+        }
+
+    def _values(self, handler: Any, data: Any) -> list[Any]:
+        if not isinstance(data, list) or len(data) != len(handler.inputs):
+            raise Refused(f"This call takes a list of {len(handler.inputs)} values as `data`.")
+        return [_value(at, block, value) for at, (block, value) in enumerate(zip(handler.inputs, data, strict=True), 1)]
+
+
+def _value(at: int, block: Any, value: Any) -> Any:
+    if isinstance(block, gr.State):
+        return None  # what a visitor's state is, the server knows
+    if isinstance(block, ANYTHING) or (value is None and isinstance(block, OPTIONAL)):
+        return value
+    schema = dict(block.api_info())
+    if isinstance(block, gr.Radio | gr.CheckboxGroup):
+        schema = {"type": "array", "items": {"type": "string"}} if schema["type"] == "array" else {"type": "string"}
+    if not Draft202012Validator(schema).is_valid(value):
+        raise Refused(f"Value {at} is not of the kind that is expected there: {_kind(schema)}.")
+    return value
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join(map(str, schema["enum"]))
+    return " or ".join(str(one.get("type")) for one in schema.get("oneOf", [schema]))
+
+
+def _object(body: Any) -> Mapping[str, Any]:
+    if not isinstance(body, dict):
+        raise Refused("The body must be a JSON object.")
+    return body

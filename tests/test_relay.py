@@ -63,11 +63,12 @@ def test_an_error_before_the_first_event_arrives() -> None:
 
 
 def test_closing_returns_at_once_and_closes_the_source_after_its_step() -> None:
-    step, closed = threading.Event(), threading.Event()
+    inside, step, closed = threading.Event(), threading.Event(), threading.Event()
 
     def slow() -> Iterator[int]:
         try:
             yield 1
+            inside.set()
             step.wait(60)
             yield 2
         finally:
@@ -76,6 +77,7 @@ def test_closing_returns_at_once_and_closes_the_source_after_its_step() -> None:
     async def read_one() -> None:
         async with aclosing(relay(slow, asyncio.Event())) as batches:
             async for _ in batches:
+                await asyncio.to_thread(inside.wait, 60)
                 break
 
     run(read_one())

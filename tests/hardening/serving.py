@@ -72,7 +72,7 @@ def running(data: Path, **env: str) -> Iterator[App]:
     with (data / "app.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "app.py"], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
-            env={**os.environ, "DATA_DIR": str(data), "PORT": str(port), "HF_HUB_OFFLINE": "1", **env},
+            env={**os.environ, "DATA_DIR": str(data), "PORT": str(port), "HF_HUB_OFFLINE": "1", "ASKS_PER_MINUTE": "0", **env},
         )  # fmt: skip
     try:
         yield App(f"http://127.0.0.1:{port}", data, process)

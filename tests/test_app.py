@@ -63,7 +63,7 @@ def running(data: Path, **env: str) -> Iterator[tuple[subprocess.Popen[bytes], s
         process.communicate()
 
 
-def get(url: str, timeout_s: float = 90) -> bytes:
+def get(url: str, timeout_s: float = 150) -> bytes:
     """The body of a page that may still be starting."""
     end = time.monotonic() + timeout_s
     while True:
@@ -76,7 +76,7 @@ def get(url: str, timeout_s: float = 90) -> bytes:
             time.sleep(0.2)
 
 
-def until(url: str, part: str, begins: str, timeout_s: float = 90) -> str:
+def until(url: str, part: str, begins: str, timeout_s: float = 150) -> str:
     """The state of a part once it begins so, or at the end of the time."""
     end = time.monotonic() + timeout_s
     while True:

@@ -124,6 +124,7 @@ class LocalEngine:
             opened.put(error)
             return
         self.chat_template, self.bos, self.eos = self._llama.chat_template, self._llama.bos, self._llama.eos
+        self.cells = self._llama.cells
         self.window = min(self._options.window, self._llama.cells, self._llama.trained_context)
         self._sequences = Sequences(self._llama, self._cache)
         opened.put(None)

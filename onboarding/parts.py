@@ -170,7 +170,10 @@ class Parts:
         self.downloading = f"{entry.label}: {done // MB:,} of {size // MB:,} MB"
 
     def _open(self, path: Path, entry: Entry | None) -> None:
-        self._serve(open_engine(path, self.settings.data, self.settings.limits, entry))
+        engine = open_engine(path, self.settings.data, self.settings.limits, entry)
+        self._serve(engine)
+        if engine.cells < self.settings.limits.cells:
+            self.note = f"Memory is short here: all conversations together share {engine.cells:,} tokens."
 
     def _serve(self, engine: Engine) -> None:
         self._engines[engine.info.name] = engine

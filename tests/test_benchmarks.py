@@ -11,7 +11,7 @@ from model.engine import EngineOptions
 from model.events import Finished
 from model.generation import Options
 from model.template import ChatTemplate
-from tests.benchmarks import compare
+from tests.benchmarks import compare, lookup
 from tests.benchmarks.workload import Message, prompt, workload
 from tests.conftest import OpenEngine
 
@@ -60,3 +60,18 @@ def test_the_guard_fails_on_what_got_worse(tmp_path: Path, changes: dict[str, ob
 def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     assert compare.main([str(tmp_path / "broken.json"), str(tmp_path / "broken.json")]) == 2
+
+
+def test_prompt_lookup_is_replayed_step_by_step() -> None:
+    prompt, answer = [1, 2, 3, 4, 5, 9], [1, 2, 3, 4, 7]
+    assert lookup.lookup([*prompt, 1, 2], ngram=2, draft=2) == [3, 4]
+    assert lookup.lookup(prompt, ngram=2, draft=2) == []
+    # 1 and 2 alone, then 3 4 proposed and taken with 7 as the step's own token: rows 1, 1, 3
+    assert lookup.replay(prompt, answer, ngram=2, draft=2) == [1, 1, 3]
+    costs = [0.0, 1.0, 1.5, 2.0, 2.5, 3.0]
+    assert lookup.gain([(prompt, answer)], 2, 2, costs) == {
+        "ngram": 2,
+        "draft": 2,
+        "tokens_a_step": 1.67,
+        "speed": 1.25,
+    }

@@ -23,6 +23,7 @@ from model.events import Notice, Prefill, Queued, SourcesFound, TextDelta, TurnF
 from model.llama import ModelUnusable
 from model.lock import lock
 from model.open import MB, Limits, looks_like_path, open_engine
+from model.prompt import Prompt
 from model.publish import main as publish
 from model.turn import Ask, Chat
 from model.warm import warm_prompts
@@ -122,9 +123,18 @@ def _warm(options: argparse.Namespace) -> None:
             time.sleep(0.2)
     finally:
         engine.close()
-    files = list((options.data / "prefix-cache").glob("*/*.kv"))
-    size = sum(file.stat().st_size for file in files)
-    print(f"{len(prompts)} prompts read in {time.monotonic() - started:.0f} s; {len(files)} states, {size / MB:.1f} MB")
+    print(*(f"  {_name(prompt)}" for prompt in prompts), sep="\n")
+    sizes = [file.stat().st_size for file in (options.data / "prefix-cache").glob("*/*.kv")]
+    print(
+        f"{len(prompts)} prompts read in {time.monotonic() - started:.0f} s; "
+        f"{len(sizes)} states stored, {sum(sizes) / MB:.1f} of at most {options.limit_mb} MB"
+    )
+
+
+def _name(prompt: Prompt) -> str:
+    """A prompt by its question, or by the beginning of its brief where it has none."""
+    question = prompt.messages[-1][1].rpartition("</documents>")[2].strip()
+    return question or f"brief: {prompt.messages[0][1][:60]}..."
 
 
 def _engine(options: argparse.Namespace, limits: Limits | None = None) -> LocalEngine:

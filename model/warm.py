@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from model.assemble import user_message
 from model.briefs import RouteText
@@ -13,6 +13,7 @@ from model.prompt import Prompt
 from model.prompting import prompt_for
 from model.tool_menu import ToolMenu, menu_prompt
 from model.turn import chosen
+from rag.types import Passage
 
 
 def warm_prompts(
@@ -21,9 +22,11 @@ def warm_prompts(
     searcher: Searcher | None,
     menu: ToolMenu | None = None,
     asked: Iterable[tuple[RouteText, str]] = (),
+    leads: Iterable[tuple[RouteText, Passage]] = (),
 ) -> list[Prompt]:
     """Every route's brief and the tools' menu, then each starter question as the very prompt a click on it gives.
 
+    leads: passages that led many answers, with the routes of these: any question on them then reads only itself.
     asked: further questions that a click puts, with their routes; least valuable.
     """
     if not engine.chat_template:
@@ -33,17 +36,25 @@ def warm_prompts(
     if searcher is None:
         return [*_briefs(engine, asking), *menus]
     starters = [(route, question) for route in asking for question in (*route.starters, *route.follow_ups)]
-    clicks = dict.fromkeys([*starters, *((route, question) for route, question in asked if not route.reply)])
-    questions = [_prompt(engine, route.brief, question, searcher) for route, question in clicks]
-    return [*_briefs(engine, asking), *menus, *questions]
+    others = [click for click in dict.fromkeys(asked) if click not in starters and not click[0].reply]
+    return [
+        *_briefs(engine, asking),
+        *menus,
+        *_questions(engine, dict.fromkeys(starters), searcher),
+        *(_prompt(engine, route.brief, "", [passage]) for route, passage in leads),
+        *_questions(engine, others, searcher),
+    ]
 
 
 def _briefs(engine: Engine, routes: list[RouteText]) -> Iterator[Prompt]:
     for brief in dict.fromkeys(route.brief for route in routes):
-        yield _prompt(engine, brief, "", None)
+        yield _prompt(engine, brief, "", [])
 
 
-def _prompt(engine: Engine, brief: str, question: str, searcher: Searcher | None) -> Prompt:
-    passages = searcher.search(question).passages if searcher else []
-    asked = user_message(question, chosen(passages, engine.info.stand_in))
-    return prompt_for(engine, Conversation.new(), brief, asked, public=True)
+def _questions(engine: Engine, clicks: Iterable[tuple[RouteText, str]], searcher: Searcher) -> Iterator[Prompt]:
+    for route, question in clicks:
+        yield _prompt(engine, route.brief, question, chosen(searcher.search(question).passages, engine.info.stand_in))
+
+
+def _prompt(engine: Engine, brief: str, question: str, passages: Sequence[Passage]) -> Prompt:
+    return prompt_for(engine, Conversation.new(), brief, user_message(question, passages), public=True)

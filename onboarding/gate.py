@@ -161,7 +161,7 @@ class Gate:
         for scope, item, key in named:
             if not self._limiter.test(item, scope, key):
                 text = "Everybody together asks more than these two cores can answer" if scope == "everybody" else (
-                    f"That were more than {item.amount} {what} in a {item.GRANULARITY.name}")  # fmt: skip
+                    f"That would be more than {item.amount} {what} in a {item.GRANULARITY.name}")  # fmt: skip
                 raise self._refusal(scope, self._wait(item, scope, key), text)
         for scope, item, key in named:
             self._limiter.hit(item, scope, key)

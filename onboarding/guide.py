@@ -10,6 +10,7 @@ from model.briefs import RouteText, load_routes
 from model.conversation import Conversation
 from model.events import Notice, RouteChosen, ToolCall, TurnEvent
 from model.generation import Engine
+from model.leads import LeadCounts
 from model.plain import plain
 from model.turn import Ask, Chat, TurnRecord
 from model.warm import warm_prompts
@@ -20,12 +21,14 @@ from onboarding.routing.lexicon import load_lexicon
 from onboarding.tool_choice import ToolChoice
 from onboarding.tour_content import load_tours
 from rag.retriever import Retriever
+from rag.types import Passage
 from tools.hosts import DEFAULT_HOST
 from tools.types import ToolResult
 
 MAX_CHARS = 4000  # of one message; the token limit of the model's own vocabulary comes on top
 MAX_TURNS = 40  # of one conversation
 LOADING_WAIT_S = 90.0  # the encoder loads in ~10 s, several times that on a busy machine
+USED_LEADS = 24  # passages read ahead because answers often began with them; ~150 tokens each
 FALLBACK = "general_question"  # where no router is to be had
 PROMPTS = Path(__file__).with_name("prompts")
 
@@ -56,7 +59,9 @@ class Guide:
         self.parts = parts
         self.routes: Mapping[str, RouteText] = load_routes(prompts)
         self._replies = Replies(load_lexicon(), prompts / "replies")
-        self._chat = Chat(parts.engine_for, lambda: self.parts.retriever, self.run_tool, record)
+        self._leads = LeadCounts(parts.settings.data / "leads.json")
+        self._record_turn = record
+        self._chat = Chat(parts.engine_for, lambda: self.parts.retriever, self.run_tool, self._record)
         parts.on_ready = self._prewarm
 
     @property
@@ -149,10 +154,23 @@ class Guide:
             parts.downloading,
         )
 
+    def _record(self, turn: TurnRecord) -> None:
+        if turn.passages:
+            self._leads.note(turn.route, turn.passages[0])
+        self._record_turn(turn)
+
     def _prewarm(self, engine: Engine) -> None:
-        engine.prewarm(
-            warm_prompts(engine, self.routes.values(), self.retriever, self.parts.menu, self._tour_questions())
-        )
+        routes, asked = self.routes.values(), self._tour_questions()
+        engine.prewarm(warm_prompts(engine, routes, self.retriever, self.parts.menu, asked, self._used_leads()))
+
+    def _used_leads(self) -> list[tuple[RouteText, Passage]]:
+        """The passages that led most answers so far and are still there, with the routes of those answers."""
+        if self.retriever is None:
+            return []
+        used = [
+            (self.routes.get(route), self.retriever.passage(id_)) for route, id_ in self._leads.most_used(USED_LEADS)
+        ]
+        return [(route, passage) for route, passage in used if route and passage]
 
     def _tour_questions(self) -> list[tuple[RouteText, str]]:
         """What "Ask about this step" puts, with its route; a question that runs a tool reads a result no cache has."""

@@ -61,6 +61,11 @@ class Retriever:
         extract = compose(top[0][1]) if top else ""
         return SearchResult(passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start))
 
+    def passage(self, passage_id: str) -> Passage | None:
+        """Return a passage by its id, as no question asks for it; None when the corpus does not hold it any more."""
+        unit = next((unit for unit in self.index.units if unit.id == passage_id), None)
+        return _passage(unit, 0.0, "") if unit else None
+
     def explain(self, text: str, k: int = 5) -> list[Explanation]:
         """Return the best `k` passages with the features that put them there, whatever the calibration says."""
         query, vector, found, relevance, order = self.rank(text)

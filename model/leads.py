@@ -1,0 +1,64 @@
+"""Which passages lead answers most often, on which route: what is worth reading ahead once the cache is lost.
+
+The prefix cache keeps what was asked lately by itself. After a new model, library or context setting it starts empty;
+these counts outlive it. They name routes and passages of the documentation, nothing of who asked or how.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections import Counter
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+MOST_KEPT = 500  # pairs; the documentation has some hundred passages
+HALVE_AT = 2000  # of the largest count: what was popular long ago gives way
+SAVE_EVERY = 10  # answers
+
+
+class LeadCounts:
+    """Counts of (route, passage id), kept in a JSON file that may be missing, damaged or not writable."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._counts = _read(path)
+        self._unsaved = 0
+
+    def note(self, route: str, passage: str) -> None:
+        """Count one answer that `passage` led."""
+        with self._lock:
+            self._counts[(route, passage)] += 1
+            if self._counts[(route, passage)] >= HALVE_AT:
+                self._counts = Counter({pair: count // 2 for pair, count in self._counts.items() if count > 1})
+            self._unsaved += 1
+            if self._unsaved >= SAVE_EVERY:
+                self._save()
+
+    def most_used(self, most: int) -> list[tuple[str, str]]:
+        """(route, passage id), the most used first."""
+        with self._lock:
+            return [pair for pair, _ in self._counts.most_common(most)]
+
+    def _save(self) -> None:
+        self._unsaved = 0
+        rows = [[route, passage, count] for (route, passage), count in self._counts.most_common(MOST_KEPT)]
+        part = self._path.with_suffix(".part")
+        try:
+            part.write_text(json.dumps(rows))
+            os.replace(part, self._path)
+        except OSError as error:
+            logger.debug("the counts of lead passages could not be stored: %s", error)
+
+
+def _read(path: Path) -> Counter[tuple[str, str]]:
+    try:
+        return Counter(
+            {(str(route), str(passage)): int(count) for route, passage, count in json.loads(path.read_text())}
+        )
+    except (OSError, ValueError, TypeError):
+        return Counter()

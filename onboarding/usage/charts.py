@@ -35,8 +35,9 @@ def _draw(
 ) -> Markup:
     chart = kind(
         css=[], js=[], width=WIDTH, height=HEIGHT, margin=4, margin_right=14, spacing=6,
-        show_legend=False, disable_xml_declaration=True, x_labels_major_every=max(1, -(-len(labels) // LABELS)), show_minor_x_labels=False,
-        truncate_label=-1, min_scale=2, max_scale=5, include_x_axis=True, allow_interruptions=True, no_data_text="", **options,
+        show_legend=False, disable_xml_declaration=True, x_labels_major_every=max(1, -(-len(labels) // LABELS)),
+        show_minor_x_labels=False, truncate_label=-1, min_scale=2, max_scale=5, include_x_axis=True,
+        allow_interruptions=True, no_data_text="", **options,
     )  # fmt: skip
     chart.x_labels = list(labels)
     for title, values in series.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -244,6 +245,15 @@ def test_a_grammar_binds_the_answer(open_engine: OpenEngine) -> None:
     sampling = Sampling(grammar=schema_grammar(schema))
     text, _ = finish(open_engine().submit(prompt("Which tool?"), Options(max_tokens=40, sampling=sampling)))
     assert text.replace(" ", "").strip() in ('{"tool":"system_info"}', '{"tool":"none"}')
+
+
+def test_a_json_schema_binds_the_answer(open_engine: OpenEngine) -> None:
+    number = {"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"]}
+    schema = json.dumps(number | {"additionalProperties": False})
+    text, _ = finish(
+        open_engine().submit(prompt("How many?"), Options(max_tokens=60, sampling=Sampling(schema=schema)))
+    )
+    assert isinstance(json.loads(text)["count"], int)
 
 
 def test_an_invalid_grammar_ends_that_generation_and_no_other(open_engine: OpenEngine) -> None:

@@ -71,17 +71,19 @@ class Bench:
         }
         engine.close()
         result["restart_read_tokens"] = self._restart()
+        result["restored_equals_computed"] = self._compare_restored()
         reads = [row for row in rows if row["read_tokens"] > 64]
         result["prefill_tokens_per_s"] = round(
             sum(r["read_tokens"] for r in reads) / sum(r["first_token_s"] for r in reads), 2
         )
         return result
 
-    def _open(self) -> LocalEngine:
+    def _open(self, folder: Path | None = None) -> LocalEngine:
         context = ContextOptions(
             8192, threads=self._options.threads, kv_type=self._options.kv, repack=self._options.repack
         )
-        cache = PrefixCache(512 * MB, DiskTier(self._folder, f"{self._options.model} {context}", 2000 * MB))
+        disk = DiskTier(folder or self._folder, f"{self._options.model} {context}", 2000 * MB)
+        cache = PrefixCache(512 * MB, disk)
         info = ModelInfo("bench", "bench", 0)
         engine = LocalEngine(lambda: Llama(self._options.model, context), cache, info, EngineOptions())
         self._template = ChatTemplate(engine.chat_template, engine.bos, engine.eos)
@@ -165,6 +167,18 @@ class Bench:
         last = _finish(engine.submit(self._conversation([self._message(0, 0)], []), self._limit()))
         engine.close()
         return last.counts.read
+
+    def _compare_restored(self, tokens: int = 64) -> bool:
+        """Whether an answer behind a restored brief and lead passage is the one behind computed ones, to the token."""
+        question = self._conversation([self._message(1, 0)], [])
+        options = Options(max_tokens=tokens, ignore_end=True, deadline_s=1000)
+        written = []
+        for _ in range(2):  # over an empty folder, then over what that left there
+            engine = self._open(self._folder / "compared")
+            written.append(_finish(engine.submit(question, options)))
+            engine.close()
+        computed, restored = written
+        return computed.tokens == restored.tokens and restored.counts.read < computed.counts.read
 
 
 def _stop(generation: Generation) -> float:

@@ -23,7 +23,7 @@ _IDENTIFIER = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b")
 _FIGURE = re.compile(r"(?<![\w.])\d+(?:[.,:]\d+)*(?!\w)")
 _ANY_FIGURE = re.compile(r"\d+(?:[.,:]\d+)*")  # of the evidence, where they also stand in el10 or 2026-11-02T08
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_NUMBERING = re.compile(r"^\s*\d+[.)]\s")
+_NUMBERING = re.compile(r"^\s*(?:[-*]\s+)?\d+[.)]\s", re.MULTILINE)  # of a list: its figure states nothing
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _DENIAL = re.compile(
     r"\b(?:not?|never|cannot|can't|isn't|aren't|doesn't|don't|won't|without|refus\w+|reject\w+|unsupported|"
@@ -57,15 +57,14 @@ def unsupported(answer: str, evidence: Sequence[str], most: int = 3, *, foreign:
 def statements(answer: str) -> list[str]:
     """The sentences of an answer that are checked: without code blocks and citations."""
     text = re.sub(r"```.*?(?:```|$)", "\n", answer, flags=re.DOTALL)
-    return _sentences(re.sub(r"\s*\[\d+\]", "", text))
+    return _sentences(re.sub(r"\s*\[\d+\]", "", _NUMBERING.sub("", text)))
 
 
 def _exact(sentence: str, known: str, known_figures: set[str]) -> bool:
     """Whether the evidence holds every identifier and figure of a sentence."""
     if any(name not in known for name in _IDENTIFIER.findall(sentence)):
         return False
-    figures = _FIGURE.findall(_NUMBERING.sub("", sentence))
-    return all(_is_given(_plain(figure), known_figures) for figure in figures)
+    return all(_is_given(_plain(figure), known_figures) for figure in _FIGURE.findall(sentence))
 
 
 def _supported(sentence: str, words: set[str], given: Sequence[str]) -> bool:

@@ -70,3 +70,9 @@ def test_a_number_may_be_spelt_in_the_evidence_and_written_in_the_answer() -> No
     evidence = ["The plugin has three methods, and a fourth that is optional."]
     assert unsupported("The plugin has 3 methods.", evidence) == []
     assert len(unsupported("The plugin has 5 methods.", evidence)) == 1
+
+
+def test_the_numbers_of_a_list_are_no_figures() -> None:
+    answer = "Do this:\n\n1. Run the preflight check.\n7. Run the deploy script.\n- 8) Read the log.\n"
+    assert unsupported(answer, ["Run the preflight check, then the deploy script, then read the log."]) == []
+    assert unsupported("7 hosts run the deploy script.", ["Run the deploy script on the hosts."]) != []

@@ -15,7 +15,7 @@ DOCKER ?= docker
 SYFT ?= syft
 GRYPE ?= grype
 
-.PHONY: workflows bandit secrets audit coverage browser-tests evals hardening bench bench-base bench-gate bill \
+.PHONY: workflows bandit secrets audit coverage browser-tests pictures demo evals hardening bench bench-base bench-gate bill \
   image-lint image-smoke image-bill image-scan image-pull image-push release-check release-image release-sign \
   release-notes publish-preview publish-space publish-dataset publish-models models-check nightly-model \
   nightly-bench nightly-report preview-comment gate-tools lock
@@ -38,6 +38,13 @@ image-lint: $(VENV)/.development
 coverage: $(VENV)/.development
 	$(VENV)/bin/python -m pytest --ignore=tests/browser --cov --cov-report=term:skip-covered \
 	  --cov-fail-under=$(COVERAGE_FLOOR)
+
+# What a visitor sees: pictures of every tab to be looked at, and the demonstration that a release shows.
+pictures: setup-dev
+	$(PY) -m tests.browser.pictures
+
+demo: setup-dev | $(BUILD)
+	$(PY) -m tests.browser.demo --out $(BUILD)/demo.webp
 
 browser-tests: setup-dev
 	$(VENV)/bin/python -m pytest tests/browser
@@ -155,7 +162,7 @@ release-sign:
 release-notes:
 	python3 $(SCRIPTS)/tags.py notes "$${TAG#v}" > notes.md
 	python3 $(SCRIPTS)/main_green.py --prerelease "$$TAG" > flags
-	gh release create "$$TAG" --verify-tag --title "$$TAG" --notes-file notes.md $$(cat flags) sbom-*.json
+	gh release create "$$TAG" --verify-tag --title "$$TAG" --notes-file notes.md $$(cat flags) sbom-*.json demo.webp
 
 # --- publish.yml: HF_TOKEN, SPACE, DATASET and MODELS (user/name on the Hub) come from the environment
 

@@ -197,7 +197,7 @@ class ScriptedGuide:
         yield from self._wait(
             "prefill", [Prefill(done, total, (total - done) / 60) for done in range(60, total + 1, 60)]
         )
-        answer = _answer_for(words)
+        answer = _answer_for(words, conversation)
         yield from self._wait("decode", [TextDelta(part) for part in _pieces(answer)])
         if "notice" in words:
             yield Notice("1 citation(s) or address(es) that are in no source were taken out.", "warning")
@@ -223,7 +223,9 @@ def _route_of(words: str) -> str:
     return "introduction"
 
 
-def _answer_for(words: str) -> str:
+def _answer_for(words: str, conversation: Conversation) -> str:
+    if "ask before" in words:
+        return f"You asked before: {', '.join(conversation.questions)}"
     for key, answer in (("evil", HOSTILE), ("فارسی", PERSIAN), ("short", SHORT), ("capital of", ABSTENTION)):
         if key in words:
             return answer

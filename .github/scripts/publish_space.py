@@ -24,7 +24,8 @@ from rag.errors import RagError
 from rag.hub import HubFailed, PublishRefused, Target, client, compare, local_files, refuse_dirty, refuse_private, send
 
 PACKAGES = ("model", "onboarding", "rag", "tools")
-FILES = (".dockerignore", ".github/chat.png", "Dockerfile", "LICENSE", "README.md", "app.py", "pyproject.toml",
+SHOWN = (".github/chat.png", ".github/demo.webp", ".github/diagnostics.png", ".github/phone.png", ".github/tour.png")
+FILES = (*SHOWN, ".dockerignore", "Dockerfile", "LICENSE", "README.md", "app.py", "pyproject.toml",
          "requirements.lock", "requirements.txt")  # fmt: skip
 RANDOM_LOOKING = ("model/variants.toml",)  # names on the Hub have the entropy of a key
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}  # the Hub knows no others

@@ -40,11 +40,11 @@ def scenes() -> list[Scene]:
         ("chat-answer", _answer),
         ("chat-tool", _tool),
         ("search", _search),
-        ("diagnostics", lambda page: _tab(page, "diagnostics", "#diag-vitals .panel")),
-        ("tour-rhel10", lambda page: _tab(page, "rhel10", "#tour-readiness")),
-        ("tour-diagnostics", lambda page: _tab(page, "diagnostics-tour", "#dtour-host")),
-        ("tour-plugins", lambda page: _tab(page, "plugins", "#plugins-lab")),
-        ("tour-contribute", lambda page: _tab(page, "contribute", "#contribute-kind")),
+        ("diagnostics", lambda page: open_tab(page, "diagnostics", "#diag-vitals .panel")),
+        ("tour-rhel10", lambda page: open_tab(page, "rhel10", "#tour-readiness")),
+        ("tour-diagnostics", lambda page: open_tab(page, "diagnostics-tour", "#dtour-host")),
+        ("tour-plugins", lambda page: open_tab(page, "plugins", "#plugins-lab")),
+        ("tour-contribute", lambda page: open_tab(page, "contribute", "#contribute-kind")),
     ]
 
 
@@ -67,12 +67,12 @@ def _tool(page: Page) -> None:
 
 
 def _search(page: Page) -> None:
-    _tab(page, "search", "#search-box")
+    open_tab(page, "search", "#search-box")
     page.locator("#search-box :is(input, textarea)").press_sequentially("which variables must I set", delay=20)
     page.locator("#search-found .source").first.wait_for()
 
 
-def _tab(page: Page, tab: str, shown: str) -> None:
+def open_tab(page: Page, tab: str, shown: str) -> None:
     """Open a tab; a narrow page keeps most of them in a menu."""
     button = page.locator(f"#tabs > .tab-wrapper [role=tab][data-tab-id={tab}]")
     if button.count():

@@ -9,10 +9,13 @@ import argparse
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -68,6 +71,34 @@ def serving(app: FastAPI, port: int = 0) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def process(port: int) -> Iterator[str]:
+    """The page in a process of its own while the block runs; it is killed at the end, as a crash would."""
+    command = [sys.executable, "-m", "tests.browser.serving", "--port", str(port), "--pace", "0.002"]
+    server = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    try:
+        while not _listens(port):
+            if server.poll() is not None:
+                raise RuntimeError(f"the server ended with {server.returncode} before it listened")
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def main() -> None:

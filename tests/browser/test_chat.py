@@ -7,7 +7,7 @@ import time
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.serving import make_app, serving
+from tests.browser.serving import free_port, process
 from tests.fakes import ANSWER, ScriptedGuide
 
 QUESTION = "How do I deploy on RHEL 10?"
@@ -272,16 +272,18 @@ def test_export_is_a_markdown_file(page: Page, guide: ScriptedGuide) -> None:
 
 
 def test_a_conversation_survives_a_restart_of_the_server(context: BrowserContext) -> None:
-    page, before, after = context.new_page(), ScriptedGuide(), ScriptedGuide()
-    with serving(make_app(before)) as url:
+    """Another process answers on the same port, with nothing of the first one's memory."""
+    page, port = context.new_page(), free_port()
+    with process(port) as url:
         page.goto(url)
         ask(page, "short RHEL question")
         finished(page)
         page.wait_for_function("localStorage.getItem('qubinode-conversations')?.length > 200")
-    with serving(make_app(after), int(url.rsplit(":", 1)[1])):
+    with process(port):
         page.reload()
-        page.locator(".asked").wait_for()
-        ask(page, "short plugin question")
+        expect(page.locator(".asked")).to_have_text("short RHEL question")
+        expect(page.locator(".answer")).to_contain_text("A short answer")
+        ask(page, "What did I ask before?")
         finished(page, 2)
-    assert after.histories == [("short RHEL question",)]
+        expect(page.locator(".turn.last .answer")).to_contain_text("You asked before: short RHEL question")
     page.close()

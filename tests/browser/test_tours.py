@@ -211,4 +211,10 @@ def test_the_page_speaks_the_browsers_language(browser: Browser, address: str, l
     page.get_by_role("tab", name=said["tab_chat"], exact=True).click()
     expect(page.locator("#send")).to_have_text(said["send"])
     expect(page.locator("#question textarea")).to_have_attribute("placeholder", said["question_placeholder"])
+    expect(page.locator(".empty h2")).to_have_text(said["empty_title"])  # from here on it is the server that speaks
+    expect(page.locator("#header .brand p")).to_have_text(said["tagline"])
+    expect(page.locator("#hint")).to_contain_text(said["key_sends"])
+    page.get_by_role("tab", name=said["tab_search"], exact=True).click()
+    page.locator("#search-box :is(input, textarea)").fill("zz")
+    expect(page.locator("#search-found")).to_have_text(said["search_empty"])
     context.close()

@@ -1,0 +1,129 @@
+"""The application as it is, over the embedded model: our own index and router, and no stand-in for any part."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+from playwright.sync_api import Browser, Page, expect
+
+from app import create_app
+from model.open import Limits
+from onboarding.guide import Guide
+from onboarding.parts import Parts, PartsSettings
+from tests.browser.conftest import SHOTS
+from tests.browser.serving import serving
+from tests.browser.test_chat import ask
+from tests.browser.test_look import serious
+
+PATIENCE_MS = 90_000  # for a model on busy cores; nothing here waits for a fixed time
+SETTLED = {"ready"}
+
+
+@pytest.fixture(scope="module")
+def address(smol: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One seat, so that a second question already waits."""
+    limits = Limits(slots=1, cells=4096)
+    guide = Guide(Parts(PartsSettings(model=str(smol), data=tmp_path_factory.mktemp("data"), limits=limits)))
+    with serving(create_app(guide)) as url:
+        while set(guide.status().parts.values()) != SETTLED:
+            assert not any(state.startswith("failed") for state in guide.status().parts.values())
+            time.sleep(0.1)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(address)
+    page.locator("#welcome-close").click()
+    yield page
+    page.close()
+
+
+def finished(page: Page, number: int) -> None:
+    expect(page.locator(".turn")).to_have_count(number, timeout=PATIENCE_MS)
+    page.locator(".turn.last .figures:not(:empty)").wait_for()
+
+
+def test_a_question_is_answered_with_sources_by_the_model_that_the_page_names(page: Page) -> None:
+    ask(page, "Is RHEL 8 supported?")
+    expect(page.locator(".turn.last .source").first).to_contain_text("RHEL 8", timeout=PATIENCE_MS)
+    finished(page, 1)
+    expect(page.locator(".turn.last")).to_contain_text("is refused")
+    expect(page.locator(".turn.last .figures")).to_contain_text("tokens/s")
+    expect(page.locator("#header .model")).to_contain_text("SmolLM2")
+
+
+def test_stop_ends_a_real_answer_and_the_next_question_is_answered(page: Page) -> None:
+    ask(page, "Explain the plugin framework with every detail")
+    page.locator("#stop").click()
+    expect(page.locator(".turn.last")).to_contain_text("Stopped", timeout=PATIENCE_MS)
+    ask(page, "Which port does Airflow use?")
+    finished(page, 3)
+    expect(page.locator(".turn.last")).to_contain_text("8888")
+
+
+def test_a_step_of_a_tour_is_asked_in_the_chat_with_one_key(page: Page, address: str) -> None:
+    page.goto(f"{address}/?tour=rhel10&step=1")
+    page.locator("#rhel10-ask-1").click()
+    expect(page.locator("#question textarea")).to_be_focused(timeout=PATIENCE_MS)
+    page.keyboard.press("Enter")
+    finished(page, 3)  # a stopped question is not kept
+    expect(page.locator(".turn.last .source").first).to_contain_text("RHEL 10")
+
+
+def test_search_answers_while_one_types_and_hands_a_question_over(page: Page) -> None:
+    page.get_by_role("tab", name="Search", exact=True).click()
+    box, found = page.locator("#search-box :is(input, textarea)"), page.locator("#search-found")
+    box.press_sequentially("which port does airflow")
+    expect(found).to_contain_text("8888", timeout=PATIENCE_MS)
+    assert serious(page) == []
+    box.fill("zz")
+    expect(found).to_contain_text("at least three letters", timeout=PATIENCE_MS)
+    box.fill("how do I bake sourdough bread")
+    expect(found).to_contain_text("does not seem to answer", timeout=PATIENCE_MS)
+    box.fill("write a plugin")
+    expect(found).to_contain_text("plugin", timeout=PATIENCE_MS)
+    page.locator("#search-ask").click()
+    expect(page.locator("#question textarea")).to_have_value("write a plugin", timeout=PATIENCE_MS)
+
+
+@contextmanager
+def visitors(address: str, number: int) -> Iterator[None]:
+    """So many visitors who ask again as soon as they have been answered."""
+    left = threading.Event()
+
+    def visit() -> None:
+        client = Client(address, verbose=False)
+        while not left.is_set():
+            with suppress(Exception):  # an answer that is cut off at the end
+                client.predict("Explain every variable of the deployment", api_name="/ask")
+
+    threads = [threading.Thread(target=visit, daemon=True) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        left.set()
+        for thread in threads:
+            thread.join(60)
+
+
+def test_three_busy_visitors_are_a_queue_that_is_shown_before_one_asks_and_while_one_waits(page: Page) -> None:
+    address = page.url.split("?")[0]
+    expect(page.locator("#header .queue")).to_have_text("no queue", timeout=PATIENCE_MS)
+    with visitors(address, 3):
+        expect(page.locator("#header .queue.busy")).to_contain_text("ahead, ~", timeout=PATIENCE_MS)
+        ask(page, "Which variables must I set?")
+        expect(page.locator(".turn.last .progress")).to_contain_text("ahead of you", timeout=PATIENCE_MS)
+        page.screenshot(path=SHOTS / "queue.png")
+        page.locator("#stop").click()
+    expect(page.locator(".turn.last")).to_contain_text("Stopped", timeout=PATIENCE_MS)

@@ -11,6 +11,7 @@ from onboarding.ui.evidence import sources
 from onboarding.ui.hooks import QUIET, Hooks
 from onboarding.ui.languages import ENGLISH, Speech, say, speech_for
 from onboarding.ui.markup import fill
+from onboarding.ui.theme import script
 
 if TYPE_CHECKING:
     from onboarding.guide import Guide
@@ -19,7 +20,11 @@ LEAST, LONGEST = 3, 300  # characters that are searched for
 
 
 class SearchTab:
-    """Builds the tab; nothing of a search is kept."""
+    """Builds the tab; nothing of a search is kept.
+
+    The tab's script asks (static/search.js), not the text box: with `trigger_mode="always_last"` Gradio now and then
+    sends two requests at once, and the older answer may come last and stay.
+    """
 
     def __init__(self, guide: Guide) -> None:
         self._guide = guide
@@ -31,22 +36,39 @@ class SearchTab:
                 label=say("search_box"), placeholder="RHEL 10 requirements", max_length=LONGEST,
                 elem_id="search-box",
             )  # fmt: skip
-            found = gr.HTML(_said("search_empty", ENGLISH), elem_id="search-found", apply_default_css=False)
+            found = gr.HTML(
+                self.found("", ENGLISH),
+                html_template='<div class="found" aria-live="polite"></div>',
+                js_on_load=script("search.js"),
+                elem_id="search-found",
+                apply_default_css=False,
+            )
             ask = gr.Button(say("search_ask"), size="sm", elem_id="search-ask")
-        box.input(self._search, box, found, trigger_mode="always_last", **QUIET)
+        found.input(self._typed, None, found, trigger_mode="multiple", **QUIET)
+        hooks.tab.select(self._opened, None, found, **QUIET)
         hooks.hand_over(ask, lambda text: text, [box])
 
-    def _search(self, text: str, request: gr.Request) -> str:
-        speech = speech_for(request)
-        text = (text or "").strip()[:LONGEST]
-        if len(text) < LEAST:
-            return _said("search_empty", speech)
+    def found(self, query: str, speech: Speech) -> dict[str, str]:
+        """What the script draws: the query it answers, and HTML."""
+        text = query.strip()[:LONGEST]
         retriever = self._guide.retriever
-        if retriever is None:
-            return _said("search_loading", speech)
-        result = retriever.search(text)
-        head = fill("") if result.passages else _said("search_nothing", speech)
-        return fill('{}<div aria-live="polite">{}</div>', head, sources(result.passages or result.nearest, speech))
+        if len(text) < LEAST:
+            html = _said("search_empty", speech)
+        elif retriever is None:
+            html = _said("search_loading", speech)
+        else:
+            result = retriever.search(text)
+            head = Markup("") if result.passages else _said("search_nothing", speech)
+            html = head + sources(result.passages or result.nearest, speech)
+        return {"query": query, "html": str(html)}
+
+    def _typed(self, event: gr.EventData, request: gr.Request) -> dict[str, str]:
+        data = getattr(event, "_data", None)
+        text = data.get("text", "") if isinstance(data, dict) else ""
+        return self.found(str(text), speech_for(request))
+
+    def _opened(self, request: gr.Request) -> dict[str, str]:
+        return self.found("", speech_for(request))
 
 
 def _said(key: str, speech: Speech) -> Markup:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from app import create_app
 from onboarding.guide import Guide
@@ -218,3 +218,27 @@ def test_the_page_speaks_the_browsers_language(browser: Browser, address: str, l
     page.locator("#search-box :is(input, textarea)").fill("zz")
     expect(page.locator("#search-found")).to_have_text(said["search_empty"])
     context.close()
+
+
+def test_a_search_answer_that_is_overtaken_is_not_shown(visitor: BrowserContext, address: str) -> None:
+    page = arrive(visitor, address)
+    page.get_by_role("tab", name="Search", exact=True).click()
+    box, found = page.locator("#search-box :is(input, textarea)"), page.locator("#search-found")
+    held: list[Route] = []
+    page.route("**/gradio_api/run/predict*", lambda route: hold(route, held))
+    with page.expect_request(lambda request: '"deploy"' in (request.post_data or "")):
+        box.fill("deploy")
+    box.fill("de")
+    expect(found).to_contain_text("at least three letters")
+    with page.expect_response(lambda reply: '"deploy"' in (reply.request.post_data or "")):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    expect(found).to_contain_text("at least three letters")
+
+
+def hold(route: Route, held: list[Route]) -> None:
+    """Keep the request about "deploy" back, let others pass."""
+    if '"deploy"' in (route.request.post_data or ""):
+        held.append(route)
+    else:
+        route.continue_()

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, ViewportSize
+from playwright.sync_api import Browser, BrowserContext, Page, Request, ViewportSize, expect
 
 from tests.browser.serving import chromium, make_app, serving
 from tests.fakes import STATUS, ScriptedGuide
 
 SHOTS = Path(__file__).parent / "shots"
+PATIENCE_MS = 20_000  # how long a machine under load may take for what takes tenths of a second
 DESKTOP: ViewportSize = {"width": 1280, "height": 860}
 
 
@@ -24,6 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; a missing browser is a failure, never a skip."""
+    expect.set_options(timeout=PATIENCE_MS)
     with chromium() as started:
         yield started
 
@@ -53,7 +55,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     """One visitor at a desktop who may use the clipboard; shared, because loading the scripts anew takes seconds."""
     context = browser.new_context(viewport=DESKTOP, color_scheme="light")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from app import create_app
 from onboarding.guide import Guide
 from onboarding.parts import Parts, PartsSettings
-from tests.browser.conftest import SHOTS
+from tests.browser.conftest import PATIENCE_MS, SHOTS
 from tests.browser.serving import serving
 from tests.browser.test_look import serious, sideways
 from tools.hosts import load_hosts
@@ -30,7 +30,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def opened(browser: Browser, address: str, width: int = 1280, height: int = 1000) -> Page:
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
     page.get_by_role("tab", name="Diagnostics", exact=True).click()
     expect(page.locator("#diag-vitals")).to_contain_text("Processor")

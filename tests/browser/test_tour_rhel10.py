@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from app import create_app
 from onboarding.guide import Guide
 from onboarding.parts import Parts, PartsSettings
-from tests.browser.conftest import SHOTS
+from tests.browser.conftest import PATIENCE_MS, SHOTS
 from tests.browser.serving import serving
 
 
@@ -29,7 +29,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
     page.get_by_role("tab", name="RHEL 10 tour").click()
     yield page

@@ -12,7 +12,7 @@ from app import create_app
 from onboarding.guide import Guide
 from onboarding.parts import Parts, PartsSettings
 from onboarding.ui.languages import words
-from tests.browser.conftest import SHOTS
+from tests.browser.conftest import PATIENCE_MS, SHOTS
 from tests.browser.serving import serving
 from tests.browser.test_look import serious, sideways
 from tools.hosts import load_hosts
@@ -34,7 +34,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def visitor(browser: Browser) -> Iterator[BrowserContext]:
     """A browser that has never been here."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
 
@@ -183,7 +183,7 @@ def test_the_diagnostics_tour_from_start_to_end(visitor: BrowserContext, address
 @pytest.mark.parametrize("tour", TOURS)
 def test_every_step_of_a_tour_fits_a_phone_and_passes_axe(browser: Browser, address: str, tour: str) -> None:
     page = browser.new_page(viewport={"width": 360, "height": 740}, reduced_motion="reduce")
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE_MS)
     for step in range(1, 12):
         page.emulate_media(color_scheme="dark" if step % 2 else "light")
         page.goto(f"{address}/?tour={tour}&step={step}")

@@ -23,7 +23,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)')
 HEAD = "Traceback (most recent call last):"
 KIND = re.compile(r"^[A-Za-z_][\w.]*")
-GROUP = re.compile(r"^\s*[+|][-+|0-9 ]*")  # the margin of an exception group's traceback
+MARGIN = re.compile(r"^\s*[+|] ?")  # of an exception group's traceback
 LINE_CHARS = 400  # of a printed line
 
 
@@ -101,17 +101,18 @@ class PrintedLines:
 
     def _take(self, line: str) -> bool:
         """Whether the line was the end of a traceback."""
-        line = GROUP.sub("  ", line) if self._frames is not None or HEAD in line else line
+        line, in_group = MARGIN.subn("", line)
+        if not line.strip("+- 0123456789" if in_group else None):
+            return False
         if line.strip().endswith(HEAD):
             self._frames = []
-        elif self._frames is None:
-            if line.strip():
-                self._logger.info("%s", line[:LINE_CHARS])
+        elif self._frames is None and not in_group:
+            self._logger.info("%s", line[:LINE_CHARS])
         elif found := FRAME.match(line):
-            self._frames.append(f"{_short(found['file'])}:{found['line']} {found['name']}")
-        elif line.strip() and not line[0].isspace():
+            self._frames = [*(self._frames or []), f"{_short(found['file'])}:{found['line']} {found['name']}"]
+        elif not line[0].isspace():
             kind = KIND.match(line)
-            self._logger.error("%s", " > ".join([*self._frames, kind[0] if kind else "unknown"]))
+            self._logger.error("%s", " > ".join([*(self._frames or []), kind[0] if kind else "unknown"]))
             self._frames = None
             return True
         return False

@@ -61,11 +61,18 @@ class Row:
 class Ledger:
     """The file at `path`. Every call opens and closes it: no thread owns it, and no fault outlives its call."""
 
-    def __init__(self, path: Path, gauges: frozenset[str] = frozenset(), most_bytes: int = MOST_BYTES) -> None:
-        """gauges: names of which the highest value counts, not the sum."""
+    def __init__(
+        self,
+        path: Path,
+        gauges: frozenset[str] = frozenset(),
+        most_bytes: int = MOST_BYTES,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """gauges: names of which the highest value counts, not the sum. patience_s: for another process's lock."""
         self.path = path
         self._gauges = gauges
         self._most_pages = most_bytes // PAGE_BYTES
+        self._patience_s = patience_s
         self._tidied = -1  # the day of the last clearing up
 
     def add(self, hour: int, amounts: Mapping[Key, float]) -> None:
@@ -130,7 +137,7 @@ class Ledger:
     def _open(self) -> Iterator[sqlite3.Connection]:
         """A connection with its limits set; what SQLite says becomes LedgerTrouble, a ruined file makes way."""
         try:
-            with contextlib.closing(sqlite3.connect(self.path, timeout=PATIENCE_S)) as connection:
+            with contextlib.closing(self._connect()) as connection:
                 connection.execute(f"PRAGMA max_page_count = {self._most_pages}")
                 connection.execute(SCHEMA)
                 yield connection
@@ -139,6 +146,9 @@ class Ledger:
         except sqlite3.DatabaseError as error:  # not a database, malformed
             self._set_aside()
             raise LedgerTrouble(f"{self.path.name}: {error}; it was set aside and a new one is begun") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, timeout=self._patience_s)
 
     def _set_aside(self) -> None:
         """Rename the file, over the one that was set aside before."""

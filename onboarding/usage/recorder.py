@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from model.briefs import load_routes
 from model.turn import TurnRecord
+from onboarding.feedback.row import Row
 from onboarding.logs import event
 from onboarding.tour_content import load_tours
 from tools.registry import Registry
@@ -68,6 +69,7 @@ class Usage:
         self._removed = counter("removed_citations", "Citations and addresses that no source held")
         self._stops = counter("stops", "Presses of Stop")
         self._thumbs = counter("thumbs", "Judgements of answers", "way")
+        self._feedback = counter("feedback_rows", "Rows of feedback kept", "kind", "reason")
         self._tool_runs = counter("tool_runs", "Runs of simulated tools", "tool", "result")
         self._looks = counter("whole_checks", "Runs of all tools at once, each look at a host's vital signs included")
         self._calls = counter("program_calls", "Calls of the named endpoints", "endpoint")
@@ -150,6 +152,12 @@ class Usage:
         """An answer was judged."""
         self._thumbs.labels("up" if up else "down").inc()
         event(logger, "thumb", up=up)
+
+    def feedback(self, row: Row) -> None:
+        """A piece of feedback was kept; only what kind it is, and of the thumbs on one answer the first."""
+        if row.kind == "thumb" and row.verdict and self._first(row.visitor, f"thumb/{row.turn}"):
+            self.thumb(row.verdict == "up")
+        self._feedback.labels(row.kind, row.reason or "none").inc()
 
     def tool(self, name: str, success: bool) -> None:
         """A simulated tool was run for somebody."""

@@ -1,0 +1,158 @@
+"""A marked word in every input, through the whole application: it must not be found in logs, metrics or on disk.
+
+What a visitor chose to send as feedback is stored, redacted, and is the one exception: its folder is looked at for
+addresses only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from app import Around, create_app
+from model.scripted import ScriptedEngine
+from onboarding.gate import Allowance, Gate
+from onboarding.guide import Guide
+from onboarding.logs import PrintedLines, set_up_logging
+from onboarding.parts import Parts, PartsSettings
+from onboarding.usage.counted import CountedSandbox
+from onboarding.usage.keeper import Keeper, ledger_in
+from onboarding.usage.recorder import usage_of_project
+from rag.types import Passage, SearchResult
+from tests.browser.serving import serving
+
+MARK = "canary"
+ADDRESSES = ("203.0.113.77", "2001:db8:77::1", "127.0.0.1")
+HEADERS = {
+    "User-Agent": "canary-agent/1.0",
+    "X-Forwarded-For": "203.0.113.77, 2001:db8:77::1",
+    "Referer": "http://canary-referer.example/",
+    "Cookie": "canary_cookie=1",
+    "Accept-Language": "canary-XX",
+}
+
+
+class MarkedSearch:
+    """Retrieval whose passage is marked, and which breaks on a certain question, quoting it."""
+
+    def search(self, text: str, k: int = 5) -> SearchResult:
+        if "break" in text:
+            raise ValueError(f"cannot look up {text}")
+        passage = Passage(
+            "canary-id", "The canary-passage answers.", "canary-title", ("canary-heading",), "canary.md", (1, 2),
+            "https://example.org/canary", 1.0, "canary-excerpt",
+        )  # fmt: skip
+        return SearchResult([passage], 0.9, "canary-extract", [], 1.0)
+
+
+@dataclass
+class Place:
+    """The running application and everything that it writes."""
+
+    url: str
+    log: io.StringIO
+    data: Path
+    keeper: Keeper
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    log, data = io.StringIO(), tmp_path_factory.mktemp("canaries")
+    set_up_logging("json", log)
+    usage = usage_of_project()
+    parts = Parts(PartsSettings(engine="scripted", data=data), CountedSandbox(usage))
+    parts._serve(ScriptedEngine(prefill_s=0.01, word_s=0.0))
+    parts.retriever = MarkedSearch()  # type: ignore[assignment]
+    parts._ready.set()  # no router is loaded: every message takes the general route
+    keeper = Keeper(usage.registry, ledger_in(data))
+    around = Around(usage, Gate(Allowance(100), usage.refused), keeper, metrics="everybody")
+    app = create_app(Guide(parts, usage.turn), around, load_parts=False)
+    with serving(app) as url:
+        yield Place(url, log, data, keeper)
+    logging.captureWarnings(False)
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def use_everything(url: str) -> None:
+    """Programs' endpoints, the page's own handlers, and what is neither."""
+    client = Client(url, verbose=False, headers=HEADERS)
+    for arguments, endpoint in (
+        ({"question": "What is canary-question?"}, "/ask"),
+        ({"question": "canary-break, please break"}, "/ask"),
+        ({"question": "canary-search"}, "/search"),
+        ({"question": "canary-break"}, "/search"),
+        ({"question": "canary-route"}, "/route"),
+        ({"services": ["canary-service"], "host": "healthy"}, "/service_status"),
+        ({"host": "canary-host"}, "/service_status"),
+        ({"question": "canary " * 3000}, "/ask"),
+    ):
+        with contextlib.suppress(AppError):
+            client.predict(api_name=endpoint, **arguments)
+    with httpx2.Client(base_url=url, headers=HEADERS, timeout=30) as http:
+        _ask_as_the_page_does(http)
+        http.get("/?tour=rhel10&step=2&canary=canary")
+        http.get("/canary-path")
+        http.post("/gradio_api/queue/join", content=b'{"canary": ')
+        http.post("/gradio_api/queue/join", json={"data": ["canary"], "fn_index": 9999, "session_hash": "canary"})
+        http.post("/gradio_api/mcp", json={"jsonrpc": "2.0", "method": "canary", "id": 1})
+
+
+def _ask_as_the_page_does(http: httpx2.Client) -> None:
+    """With a conversation that the browser kept, so that there is a history."""
+    config = http.get("/config").json()
+    box = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "question")
+    event = next(d["id"] for d in config["dependencies"] if [box, "submit"] in d["targets"])
+    turn = {"question": "canary-history-question", "answer": "canary-history-answer"}
+    shelf = {"open_id": "canaryid", "items": [{"id": "canaryid", "title": "canary-title", "turns": [turn]}]}
+    join = {"data": ["canary-typed", "healthy", None, shelf], "fn_index": event, "session_hash": "canarysession"}
+    assert http.post("/gradio_api/queue/join", json=join).status_code == 200
+    with http.stream("GET", "/gradio_api/queue/data", params={"session_hash": "canarysession"}) as stream:
+        for line in stream.iter_lines():
+            if "process_completed" in line:
+                assert json.loads(line.removeprefix("data: "))["success"], line
+                break
+
+
+def test_no_marked_word_and_no_address_is_found(place: Place) -> None:
+    with contextlib.redirect_stderr(PrintedLines()):  # as app.py does; pytest has a stream of its own for each test
+        use_everything(place.url)
+    metrics = httpx2.get(f"{place.url}/metrics").text
+    assert place.keeper.write()
+    logged = [json.loads(line) for line in place.log.getvalue().splitlines()]
+    events = [line for line in logged if line.get("event") == "turn"]
+    assert len(events) >= 3  # two questions of a program and the page's: the search did reach everything
+    assert any(line["logger"] == "stderr" and "ValueError" in line["message"] for line in logged)
+    assert 'qubinode_questions_total{reason="stop",route="general_question"}' in metrics
+    files = {path.name: path.read_bytes().decode("latin-1") for path in place.data.rglob("*") if path.is_file()}
+    assert "usage.sqlite" in files
+    for where, text in {"the log": place.log.getvalue(), "/metrics": metrics, **files}.items():
+        low = text.casefold()
+        assert MARK not in low, f"{where}: ...{text[max(0, low.find(MARK) - 300) : low.find(MARK) + 100]}"
+        for address in ADDRESSES:
+            assert address not in text, f"{where}: ...{text[max(0, text.find(address) - 300) :][:400]}"
+
+
+def test_a_session_shows_as_eight_hex_digits(place: Place) -> None:
+    with httpx2.Client(base_url=place.url, headers=HEADERS, timeout=30) as http:
+        events: list[dict[str, Any]] = http.get("/config").json()["dependencies"]
+        for load in (one for one in events if any(target[1] == "load" for target in one["targets"])):
+            body = {"data": [None] * len(load["inputs"]), "fn_index": load["id"], "session_hash": "canarysession"}
+            http.post("/gradio_api/run/predict", json=body)
+    logged = [json.loads(line) for line in place.log.getvalue().splitlines()]
+    shown = next(line["session"] for line in logged if line.get("event") == "visit")
+    assert len(bytes.fromhex(shown)) == 4
+    assert MARK not in place.log.getvalue()

@@ -23,6 +23,8 @@ from starlette.responses import JSONResponse
 
 from model.open import MB, Limits
 from onboarding.edge import Edge, trusted
+from onboarding.feedback.desk import BadFeedbackSettings, Feedback, FeedbackSettings, check
+from onboarding.feedback.row import Row
 from onboarding.gate import NO_LIMITS, Allowance, Gate
 from onboarding.guard import Guard
 from onboarding.guide import Guide
@@ -45,6 +47,7 @@ from onboarding.usage.keeper import Keeper, ledger_in
 from onboarding.usage.recorder import Usage, usage_of_project
 from onboarding.usage.scrape import PATH as METRICS
 from onboarding.usage.scrape import Audience, add_metrics_route
+from rag.links import UPSTREAM
 from tools.hosts import load_hosts
 
 RAM_SHARE = 4  # the prefix cache may take this fraction of its disk limit in RAM
@@ -62,6 +65,7 @@ class Settings:
     trust: str = ""  # networks whose X-Forwarded-For is believed
     metrics: Audience = "nobody"
     log: str = "text"
+    feedback: FeedbackSettings = field(default_factory=FeedbackSettings)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -91,6 +95,7 @@ class Settings:
             _networks(env),
             _metrics(env),
             _log_format(env),
+            _feedback(env, parts.data),
         )
 
 
@@ -103,12 +108,13 @@ class Around:
     keeper: Keeper | None = None  # carries usage to the disk; without one it stays in memory
     trust: str = ""  # as in Settings
     metrics: Audience = "nobody"
+    feedback: Feedback | None = None  # without it nobody is asked for any
 
 
 def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool = True) -> FastAPI:
     """The page, its health checks and the guard, as one ASGI application; parts load once it is served."""
     around = around or Around()
-    usage, gate = around.usage, around.gate
+    usage, gate, feedback = around.usage, around.gate, around.feedback
     keeper = around.keeper or Keeper(usage.registry)
     usage.watch_queue(lambda: float(guide.status().ahead))
 
@@ -117,14 +123,19 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
         if load_parts:
             guide.parts.start()
         keeper.start()
+        if feedback:
+            feedback.start()
         yield
         guide.parts.close()
+        if feedback:
+            feedback.close()
         keeper.close()
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
 
     def look() -> Health:
-        return health(guide.status().parts, guide.parts.silent_s, {"usage": keeper.trouble})
+        troubles = {"usage": keeper.trouble} | ({"feedback": feedback.status().trouble} if feedback else {})
+        return health(guide.status().parts, guide.parts.silent_s, troubles)
 
     # Neither waits for a thread of the pool: a page full of visitors is no reason to restart.
     @app.get("/healthz")
@@ -151,7 +162,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     ]
     titles = {host.id: host.title for host in hosts.values()}
     programs = Programs(guide, hosts, usage, gate)
-    page = build_page(guide, titles, tabs, programs.build, usage=usage, gate=gate)
+    page = build_page(guide, titles, tabs, programs.build, usage=usage, gate=gate, feedback=feedback)
     gr.mount_gradio_app(app, page, "/", **mount_options())
     app.add_middleware(Guard, Intake(page), extra=() if around.metrics == "nobody" else (METRICS,))
     app.add_middleware(Edge, gate=gate, trust=around.trust)  # outermost: everything inside sees who really asks
@@ -167,7 +178,10 @@ def main() -> None:
         parts = Parts(settings.parts, CountedSandbox(usage))
         keeper = Keeper(usage.registry, ledger_in(settings.parts.data))
         gate = Gate(Allowance(settings.asks), usage.refused)
-        app = create_app(Guide(parts, usage.turn), Around(usage, gate, keeper, settings.trust, settings.metrics))
+        feedback = Feedback.of(settings.feedback, lambda row: _count(row, usage), usage.upload_failed)
+        usage.watch_uploads(lambda: float(feedback.status().files_waiting))
+        around = Around(usage, gate, keeper, settings.trust, settings.metrics, feedback)
+        app = create_app(Guide(parts, usage.turn), around)
         logging.getLogger("app").info("http://%s:%d", settings.host, settings.port)
         config = uvicorn.Config(
             app, log_config=None, log_level="warning", timeout_graceful_shutdown=GRACE_S, access_log=False,
@@ -224,6 +238,22 @@ def _log_format(env: Mapping[str, str]) -> str:
     if text not in ("json", "text"):
         sys.exit(f"LOG_FORMAT={text} is not known; use json or text.")
     return text
+
+
+def _feedback(env: Mapping[str, str], data: Path) -> FeedbackSettings:
+    """The token is only looked at where a dataset is named: it may be there for the model alone."""
+    repo = env.get("FEEDBACK_REPO", "")
+    given = FeedbackSettings(data, repo, env.get("HF_TOKEN", "") if repo else "", env.get("REPOSITORY_URL") or UPSTREAM)
+    try:
+        check(given)
+    except BadFeedbackSettings as error:
+        sys.exit(str(error))
+    return given
+
+
+def _count(row: Row, usage: Usage) -> None:
+    if row.kind == "thumb":
+        usage.thumb(row.verdict == "up")
 
 
 def _writable(folder: Path) -> Path:

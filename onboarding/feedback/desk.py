@@ -59,11 +59,18 @@ class Feedback:
         self._on_row = on_row
 
     @classmethod
-    def of(cls, settings: FeedbackSettings, on_row: Callable[[Row], None] = lambda _row: None) -> Feedback:
-        """What the settings ask for; no network is needed."""
+    def of(
+        cls,
+        settings: FeedbackSettings,
+        on_row: Callable[[Row], None] = lambda _row: None,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> Feedback:
+        """What the settings ask for; no network is needed. on_failure: told about every try that the Hub refused."""
         check(settings)
         store = Store(settings.data / FOLDER, sends=bool(settings.repo))
-        uploader = Uploader(store, hub_api(settings.token), settings.repo) if settings.repo else None
+        uploader = None
+        if settings.repo:
+            uploader = Uploader(store, hub_api(settings.token), settings.repo, on_failure=on_failure)
         return cls(store, uploader, settings.repository, on_row)
 
     def start(self) -> None:

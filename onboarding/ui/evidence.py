@@ -15,6 +15,7 @@ from onboarding.ui.turns import Step, Turn
 from rag.types import Passage, SearchResult
 
 SHOWN_SOURCES = 3  # more are one click away: five cards push the answer off a phone's screen
+FLAG = Markup('<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M4 14.5v-13M4 2.5h8.5L10.2 6l2.3 3.5H4"/></svg>')
 CITATIONS = re.compile(r" ?\[\d{1,2}\]")
 MAX_RESULT = 6_000  # characters of a tool's result that are worth sending to a page
 
@@ -36,7 +37,7 @@ def evidence(turn: Turn, speech: Speech = ENGLISH) -> Markup:
     html = '<blockquote class="extract"><p class="from">{}</p>{}</blockquote>'
     words = to_html(quoted, source_links(turn.sources))
     extract = fill(html, speech("from_the_pages"), words) if quoted else Markup("")
-    return extract + sources(turn.sources, speech)
+    return extract + sources(turn.sources, speech, judged=True)
 
 
 def split_quote(turn: Turn) -> tuple[str, str]:
@@ -54,9 +55,15 @@ def split_quote(turn: Turn) -> tuple[str, str]:
     return text[:end], text[end:].lstrip()
 
 
-def sources(passages: Sequence[Passage], speech: Speech = ENGLISH) -> Markup:
-    """The numbered sources with the sentence that matters; those past the third are folded."""
-    cards = [_card(number, passage, speech) for number, passage in enumerate(passages, 1)]
+def sources(passages: Sequence[Passage], speech: Speech = ENGLISH, *, judged: bool = False) -> Markup:
+    """The numbered sources with the sentence that matters; those past the third are folded.
+
+    judged: whether they are an answer's, and can be reported.
+    """
+    cards = [
+        _card(number, passage, speech, _report(number, speech) if judged else Markup(""))
+        for number, passage in enumerate(passages, 1)
+    ]
     shown, folded = cards[:SHOWN_SOURCES], cards[SHOWN_SOURCES:]
     html = fill('<ol class="sources">{}</ol>', join(shown))
     if not folded:
@@ -65,14 +72,23 @@ def sources(passages: Sequence[Passage], speech: Speech = ENGLISH) -> Markup:
     return fill(more, html, speech("more", n=len(folded)), SHOWN_SOURCES + 1, join(folded))
 
 
-def _card(number: int, passage: Passage, speech: Speech) -> Markup:
+def _card(number: int, passage: Passage, speech: Speech, report: Markup) -> Markup:
     *outer, name = [passage.title, *(heading for heading in passage.headings if heading != passage.title)]
     quote = fill('<div class="quote" dir="auto">{}</div>', inline_html(passage.excerpt)) if passage.excerpt else ""
     html = (
         '<li class="source" data-n="{0}"><span class="number" aria-hidden="true">{0}</span>'
-        '<div><p class="title">{1}<span class="where">{2}</span></p>{3}</div></li>'
+        '<div><p class="title">{1}<span class="where">{2}</span></p>{3}</div>{4}</li>'
     )
-    return fill(html, number, _source_link(passage, name, speech), " › ".join(outer), quote)
+    return fill(html, number, _source_link(passage, name, speech), " › ".join(outer), quote, report)
+
+
+def _report(number: int, speech: Speech) -> Markup:
+    """Opens the dialog of static/feedback.js; without that script nobody sees it."""
+    html = (
+        '<button type="button" class="quiet report" data-feedback="source" aria-label="{0}: {1}" title="{0}">'
+        "{2}</button>"
+    )
+    return fill(html, speech("feedback_source"), number, FLAG)
 
 
 def _source_link(passage: Passage, name: str, speech: Speech) -> Markup:

@@ -11,6 +11,7 @@ import gradio as gr
 from onboarding.edge import who
 from onboarding.gate import NO_LIMITS, Gate
 from onboarding.ui.chat import ChatTab
+from onboarding.ui.feedback import FeedbackDesk
 from onboarding.ui.header import build_header
 from onboarding.ui.hooks import QUIET, Hooks
 from onboarding.ui.languages import say, translations
@@ -20,6 +21,7 @@ from onboarding.ui.welcome import Welcome
 from onboarding.usage.recorder import Usage, usage_of_project
 
 if TYPE_CHECKING:
+    from onboarding.feedback.desk import Feedback
     from onboarding.guide import Guide
 
 TITLE = "Qubinode Navigator"
@@ -42,10 +44,12 @@ def build_page(
     *,
     usage: Usage | None = None,
     gate: Gate | None = None,
+    feedback: Feedback | None = None,
 ) -> gr.Blocks:
     """The page, queue included. hosts: id -> title of the simulated hosts; `tabs` follow the chat's in this order.
 
-    endpoints: registers what programs may call, inside the page. Without a gate nothing is limited.
+    endpoints: registers what programs may call, inside the page. Without a gate nothing is limited, without
+    `feedback` nobody is asked for any.
     """
     usage = usage or usage_of_project()
     chat = ChatTab(guide, hosts, usage, gate or Gate(NO_LIMITS))
@@ -64,6 +68,10 @@ def build_page(
         welcome.build_again()
         welcome.wire(page, tabs_row)
         chat.wire(page, tabs_row)
+        if feedback:
+            desk = FeedbackDesk(feedback)
+            desk.build()
+            desk.wire(page, chat.session)
         page.load(_visit(usage), None, None, **QUIET)
         endpoints()
     return page.queue(max_size=QUEUE_SIZE, api_open=False)

@@ -25,6 +25,11 @@ UNSURE = 0.5  # below this the route is shown with a question mark
 
 REASONS = {"length": "too_long", "deadline": "out_of_time", "cancelled": "stopped"}  # to keys of the page's words
 
+THUMB = Markup(
+    '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M5 7.4 7.6 2c1.1 0 1.9.8 1.9 1.9L9.2 6.3h3.6c.9 0 1.5.8'
+    ' 1.3 1.7l-.9 4.3c-.2.8-.8 1.3-1.6 1.3H5z"/><path d="M5 7.4H2v6.2h3z"/></svg>'
+)
+
 Routes = Mapping[str, RouteText]
 
 
@@ -152,13 +157,23 @@ def meta(turn: Turn, speech: Speech, *, last: bool) -> Markup:
         return Markup("")
     copy = action("copy", speech) if turn.text else ""
     again = action("retry", speech) if last else ""
-    html = '<span class="actions">{}{}</span><span class="figures">{}</span>'
-    return fill(html, copy, again, figures(turn.finished, speech) if turn.finished else "")
+    thumbs = thumb("up", speech) + thumb("down", speech) if turn.text else ""
+    html = '<span class="actions">{}{}{}</span><span class="figures">{}</span>'
+    return fill(html, copy, again, thumbs, figures(turn.finished, speech) if turn.finished else "")
 
 
 def action(act: str, speech: Speech) -> Markup:
     """A quiet button; `act` names its handler in static/transcript.js and its word."""
     return fill('<button type="button" class="quiet" data-act="{}">{}</button>', act, speech(act))
+
+
+def thumb(way: str, speech: Speech) -> Markup:
+    """A button that judges the answer; static/feedback.js hears it, and hides it where nobody keeps judgements."""
+    html = (
+        '<button type="button" class="quiet thumb" data-feedback="{0}" aria-pressed="false" aria-label="{1}"'
+        ' title="{1}">{2}</button>'
+    )
+    return fill(html, way, speech(f"feedback_{way}"), THUMB)
 
 
 def figures(finished: TurnFinished, speech: Speech) -> Markup:

@@ -144,7 +144,9 @@ def _buttons() -> dict[str, str]:
 
 def css() -> str:
     """The style sheets for `mount_gradio_app(css=...)`, as one."""
-    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("page.css", "tour.css", "insights.css"))
+    return "\n".join(
+        (STATIC / name).read_text(encoding="utf-8") for name in ("page.css", "tour.css", "feedback.css", "insights.css")
+    )
 
 
 def head() -> str:

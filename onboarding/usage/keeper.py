@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 FILE = "usage.sqlite"
 PERIOD_S = 15.0  # between two writings
 OURS = "qubinode_"  # the process's own figures are for scraping, not for keeping
-GAUGES = frozenset({"qubinode_queue_length", "qubinode_memory_megabytes"})
+GAUGES = frozenset({"qubinode_queue_length", "qubinode_memory_megabytes", "qubinode_feedback_files_waiting"})
 
 
 def ledger_in(folder: Path) -> Ledger:

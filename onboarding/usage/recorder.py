@@ -85,6 +85,8 @@ class Usage:
         self._waited = Histogram(
             "qubinode_queue_seconds", "Time in the engine's queue", buckets=FIRST_TOKEN_S, registry=registry
         )
+        self._unsent = Gauge("qubinode_feedback_files_waiting", "Files that the Hub has not got", registry=registry)
+        self._upload_failures = counter("feedback_upload_failures", "Tries to send feedback that failed")
         self._queue = Gauge("qubinode_queue_length", "Answers that wait for a slot", registry=registry)
         self._queue.set_function(lambda: 0.0)
         process = psutil.Process()
@@ -94,6 +96,10 @@ class Usage:
     def watch_queue(self, length: Callable[[], float]) -> None:
         """Where the length of the queue is read from, whenever it is asked for."""
         self._queue.set_function(length)
+
+    def watch_uploads(self, waiting: Callable[[], float]) -> None:
+        """Where the number of files that wait for the Hub is read from."""
+        self._unsent.set_function(waiting)
 
     # --- what happens ---------------------------------------------------------------------------------
 
@@ -158,6 +164,10 @@ class Usage:
         if row.kind == "thumb" and row.verdict and self._first(row.visitor, f"thumb/{row.turn}"):
             self.thumb(row.verdict == "up")
         self._feedback.labels(row.kind, row.reason or "none").inc()
+
+    def upload_failed(self) -> None:
+        """The Hub did not take feedback; it is kept and tried again."""
+        self._upload_failures.inc()
 
     def tool(self, name: str, success: bool) -> None:
         """A simulated tool was run for somebody."""

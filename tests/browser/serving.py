@@ -23,6 +23,7 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, sync_playwright
 
+from onboarding.feedback.desk import Feedback
 from onboarding.guard import Guard
 from onboarding.ui.intake import Intake
 from onboarding.ui.page import Tab, build_page, mount_options
@@ -48,10 +49,10 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def make_app(guide: Any, tabs: tuple[Tab, ...] = ()) -> FastAPI:
+def make_app(guide: Any, tabs: tuple[Tab, ...] = (), feedback: Feedback | None = None) -> FastAPI:
     """The page at "/" behind the app's guard."""
     app = FastAPI()
-    page = build_page(guide, HOSTS, tabs)
+    page = build_page(guide, HOSTS, tabs, feedback=feedback)
     gr.mount_gradio_app(app, page, "/", **mount_options())
     app.add_middleware(Guard, check=Intake(page))
     return app

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -162,3 +164,49 @@ def test_a_row_that_no_longer_fits_leaves_nothing_behind(tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["3", row(1).id, row(9).id]
+
+
+SMALL_DISK = """
+import resource, sys
+from pathlib import Path
+from onboarding.feedback import read_rows
+from onboarding.feedback.store import NotStored, Store
+from tests.test_feedback_store import row, visitor_of
+disk, is_real = Path(sys.argv[1]), sys.argv[2:] == ["real"]
+if not is_real:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+store = Store(disk / "feedback", sends=True, file_bytes=8_000 if is_real else 10**6)
+kept = []
+for number in range(5_000):
+    try:
+        store.append(row(number, "ab"[number % 2]))
+        kept.append(row(number).id)
+    except NotStored as error:
+        assert "No space left" in str(error) or not is_real, error
+        break
+else:
+    raise SystemExit("the disk never filled up")
+def ids():
+    return [one.id for one in read_rows(disk / "feedback")]
+assert len(kept) > 100 and ids() == kept, "a row was lost or torn"
+assert ids() == [one.id for one in read_rows(Store(disk / "feedback", sends=True).folder)], "a restart lost one"
+gone = store.forget(visitor_of("a"))
+assert gone == len(kept[::2]) and ids() == kept[1::2], "forgetting on a full disk went wrong"
+assert not list(disk.rglob("*.new")), "a half-written copy was left"
+store.append(row(9_999, "b"))
+assert ids()[-1] == row(9_999).id
+print("ok")
+"""
+
+
+def test_a_full_disk_tears_no_row_and_can_still_forget(tmp_path: Path) -> None:
+    """A real file system of 256 KiB; where none may be mounted, a file that may not grow."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(tmp_path)]
+    inside = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--mount"]
+    is_real = subprocess.run([*inside, *mount], capture_output=True, check=False).returncode == 0
+    script = [sys.executable, "-c", SMALL_DISK, str(tmp_path)]
+    mounted = [*inside, "sh", "-c", f'{shlex.join(mount)} && exec "$@"', "sh", *script, "real"]
+    done = subprocess.run(
+        mounted if is_real else script, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr

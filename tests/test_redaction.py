@@ -48,6 +48,12 @@ def test_the_measure_would_notice_a_redactor_that_does_nothing_or_too_much() -> 
         ("kvm07.corp.contoso.com is down", "[host] is down"),
         ("[root@berlin-07 ~]# id", "[root@[host] ~]# id"),
         ("pass\u200bword=\u2060Sommer2024!", "password=[secret]"),
+        ("password: h3I(yfWD5wjw", "password: [secret]"),
+        ("password: %(fVNlV4qz4x", "password: [secret]"),
+        ("password: $h3EWY8sFOCH", "password: [secret]"),
+        ("call 763-655-1505x87706", "call [phone]"),
+        ("at 5aff:b229:7631:a992:f0ce:5836:5c6:af07", "at [ip]"),
+        ("visa 4222222222222 declined", "visa [card] declined"),
         ("トークンhf_" + KEY + "です", "トークン[Hugging Face token]です"),
     ],
 )
@@ -60,6 +66,9 @@ def test_a_finding_is_replaced_by_its_kind_and_the_rest_stays(text: str, left: s
     [
         "treat the token like a password: never commit it",
         "password: <your password>",
+        "password: $ADMIN_PASSWORD or password: $admin_password",
+        "password = getpass.getpass()",
+        "4222222222222 bytes",
         'password: "{{ vault_admin_password }}"',
         "git@github.com:Qubinode/qubinode_navigator.git",
         "user@1000.service and getty@tty1.service",

@@ -29,7 +29,7 @@ _HARMLESS = (  # what a name may go on with, so that it holds no secret itself
     r"|field|required|enabled|authentication|count|limit|id|manager|store|rotation|key_?name)(?![a-z])"
 )
 _NAMED = rf"(?:{_WORDS}|{_KEYS})(?!{_HARMLESS})[\w.-]{{0,40}}+"
-_VALUE = r"(?:\"(?P<d>[^\"\n]{1,500})\"|'(?P<s>[^'\n]{1,500})'|(?P<v>[^\s\"'<>`,;|(){}\[\]][^\s\"'<>`]{0,500}))"
+_VALUE = r"(?:\"(?P<d>[^\"\n]{1,500})\"|'(?P<s>[^'\n]{1,500})'|(?P<v>[^\s\"'<>`,;|{}\[\]][^\s\"'<>`]{0,500}))"
 
 # name = value, "name": "value", name: value
 _ASSIGNED = re.compile(rf"{_NAMED}[\"'\]]?[ \t　]{{0,4}}(?:=>|:=|[=:：])[ \t　]{{0,4}}{_VALUE}", re.I)
@@ -71,12 +71,12 @@ _RANDOM = re.compile(r"(?<![A-Za-z0-9_/+.:-])[A-Za-z0-9_+-]{32,500}={0,2}(?![A-Z
 _UUID_OR_HEX = re.compile(r"[0-9a-f-]+|[0-9A-F-]+")
 
 _PLACEHOLDER = re.compile(
-    r"<.*|\{\{?.*|\$[{(].*|\$[A-Za-z_]\w*|%[\w{(].*|\w{0,12}[*xX]{5,}|\[.*|[*xX.…_-]+|.*(?:_here|-here)|(?:your|my|change|the|some)[_-].*|\.\.\..*"
+    r"<.*|\([a-z]*[),.:]*|\{\{?.*|\$[{(].*|(?-i:\$(?:[A-Z_][A-Z0-9_]*|[a-z_]+))|%\(\w+\)s|%\{\w+\}|%[sd]|%[A-Z_]{2,40}%|\w{0,12}[*xX]{5,}|\[.*|[*xX.…_-]+|.*(?:_here|-here)|(?:your|my|change|the|some)[_-].*|\.\.\..*"
     r"|(?:true|false|yes|no|on|off|none|null|nil|required|optional|empty|unset|missing|wrong|invalid|expired|prompt"
     r"|is|and|or|in|for|der|das|die|falsch|nötig|incorrecta|faux|errada|it|to|of|from|with|the|a|an|not|was|has|by)[.,:;!?)]*",
     re.I | re.S,
 )
-_CODE = re.compile(r"[A-Za-z_][\w.]{0,80}(?:\(.{0,200}\)?|\[.{0,200}\]?)")
+_CODE = re.compile(r"[A-Za-z_][\w.]{0,80}(?:\([^()]{0,200}\)|\[[^\[\]]{0,200}\]|[(\[])")
 _GOES_ON = re.compile(r"[ ][a-z]")
 _COUNT = re.compile(r"\d{1,3}[,.;)]*")
 _ENTROPY = 3.9  # bits a character; identifiers made of English words stay below

@@ -38,7 +38,9 @@ def owner(name: str) -> str:
 
 def is_public(name: str) -> bool:
     """Whether a name can exist in the public network; units of systemd look like names and are none."""
-    return name.rpartition(".")[2].casefold() not in _UNITS and bool(owner(name))
+    return name.rpartition(".")[2].casefold() not in _UNITS and bool(
+        _suffixes().publicsuffix(name.casefold().rstrip("."))
+    )
 
 
 def is_well_known(name: str) -> bool:

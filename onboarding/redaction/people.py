@@ -24,14 +24,19 @@ _CUE = (
     r"|téléphone|portable|telefone|電話|携帯"
 )
 _CUED = re.compile(
-    rf"(?:(?<![a-z])(?:{_CUE})(?![a-z]))(?:[^\d\n+(]{{0,20}}?)(?P<n>[+(]?\d[\d ()/.-]{{5,22}}\d)(?![\d.]\d|\w)", re.I
+    rf"(?:(?<![a-z])(?:{_CUE})(?![a-z]))(?:[^\d\n+(]{{0,20}}?)(?P<n>[+(]?\d[\d ()/.-]{{5,22}}\d(?:[ ]?(?:x|ext\.?)[ ]?\d{{1,6}})?)(?![\d.]\d|\w)",
+    re.I,
 )
 _INTERNATIONAL = re.compile(r"(?<![\w.+-])(?P<n>(?:\+|00)[1-9]\d{0,3}[\d ()/.-]{5,20}\d)(?![\w])")
 _AMERICAN = re.compile(r"(?<![\w.])(?P<n>\([2-9]\d\d\)[ -]?[2-9]\d\d[ -]\d{4})(?![\w-])")
 _LEAST_DIGITS = 7
 
-_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){13,18}(?![\w-])(?!\.\d)")
-_ISSUERS = re.compile(r"4\d{15}(?:\d{3})?|5[1-5]\d{14}|2[2-7]\d{14}|6\d{15,18}|35\d{14}|3[47]\d{13}|3[0689]\d{12,14}")
+_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){11,18}(?![\w-])(?!\.\d)")
+_ISSUERS = re.compile(
+    r"4\d{15}(?:\d{3})?|5[1-5]\d{14}|2[2-7]\d{14}|6\d{15,18}|35\d{14}|3[47]\d{13}|3[0689]\d{12,14}|(?:1800|2131)\d{11}"
+)
+_SHORT_ISSUERS = re.compile(r"4\d{12}|(?:5[0678]|6\d)\d{10,13}")  # as many numbers of other kinds: they need a cue
+_CARD_CUE = re.compile(r"(?:card|karte|tarjeta|carte|cartão|カード|visa|maestro|\bpan)[^\d]{0,30}$", re.I)
 
 _HOME = re.compile(
     r"(?<![\w.])(?P<root>/(?:var/|export/|mnt/)?home/|/Users/|[a-z]:[\\/]{1,2}(?:users|documents and settings)[\\/]{1,2})"
@@ -48,7 +53,7 @@ def people_spans(text: str) -> Iterator[Span]:
     """Every piece of personal data that is found; spans may overlap."""
     yield from (Span("e-mail", *hit.span()) for hit in _EMAIL.finditer(text) if _is_personal(hit))
     yield from _phones(text)
-    yield from (Span("card", *hit.span()) for hit in _CARD.finditer(text) if _is_card(hit[0]))
+    yield from (Span("card", *hit.span()) for hit in _CARD.finditer(text) if _is_card(hit, text))
     for hit in _HOME.finditer(text):
         name = hit["name"].rstrip(".")
         if name.strip(".") and name.casefold() not in _NOBODY:
@@ -72,7 +77,7 @@ def _phones(text: str) -> Iterator[Span]:
 def _may_be_national(number: str) -> bool:
     """After a word such as "call": grouped digits, or a run that begins as a number that is dialled does."""
     if re.fullmatch(r"[\d.]+", number):
-        return bool(re.fullmatch(r"0\d{8,13}|[2-9]\d{9}", number))
+        return bool(re.fullmatch(r"\d{9,13}|[2-9]\d\d\.\d{3}\.\d{4}|0\d(?:\.\d\d){4}", number))
     return sum(map(str.isdigit, number)) >= _LEAST_DIGITS
 
 
@@ -83,9 +88,11 @@ def _is_possible(number: str, region: str | None) -> bool:
         return False
 
 
-def _is_card(text: str) -> bool:
-    digits = [int(char) for char in text if char.isdigit()]
-    if not _ISSUERS.fullmatch("".join(map(str, digits))):
+def _is_card(hit: re.Match[str], text: str) -> bool:
+    digits = [int(char) for char in hit[0] if char.isdigit()]
+    number = "".join(map(str, digits))
+    is_cued = _SHORT_ISSUERS.fullmatch(number) and _CARD_CUE.search(text[max(0, hit.start() - 50) : hit.start()])
+    if not (is_cued or _ISSUERS.fullmatch(number)):
         return False
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]  # the check of Luhn
     return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0

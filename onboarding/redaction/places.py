@@ -96,8 +96,8 @@ def _is_own(address: str) -> bool:
         known: IPv4Address | IPv6Address = ip_address(address)
     except ValueError:
         return False  # a number that only looks like one
-    # A netmask lies in the reserved part of the address space.
-    return not (known.is_multicast or known.is_reserved or any(known in net for net in _EVERYBODYS))
+    is_netmask = known.version == 4 and known.is_reserved  # they lie in that part of the address space
+    return not (is_netmask or known.is_multicast or any(known in net for net in _EVERYBODYS))
 
 
 def _is_private(hit: re.Match[str], text: str) -> bool:

@@ -36,6 +36,14 @@ def test_a_senseless_setting_is_named(tmp_path: Path, name: str, value: str) -> 
         Settings.from_env({"DATA_DIR": str(tmp_path), name: value})
 
 
+def test_a_dataset_for_feedback_needs_a_token_and_says_so(tmp_path: Path) -> None:
+    env = {"DATA_DIR": str(tmp_path), "FEEDBACK_REPO": "someone/feedback"}
+    with pytest.raises(SystemExit, match="HF_TOKEN"):
+        Settings.from_env(env)
+    assert Settings.from_env(env | {"HF_TOKEN": "t"}).feedback.repo == "someone/feedback"
+    assert Settings.from_env({"DATA_DIR": str(tmp_path), "HF_TOKEN": "t"}).feedback.token == ""
+
+
 def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")

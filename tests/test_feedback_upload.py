@@ -172,6 +172,24 @@ def test_forgetting_while_the_hub_is_away_is_made_up_for(hub: Hub, store: Store)
     assert all(visitor_of("a").encode() not in data for c in hub.repositories[DATASET].commits for data in c.values())
 
 
+def test_a_bug_in_one_try_does_not_end_the_sending(hub: Hub, store: Store) -> None:
+    class Buggy(Uploader):
+        bugs = 2
+
+        def send(self) -> None:
+            if self.bugs:
+                self.bugs -= 1
+                raise KeyError("a bug")
+            super().send()
+
+    one = Buggy(store, HfApi(endpoint=hub.url, token=TOKEN), REPO, 0.02, 0.02)
+    store.append(row(1))
+    one.start()
+    eventually(lambda: on_hub(hub) == ids(range(1, 2)))
+    one.close()
+    assert one.status().failures == 2
+
+
 def test_a_commit_that_somebody_else_made_meanwhile_is_kept(hub: Hub, store: Store) -> None:
     one = uploader(store, hub.url)
     store.append(row(1, "a"))

@@ -116,8 +116,12 @@ class Uploader:
 
     def _run(self) -> None:
         while not self._end.wait(self._period_s):
-            with suppress(RetryError):
-                self._tries()(self.send)
+            try:
+                with suppress(RetryError):
+                    self._tries()(self.send)
+            except Exception as error:  # a bug; without its thread everything would wait for a restart
+                logger.exception("feedback could not be sent")
+                self._note(error)
         try:
             self.send()
         except TROUBLE as error:

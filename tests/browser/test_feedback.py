@@ -109,6 +109,7 @@ def test_a_yes_is_remembered_so_that_a_thumb_is_one_click_after_a_reload(visitor
 
 
 def test_a_source_is_reported_with_its_reason(visitor: Page, site: Site) -> None:
+    assert serious(visitor) == []
     visitor.click(".source[data-n='2'] [data-feedback=source]")
     expect(visitor.locator("#feedback dialog")).to_contain_text("What is wrong with this source?")
     agree_and_send(visitor, "outdated")

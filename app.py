@@ -24,7 +24,6 @@ from starlette.responses import JSONResponse
 from model.open import MB, Limits
 from onboarding.edge import Edge, trusted
 from onboarding.feedback.desk import BadFeedbackSettings, Feedback, FeedbackSettings, check
-from onboarding.feedback.row import Row
 from onboarding.gate import NO_LIMITS, Allowance, Gate
 from onboarding.guard import Guard
 from onboarding.guide import Guide
@@ -178,7 +177,7 @@ def main() -> None:
         parts = Parts(settings.parts, CountedSandbox(usage))
         keeper = Keeper(usage.registry, ledger_in(settings.parts.data))
         gate = Gate(Allowance(settings.asks), usage.refused)
-        feedback = Feedback.of(settings.feedback, lambda row: _count(row, usage), usage.upload_failed)
+        feedback = Feedback.of(settings.feedback, usage.feedback, usage.upload_failed)
         usage.watch_uploads(lambda: float(feedback.status().files_waiting))
         around = Around(usage, gate, keeper, settings.trust, settings.metrics, feedback)
         app = create_app(Guide(parts, usage.turn), around)
@@ -249,11 +248,6 @@ def _feedback(env: Mapping[str, str], data: Path) -> FeedbackSettings:
     except BadFeedbackSettings as error:
         sys.exit(str(error))
     return given
-
-
-def _count(row: Row, usage: Usage) -> None:
-    if row.kind == "thumb":
-        usage.thumb(row.verdict == "up")
 
 
 def _writable(folder: Path) -> Path:

@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tools.hosts import Host
+from tools.hosts import Evidence, Host
 from tools.registry import Report
+from tools.types import Json
 
 CLOSE = 60  # characters of an observed value that are shown
+BEFORE = 20  # of them before the words that matter, where some do
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,16 @@ def judge(host: Host, guess: str) -> Verdict:
 def proofs(host: Host, run: Report) -> Iterator[Proof]:
     """The evidence of the cause, as a comprehensive run shows it."""
     for evidence in host.evidence:
-        observed = json.dumps(evidence.observed(run), ensure_ascii=False, default=str)
-        shown = observed if len(observed) <= CLOSE else observed[:CLOSE] + "…"
-        path = ".".join(evidence.field)
-        absent = "absent" if evidence.relation == "absent" else shown
-        yield Proof(f"{evidence.tool}: {path}", absent, evidence.says)
+        shown = "absent" if evidence.relation == "absent" else _close_up(evidence, evidence.observed(run))
+        yield Proof(f"{evidence.tool}: {'.'.join(evidence.field)}", shown, evidence.says)
+
+
+def _close_up(evidence: Evidence, observed: Json) -> str:
+    """The observed value on one line; of a long text the part that proves something."""
+    if not isinstance(observed, str):
+        observed = json.dumps(observed, ensure_ascii=False, default=str)
+    line = " ".join(observed.split())
+    wanted = str(evidence.value) if evidence.relation == "contains" else ""
+    start = max(0, line.find(wanted) - BEFORE) if len(line) > CLOSE else 0
+    shown = line[start : start + CLOSE]
+    return f"{'…' if start else ''}{shown}{'…' if start + CLOSE < len(line) else ''}"

@@ -87,11 +87,11 @@ class Sandbox:
         with self._lock:
             return self._ready().filtered
 
-    def call(self, tool: str, args: Mapping[str, Any], host: str) -> ToolResult:
+    def call(self, tool: str, args: Mapping[str, Any], host: str, ago_s: float = 0.0) -> ToolResult:
         """Run one tool on one host; whatever goes wrong in the worker is a result with `success` false.
 
         Tools only read, so a call that is lost in a worker that had served others gets a second try in a fresh one:
-        the fault may be an earlier call's.
+        the fault may be an earlier call's. `ago_s` looks at the host as it was so many seconds ago.
 
         Raises:
             SandboxError: The worker does not start.
@@ -101,10 +101,10 @@ class Sandbox:
         with self._lock:
             if self._worker is not None:
                 with contextlib.suppress(WorkerLostError):
-                    return self._ask(tool, args, host)
+                    return self._ask(tool, args, host, ago_s)
                 self._drop()
             try:
-                return self._ask(tool, args, host)
+                return self._ask(tool, args, host, ago_s)
             except WorkerLostError as error:
                 self._drop()
                 return ToolResult(tool, False, {}, str(error), time.perf_counter() - start, self._clock())
@@ -131,8 +131,8 @@ class Sandbox:
         """End the worker."""
         self.close()
 
-    def _ask(self, tool: str, args: Mapping[str, Any], host: str) -> ToolResult:
-        now, request_id = float(self._clock()), secrets.token_hex(8)
+    def _ask(self, tool: str, args: Mapping[str, Any], host: str, ago_s: float) -> ToolResult:
+        now, request_id = float(self._clock()) - ago_s, secrets.token_hex(8)
         request = {"id": request_id, "tool": tool, "arguments": dict(args), "host": host, "now": now}
         line = json.dumps(request).encode() + b"\n"
         if len(line) > self._limits.request_bytes:

@@ -11,7 +11,7 @@ from onboarding.fault_round import judge, proofs
 from onboarding.ui.evidence import step
 from onboarding.ui.markup import fill, join
 from onboarding.ui.turns import Step
-from onboarding.ui.vitals import vitals_html
+from onboarding.ui.vitals import Past, vitals_html
 from tools.diagnosis import diagnose
 from tools.hosts import Host, get_host
 from tools.registry import Registry, Report, Tool
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from onboarding.guide import Guide
 
 MOST = 100  # of a number in a tool's arguments
+PAST_S, STEP_S = 600, 25  # how far the small charts reach back, and the time between two of their points
 
 
 class HostLook:
@@ -47,8 +48,8 @@ class HostLook:
         return self.host(host).summary
 
     def vitals(self, host: str) -> str:
-        """HTML: the vital signs at this moment."""
-        return vitals_html(self._run(host))
+        """HTML: the vital signs at this moment, and how they came about."""
+        return vitals_html(self._run(host), self._past(host))
 
     def run_tool(self, tool: str, host: str, given: Mapping[str, Any]) -> str:
         """HTML: one call with its result; empty values are left out, so that the tool's defaults hold."""
@@ -84,6 +85,10 @@ class HostLook:
             "<tbody>{}</tbody></table><h4>Remedy, on a machine of your own</h4><ol>{}</ol></div>"
         )
         return fill(html, chosen.cause, rows, remedy)
+
+    def _past(self, host: str) -> Past:
+        sandbox, known = self._guide.parts.sandbox, self.host(host).id
+        return Past.of([sandbox.call("resource_usage", {}, known, ago) for ago in range(PAST_S, -1, -STEP_S)], STEP_S)
 
     def _run(self, host: str) -> Report:
         return self._guide.parts.sandbox.run_all(self.host(host).id)

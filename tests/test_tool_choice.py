@@ -111,6 +111,11 @@ def test_confidence_is_a_probability(chooser: ToolChooser) -> None:
         ("the frobnicator service, is it alive", ["frobnicator"]),
         ("systemd-resolved dead?", ["systemd-resolved"]),
         ("are all services up", []),
+        ("is libvritd up, and chornyd", ["libvirtd", "chronyd"]),
+        ("systemd-resovled dead?", ["systemd-resolved"]),
+        ("check NetworkManger", ["NetworkManager"]),
+        ("läuft der dienst schon oder noch nicht", []),
+        ("¿están activos los servicios de redes?", []),
     ],
 )
 def test_services_are_found_by_name_synonym_and_form(names: ArgumentGrammar, text: str, services: list[str]) -> None:
@@ -148,6 +153,9 @@ def test_targets_are_addresses_and_host_names_not_files(names: ArgumentGrammar, 
         ("any zombie processes", {}),
         ("is pid 4711 still there", {}),
         ("which running processes use over 90 percent", {}),
+        ("any pyhton processes", {"filter_name": "python"}),
+        ("is a ngnix process there", {"filter_name": "nginx"}),
+        ("welche prozesse laufen gerade", {}),
     ],
 )
 def test_process_filters_and_counts(names: ArgumentGrammar, text: str, args: dict[str, Any]) -> None:

@@ -13,6 +13,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
 from onboarding.routing.lexicon import Lexicon
 from onboarding.routing.text import clip, fold, words
 
@@ -20,6 +23,8 @@ NAMES = Path(__file__).with_name("names.toml")
 MAX_NAMES = 8  # services or targets in one call; a longer list is not something a person types
 MAX_TOP = 500
 MIN_NUMBER = 4  # letters of a number word that is taken as such in any language
+MIN_MISSPELT = 6  # letters of a word that may be a known name with one slip; shorter words are near too much
+MIN_SWAPPED = 5  # letters of one that may be a name with two letters swapped
 _UNSPACED = {"ja", "ko", "zh"}
 _UNIT = re.compile(r"(?<![\w@./-])([a-z][\w@-]*(?:\.[\w@-]+)*?)\.(service|socket|timer)\b")
 _ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?![\w:]|\.\d)")
@@ -29,6 +34,7 @@ _PINGED = re.compile(r"\b(?:ping|reach|pinging|nslookup|dig|resolve)\s+(?:to\s+|
 _DAEMON = re.compile(r"^[a-z][a-z0-9_-]{2,}d$")
 # a name joined to what it is, as German and Dutch write it: qemu-prozess, ssh-dienst
 _JOINED = re.compile(r"(?<=[a-z0-9])-(?=(?:pro[cz]es|dienst|service|daemon|server)[a-z]*)")
+_LONG_WORD = re.compile(rf"(?<![\w./-])[a-z][a-z0-9-]{{{MIN_SWAPPED - 1},}}(?![\w./-])")
 _TOP = re.compile(r"\btop[ -]?(\d{1,3})(?!\d)")
 # not \w: Chinese, Japanese and Korean write no blank between a number and the next word
 _NUMBER = re.compile(r"(?<![a-z0-9_.:/-])(\d{1,3})(?![a-z0-9_.:%/-]| ?(?:gb|mb|gib|%|percent))")
@@ -84,6 +90,7 @@ class ArgumentGrammar:
         """Return the systemd units a folded text names, in its order, without the ending `.service`."""
         found = dict(_spelled_out(folded))
         found.update({at: name for at, name in _known(folded, self._names.services) if not _inside(at, found)})
+        found.update({at: name for at, name in self._misspelt(folded, self._names.services) if not _inside(at, found)})
         if not found:
             found = dict(enumerate(self._unlisted_services(folded)))
         return _in_order(found)
@@ -114,7 +121,8 @@ class ArgumentGrammar:
             match = pattern.search(folded) or pattern.search(gloss)
             if match and match[1] not in _NO_NAME and match[1] not in self._lexicon.english:
                 return match[1]
-        known = _in_order(dict(_known(folded, self._names.processes)))
+        names = self._names.processes
+        known = _in_order(dict(_known(folded, names))) or _in_order(dict(self._misspelt(folded, names)))
         if known:
             return known[0]
         if self._lexicon.language(folded) != "en":
@@ -147,6 +155,15 @@ class ArgumentGrammar:
         for word in found:
             if _DAEMON.match(word) and not word.endswith(("ed", "nd", "ld", "ad")) and self._is_name(word):
                 yield word
+
+    def _misspelt(self, folded: str, names: dict[str, str]) -> Iterator[tuple[int, str]]:
+        """Yield place and name of each long word that is one slip (a letter lost, added, changed, swapped) off one."""
+        forms = [form for form in names if len(form) >= MIN_SWAPPED and form.isascii()]
+        for match in _LONG_WORD.finditer(folded):
+            if match[0] not in names and not self._lexicon.knows(match[0]):
+                near = process.extractOne(match[0], forms, scorer=OSA.distance, score_cutoff=1)
+                if near and (len(match[0]) >= MIN_MISSPELT or sorted(match[0]) == sorted(near[0])):
+                    yield match.start(), names[near[0]]
 
     def _pinged(self, folded: str) -> Iterator[str]:
         for match in _PINGED.finditer(self._lexicon.gloss(folded)):

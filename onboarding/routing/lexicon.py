@@ -48,6 +48,11 @@ class Lexicon:
                 scores[code] = sum(_known(word, forms) for word in found)
         return max(scores, key=lambda code: scores[code])  # the first wins a tie: English
 
+    def knows(self, word: str) -> bool:
+        """Return whether a folded word is one of some language, and so hardly a misspelt name."""
+        known = (word in forms.whole if "-" in word else _known(word, forms) for forms in self.languages.values())
+        return _is_english(word, self.english) or any(known)
+
     def gloss(self, text: str) -> str:
         """Return `text` in English words as far as the lexicon knows them; English text comes back folded."""
         folded = fold(text)

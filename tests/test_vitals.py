@@ -104,7 +104,7 @@ def test_without_two_good_results_there_is_no_past() -> None:
 
 
 def test_the_past_of_a_host_moves_and_ends_in_the_present(box: Sandbox, hosts: dict[str, Host]) -> None:
-    results = [box.call("resource_usage", {}, "healthy", ago) for ago in range(600, -1, -25)]
+    results = box.look_back("resource_usage", "healthy", range(600, -1, -25))
     past = Past.of(results, STEP_S)
     assert past.minutes == 10
     assert len(set(past.cpu)) > 10

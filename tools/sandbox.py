@@ -38,7 +38,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -87,27 +87,21 @@ class Sandbox:
         with self._lock:
             return self._ready().filtered
 
-    def call(self, tool: str, args: Mapping[str, Any], host: str, ago_s: float = 0.0) -> ToolResult:
+    def call(self, tool: str, args: Mapping[str, Any], host: str) -> ToolResult:
         """Run one tool on one host; whatever goes wrong in the worker is a result with `success` false.
 
         Tools only read, so a call that is lost in a worker that had served others gets a second try in a fresh one:
-        the fault may be an earlier call's. `ago_s` looks at the host as it was so many seconds ago.
+        the fault may be an earlier call's.
 
         Raises:
             SandboxError: The worker does not start.
 
         """
-        start = time.perf_counter()
-        with self._lock:
-            if self._worker is not None:
-                with contextlib.suppress(WorkerLostError):
-                    return self._ask(tool, args, host, ago_s)
-                self._drop()
-            try:
-                return self._ask(tool, args, host, ago_s)
-            except WorkerLostError as error:
-                self._drop()
-                return ToolResult(tool, False, {}, str(error), time.perf_counter() - start, self._clock())
+        return self._call(tool, args, host, 0.0)
+
+    def look_back(self, tool: str, host: str, ages_s: Iterable[float]) -> list[ToolResult]:
+        """What a tool would have shown of a host so many seconds ago, one result an age; else as `call`."""
+        return [self._call(tool, {}, host, age_s) for age_s in ages_s]
 
     def list_tools(self) -> dict[str, str]:
         """Name -> description of every tool, those of `files` included; starts the worker."""
@@ -130,6 +124,19 @@ class Sandbox:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """End the worker."""
         self.close()
+
+    def _call(self, tool: str, args: Mapping[str, Any], host: str, ago_s: float) -> ToolResult:
+        start = time.perf_counter()
+        with self._lock:
+            if self._worker is not None:
+                with contextlib.suppress(WorkerLostError):
+                    return self._ask(tool, args, host, ago_s)
+                self._drop()
+            try:
+                return self._ask(tool, args, host, ago_s)
+            except WorkerLostError as error:
+                self._drop()
+                return ToolResult(tool, False, {}, str(error), time.perf_counter() - start, self._clock())
 
     def _ask(self, tool: str, args: Mapping[str, Any], host: str, ago_s: float) -> ToolResult:
         now, request_id = float(self._clock()) - ago_s, secrets.token_hex(8)

@@ -88,7 +88,7 @@ class HostLook:
 
     def _past(self, host: str) -> Past:
         sandbox, known = self._guide.parts.sandbox, self.host(host).id
-        return Past.of([sandbox.call("resource_usage", {}, known, ago) for ago in range(PAST_S, -1, -STEP_S)], STEP_S)
+        return Past.of(sandbox.look_back("resource_usage", known, range(PAST_S, -1, -STEP_S)), STEP_S)
 
     def _run(self, host: str) -> Report:
         return self._guide.parts.sandbox.run_all(self.host(host).id)

@@ -57,6 +57,7 @@ def usage(second: int, received: int) -> ToolResult:
         ("libvirtd-down", "Services", "failed (failed)"),
         ("memory-overcommitted", "Busiest processes", "waits for the disk"),
         ("dns-broken", "Network", "do not resolve"),
+        ("rhel8", "Network", "not tried: No such file or directory: &#39;nslookup&#39;"),
         ("images-disk-full", "Disks", "/var/lib/libvirt/images"),
     ],
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tools.cpu import RHEL_LEVEL
 from tools.facts import Facts
 from tools.registry import Report
 from tools.rules import RULES
@@ -57,6 +58,9 @@ def _no_fault(facts: Facts, certainty: float) -> Diagnosis:
     if facts.get("service_status", "services", "libvirtd", "active") is False:
         path = ("services", "libvirtd", "status")
         lines.append(facts.line("service_status", *path, says="modular daemons such as virtqemud do its work"))
+    level = ("cpu", "x86_64_level")
+    if facts.number("system_info", *level) >= RHEL_LEVEL[10]:
+        lines.append(facts.line("system_info", *level, says="the processor has what RHEL 10 needs"))
     running = sum(state == "running" for _, state in facts.vms())
     lines.append(f"kvm_diagnostics: vm_list: {running} of {len(facts.vms())} virtual machines run")
     cause = "No fault found: virtualisation, libvirt, disks, memory, network, names and clock are in order."

@@ -187,9 +187,15 @@ def _network(data: Mapping[str, Any]) -> Markup:
     for target, item in data["connectivity"].items():
         answers = bool(item.get("reachable"))
         rows.append((f"ping {target}", "answers" if answers else "no answer", _mark(answers)))
-    works = bool(data.get("dns_resolution", {}).get("working"))
-    rows.append(("Names", "resolve" if works else "do not resolve", _mark(works)))
-    return _table(rows)
+    return _table([*rows, _names(data)])
+
+
+def _names(data: Mapping[str, Any]) -> Row:
+    """Whether names resolve; without nslookup nobody has asked."""
+    if "dns_resolution" not in data:
+        return ("Names", "not tried: " + str(data.get("dns_error", "no data")).rpartition("] ")[2], "idle")
+    works = bool(data["dns_resolution"].get("working"))
+    return ("Names", "resolve" if works else "do not resolve", _mark(works))
 
 
 def _mark(fine: bool) -> str:

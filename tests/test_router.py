@@ -302,8 +302,8 @@ def test_exemplars_cover_every_route_and_tool_in_twelve_languages() -> None:
 
 
 def judged() -> list[str]:
-    files = ("routing_own.jsonl", "tools_own.jsonl")
-    return [json.loads(line)["text"] for name in files for line in (EVALS / name).read_text("utf-8").splitlines()]
+    files = [path for kind in ("routing", "tools") for path in sorted(EVALS.glob(f"{kind}_*.jsonl"))]
+    return [json.loads(line)["text"] for path in files for line in path.read_text("utf-8").splitlines()]
 
 
 def test_no_judged_case_is_among_the_exemplars() -> None:

@@ -16,6 +16,7 @@ MAX_PHRASE = 4  # words in the longest phrase of the lexicon
 _ARABIC_CLITICS = ("وال", "بال", "لل", "ال", "و", "ب", "ل", "ف", "ك")
 _WITHOUT_SPACES = {"ja", "zh", "ko"}
 _PLAIN = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")  # a word of letters, not a name such as rhel9 or plugins.yml
+_DAEMON = re.compile(r"(?:systemd|libvirtd|firewalld)[\w-]*")
 _ENGLISH_ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ers", "ly", "ment", "ion", "ions", "'s", "al", "able")
 
 
@@ -42,7 +43,8 @@ class Lexicon:
         if kind != "latin":
             return kind
         found = words(folded)
-        scores = {"en": float(sum(_is_english(word, self.english) for word in found))}
+        # a daemon's name is the same everywhere: "riavvia libvirtd" is no English for it
+        scores = {"en": float(sum(_is_english(word, self.english) for word in found if not _DAEMON.fullmatch(word)))}
         for code, forms in self.languages.items():
             if code not in _WITHOUT_SPACES and code != "ar":
                 scores[code] = sum(_known(word, forms) for word in found)

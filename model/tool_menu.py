@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 MAX_ROUNDS = 2  # calls the model may ask for in one turn
 CALL_TOKENS = 96  # the longest call the grammar admits with a few arguments; cut off, it counts as none
 SEEN_CHARS = 600  # of the result so far: enough to tell whether another look is needed
+NAMED_BY = 4  # letters of an argument that must have been said: "firewall" names firewalld, "google" google.com
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,26 @@ def choose(
     except (ValueError, RecursionError):
         logger.info("the model's call could not be read and counts as none")
         return None
-    return ToolCall(name, arguments, host) if name else None
+    said = " ".join([question, *(json.dumps(result.data) for result in results)])
+    return ToolCall(name, _said(arguments, said), host) if name else None
+
+
+def _said(arguments: Mapping[str, Any], said: str) -> dict[str, Any]:
+    """The arguments without names that nobody mentioned: a small model likes to fill in something.
+
+    What falls away leaves the tool's default, which shows more rather than less.
+    """
+    known = said.casefold()
+
+    def named(value: object) -> bool:
+        return not isinstance(value, str) or value.casefold()[:NAMED_BY] in known
+
+    kept: dict[str, Any] = {
+        name: [item for item in value if named(item)] if isinstance(value, list) else value
+        for name, value in arguments.items()
+        if isinstance(value, list) or named(value)
+    }
+    return {name: value for name, value in kept.items() if value != []}
 
 
 def menu_prompt(

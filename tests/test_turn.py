@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
@@ -250,13 +251,14 @@ def checks(events: list[TurnEvent]) -> list[tuple[str, dict[str, object]]]:
 
 
 SERVICES = '{"name": "service_status", "arguments": {"services": ["libvirtd"]}}'
+ASKS = "Something is odd with libvirtd."
 NO_CALL = '{"name": null, "arguments": {}}'
 
 
 def test_an_unsure_choice_is_the_models_under_the_grammar_and_its_result_is_answered() -> None:
     engine = ChoosingEngine(SERVICES, NO_CALL)
     run, records, _ = make(engine)
-    events = run(asking(calls=(ToolCall("system_info", {}, "healthy"),), menu=MENU, host="libvirtd-down"))
+    events = run(asking(text=ASKS, calls=(ToolCall("system_info", {}, "healthy"),), menu=MENU, host="libvirtd-down"))
     assert checks(events) == [("service_status", {"services": ["libvirtd"]})]
     assert [options.sampling.grammar == MENU.grammar for options in engine.options] == [True, True, False]
     assert "It has failed" in said(events)
@@ -265,10 +267,25 @@ def test_an_unsure_choice_is_the_models_under_the_grammar_and_its_result_is_answ
 
 def test_the_same_call_is_never_run_twice_and_two_rounds_are_the_most() -> None:
     run, _, _ = make(ChoosingEngine(SERVICES, SERVICES))
-    assert len(checks(run(asking(menu=MENU)))) == 1
+    assert len(checks(run(asking(text=ASKS, menu=MENU)))) == 1
     others = [f'{{"name": "process_info", "arguments": {{"top_n": {n}}}}}' for n in range(1, 5)]
     run, _, _ = make(ChoosingEngine(*others))
     assert len(checks(run(asking(menu=MENU)))) == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "written", "kept"),
+    [
+        ("top 5 processes", {"filter_name": "python", "top_n": 5}, {"top_n": 5}),
+        ("any PYTHON there?", {"filter_name": "python"}, {"filter_name": "python"}),
+        ("is the firewall up", {"services": ["firewalld", "libvirtd"]}, {"services": ["firewalld"]}),
+        ("is everything up", {"services": ["libvirtd"]}, {}),
+    ],
+)
+def test_a_name_that_nobody_mentioned_is_no_argument(question: str, written: dict[str, object], kept: object) -> None:
+    tool = "service_status" if "services" in written else "process_info"
+    run, _, _ = make(ChoosingEngine(json.dumps({"name": tool, "arguments": written})))
+    assert checks(run(asking(text=question, menu=MENU)))[:1] == [(tool, kept)]
 
 
 @pytest.mark.parametrize(

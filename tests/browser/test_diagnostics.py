@@ -61,6 +61,7 @@ def test_vital_signs_show_what_is_wrong_at_a_glance(page: Page) -> None:
     expect(vitals.locator(".badge")).to_have_text("Simulated")
     expect(vitals.locator(".meter.bad")).to_contain_text("/var/lib/libvirt/images")
     expect(vitals.locator("tr.no")).to_contain_text("sno-ocp4")
+    expect(vitals.locator(".line").first).to_have_attribute("aria-label", re.compile(r"%, last 10 minutes$"))
     shot(page, "diagnostics-disk-full")
 
 

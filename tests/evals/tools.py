@@ -4,7 +4,8 @@
 
 A row has `text`, `expected_tool` (null when no tool is right) and `expected_args`, and perhaps `lang` and `history`.
 Arguments count as right when they mean the same call: the order of services and targets, letter case of targets and a
-spelled-out `.service` (which systemd adds itself) make no difference.
+spelled-out `.service` (which systemd adds itself) make no difference. Where rows also have `intent` (check, knowledge,
+action or none), how often that is right is told as well.
 """
 
 import json
@@ -61,11 +62,13 @@ def main(argv: Sequence[str]) -> int:
 def measure(chosen: Sequence[Chosen]) -> dict[str, Any]:
     """Return the two accuracies, the median time, how much is sure, and which tool was taken for which."""
     sure = [one for one in chosen if one.choice.is_sure]
+    meant = [one.choice.intent == one.row["intent"] for one in chosen if "intent" in one.row]
     return {
         "n": len(chosen),
         "tool_accuracy": _share([one.tool_is_right for one in chosen]),
         "call_accuracy": _share([one.call_is_right for one in chosen]),
         "ms_p50": round(statistics.median(one.ms for one in chosen), 1),
+        **({"intent_accuracy": _share(meant)} if meant else {}),
         "sure": _share([one.choice.is_sure for one in chosen]),
         "tool_accuracy_when_sure": _share([one.tool_is_right for one in sure]),
         "confusion": confusion(

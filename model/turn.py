@@ -30,6 +30,8 @@ from model.generation import Engine, Options, QueueFull
 from model.llama import Sampling
 from model.lookup import Searcher, look_up
 from model.prompting import prompt_for
+from model.stand_in import MAX_TOKENS as STAND_IN_MAX_TOKENS
+from model.stand_in import without_code
 from model.tool_menu import MAX_ROUNDS, ToolMenu, choose
 from model.wording import NO_SOURCES, NOT_LOADED, STAND_IN_ADDS, Words, abstention, ending, lead, marks
 from rag.types import Passage, SearchResult
@@ -40,7 +42,6 @@ logger = logging.getLogger(__name__)
 
 MAX_PASSAGES = 3  # that the model reads; the page shows all that were found
 PASSAGE_CHARS = 2200  # together, about 600 tokens: half a minute of reading on two cores when nothing is cached
-STAND_IN_TOKENS = 120  # the embedded model rambles; what it adds to the extract stays short
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,8 @@ class Chat:
         checked = CitationFilter(len(given), evidence)
         before = len(turn.answer)
         try:
-            for event in engine.submit(prompt_for(engine, ask.conversation, ask.brief, turn.asked), _options(engine)):
+            generation = engine.submit(prompt_for(engine, ask.conversation, ask.brief, turn.asked), _options(engine))
+            for event in without_code(generation) if engine.info.stand_in else generation:
                 if isinstance(event, Finished):
                     turn.finished = event
                 elif isinstance(event, TextDelta):
@@ -243,7 +245,7 @@ def chosen(passages: Sequence[Passage], stand_in: bool) -> list[Passage]:
 
 def _options(engine: Engine) -> Options:
     if engine.info.stand_in:
-        return Options(max_tokens=STAND_IN_TOKENS, sampling=Sampling(repeat_penalty=1.15))
+        return Options(max_tokens=STAND_IN_MAX_TOKENS, sampling=Sampling(repeat_penalty=1.15))
     return Options(sampling=Sampling(repeat_penalty=1.05))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from model.commands import unknown_commands
 from model.events import Finished, Notice
 from model.support import unsupported
 from rag.types import SearchResult
@@ -13,6 +14,8 @@ from tools.types import ToolResult
 
 ABSTAIN = "The documentation I have does not answer this, so I would be guessing."
 NEAREST = "The nearest pages:"
+MOST_COMMANDS = 3  # warned of by name; the first is reason enough to look at the rest
+LONGEST_SHOWN = 120  # characters of such a line
 STAND_IN_ADDS = "*The stand-in model adds:*"
 NOT_LOADED = "The model is not ready yet, so this comes straight from the documentation or the tool."
 NO_SOURCES = (
@@ -59,6 +62,8 @@ def marks(generated: str, evidence: Sequence[str], removed: int, uncited: bool, 
     """
     for sentence in unsupported(generated, evidence, foreign=foreign):
         yield Notice(f"Not found in the sources: \u201c{sentence}\u201d", "warning")
+    for line in unknown_commands(generated, evidence)[:MOST_COMMANDS]:
+        yield Notice(f"In no source, so check it before you run it: `{line[:LONGEST_SHOWN]}`", "warning")
     if removed:
         yield Notice(f"{removed} citation(s) or address(es) that are in no source were taken out.")
     if uncited:

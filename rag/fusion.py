@@ -15,6 +15,8 @@ from rag.query import Query
 
 CANDIDATE_VECTORS = 400  # nearest vectors whose units are looked at; ~150 units
 CANDIDATE_LEXICAL = 100  # units with the best BM25 sum
+# What a passage costs the next one of its page, in units of relevance; chosen on rag/training, each file held out.
+BEST_PAGE_COST, OTHER_PAGE_COST, BEST_PAGE_MOST = 0.5, 1.5, 3
 PAGE_BEST = 3  # a page is judged by the mean of its three best units
 
 # Kinds of page that can be told by name; which of them answer visitors' questions is learned, not set here.
@@ -74,15 +76,23 @@ def candidates(index: Index, query: Query, vector: np.ndarray) -> Candidates:
     return Candidates(units, np.stack(columns, axis=1).astype(np.float32))
 
 
-def varied(order: Sequence[int], pages: Sequence[str], most: int) -> list[int]:
-    """Return `order` with the candidates of one page beyond its first `most` put last."""
+def varied(relevance: np.ndarray, pages: Sequence[str]) -> list[int]:
+    """Return the positions of all candidates, best first, with other pages coming sooner than relevance alone would.
+
+    Each passage of a page costs the page's next one; least where the page holds the best passage of all, which then
+    often holds the other half of the answer too, but no more than BEST_PAGE_MOST of its passages come early.
+    """
+    order = np.argsort(-relevance, kind="stable").tolist()
     seen: dict[str, int] = {}
-    first: list[int] = []
-    later: list[int] = []
+    adjusted: dict[int, float] = {}
     for at in order:
-        seen[pages[at]] = seen.get(pages[at], 0) + 1
-        (first if seen[pages[at]] <= most else later).append(at)
-    return first + later
+        earlier = seen.get(pages[at], 0)
+        best = pages[at] == pages[order[0]]
+        late = best and earlier >= BEST_PAGE_MOST
+        cost = float("inf") if late else earlier * (BEST_PAGE_COST if best else OTHER_PAGE_COST)
+        adjusted[at] = float(relevance[at]) - cost
+        seen[pages[at]] = earlier + 1
+    return sorted(order, key=lambda at: -adjusted[at])
 
 
 def _best(scores: np.ndarray, count: int) -> np.ndarray:

@@ -20,7 +20,6 @@ from rag.query import Query, load_glossary, prepare
 from rag.types import Passage, SearchResult, Unit
 
 NEAREST = 3  # pages named when abstaining
-PER_PAGE = 2  # passages of one page before other pages get their turn
 
 
 class WordEncoder(Encoder, Protocol):
@@ -85,7 +84,7 @@ class Retriever:
         found = candidates(self.index, query, vector)
         relevance = found.features @ self._weights
         pages = [self.index.units[at].path for at in found.units]
-        return query, vector, found, relevance, varied(np.argsort(-relevance).tolist(), pages, PER_PAGE)
+        return query, vector, found, relevance, varied(relevance, pages)
 
     def _probability(self, query: Query, vector: np.ndarray, found: Candidates, order: Sequence[int]) -> float:
         if not query.terms:

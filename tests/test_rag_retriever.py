@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rag.cli import main
@@ -114,8 +115,15 @@ def test_a_folder_without_a_model_is_named_with_what_to_do(tmp_path: Path) -> No
         Embedder(str(tmp_path))
 
 
-def test_the_third_passage_of_a_page_comes_after_other_pages() -> None:
-    assert varied([0, 1, 2, 3, 4], ["a", "a", "a", "b", "c"], 2) == [0, 1, 3, 4, 2]
+def test_other_pages_come_before_a_pages_further_passages_unless_those_are_much_better() -> None:
+    alike = np.array([9.0, 8.9, 8.8, 8.7, 8.5], dtype=np.float32)
+    assert varied(alike, ["a", "b", "b", "c", "a"]) == [0, 1, 3, 4, 2]
+    assert varied(np.array([9.0, 8.9, 8.8, 5.0], dtype=np.float32), ["a", "b", "b", "c"]) == [0, 1, 2, 3]
+
+
+def test_the_best_page_gives_up_to_three_passages_before_others() -> None:
+    relevance = np.array([9.0, 8.9, 8.8, 8.7, 2.0], dtype=np.float32)
+    assert varied(relevance, ["a", "a", "a", "a", "b"]) == [0, 1, 2, 4, 3]
 
 
 def test_all_gold_files_are_needed_when_the_row_says_all() -> None:

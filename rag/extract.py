@@ -10,8 +10,9 @@ from rag.query import Query
 from rag.segments import Segment, segments
 
 MAX_SENTENCES = 3
-MAX_ITEMS = 6  # of a list that a chosen sentence introduces
 MAX_CHARS = 600  # what is read before the first token arrives
+MAX_GROUP, MAX_GROUP_CHARS = 8, 800  # entries of a list or table, which are scanned rather than read
+LISTED = frozenset({"item", "row"})
 MAX_CODE_LINES = 14
 NEAR = 0.55  # a further segment must score at least this share of the best
 FIRST = 0.12  # the first sentence of a section states its point more often than not
@@ -19,6 +20,12 @@ EXPANSION = 0.4
 _ASKS_COMMAND = re.compile(
     r"\b(command|commands|cmd|cli|syntax|shell|run|type|trigger|install|enable|disable|start|stop|restart|create|set"
     r"|export|list|check|deploy|build|delete|remove|add|configure|how (?:do|can|to)|example|snippet|curl)\b",
+    re.IGNORECASE,
+)
+
+_ASKS_LIST = re.compile(
+    r"\b(?:which|what (?:are|kinds?|types?)|lists?|all|every|each|names?|kinds|types|options|variables|vars|systems"
+    r"|distros|tools|ports|parameters|params|steps|order|requirements|components|parts|pieces)\b",
     re.IGNORECASE,
 )
 
@@ -63,26 +70,69 @@ def excerpt(scored: Sequence[Scored], query: Query) -> str:
     return _command_line(best.text, set(query.terms)) if best.kind == "code" else best.text
 
 
-def compose(scored: Sequence[Scored]) -> str:
-    """Return the best two or three segments of one passage as Markdown, in the order of the text."""
+def compose(scored: Sequence[Scored], query: Query) -> str:
+    """Return what answers best of one passage as Markdown: a command block, a list or table, or sentences in order."""
     if not scored:
         return ""
-    order = sorted(range(len(scored)), key=lambda at: -scored[at].score)
-    best = scored[order[0]]
-    if best.segment.kind == "code":
-        return _code(best.segment)
-    chosen = [order[0]]
-    size = len(best.segment.text)
-    for at in order[1:]:
+    at = max(range(len(scored)), key=lambda number: scored[number].score)
+    best = scored[at].segment
+    if best.kind == "code":
+        return _code(best)
+    every = [item.segment for item in scored]
+    if best.kind in LISTED:
+        return _render([*_introduction(every, at), *_of_group(scored, at)])
+    chosen = _sentences(scored, at)
+    following = max(chosen) + 1
+    if _ASKS_LIST.search(query.text) and following < len(every) and every[following].kind in LISTED:
+        return _render([*(every[number] for number in chosen), *_of_group(scored, following)])
+    return _render(_with_introduced([every[number] for number in chosen], every))
+
+
+def _sentences(scored: Sequence[Scored], best: int) -> list[int]:
+    """Return the numbers of the best sentence and of further segments that add to it, in the order of the text."""
+    chosen, size = [best], len(scored[best].segment.text)
+    for at in sorted(range(len(scored)), key=lambda number: -scored[number].score):
         item = scored[at]
-        if best.segment.text.endswith(":"):
-            break  # what it introduces is the answer
-        near = item.score >= NEAR * best.score and item.segment.kind != "code"
-        follows = at == order[0] + 1 and item.segment.paragraph == best.segment.paragraph
+        if at == best or scored[best].segment.text.endswith(":"):
+            continue  # what a lead-in introduces is the answer
+        near = item.score >= NEAR * scored[best].score and item.segment.kind != "code"
+        follows = at == best + 1 and item.segment.paragraph == scored[best].segment.paragraph
         if len(chosen) < MAX_SENTENCES and size + len(item.segment.text) <= MAX_CHARS and (near or follows):
             chosen.append(at)
             size += len(item.segment.text)
-    return _render(_with_introduced([scored[at].segment for at in sorted(chosen)], [item.segment for item in scored]))
+    return sorted(chosen)
+
+
+def _introduction(every: Sequence[Segment], at: int) -> list[Segment]:
+    """Return the sentences that a list or table at `at` needs: the passage's first one and the one just before it."""
+    start = next(number for number, segment in enumerate(every) if segment.paragraph == every[at].paragraph)
+    if start and every[start].kind == "item":  # the items of one list are paragraphs of their own
+        while start and every[start - 1].kind == "item":
+            start -= 1
+    before = dict.fromkeys(number for number in (0, start - 1) if 0 <= number < start)
+    return [every[number] for number in before if every[number].kind == "sentence"]
+
+
+def _of_group(scored: Sequence[Scored], at: int) -> list[Segment]:
+    """Return the whole list or table around `at` where it is short, else its best entries, in the order of the text."""
+    start = end = at
+    while start and _same_group(scored[start - 1].segment, scored[at].segment):
+        start -= 1
+    while end + 1 < len(scored) and _same_group(scored[end + 1].segment, scored[at].segment):
+        end += 1
+    numbers = sorted(range(start, end + 1), key=lambda number: -scored[number].score)
+    kept: list[int] = []
+    size = len(scored[at].segment.head)
+    for number in numbers:
+        size += len(scored[number].segment.text)
+        if kept and (size > MAX_GROUP_CHARS or len(kept) >= MAX_GROUP):
+            break
+        kept.append(number)
+    return [scored[number].segment for number in sorted(kept)]
+
+
+def _same_group(one: Segment, other: Segment) -> bool:
+    return one.kind == other.kind and (one.kind == "item" or one.paragraph == other.paragraph)
 
 
 def _with_introduced(chosen: list[Segment], every: list[Segment]) -> list[Segment]:
@@ -94,7 +144,7 @@ def _with_introduced(chosen: list[Segment], every: list[Segment]) -> list[Segmen
             continue
         introduced = [other for other in every if other.lead == segment.text]
         if introduced:
-            whole += [segment, *(other for other in introduced[:MAX_ITEMS] if other not in whole)]
+            whole += [segment, *(other for other in introduced[:MAX_GROUP] if other not in whole)]
     return whole or chosen
 
 

@@ -57,7 +57,7 @@ class Retriever:
         passages = [passage for passage, _ in top]
         if probability < self._calibration.threshold:
             return SearchResult([], probability, "", _one_per_page(passages)[:NEAREST], _ms(start))
-        extract = compose(top[0][1]) if top else ""
+        extract = compose(top[0][1], query) if top else ""
         return SearchResult(passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start))
 
     def passage(self, passage_id: str) -> Passage | None:

@@ -1,6 +1,6 @@
 """The extract and the excerpt: verbatim, to the point, and right on their own."""
 
-from rag.extract import MAX_CHARS, Scored, compose, excerpt, score_segments
+from rag.extract import MAX_CHARS, MAX_GROUP, Scored, compose, excerpt, score_segments
 from rag.lexical import terms
 from rag.query import Query
 from rag.segments import segments, sentences
@@ -53,26 +53,52 @@ def test_the_excerpt_of_a_command_block_is_its_command_line() -> None:
 
 
 def test_a_question_for_a_command_gets_the_block_with_what_introduces_it() -> None:
-    _, scored = score("restart it from its folder, which command")
-    assert compose(scored) == "Restart it from its folder:\n\n```bash\ncd airflow\n# all of it\nmake restart\n```"
+    query, scored = score("restart it from its folder, which command")
+    assert (
+        compose(scored, query) == "Restart it from its folder:\n\n```bash\ncd airflow\n# all of it\nmake restart\n```"
+    )
 
 
 def test_rows_keep_the_header_of_their_table() -> None:
-    _, scored = score("mcp server 8889")
-    assert compose(scored).startswith("| Service | Port |\n| --- | --- |\n| Airflow MCP server | 8889 |")
+    query, scored = score("mcp server 8889")
+    table = "| Service | Port |\n| --- | --- |\n| Airflow | 8888 |\n| Airflow MCP server | 8889 |"
+    assert table in compose(scored, query)
+
+
+def test_a_table_comes_with_the_sentence_that_opens_the_passage_and_the_one_before_it() -> None:
+    text = "## Who\n\nThree files say it.\n\nThey are read in order:\n\n| File | Owner |\n| --- | --- |\n| a | Ann |"
+    query, scored = score("owner ann", text)
+    assert compose(scored, query).startswith("Three files say it.\n\nThey are read in order:\n\n| File | Owner |")
+
+
+def test_a_sentence_that_introduces_a_list_is_followed_by_it_when_a_list_was_asked_for() -> None:
+    text = "## Hosts\n\nThe script accepts two systems.\n\n- RHEL 9\n- Rocky 9\n\nAnything else ends it."
+    query, scored = score("which systems does the script accept", text)
+    assert compose(scored, query) == "The script accepts two systems.\n\n- RHEL 9\n- Rocky 9"
+    query, scored = score("does the script accept anything", text)
+    assert "RHEL 9" not in compose(scored, query)
+
+
+def test_of_a_long_table_only_the_best_rows_are_taken() -> None:
+    rows = "\n".join(f"| VARIABLE_{number} | meaning |" for number in range(40))
+    query, scored = score("variable_7", f"## All\n\n| Name | What |\n| --- | --- |\n{rows}")
+    extract = compose(scored, query)
+    assert "VARIABLE_7 |" in extract
+    assert extract.count("VARIABLE_") == MAX_GROUP
 
 
 def test_sentences_come_in_the_order_of_the_text() -> None:
-    _, scored = score("airflow page port old documents 8080")
-    extract = compose(scored)
+    query, scored = score("airflow page port old documents 8080")
+    extract = compose(scored, query)
     assert extract.index("on port 8888") < extract.index("old documents")
 
 
 def test_an_extract_stays_short() -> None:
     text = "## Long\n\n" + " ".join(f"Airflow sentence number {number} is about ports." for number in range(60))
-    assert len(compose(score("airflow ports", text)[1])) <= MAX_CHARS + 3
+    query, scored = score("airflow ports", text)
+    assert len(compose(scored, query)) <= MAX_CHARS + 3
 
 
 def test_a_passage_without_text_gives_nothing() -> None:
     query, scored = score("anything", "## Only a heading")
-    assert (compose(scored), excerpt(scored, query)) == ("", "")
+    assert (compose(scored, query), excerpt(scored, query)) == ("", "")

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from model.support import stems
+from rag.lexical import terms
 from rag.segments import sentences
 
 Encode = Callable[[Sequence[str]], np.ndarray]
@@ -23,19 +23,22 @@ def stated(facts: Sequence[str], text: str, encode: Encode) -> list[bool]:
     `encode` gives vectors of length 1. Figures and variables of a fact must occur as they are. A text that denies a
     fact in the fact's own words still counts, so read the answers as well.
     """
+    held = set(terms(text))
+    shares = [_share(set(terms(fact)), held) if _holds_exact(fact, text) else 0.0 for fact in facts]
+    unsure = [at for at, share in enumerate(shares) if SOME_WORDS <= share < MOST_WORDS]
     windows = _windows(text)
-    if not windows or not facts:
-        return [False] * len(facts)
-    alike = (encode(facts) @ encode(windows).T).max(axis=1)
-    return [_is_stated(fact, text, float(cosine)) for fact, cosine in zip(facts, alike, strict=True)]
+    alike = (encode([facts[at] for at in unsure]) @ encode(windows).T).max(axis=1) if unsure and windows else ()
+    close = {at for at, cosine in zip(unsure, alike, strict=False) if cosine >= ALIKE}
+    return [share >= MOST_WORDS or at in close for at, share in enumerate(shares)]
 
 
-def _is_stated(fact: str, text: str, cosine: float) -> bool:
-    if any(not re.search(rf"(?<![\w.]){re.escape(exact)}(?!\w)", text) for exact in _EXACT.findall(fact)):
-        return False
-    wanted = stems(fact)
-    share = len(wanted & stems(text)) / len(wanted) if wanted else 1.0
-    return share >= MOST_WORDS or (share >= SOME_WORDS and cosine >= ALIKE)
+def _holds_exact(fact: str, text: str) -> bool:
+    """Tell whether the figures and variables of a fact occur as they are."""
+    return all(re.search(rf"(?<![\w.]){re.escape(exact)}(?!\w)", text) for exact in _EXACT.findall(fact))
+
+
+def _share(wanted: set[str], held: set[str]) -> float:
+    return len(wanted & held) / len(wanted) if wanted else 1.0
 
 
 def _windows(text: str) -> list[str]:

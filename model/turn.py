@@ -203,8 +203,9 @@ class Chat:
         turn.removed = checked.removed
         yield from ending(turn.finished)
         if turn.finished.reason not in ("error", "cancelled"):
-            uncited = bool(given) and not checked.cited and STAND_IN_ADDS not in turn.answer
-            yield from marks(turn.answer[before:], evidence, checked.removed, uncited, bool(ask.search))
+            written = turn.answer[before:]
+            uncited = bool(given and written.strip()) and not checked.cited and STAND_IN_ADDS not in turn.answer
+            yield from marks(written, evidence, checked.removed, uncited, bool(ask.search))
 
     def _show(self, turn: _Turn, text: str) -> Iterator[TextDelta]:
         if text:

@@ -143,6 +143,11 @@ def test_an_answer_in_another_language_is_checked_by_its_figures_only() -> None:
     assert "9999" in warned[0]
 
 
+def test_a_generation_that_wrote_nothing_is_not_blamed_for_citing_nothing() -> None:
+    run, _, _ = make(FakeEngine(""))
+    assert not [event for event in run(asking()) if isinstance(event, Notice) and "cites no source" in event.text]
+
+
 def test_without_an_index_the_answer_says_so_instead_of_guessing() -> None:
     engine = FakeEngine("never said")
     run, _, _ = make(engine, None)

@@ -8,7 +8,7 @@ import pytest
 from rag.cli import main
 from rag.embedder import Embedder
 from rag.errors import ModelMissing
-from rag.fusion import varied
+from rag.fusion import BEST_PAGE_MOST, varied
 from rag.retriever import Retriever, open_or_build
 from rag.types import Passage
 from tests.evals import retrieval
@@ -70,9 +70,11 @@ def test_every_excerpt_is_verbatim_and_every_passage_has_its_link(retriever: Ret
         assert found.sources[0] == found.url
 
 
-def test_a_page_gives_two_passages_before_other_pages_get_their_turn(retriever: Retriever) -> None:
+def test_only_the_best_page_gives_more_than_two_passages_and_others_still_get_their_turn(retriever: Retriever) -> None:
     paths = [found.path for found in retriever.search("vault secrets for airflow").passages]
-    assert max(paths.count(path) for path in paths) <= 2
+    assert paths.count(paths[0]) <= BEST_PAGE_MOST
+    assert len(set(paths)) > 1
+    assert all(paths.count(path) <= 2 for path in set(paths) - {paths[0]})
 
 
 def test_explaining_names_every_feature_and_agrees_with_the_search(retriever: Retriever) -> None:

@@ -37,7 +37,7 @@ def box(tmp_path: Path) -> Iterator[Sandbox]:
     """A sandbox with two further tools and a clock that stands still."""
     file = tmp_path / "probe.py"
     file.write_text(PROBE)
-    with Sandbox(files=[file], limits=Limits(cpu_s=1), clock=lambda: NOW) as sandbox:
+    with Sandbox(files=[file], limits=Limits(cpu_s=1, call_s=20), clock=lambda: NOW) as sandbox:
         yield sandbox
 
 

@@ -39,9 +39,10 @@ coverage: $(VENV)/.development
 	$(VENV)/bin/python -m pytest --ignore=tests/browser --cov --cov-report=term:skip-covered \
 	  --cov-fail-under=$(COVERAGE_FLOOR)
 
-# What a visitor sees: pictures of every tab to be looked at, and the demonstration that a release shows.
+# What a visitor sees: pictures of every tab to be looked at, the README's four, and the film that a release shows.
 pictures: setup-dev
 	$(PY) -m tests.browser.pictures
+	$(PY) -m tests.browser.readme_pictures
 
 demo: setup-dev | $(BUILD)
 	$(PY) -m tests.browser.demo --out $(BUILD)/demo.webp

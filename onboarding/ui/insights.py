@@ -47,14 +47,17 @@ class InsightsTab:
         """Lay out the tab and wire it."""
         with gr.Column(elem_id="insights", elem_classes="wide"):
             gr.Markdown(say("insights_about"))
-            span = gr.Radio(list(SPANS), value=SPANS[0], label=say("insights_days"), elem_id="insights-span")
+            span = gr.Radio(
+                [str(days) for days in SPANS], value=str(SPANS[0]), label=say("insights_days"), elem_id="insights-span"
+            )
             shown = gr.HTML("", elem_id="insights-shown", apply_default_css=False, padding=False)
         for moment in (hooks.tab.select, span.change):
             moment(self._show, span, shown, **QUIET)
 
-    def _show(self, days: int, request: gr.Request) -> str:
+    def _show(self, chosen: str, request: gr.Request) -> str:
         language = spoken_to(dict(request.headers).get("accept-language", ""))
-        return self.html(days if days in SPANS else SPANS[0], language)
+        days = next((days for days in SPANS if str(days) == chosen), SPANS[0])
+        return self.html(days, language)
 
     def html(self, days: int, language: str) -> str:
         """Everything below the choice of days."""

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from onboarding.guide import Guide
 
 NO_SEARCH = "The search index is still loading; try again in a few seconds."
+# The button that was pressed is gone with its step: the next one is read from its top, by eye and by screen reader.
+TO_THE_TOP = """() => {
+  const title = document.querySelector("#tour-NAME h2");
+  title.tabIndex = -1;
+  title.focus({ preventScroll: true });
+  title.scrollIntoView({ block: "nearest" });
+}"""
 NOT_SAID = "The documentation does not say."
 
 
@@ -83,7 +90,8 @@ class TourTab(ABC):
             self._usage.tour_step(who(request).visitor, self.name, step)
             return gr.Walkthrough(selected=step), self._note(reached, step)
 
-        button.click(go, hooks.reached, [walkthrough, hooks.reached], **QUIET)
+        moved = button.click(go, hooks.reached, [walkthrough, hooks.reached], **QUIET)
+        moved.then(None, js=TO_THE_TOP.replace("NAME", self.name), **QUIET)
 
     def _note_end(self, request: gr.Request) -> None:
         self._usage.tour_end(who(request).visitor, self.name)

@@ -45,6 +45,7 @@ def scenes() -> list[Scene]:
         ("tour-diagnostics", lambda page: open_tab(page, "diagnostics-tour", "#dtour-host")),
         ("tour-plugins", lambda page: open_tab(page, "plugins", "#plugins-lab")),
         ("tour-contribute", lambda page: open_tab(page, "contribute", "#contribute-kind")),
+        ("insights", lambda page: open_tab(page, "insights", "#insights-shown .panel, #insights-shown .nothing")),
     ]
 
 

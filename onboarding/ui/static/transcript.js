@@ -58,6 +58,7 @@ function draw() {
   if (listOpen) shelf.querySelector("details")?.setAttribute("open", "");
   put(fixed.empty, turns.length ? "" : emptyHtml);
   log.setAttribute("aria-label", words.conversation || "");
+  document.documentElement.style.setProperty("--host-label", JSON.stringify(`${words.simulated_host}:`)); // for page.css
   if (status.textContent !== spoken) status.textContent = spoken;
   document.documentElement.classList.toggle("answering", busy);
   if (added) added.node.scrollIntoView({ block: "start", behavior: calm.matches ? "auto" : "smooth" });

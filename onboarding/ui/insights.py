@@ -56,8 +56,7 @@ class InsightsTab:
 
     def _show(self, chosen: str, request: gr.Request) -> str:
         language = spoken_to(dict(request.headers).get("accept-language", ""))
-        days = next((days for days in SPANS if str(days) == chosen), SPANS[0])
-        return self.html(days, language)
+        return self.html(next((days for days in SPANS if str(days) == chosen), SPANS[0]), language)
 
     def html(self, days: int, language: str) -> str:
         """Everything below the choice of days."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -169,8 +170,18 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
 
 
 def main() -> None:
-    """Serve until Ctrl-C; a port in use ends with one sentence."""
-    settings = Settings.from_env()
+    """Serve until Ctrl-C or SIGTERM, and end with 0; a port in use ends with one sentence."""
+    # uvicorn hands a signal on once it has closed everything; SIGTERM's own default would then end us with an error.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        _serve(Settings.from_env())
+    # Everything is closed and written by now. The interpreter's own ending would take seconds over torch's and the web
+    # server's threads, and abort the process where one of them is still inside torch.
+    logging.shutdown()
+    os._exit(0)
+
+
+def _serve(settings: Settings) -> None:
     set_up_logging(settings.log)
     with contextlib.closing(_bind(settings.host, settings.port)) as listener:
         usage = usage_of_project()
@@ -187,12 +198,8 @@ def main() -> None:
             proxy_headers=False,  # the edge's part
         )  # fmt: skip
         printed = contextlib.redirect_stderr(PrintedLines()) if settings.log == "json" else contextlib.nullcontext()
-        with printed, contextlib.suppress(KeyboardInterrupt):
+        with printed:
             uvicorn.Server(config).run(sockets=[listener])
-    # Everything is closed and written by now. The interpreter's own ending would take seconds over torch's and the web
-    # server's threads, and abort the process where one of them is still inside torch.
-    logging.shutdown()
-    os._exit(0)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 
 from model.generation import ModelInfo
 from model.llama import ModelUnusable
+
+logger = logging.getLogger(__name__)
 
 DEFAULT = "granite-4.0-micro"
 EMBEDDED = "smollm2-135m"
@@ -75,9 +79,7 @@ def verify(path: Path, entry: Entry) -> None:
 
 def digest(path: Path, memory: Path | None = None) -> str:
     """sha256 of a file, hexadecimal; 2 GB take ~9 s, so `memory` (a JSON file) remembers it by size and time."""
-    stat = path.stat()
-    stamp = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-    known = _known(memory)
+    stamp, known = _stamp(path), _known(memory)
     if stamp in known:
         return known[stamp]
     sha = hashlib.sha256()
@@ -85,9 +87,40 @@ def digest(path: Path, memory: Path | None = None) -> str:
         while block := file.read(_BLOCK):
             sha.update(block)
     if memory:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps({**known, stamp: sha.hexdigest()}, indent=1))
+        _remember(memory, {**known, stamp: sha.hexdigest()})
     return sha.hexdigest()
+
+
+def prove(path: Path, entry: Entry | None, memory: Path) -> None:
+    """Read the whole file again; ModelUnusable when it is not the locked one, or not the one that was first read.
+
+    llama.cpp loads rotten weights without a word and then writes nonsense. A file without an entry is compared with
+    what `digest` remembered of it at the same path, size and time: rot on the disk is found, a file that was already
+    rotten when it came is not.
+    """
+    stamp = _stamp(path)
+    expected = (entry.sha256 if entry else "") or _known(memory).get(stamp, "")
+    if expected and digest(path) != expected and _stamp(path) == stamp:
+        raise ModelUnusable(
+            f"{path.name} is damaged on the disk (its sha256 has changed); delete it and fetch it again."
+        )
+
+
+def _remember(memory: Path, known: dict[str, str]) -> None:
+    """Written aside and swapped in; a full disk costs the memory and nothing else."""
+    part = memory.with_suffix(f".{os.getpid()}.part")
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(known, indent=1))
+        os.replace(part, memory)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        logger.warning("digests are not remembered (%s); they are computed again at the next start", error.strerror)
+
+
+def _stamp(path: Path) -> str:
+    stat = path.stat()
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def _known(memory: Path | None) -> dict[str, str]:
@@ -95,4 +128,4 @@ def _known(memory: Path | None) -> dict[str, str]:
         known = json.loads(memory.read_text()) if memory else {}
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    return {stamp: sha for stamp, sha in known.items() if isinstance(sha, str)} if isinstance(known, dict) else {}

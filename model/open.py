@@ -38,6 +38,10 @@ def open_engine(path: Path, data: Path, limits: Limits, entry: Entry | None = No
     data: folder for the prefix cache and remembered digests. entry: the file's catalogue entry, if it has one.
     """
     check_gguf(path)
+    if entry and entry.sha256 and digest(path, data / "digests.json") != entry.sha256:
+        raise ModelUnusable(
+            f"{path} is not the locked {entry.label} (its sha256 differs); delete it and fetch it again."
+        )
     if entry and not entry.locked:
         logger.warning("%s is not locked; once it is trusted, run: python -m model lock %s", entry.label, entry.name)
     context = ContextOptions(limits.cells, threads=limits.threads, kv_type=limits.kv_type, repack=limits.repack)

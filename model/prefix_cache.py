@@ -232,14 +232,13 @@ def _touch(path: Path) -> None:
 def _installation_key(path: Path) -> bytes:
     """This installation's secret of 32 bytes, made at first use; two processes that start together agree on one."""
     if not path.exists():
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:  # mode 0600 by default
+        with tempfile.NamedTemporaryFile(dir=path.parent) as file:  # mode 0600 by default
             file.write(secrets.token_bytes(32))
-        try:
-            os.link(file.name, path)
-        except FileExistsError:
-            logger.debug("another process made the cache key first")
-        finally:
-            Path(file.name).unlink()
+            file.flush()
+            try:
+                os.link(file.name, path)
+            except FileExistsError:
+                logger.debug("another process made the cache key first")
     key = path.read_bytes()
     if len(key) != 32:
         raise ValueError(f"{path} is damaged; delete it and the cache folder it lies in")

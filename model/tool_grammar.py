@@ -9,10 +9,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 MAX_TEXT = 64  # characters of a string: the longest host name label; more would be the model rambling
 MAX_ITEMS = 8  # of a list, as in arguments.py
 MAX_DIGITS = 4
 NO_CALL: dict[str, Any] = {"name": None, "arguments": {}}
+NO_CALL_TEXT = json.dumps(NO_CALL)
 
 _PRIMITIVES = {
     "string": rf'"\"" [a-zA-Z0-9._:/@ -]{{1,{MAX_TEXT}}} "\""',
@@ -31,7 +34,7 @@ def grammar(schemas: Sequence[Schema]) -> str:
     """
     functions = [schema.get("function", schema) for schema in schemas]
     rules = [f"root ::= {' | '.join(['none', *(_rule(function['name']) for function in functions)])}"]
-    rules.append(f"none ::= {_literal(json.dumps(NO_CALL))}")
+    rules.append(f"none ::= {_literal(NO_CALL_TEXT)}")
     for function in functions:
         rules += _function_rules(function)
     rules += [f"{name} ::= {body}" for name, body in _PRIMITIVES.items()]
@@ -41,19 +44,31 @@ def grammar(schemas: Sequence[Schema]) -> str:
 def read_call(text: str, schemas: Sequence[Schema]) -> tuple[str | None, dict[str, Any]]:
     """Return tool and arguments of a call written under the grammar; (None, {}) for none.
 
-    Raises ValueError when the text is cut off, names no known tool or an argument its schema does not have.
+    A server may ignore the grammar, so nothing is taken on trust. Raises ValueError when the text is cut off, is no
+    plain JSON, says a name twice, names no known tool or gives arguments that its schema does not allow; RecursionError
+    when it nests too deep.
     """
-    call = json.loads(text)
+    call = json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse)
     if call == NO_CALL:
         return None, {}
     known = {function["name"]: function for function in (schema.get("function", schema) for schema in schemas)}
-    if not isinstance(call, dict) or call.get("name") not in known:
-        raise ValueError(f"{text!r} names no known tool; known are {', '.join(known)}")
-    allowed = _properties(known[call["name"]])
-    arguments = call.get("arguments")
-    if not isinstance(arguments, dict) or not arguments.keys() <= allowed.keys():
-        raise ValueError(f"{text!r} has arguments other than {', '.join(allowed) or 'none'}")
-    return str(call["name"]), arguments
+    match call:
+        case {"name": str(name), "arguments": dict(arguments)} if name in known and len(call) == 2:
+            schema = {**known[name].get("parameters", {}), "additionalProperties": False}
+            if not Draft202012Validator(schema).is_valid(arguments):
+                raise ValueError(f"{text[:200]!r} has arguments that {name} does not take")
+            return name, arguments
+    raise ValueError(f"{text[:200]!r} is no call of a known tool; known are {', '.join(known)}")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return dict(pairs)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _function_rules(function: Schema) -> Iterator[str]:

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ROUNDS = 2  # calls the model may ask for in one turn
 CALL_TOKENS = 96  # the longest call the grammar admits with a few arguments; cut off, it counts as none
+CALL_CHARS = 4000  # a server that ignores CALL_TOKENS is left after so many; the text then counts as no call
 SEEN_CHARS = 600  # of the result so far: enough to tell whether another look is needed
 NAMED_BY = 4  # letters of an argument that must have been said: "firewall" names firewalld, "google" google.com
 
@@ -50,6 +51,8 @@ def choose(
     for event in engine.submit(menu_prompt(engine, menu, question, results), options):
         if isinstance(event, TextDelta):
             written += event.text
+            if len(written) > CALL_CHARS:
+                return None  # leaving the loop stops the engine
         elif isinstance(event, Queued | Prefill):
             yield event
         elif isinstance(event, Finished) and event.reason in ("error", "deadline"):

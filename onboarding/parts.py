@@ -10,10 +10,11 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.catalogue import DEFAULT, EMBEDDED, Entry, catalogue
+from model.catalogue import DEFAULT, EMBEDDED, Entry, catalogue, prove
 from model.conversation import Conversation
 from model.generation import Engine
 from model.llama import ModelUnusable
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 CORPUS = Path(__file__).parent.parent / "rag" / "corpus"
 MENU = Path(__file__).with_name("prompts") / "menu.txt"
 MB = 1_000_000
+MENDING_S = 5.0  # between two looks at an index that could not be used
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Parts:
         self._current = ""
         self._served: dict[str, str] = {}  # conversation id -> engine name
         self._ready = threading.Event()  # encoder and router
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._load, name="parts", daemon=True)
 
     def start(self) -> None:
@@ -97,7 +100,8 @@ class Parts:
 
     def close(self) -> None:
         """Stop everything, in the middle of whatever it does."""
-        for engine in self._engines.values():
+        self._closed.set()
+        for engine in list(self._engines.values()):
             engine.close()
         self.sandbox.close()
 
@@ -135,12 +139,19 @@ class Parts:
         elif settings.model != "auto":
             self._open_entry(self._entry(settings.model))
         else:
-            default = catalogue()[DEFAULT]
-            path = find(default, self._models)
-            if path:
+            self._open_default_or_embedded()
+
+    def _open_default_or_embedded(self) -> None:
+        """The large model where its file lies here and is sound, else the one that came with the app."""
+        default = catalogue()[DEFAULT]
+        if path := find(default, self._models):
+            try:
                 self._open(path, default)
-            else:
-                self._open_entry(catalogue()[EMBEDDED])
+                return
+            except ModelUnusable as error:
+                logger.error("model: %s", error)
+                self.note = str(error)
+        self._open_entry(catalogue()[EMBEDDED])
 
     def _load_default_model(self) -> None:
         entry = catalogue()[DEFAULT]
@@ -174,6 +185,27 @@ class Parts:
         self._serve(engine)
         if engine.cells < self.settings.limits.cells:
             self.note = f"Memory is short here: all conversations together share {engine.cells:,} tokens."
+        threading.Thread(target=self._prove, args=(path, entry, engine.info.name), name="proof", daemon=True).start()
+
+    def _prove(self, path: Path, entry: Entry | None, name: str) -> None:
+        """Read the whole file once more while it serves already, and take the model out of service if it has rotted."""
+        try:
+            prove(path, entry, self.settings.data / "digests.json")
+        except ModelUnusable as error:
+            self._retire(name, str(error))
+        except OSError as error:
+            logger.warning("%s cannot be read again: %s", path, error.strerror)
+
+    def _retire(self, name: str, why: str) -> None:
+        """Answers come from another model, or from the documentation alone."""
+        logger.error("model: %s", why)
+        engine = self._engines.pop(name)
+        self._current = next(iter(self._engines), "")
+        self.note = why
+        self.status["model"] = "ready" if self.engine else f"failed: {why}"
+        engine.close()
+        if self.engine is None and self.settings.model == "auto" and name != EMBEDDED:
+            self._attempt("model", lambda: self._open_entry(catalogue()[EMBEDDED]))
 
     def _serve(self, engine: Engine) -> None:
         self._engines[engine.info.name] = engine
@@ -189,10 +221,24 @@ class Parts:
         self._attempt("router", lambda: self._load_router(embedder))
         self._ready.set()
         self.sandbox.list_tools()  # starts its worker, so that nobody waits for that later
+        try:
+            self._use_index(embedder)
+        except (RagError, OSError):
+            threading.Thread(target=self._await_mending, args=(embedder,), name="mending", daemon=True).start()
+            raise
+
+    def _use_index(self, embedder: Embedder) -> None:
         self.retriever = self._open_retriever(embedder)
         self.status["search"] = "ready"
         if self.engine:
             self.on_ready(self.engine)
+
+    def _await_mending(self, embedder: Embedder) -> None:
+        """Look again from time to time whether the command that the message names has been run."""
+        while self.retriever is None and not self._closed.wait(MENDING_S):
+            with suppress(RagError, OSError):
+                self._use_index(embedder)
+                self.note = ""
 
     def _load_router(self, embedder: Embedder) -> None:
         self.router = Router(embedder)

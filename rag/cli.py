@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from rag.embedder import DEFAULT_MODEL, Embedder
 from rag.errors import RagError
-from rag.index import build, load
+from rag.index import build, load, read_manifest
 from rag.publish import write_dataset
 from rag.retriever import Retriever, open_or_build
 from rag.seed import write_seed
@@ -55,7 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     sending.add_argument("--folder", type=Path, default=default_index().with_name("dataset"), help="where to write")
     sending.set_defaults(run=_publish)
     for command in (search, making):
-        command.add_argument("--source", default=str(CORPUS), help="folder, tar archive or git URL")
+        command.add_argument(
+            "--source",
+            help="folder, tar archive or git URL; by default what lies at OUT was built from, or our own pages",
+        )
         command.add_argument("--out", type=Path, default=default_index(), help="folder of the index")
         command.add_argument("--model", default=os.environ.get("EMBEDDING_MODEL") or DEFAULT_MODEL)
     return parser
@@ -67,6 +70,15 @@ def default_index() -> Path:
     return cache / "qubinode-navigator" / "index"
 
 
+def _source_of(index: Path) -> str:
+    """What the index that lies there was built from, our own pages when that is not known or no longer there."""
+    try:
+        source = read_manifest(index).source
+    except RagError:
+        return str(CORPUS)
+    return source if "://" in source or (source and Path(source).exists()) else str(CORPUS)
+
+
 def _build(options: argparse.Namespace) -> int:
     embedder = Embedder(options.model)
     with tqdm(unit="text", desc="embedding", disable=None) as bar:
@@ -76,7 +88,7 @@ def _build(options: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        manifest = build(options.source, options.out, embedder, progress)
+        manifest = build(options.source or _source_of(options.out), options.out, embedder, progress)
     print(f"{manifest.chunks} chunks in {manifest.units} passages -> {options.out}")
     if options.seed:
         write_seed(load(options.out, embedder).dense, embedder.digest)
@@ -99,7 +111,7 @@ def _publish(options: argparse.Namespace) -> int:
 
 
 def _search(options: argparse.Namespace) -> int:
-    retriever = open_or_build(Path(options.source), options.out, Embedder(options.model), _report)
+    retriever = open_or_build(Path(options.source or CORPUS), options.out, Embedder(options.model), _report)
     result = retriever.search(options.question, options.k)
     print(f"answerable {result.answerable:.2f}   {result.ms:.0f} ms")
     if not result.passages:

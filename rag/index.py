@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
@@ -23,7 +24,6 @@ from rag.types import Chunk, Skipped, Unit
 
 FORMAT = 4
 STEP = 64  # texts between two progress reports
-REBUILD = "run: python -m rag build"
 
 Progress = Callable[[int, int], None]
 
@@ -58,6 +58,7 @@ class Manifest:
     corpus_digest: str  # over the path and digest of every document
     skipped: list[Skipped]
     files: dict[str, str]  # file of the index -> sha256
+    source: str = ""  # what it was built from, "" for what is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,11 @@ class Index:
     manifest: Manifest
 
 
+def remedy(folder: Path) -> str:
+    """The command that mends the index in `folder`; it knows by itself what that was built from."""
+    return f"run: python -m rag build --out {shlex.quote(str(folder))}"
+
+
 def build(source: str | Path, out: Path, embedder: Encoder, progress: Progress = silent) -> Manifest:
     """Index `source` into the folder `out`, reusing the vectors of an index that already lies there.
 
@@ -77,10 +83,10 @@ def build(source: str | Path, out: Path, embedder: Encoder, progress: Progress =
     never sees half an index. Raises SourceUnreadable, or OSError when `out` cannot be written.
     """
     corpus = read_corpus(source)
-    return write(corpus, out, embedder, progress)
+    return write(corpus, out, embedder, progress, str(source))
 
 
-def write(corpus: Corpus, out: Path, embedder: Encoder, progress: Progress) -> Manifest:
+def write(corpus: Corpus, out: Path, embedder: Encoder, progress: Progress, source: str = "") -> Manifest:
     """Index documents that were already read; see build."""
     link = linker(corpus)
     units = fold_duplicates([unit for document in corpus.documents for unit in chunk(document, link)])
@@ -94,7 +100,7 @@ def write(corpus: Corpus, out: Path, embedder: Encoder, progress: Progress) -> M
         build_lexical(units).save(target)
         lines = (json.dumps(asdict(unit), ensure_ascii=False) + "\n" for unit in units)
         (target / "units.jsonl").write_text("".join(lines), "utf-8")
-        manifest = _manifest(corpus, units, embedder, target)
+        manifest = _manifest(corpus, units, embedder, target, source)
         (target / "manifest.json").write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
         _swap(target, out)
     finally:
@@ -110,14 +116,14 @@ def load(folder: Path, embedder: Encoder) -> Index:
     """
     manifest = read_manifest(folder)
     if manifest.format != FORMAT:
-        raise IndexStale(f"{folder} has index format {manifest.format}, this version reads {FORMAT}; {REBUILD}")
+        raise IndexStale(f"{folder} has index format {manifest.format}, this version reads {FORMAT}; {remedy(folder)}")
     if manifest.dimension != embedder.dimension:
         raise IndexStale(
             f"{folder} holds vectors of {manifest.dimension} dimensions, {embedder.name} makes "
-            f"{embedder.dimension}; {REBUILD}"
+            f"{embedder.dimension}; {remedy(folder)}"
         )
     if manifest.model_digest != embedder.digest:
-        raise IndexStale(f"{folder} was built with {manifest.model!r}, not with {embedder.name!r}; {REBUILD}")
+        raise IndexStale(f"{folder} was built with {manifest.model!r}, not with {embedder.name!r}; {remedy(folder)}")
     _verify(folder, manifest)
     with (folder / "units.jsonl").open(encoding="utf-8") as file:
         units = [_unit(json.loads(line)) for line in file]
@@ -128,13 +134,15 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest alone. Raises IndexMissing or IndexCorrupt."""
     path = folder / "manifest.json"
     if not path.is_file():
-        raise IndexMissing(f"there is no index in {folder}; {REBUILD}")
+        raise IndexMissing(f"there is no index in {folder}; {remedy(folder)}")
     try:
         data = json.loads(path.read_text("utf-8"))
         data["skipped"] = [Skipped(**row) for row in data["skipped"]]
         return Manifest(**data)
     except (ValueError, TypeError, KeyError) as error:
-        raise IndexCorrupt(f"{path} cannot be read ({error}); {REBUILD}") from error
+        raise IndexCorrupt(
+            f"{path} cannot be read ({error}); {remedy(folder)} (and --source, if it held other pages than ours)"
+        ) from error
 
 
 def corpus_digest(corpus: Corpus) -> str:
@@ -196,7 +204,7 @@ def _known_vectors(out: Path, embedder: Encoder) -> dict[bytes, np.ndarray]:
     return {key.tobytes(): vector for key, vector in zip(dense.keys, dense.vectors.copy(), strict=True)}
 
 
-def _manifest(corpus: Corpus, units: list[Unit], embedder: Encoder, folder: Path) -> Manifest:
+def _manifest(corpus: Corpus, units: list[Unit], embedder: Encoder, folder: Path, source: str) -> Manifest:
     return Manifest(
         format=FORMAT,
         model=embedder.name,
@@ -211,6 +219,7 @@ def _manifest(corpus: Corpus, units: list[Unit], embedder: Encoder, folder: Path
         files={
             path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()
         },
+        source=source,
     )
 
 
@@ -219,9 +228,9 @@ def _verify(folder: Path, manifest: Manifest) -> None:
     for name, digest in manifest.files.items():
         path = folder / name
         if not path.is_file():
-            raise IndexCorrupt(f"{path} is missing; {REBUILD}")
+            raise IndexCorrupt(f"{path} is missing; {remedy(folder)}")
         if _sha256(path) != digest:
-            raise IndexCorrupt(f"{path} was altered since it was built; {REBUILD}")
+            raise IndexCorrupt(f"{path} was altered since it was built; {remedy(folder)}")
 
 
 def _sha256(path: Path) -> str:

@@ -1,0 +1,155 @@
+"""Whatever a model writes where a tool call should stand: no exception, no call that its schema does not allow."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from model.conversation import Conversation
+from model.events import Finished, TextDelta, ToolCall, ToolStarted, TurnFinished
+from model.generation import Generation, Load, ModelInfo, Options
+from model.prompt import Prompt
+from model.tool_grammar import NO_CALL_TEXT
+from model.tool_menu import CALL_CHARS, MAX_ROUNDS, ToolMenu, choose
+from model.turn import Ask, Chat
+from tools.registry import Registry
+from tools.types import ToolResult
+
+SCHEMAS = Registry.default().schemas()
+MENU = ToolMenu.of("Tools:\n$tools", SCHEMAS)
+KNOWN = {schema["function"]["name"]: schema["function"]["parameters"] for schema in SCHEMAS}
+CASES = 10_000
+
+
+class WritingEngine:
+    """Writes one text after another, whatever it is asked; the last one again and again."""
+
+    def __init__(self, *texts: str) -> None:
+        self.info = ModelInfo("writing", "Writing", 1)
+        self.chat_template = self.bos = self.eos = ""
+        self.options: list[Options] = []
+        self.generations: list[Generation] = []
+        self._texts = texts
+
+    def submit(self, prompt: Prompt, options: Options | None = None) -> Generation:
+        self.options.append(options or Options())
+        text = self._texts[min(len(self.options), len(self._texts)) - 1]
+        generation = Generation(lambda: None)
+        for start in range(0, len(text), 1000):
+            generation.put(TextDelta(text[start : start + 1000]))
+        generation.put(Finished("stop"))
+        self.generations.append(generation)
+        return generation
+
+    def prewarm(self, prompts: list[Prompt]) -> None: ...
+
+    def load(self) -> Load:
+        return Load(0, 0, 0.0)
+
+    def close(self) -> None: ...
+
+
+def chosen(text: str) -> ToolCall | None:
+    """What `choose` makes of a text."""
+    steps = choose(WritingEngine(text), MENU, "Is libvirtd up?", [], "healthy")
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            call: ToolCall | None = end.value
+            return call
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["libvirtd", "sshd"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from([*KNOWN, "rm", "shell", "system_info\u200b", "", "SYSTEM_INFO"]) | JSON
+ARGUMENTS = JSON | st.dictionaries(
+    st.sampled_from(["services", "targets", "top_n", "filter_name", "host", "__class__", "shell"]), JSON, max_size=3
+)
+CALLS = st.builds(lambda name, arguments, more: {"name": name, "arguments": arguments, **more}, NAMES, ARGUMENTS,
+                  st.just({}) | st.dictionaries(st.sampled_from(["host", "name2", "id"]), JSON, max_size=1))  # fmt: skip
+INSERTED = st.sampled_from(["NaN", "Infinity", "-", '"', "}", ",", "\x00", "\ud800", "1e999", "x" * CALL_CHARS])
+OTHER = st.sampled_from(
+    ["[" * 10_000, '{"name":' * 10_000, '{"arguments":[' * 100, NO_CALL_TEXT, "", "Sure!", " " * 5000 + NO_CALL_TEXT]
+)
+
+
+def variants(call: dict[str, object], at: float, inserted: str, name: object) -> list[str]:
+    """A call as it is, cut off, with something inside, with a name said twice, and wrapped in prose."""
+    text = json.dumps(call)
+    place = int(at * len(text))
+    doubled = f'{{"name": {json.dumps(name)}, {text[1:]}'
+    return [text, text[:place], text[:place] + inserted + text[place:], doubled, f"Sure! ```json\n{text}\n```"]
+
+
+WRITTEN = st.builds(variants, CALLS, st.floats(0, 1), INSERTED, NAMES).flatmap(st.sampled_from) | OTHER
+
+
+@settings(max_examples=CASES // 5, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(CALLS, st.floats(0, 1), INSERTED, NAMES)
+def test_no_text_raises_and_only_what_a_schema_allows_is_called(
+    call: dict[str, object], at: float, inserted: str, name: object
+) -> None:
+    for text in variants(call, at, inserted, name):
+        made = chosen(text)
+        if made is not None:
+            assert made.host == "healthy"
+            Draft202012Validator({**KNOWN[made.tool], "additionalProperties": False}).validate(made.arguments)
+
+
+@pytest.mark.parametrize("text", ["[" * 10_000, '{"name":' * 10_000, "x" * 9000, '{"name": [], "arguments": {}}'])
+def test_what_once_broke_a_reader_counts_as_none(text: str) -> None:
+    assert chosen(text) is None
+
+
+def run(*texts: str) -> tuple[WritingEngine, list[ToolCall], TurnFinished]:
+    """A whole turn in which the model may choose."""
+    engine, ran = WritingEngine(*texts), []
+
+    def run_tool(call: ToolCall) -> ToolResult:
+        ran.append(call)
+        return ToolResult(call.tool, True, {"said": texts[0][:200]})
+
+    ask = Ask("Is libvirtd up?", Conversation.new(), "diagnostics", "Be brief.", menu=MENU, host="healthy")
+    events = list(Chat(lambda _: engine, lambda: None, run_tool).answer(ask))
+    assert [event.call for event in events if isinstance(event, ToolStarted)] == ran
+    last = events[-1]
+    assert isinstance(last, TurnFinished)
+    return engine, ran, last
+
+
+@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(WRITTEN, min_size=1, max_size=5))
+def test_a_turn_asks_again_once_at_most_and_runs_two_calls_at_most(texts: list[str]) -> None:
+    engine, ran, last = run(*texts)
+    asked = [options for options in engine.options if options.sampling.grammar]
+    assert len(asked) <= MAX_ROUNDS == 2
+    assert len(ran) <= 2
+    assert last.reason == "stop"
+
+
+def test_a_model_that_never_stops_calling_is_stopped_after_two() -> None:
+    others = [json.dumps({"name": "process_info", "arguments": {"top_n": n}}) for n in range(1, 9)]
+    _, ran, _ = run(*others)
+    assert [call.arguments for call in ran] == [{"top_n": 1}, {"top_n": 2}]
+    same = json.dumps({"name": "system_info", "arguments": {}})
+    assert len(run(same, same, same)[1]) == 1
+
+
+def test_a_server_that_writes_without_end_is_left() -> None:
+    engine = WritingEngine("[" * 10_000_000)
+    steps = choose(engine, MENU, "Is libvirtd up?", [], "healthy")
+    assert next(steps, None) is None
+    assert engine.generations[0].cancelled

@@ -52,7 +52,9 @@ browser-tests: setup-dev
 
 hardening: $(VENV)/.development
 	$(VENV)/bin/python -m pytest tests/test_guard.py tests/test_relay.py tests/test_rag_secrets.py \
-	  tests/test_sandbox.py tests/test_sandbox_attacks.py tests/test_sandbox_layers.py tests/test_render.py
+	  tests/test_sandbox.py tests/test_sandbox_attacks.py tests/test_sandbox_layers.py tests/test_render.py \
+	  tests/test_plain.py tests/test_markdown.py tests/test_citations.py tests/test_session.py tests/test_rag_index.py \
+	  tests/hardening
 
 evals: $(VENV)/.development | $(BUILD)
 	$(PY) -m tests.evals retrieval --corpus rag/corpus --questions tests/evals/own_corpus.jsonl --json \

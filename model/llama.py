@@ -256,7 +256,7 @@ def _load_model(path: Path, options: ContextOptions) -> object:
     params.use_extra_bufts = options.repack
     model = c.llama_model_load_from_file(str(path).encode(), params)
     if not model:
-        detail = _errors[-1] if _errors else "llama.cpp gave no reason"
+        detail = _errors[0] if _errors else "llama.cpp gave no reason"
         raise ModelUnusable(f"{path.name} cannot be loaded ({detail}); download it again or choose another MODEL=.")
     return model
 

@@ -60,6 +60,8 @@ def _model(status: Status, speech: Speech) -> Markup:
 def _note(status: Status, speech: Speech) -> Markup:
     """The warning about a stand-in, and whatever else the guide has to say."""
     if not (status.stand_in and status.model_label):
+        if any(status.note in state for state in status.parts.values()):
+            return Markup("")  # said already
         return fill('<span class="note">{}</span>', status.note) if status.note else Markup("")
     html = (
         '<details class="menu"><summary class="quiet" aria-label="{}">{}</summary>'
@@ -77,7 +79,8 @@ def _work(status: Status, speech: Speech) -> Markup:
     if status.downloading:
         loading.append(speech("downloading", what=status.downloading))
     rows = (("fault", failed), ("work", loading))
-    return join(fill('<span class="{}">{}</span>', kind, " · ".join(texts)) for kind, texts in rows if texts)
+    badge = fill('<span class="badge">{}</span> ', speech("degraded")) if failed else Markup("")
+    return badge + join(fill('<span class="{}">{}</span>', kind, " · ".join(texts)) for kind, texts in rows if texts)
 
 
 def _part(name: str, state: str, speech: Speech) -> str:

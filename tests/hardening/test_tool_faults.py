@@ -1,0 +1,57 @@
+"""Six tools, each broken in five ways: a failed result in time, and the answer goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model.conversation import Conversation
+from model.events import ToolCall, ToolFinished, TurnFinished
+from model.turn import Ask, Chat
+from tests.hardening.obeying import ObeyingEngine
+from tools.lockdown import Limits
+from tools.registry import Registry
+from tools.sandbox import Sandbox
+
+FAULTS = {
+    "raises": "the tool broke",
+    "hangs": "did not answer within 0.5 s",
+    "10 MB": "",  # more than the reply's cap: the worker or the parent says so
+    "garbage": "no JSON",
+    "dies": "",
+}
+TOOLS = tuple(Registry.default().list_tools())
+MODULE = Path(__file__).with_name("faulty_tools.py")
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    """A quarter of the usual deadline, so that hanging is soon over; everything else as it is."""
+    with Sandbox(files=[MODULE], limits=Limits(call_s=0.5)) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_broken_tool_is_a_failed_result_and_the_answer_goes_on(box: Sandbox, tool: str, fault: str) -> None:
+    engine = ObeyingEngine()
+    chat = Chat(lambda _: engine, lambda: None, lambda call: box.call(call.tool, call.arguments, call.host))
+    calls = (ToolCall(tool, {"fault": fault}, "healthy"),)
+    events = list(chat.answer(Ask("Check it.", Conversation.new(), "diagnostics", "Be brief.", calls=calls)))
+    result = next(event.result for event in events if isinstance(event, ToolFinished))
+    assert (result.success, result.tool_name, result.data) == (False, tool, {})
+    assert result.error
+    assert FAULTS[fault] in result.error
+    assert len(result.error) < 500
+    assert isinstance(events[-1], TurnFinished)
+    assert (events[-1].reason, "Nothing was ordered" in events[-1].answer) == ("stop", True)
+
+
+def test_after_all_of_them_a_sound_tool_answers() -> None:
+    with Sandbox(files=[MODULE], limits=Limits(call_s=0.5)) as box:
+        assert not box.call("system_info", {"fault": "dies"}, "healthy").success
+    with Sandbox() as box:
+        assert box.call("system_info", {}, "healthy").success
+    assert Limits().call_s <= 2.0  # what a visitor waits for at most

@@ -18,7 +18,8 @@ def _break(fault: str) -> dict[str, Any]:
         time.sleep(3600)
     if fault == "dies":
         os._exit(3)
-    return {"too much": "x" * BIG} if fault == "10 MB" else {1: object(), "nan": float("nan"), "bytes": b"\xff"}
+    garbage: dict[Any, Any] = {1: object(), "nan": float("nan"), "bytes": b"\xff"}
+    return {"too much": "x" * BIG} if fault == "10 MB" else garbage
 
 
 def system_info(host: HostView, fault: str = "") -> dict[str, Any]:

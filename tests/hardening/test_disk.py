@@ -7,7 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -109,7 +109,12 @@ def stale(folder: Path) -> None:
     path.write_text(path.read_text().replace('"format": ', '"format": 9'))
 
 
-DAMAGE = {"missing": shutil.rmtree, "stale": stale, "corrupt": corrupt, "rotten": rot}
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "missing": shutil.rmtree,
+    "stale": stale,
+    "corrupt": corrupt,
+    "rotten": rot,
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

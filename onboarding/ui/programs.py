@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import gradio as gr
 
 from model.conversation import Conversation
-from model.events import Notice, RouteChosen, SourcesFound, TextDelta, ToolCall, ToolFinished, TurnEvent, TurnFinished
+from model.events import (
+    Notice,
+    Prefill,
+    Queued,
+    RouteChosen,
+    SourcesFound,
+    TextDelta,
+    ToolCall,
+    ToolFinished,
+    TurnEvent,
+    TurnFinished,
+)
 from model.prompt import PromptTooLong
 from onboarding.edge import who
 from onboarding.gate import NO_LIMITS, Gate, Refused
@@ -72,7 +83,9 @@ class Programs:
         self._usage.call("ask")
         try:
             events = self._gate.guarded(who(request), lambda: self._guide.ask(question, Conversation.new(), host=known))
-            reply: dict[str, Any] = {"answer": "", "sources": [], "tools": [], "notices": [], "done": False}
+            reply: dict[str, Any] = {
+                "answer": "", "sources": [], "tools": [], "notices": [], "done": False, "state": "looking", "eta_s": 0,
+            }  # fmt: skip
             for event in events:
                 if _take(reply, event):
                     yield reply
@@ -199,10 +212,21 @@ def _take(reply: dict[str, Any], event: TurnEvent) -> bool:
             reply["tools"] = [*reply["tools"], {"arguments": call.arguments, "host": call.host, **asdict(result)}]
         case Notice(text=text):
             reply["notices"] = [*reply["notices"], text]
+        case (
+            Queued() | Prefill()
+        ):  # sent on, twice a second: only between two sendings can a caller who left be noticed
+            state = "waiting" if isinstance(event, Queued) else "reading"
+            reply |= {"state": state, "eta_s": round(event.eta_s)}
         case TextDelta(text=text):
-            reply["answer"] += text
+            reply |= {"answer": reply["answer"] + text, "state": "writing", "eta_s": 0}
         case TurnFinished():
-            reply |= {"answer": event.answer, "reason": event.reason, "model": event.model, "done": True}
+            reply |= {
+                "answer": event.answer,
+                "reason": event.reason,
+                "model": event.model,
+                "done": True,
+                "state": "done",
+            }
             reply["grounded"] = event.grounded
         case _:
             return False

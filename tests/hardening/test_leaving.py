@@ -1,0 +1,223 @@
+"""Visitors who leave, answers that take too long, and a process told to end: over the real engine, by events."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import gradio as gr
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from model.conversation import Conversation
+from model.engine import EngineOptions, LocalEngine
+from model.events import Finished, Notice, Prefill, Queued, RouteChosen, TextDelta, TurnEvent, TurnFinished
+from model.generation import Options
+from model.turn import Ask, Chat
+from onboarding.guard import Guard
+from onboarding.guide import Status
+from onboarding.ui.intake import Intake
+from onboarding.ui.page import build_page, mount_options
+from onboarding.ui.programs import Programs
+from rag.types import Passage, SearchResult
+from tests.browser.serving import HOSTS, serving
+from tests.conftest import OpenEngine
+from tests.fakes import ROUTES
+from tests.hardening.serving import PATIENCE_S, running
+from tests.test_engine import finish, prompt
+from tools.hosts import load_hosts
+
+LONG = "word " * 600  # some seconds of reading
+ENDLESS = Options(max_tokens=3000, ignore_end=True)
+
+
+class OnePageGuide:
+    """The chat turn over a real engine and one passage; short questions get short answers."""
+
+    def __init__(self, engine: LocalEngine) -> None:
+        self.engine = engine
+        self.routes = ROUTES
+        self.retriever = None
+        self._chat = Chat(lambda _: engine, lambda: None, lambda _call: pytest.fail("no tool is asked for"))
+
+    def status(self) -> Status:
+        return Status({"model": "ready"}, "SmolLM2")
+
+    def ask(
+        self, text: str, conversation: Conversation, *, route: str | None = None, host: str = ""
+    ) -> Iterator[TurnEvent]:
+        yield RouteChosen("introduction", "", 1.0)
+        long = text.startswith("long")
+        page = prompt("Go on.", passage=LONG if long else "A short page. ")
+        options = ENDLESS if long else Options(max_tokens=4)
+        for event in self.engine.submit(page, options):
+            if isinstance(event, Finished):
+                done = TurnFinished("done", event.reason, event.counts, event.timings, "SmolLM2", True, conversation)
+                yield done
+            else:
+                yield event
+
+
+@contextmanager
+def served(engine: LocalEngine) -> Iterator[str]:
+    guide: Any = OnePageGuide(engine)
+    app = FastAPI()
+    page = build_page(guide, HOSTS, endpoints=Programs(guide, load_hosts()).build)
+    gr.mount_gradio_app(app, page, "/", **mount_options())
+    app.add_middleware(Guard, check=Intake(page))
+    with serving(app) as url:
+        yield url
+
+
+def until(what: Callable[[], bool]) -> None:
+    """Wait for something that happens on another thread."""
+    end = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+
+
+class Visitor:
+    """A raw connection to the stream of one question, so that it can be torn off at any byte."""
+
+    def __init__(self, url: str, question: str, *, page: bool) -> None:
+        self._netloc = urlsplit(url).netloc
+        if page:
+            handler = next(h for h in httpx2.get(f"{url}/config").json()["dependencies"] if h["api_name"] == "_ask")
+            body = {"data": [question, "healthy", None, None], "fn_index": handler["id"], "session_hash": question.replace(" ", "-"),
+                    "trigger_id": handler["targets"][0][0]}  # fmt: skip
+            assert httpx2.post(f"{url}/gradio_api/queue/join", json=body, timeout=60).status_code == 200
+            self._open(f"/gradio_api/queue/data?session_hash={question.replace(chr(32), chr(45))}")
+        else:
+            joined = httpx2.post(f"{url}/gradio_api/call/ask", json={"data": [question, "healthy"]}, timeout=60)
+            self._open(f"/gradio_api/call/ask/{joined.json()['event_id']}")
+
+    def _open(self, path: str) -> None:
+        host, port = self._netloc.split(":")
+        self._socket = socket.create_connection((host, int(port)), timeout=PATIENCE_S)
+        self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: {self._netloc}\r\n\r\n".encode())
+
+    def hear(self) -> str:
+        return self._socket.recv(65_536).decode("utf-8", "replace")
+
+    def leave(self) -> None:
+        self._socket.close()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("page", [True, False], ids=["page", "program"])
+@pytest.mark.parametrize("moment", ["prefill", "decode", "queue"])
+def test_who_leaves_frees_the_engine_and_the_next_visitor_is_answered(
+    open_engine: OpenEngine, moment: str, page: bool
+) -> None:
+    engine = open_engine(cells=4096, options=EngineOptions(slots=1))
+    with served(engine) as url:
+        first = Visitor(url, f"long question {moment}1", page=page)
+        until(lambda: engine.load().running == 1)
+        if moment == "decode":
+            until(lambda: any(job.generated for job in list(engine._running)))
+        leaver = first
+        if moment == "queue":
+            leaver = Visitor(url, f"long question {moment}2", page=page)
+            until(lambda: engine.load().waiting == 1)
+        leaver.hear()
+        leaver.leave()
+        if moment == "queue":
+            staying = engine._running[0]
+            until(lambda: engine.load().waiting == 0)
+            assert engine._running == [staying]  # who stayed is served on, and nobody else in the leaver's place
+            first.leave()
+        until(lambda: engine.load().running == 0)
+        last = Visitor(url, "short question", page=page)
+        heard = ""
+        while "done" not in heard:
+            heard += last.hear()
+        last.leave()
+
+
+def test_an_answer_that_takes_too_long_ends_with_what_it_has_and_frees_its_place(open_engine: OpenEngine) -> None:
+    engine = open_engine(options=EngineOptions(slots=1))
+    slow = engine.submit(prompt("Go on for ever"), Options(max_tokens=1500, deadline_s=0.5, ignore_end=True))
+    waiting = engine.submit(prompt("Me too"), Options(max_tokens=4))
+    last = finish(slow)[1]
+    assert (last.reason, last.counts.generated < 1500) == ("deadline", True)
+    assert finish(waiting)[1].reason in {"stop", "length"}
+    until(lambda: engine.load().running == 0)
+
+
+def test_the_visitor_keeps_the_part_that_was_written_and_is_told_why_it_ends(open_engine: OpenEngine) -> None:
+    passage = Passage("p", "RHEL 8 is refused.", "RHEL 8", (), "a.md", (1, 2), "https://github.com/a/b", 1.0, "")
+
+    class Impatient:
+        """The engine with a deadline that no answer meets; its first token comes all the same."""
+
+        def __init__(self, inner: LocalEngine) -> None:
+            self._inner, self.info = inner, inner.info
+            self.chat_template, self.bos, self.eos = inner.chat_template, inner.bos, inner.eos
+
+        def submit(self, prompt: Any, options: Options | None = None) -> Any:
+            patience = Options(max_tokens=2000, deadline_s=1.0, ignore_end=True)
+            return self._inner.submit(prompt, patience)
+
+        def load(self) -> Any:
+            return self._inner.load()
+
+        def prewarm(self, prompts: list[Any]) -> None: ...
+
+        def close(self) -> None: ...
+
+    class Found:
+        def search(self, text: str, k: int = 5) -> SearchResult:
+            return SearchResult([passage], 0.9, "RHEL 8 is refused.")
+
+    engine = Impatient(open_engine(cells=4096))
+    chat = Chat(lambda _: engine, Found, lambda _call: pytest.fail("no tool is asked for"))
+    events = list(chat.answer(Ask("Is RHEL 8 supported?", Conversation.new(), "rhel10", "Be brief.")))
+    last = events[-1]
+    assert isinstance(last, TurnFinished)
+    assert last.reason == "deadline"
+    assert last.answer.startswith("RHEL 8 is refused.")
+    assert any("took too long" in event.text for event in events if isinstance(event, Notice))
+    assert last.conversation.turns[0].answer == last.answer  # and the conversation can go on
+    assert any(isinstance(event, Prefill | Queued | TextDelta) for event in events)
+
+
+@pytest.mark.timeout(400)
+def test_sigterm_under_load_ends_in_time_with_everything_written(smol: Path, tmp_path: Path) -> None:
+    with running(tmp_path, MODEL=str(smol)) as app:
+        app.wait_until_ready()
+        heard = threading.Semaphore(0)
+
+        def ask(number: int) -> None:
+            body = {"data": [f"Which variables must I set for host {number}? " * 20, "healthy"]}
+            try:
+                joined = httpx2.post(f"{app.url}/gradio_api/call/ask", json=body, timeout=60).json()
+                with httpx2.stream("GET", f"{app.url}/gradio_api/call/ask/{joined['event_id']}", timeout=60) as events:
+                    for line in events.iter_lines():
+                        if line.startswith("data:") and "answer" in line:
+                            heard.release()
+            except (httpx2.HTTPError, json.JSONDecodeError):
+                return  # the server has gone, as it was told
+
+        visitors = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(6)]
+        for visitor in visitors:
+            visitor.start()
+        assert heard.acquire(timeout=PATIENCE_S)
+        before = time.monotonic()
+        assert app.stop() == 0
+        print(f"ended after {time.monotonic() - before:.1f} s")
+        for visitor in visitors:
+            visitor.join(PATIENCE_S)
+        log = app.log
+    assert "Traceback" not in log
+    assert "Segmentation" not in log
+    assert (tmp_path / "usage.sqlite").stat().st_size > 0
+    assert list((tmp_path / "prefix-cache").glob("*/*.part")) == []

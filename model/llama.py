@@ -9,8 +9,10 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 # libgomp reads this once, when it is loaded. Its threads otherwise spin at every barrier, and as soon as the web
@@ -93,6 +95,9 @@ class Llama:
         self.bytes = int(c.llama_model_size(self._model))
         self.chat_template = (c.llama_model_chat_template(self._model, None) or b"").decode("utf-8", "replace")
         self.can_shift = bool(c.llama_memory_can_shift(self._memory))
+        self.special_tokens = self._special(c.LLAMA_TOKEN_ATTR_CONTROL | c.LLAMA_TOKEN_ATTR_USER_DEFINED)
+        tags = map(re.escape, self._special(c.LLAMA_TOKEN_ATTR_USER_DEFINED).values())
+        self._tags = re.compile("|".join(tags) or r"(?!)")
 
     def _make_context(self, options: ContextOptions) -> tuple[object, int]:
         """The context and its number of cells: halved until it fits the memory, 1,024 at the least."""
@@ -118,6 +123,13 @@ class Llama:
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
         """Token ids of `text`; only with `control` may its role tags become control tokens."""
+        if control:
+            return self._tokenized(text, control)
+        # llama.cpp always takes a tag that a model defines for the token it names: one character apart it is text.
+        cuts = [0, *(match.start() + 1 for match in self._tags.finditer(text)), len(text)]
+        return [token for start, end in pairwise(cuts) for token in self._tokenized(text[start:end], control)]
+
+    def _tokenized(self, text: str, control: bool) -> list[int]:
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
         buffer = (c.llama_token * room)()
@@ -131,6 +143,13 @@ class Llama:
         buffer = ctypes.create_string_buffer(256)
         size = c.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
         return buffer.raw[: max(size, 0)]
+
+    def _special(self, attributes: int) -> dict[int, str]:
+        """Tokens with one of the attributes that are written as a tag; the rest are letters and white space."""
+        vocab = self._vocab
+        found = [t for t in range(c.llama_vocab_n_tokens(vocab)) if c.llama_vocab_get_attr(vocab, t) & attributes]
+        texts = {token: self.control_text(token) for token in found}
+        return {token: text for token, text in texts.items() if text.startswith("<") and len(text) > 2}
 
     def is_end(self, token: int) -> bool:
         """Whether the token ends an answer."""

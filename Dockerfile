@@ -2,40 +2,62 @@
 #   docker build .                                        embedded model only
 #   docker build --build-arg GRANITE=1 .                  with Granite-4.0-Micro at its pinned revision (2.1 GB more)
 #   docker build --build-arg UPSTREAM=<git url or tar> .  answers from an upstream checkout instead of our own pages
-ARG BASE=docker.io/library/python:3.11-slim
+#   docker build --build-arg LLAMA=<image> .              with llama.cpp's wheel out of that image's /wheels, where this
+#                                                         machine only emulates the architecture it builds for
+ARG BASE=docker.io/library/python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 # llama.cpp takes minutes to compile: a stage of its own, rebuilt only when its version changes.
 FROM ${BASE} AS llama
-RUN apt-get update && apt-get install -y --no-install-recommends build-essential cmake ninja-build python3-dev \
+RUN apt-get update && apt-get install -y --no-install-recommends build-essential cmake ninja-build \
     && rm -rf /var/lib/apt/lists/*
-RUN python3 -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir --upgrade pip
+RUN python3 -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir scikit-build-core==1.1.2
 ARG LLAMA_CPP_PYTHON=0.3.36
-# Portable code: x86-64-v3 (AVX2, FMA, F16C, BMI2) on amd64, Armv8.2 with dot products on arm64, nothing "native".
-RUN case "$(uname -m)" in \
+ARG LLAMA_CPP_SHA256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
+WORKDIR /src
+RUN echo "llama-cpp-python==$LLAMA_CPP_PYTHON --hash=sha256:$LLAMA_CPP_SHA256" > pin.txt \
+    && /opt/build/bin/pip download --no-cache-dir --no-deps --no-build-isolation --no-binary llama-cpp-python \
+       --require-hashes -r pin.txt \
+    && tar --strip-components=1 -xzf llama_cpp_python-*.tar.gz && rm llama_cpp_python-*.tar.gz
+# amd64: one library for each kind of CPU from plain x86-64 to AMX; the best one is taken when the app starts. arm64:
+# Armv8.2 with dot products, since this compiler does not know all that the newest kinds ask for. Nothing "native".
+# The multimodal and the common library serve command line programs only.
+RUN sed -i 's/LLAMA_BUILD_COMMON ON/LLAMA_BUILD_COMMON OFF/' CMakeLists.txt \
+    && case "$(uname -m)" in \
       aarch64) flags="-DGGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16" ;; \
-      *) flags="-DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON" ;; \
+      *) flags="-DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON -DCMAKE_INSTALL_BINDIR=llama_cpp/lib" ;; \
     esac \
-    && CMAKE_ARGS="-DGGML_NATIVE=OFF $flags" /opt/build/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /wheels \
-       "llama-cpp-python==$LLAMA_CPP_PYTHON"
+    && CMAKE_ARGS="-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF -DCMAKE_INSTALL_RPATH=\$ORIGIN $flags" \
+       /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
+
+FROM ${LLAMA} AS wheels
 
 FROM ${BASE} AS packages
-RUN apt-get update && apt-get install -y --no-install-recommends git libgomp1 python3-venv && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends git libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements.txt requirements.lock /tmp/
-COPY --from=llama /wheels /wheels
 # torch and llama.cpp are builds of our choice, so the lock cannot know their hashes; everything else is held to it.
-RUN pip install --upgrade pip uv \
+RUN pip install "$(grep '^pip==' /tmp/requirements.txt)" uv==0.13.9 \
     && torch="$(grep '^torch==' /tmp/requirements.txt)" \
     && { UV_HTTP_RETRIES=1 uv pip install --no-cache --torch-backend=cpu --no-deps "$torch" || pip install --no-deps "$torch"; } \
-    && pip install --no-deps /wheels/*.whl && pip uninstall -y uv \
-    && pip install --no-deps --require-hashes -r /tmp/requirements.lock && pip check
-# What nothing here runs: tests, headers and build tools of the packages.
-RUN at="$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
-    && rm -rf "$at"/torch/test "$at"/torch/include "$at"/pyarrow/include "$at"/pyarrow/src "$at"/gradio/test_data \
-    && find "$at"/torch/bin -type f ! -name torch_shm_manager -delete \
-    && find "$at"/scipy "$at"/sklearn "$at"/pandas "$at"/networkx "$at"/sympy "$at"/numpy "$at"/pyarrow \
-       -type d -name tests -prune -exec rm -rf {} +
+    && pip uninstall -y uv \
+    && awk '/^[^ ]/ { other = !/^llama-cpp-python==/ } other' /tmp/requirements.lock > /tmp/others.lock \
+    && pip install --no-deps --require-hashes -r /tmp/others.lock
+COPY --from=wheels /wheels /wheels
+RUN pip install --no-deps /wheels/*.whl && pip check
+# What nothing here runs: tests, headers, build tools, second copies of llama.cpp, pyarrow's network clients, the node
+# half of the page.
+RUN cd "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+    && rm -rf lib include bin torch/test torch/include pyarrow/include pyarrow/src gradio/test_data gradio/templates/node \
+       torch/lib/libtorchbind_test.so torch/lib/libjitbackend_test.so torch/lib/libbackend_with_compiler.so \
+       pyarrow/libarrow_flight* pyarrow/_flight* pyarrow/libarrow_s3* pyarrow/_s3fs* pyarrow/libarrow_substrait* \
+       pyarrow/_substrait* \
+    && find torch/bin -type f ! -name torch_shm_manager -delete \
+    && find . -type d -name tests -prune -exec rm -rf {} + \
+    && find . -type f \( -name '*.pyi' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' -o -name '*.hpp' -o -name '*.a' \) -delete \
+    && for file in llama_cpp/lib/*.so; do \
+         for copy in "$file".*; do if cmp -s "$file" "$copy"; then ln -sf "$(basename "$file")" "$copy"; fi; done; \
+       done
 WORKDIR /app
 COPY rag rag
 COPY tools tools

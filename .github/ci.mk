@@ -16,7 +16,7 @@ SYFT ?= syft
 GRYPE ?= grype
 
 .PHONY: workflows bandit secrets audit coverage browser-tests pictures demo evals hardening bench bench-base bench-gate bill \
-  image-lint image-smoke image-bill image-scan image-pull image-push release-check release-image release-sign \
+  image-lint image-load image-smoke image-secrets image-bill image-scan image-check image-pull image-push roll-back release-check release-image release-sign \
   release-notes publish-preview publish-space publish-dataset publish-models models-check nightly-model \
   nightly-bench nightly-report preview-comment gate-tools lock
 
@@ -33,7 +33,7 @@ workflows: $(VENV)/.development
 	$(VENV)/bin/zizmor --offline --quiet --min-severity low .github
 
 image-lint: $(VENV)/.development
-	$(VENV)/bin/hadolint --failure-threshold warning --ignore DL3008 --ignore DL3013 Dockerfile
+	$(VENV)/bin/hadolint --failure-threshold warning --ignore DL3003 --ignore DL3008 --ignore DL3013 Dockerfile
 
 coverage: $(VENV)/.development
 	$(VENV)/bin/python -m pytest --ignore=tests/browser --cov --cov-report=term:skip-covered \
@@ -83,21 +83,25 @@ audit: $(VENV)/.development | $(BUILD)
 	  --output $(BUILD)/audit.json; then echo "nothing known"; else echo "findings, or no data"; fi
 	$(PY) $(SCRIPTS)/vuln_gate.py $(BUILD)/audit.json
 
-# --- bench.yml: RUNS runs of the engine into NEW, the same from another checkout into OLD, and the verdict
+# --- bench.yml: RUNS runs of engine and retrieval into NEW, the same from another checkout into OLD, and the verdict
 
 bench: $(VENV)/.runtime $(VENV)/.weights $(VENV)/.development | $(BUILD)
-	@mkdir -p $(NEW)
-	for run in $(RUNS); do $(PY) -m tests.benchmarks engine --model "$(BENCH_MODEL)" --visitors 3 --turns 2 \
-	  --tokens 16 --json > $(NEW)/$$run.json || exit 1; done
+	rm -rf $(NEW) && mkdir -p $(NEW)
+	for run in $(RUNS); do \
+	  $(PY) -m tests.benchmarks engine --model "$(BENCH_MODEL)" --visitors 3 --turns 2 --tokens 16 --json \
+	  > $(NEW)/engine-$$run.json && $(PY) -m tests.benchmarks retrieval --json > $(NEW)/retrieval-$$run.json \
+	  || exit 1; done
 
+# With the same packages where those are the same, with an environment of its own otherwise.
 bench-base:
-	rm -rf $(BUILD)/base && git worktree add --force $(BUILD)/base "$$BASE_REF"
-	cd $(BUILD)/base && ln -s ../../../$(VENV) $(VENV) && ln -s ../../../.data .data && \
+	rm -rf $(BUILD)/base $(OLD) && git worktree prune && git worktree add --force $(BUILD)/base "$$BASE_REF"
+	cd $(BUILD)/base && ln -s $(abspath .data) .data && \
+	  if cmp -s requirements.txt $(abspath requirements.txt); then ln -s $(abspath $(VENV)) $(VENV); fi && \
 	  $(MAKE) bench NEW="$(abspath $(OLD))"
 	git worktree remove --force $(BUILD)/base
 
 bench-gate: $(VENV)/.development
-	$(PY) $(SCRIPTS)/perf_gate.py --old $(OLD)/*.json --new $(NEW)/*.json --history $(BUILD)/history.json
+	$(PY) $(SCRIPTS)/perf_gate.py --old $(OLD)/*.json --new $(NEW)/*.json --history $(BUILD)/history
 
 # Every package of the app, transitive ones too, by hash, for both architectures. PyTorch's CUDA half stays out: the
 # app runs on CPUs, and `pip install --no-deps` does not ask for it.
@@ -118,17 +122,30 @@ bill: $(VENV)/.development | $(BUILD)
 	$(PY) $(SCRIPTS)/sbom.py $(BUILD)/environment.json $(BUILD)/sbom.json --model .data/models/*.gguf \
 	  --embedding $$($(PY) $(SCRIPTS)/embedding_file.py)
 
-image-smoke:
+image-load:
 	skopeo copy --quiet oci-archive:$(ARCHIVE) docker-daemon:qubinode:smoke
-	python3 $(SCRIPTS)/image_smoke.py --engine $(DOCKER) qubinode:smoke
 
-image-bill:
+image-smoke: image-load
+	python3 $(SCRIPTS)/image_smoke.py --engine "$(DOCKER)" qubinode:smoke
+
+image-secrets: image-load
+	PYTHONPATH=. python3 $(SCRIPTS)/image_files.py --engine "$(DOCKER)" --weights weights qubinode:smoke
+
+image-bill: image-secrets
 	$(SYFT) scan --output cyclonedx-json=sbom-raw.json oci-archive:$(ARCHIVE)
-	python3 $(SCRIPTS)/sbom.py sbom-raw.json sbom-$(ARCH).json
+	python3 $(SCRIPTS)/sbom.py sbom-raw.json sbom-$(ARCH).json --requirements requirements.lock \
+	  --model weights/*.gguf --embedding weights/*.safetensors
 
 image-scan:
 	$(GRYPE) oci-archive:$(ARCHIVE) --output json --file grype-$(ARCH).json
 	python3 $(SCRIPTS)/vuln_gate.py grype-$(ARCH).json
+
+# All of it and more on one machine, with docker or with buildah, podman, runc, skopeo and docker-registry. BUILD_OPTIONS
+# go to every build (BUILD_OPTIONS="--build-arg=BASE=..."), ARM64 to that of the emulated architecture, which is left
+# out without it (ARM64="--build-arg=BASE=... --build-arg=LLAMA=...").
+image-check: $(VENV)/.development | $(BUILD)
+	$(PY) $(SCRIPTS)/image_check.py --syft $(VENV)/bin/syft --keep $(BUILD)/image \
+	  $(addprefix --build-option=,$(BUILD_OPTIONS)) $(addprefix --arm64=,$(ARM64))
 
 image-pull:
 	skopeo copy --quiet --override-arch $(ARCH) --override-os linux docker://$(IMAGE):sha-$$COMMIT oci-archive:$(ARCHIVE)
@@ -151,12 +168,11 @@ release-check:
 	python3 $(SCRIPTS)/main_green.py check-runs.json
 
 release-image:
-	skopeo list-tags docker://$$QUAY | python3 -c 'import json, sys; print(*json.load(sys.stdin)["Tags"], sep="\n")' > published
-	python3 $(SCRIPTS)/tags.py set "$${TAG#v}" --existing published > wanted
-	skopeo inspect --format '{{.Digest}}' docker://$(IMAGE):sha-$$COMMIT > digest
-	while read -r tag; do skopeo copy --all --preserve-digests docker://$(IMAGE)@$$(cat digest) docker://$$QUAY:$$tag \
-	  || exit 1; done < wanted
-	echo "digest=$$(cat digest)" >> "$$GITHUB_OUTPUT"
+	python3 $(SCRIPTS)/registry.py promote $(IMAGE):sha-$$COMMIT $$QUAY "$${TAG#v}"
+
+# By a person: make roll-back QUAY=quay.io/NAME/REPOSITORY VERSION=1.2.3
+roll-back:
+	python3 $(SCRIPTS)/registry.py roll-back "$$QUAY" "$$VERSION"
 
 release-sign:
 	cosign sign --yes --recursive "$$QUAY@$$DIGEST"

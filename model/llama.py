@@ -78,6 +78,7 @@ class Llama:
         check_gguf(path)
         _errors.clear()
         c.llama_log_set(_log, ctypes.c_void_p())
+        _load_backends()
         c.llama_backend_init()
         self._model = _load_model(path, options)
         self._vocab = c.llama_model_get_vocab(self._model)
@@ -267,6 +268,18 @@ def check_gguf(path: Path) -> None:
 def schema_grammar(schema: str) -> str:
     """The GBNF grammar of a JSON schema given as JSON text."""
     return str(json_schema_to_gbnf(schema))
+
+
+def _load_backends() -> None:
+    """Let ggml choose the code for this CPU, where the library was built with several; else it is linked in already.
+
+    Left to itself it would look for them beside the Python executable. Asked of libllama's own handle, since a second
+    copy of libggml would have a registry of its own.
+    """
+    library = c._lib
+    library.ggml_backend_reg_count.restype = ctypes.c_size_t
+    if not library.ggml_backend_reg_count():
+        library.ggml_backend_load_all_from_path(str(Path(llama_cpp.__file__).parent / "lib").encode())
 
 
 def _load_model(path: Path, options: ContextOptions) -> object:

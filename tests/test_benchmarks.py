@@ -11,7 +11,7 @@ from model.engine import EngineOptions
 from model.events import Finished
 from model.generation import Options
 from model.template import ChatTemplate
-from tests.benchmarks import compare, lookup
+from tests.benchmarks import compare, lookup, retrieval
 from tests.benchmarks.workload import Message, prompt, workload
 from tests.conftest import OpenEngine
 
@@ -75,3 +75,11 @@ def test_prompt_lookup_is_replayed_step_by_step() -> None:
         "tokens_a_step": 1.67,
         "speed": 1.25,
     }
+
+
+def test_retrieval_is_timed_over_a_real_index(tmp_path: Path) -> None:
+    (tmp_path / "one.md").write_text("# Ports\n\nAirflow listens on 8888.\n\n# Dough\n\nFlour, water and salt.\n")
+    figures = retrieval.run(tmp_path, ["which port does airflow use"] * 3)
+    assert figures["chunks"] >= 2
+    timed = {name for name in compare.LOWER_IS_BETTER if name in figures}
+    assert timed == {"build_s", "load_s", "search_ms", "search_p95_ms"}

@@ -118,19 +118,40 @@ def test_runs_that_cannot_be_compared_are_no_pass(
         judge(old, new)
 
 
-def test_the_benchmark_gate_answers_with_its_exit_code(tmp_path: Path) -> None:
-    def files(name: str, figures: tuple[float, ...]) -> list[str]:
-        paths = [tmp_path / f"{name}{number}.json" for number in range(len(figures))]
-        for path, run in zip(paths, runs(*figures), strict=True):
-            path.write_text(json.dumps(run))
-        return [str(path) for path in paths]
+def files(folder: Path, name: str, *lists: list[dict[str, Any]]) -> list[str]:
+    paths = []
+    for number, run in enumerate(run for one in lists for run in one):
+        paths.append(folder / f"{name}{number}.json")
+        paths[-1].write_text(json.dumps(run))
+    return [str(path) for path in paths]
 
-    old, chart = files("old", STEADY), tmp_path / "history.json"
-    assert perf_gate.main(["--old", *old, "--new", *files("same", STEADY), "--history", str(chart)]) == 0
-    assert json.loads(chart.read_text()) == [{"name": "first_token_sum_s", "unit": "s", "value": 10.0}]
-    assert perf_gate.main(["--old", *old, "--new", *files("slow", (20.0,) * 5)]) == 1
-    assert perf_gate.main(["--old", *old, "--new", *files("few", (20.0,))]) == 2
+
+def test_the_benchmark_gate_answers_with_its_exit_code(tmp_path: Path) -> None:
+    old, charts = files(tmp_path, "old", runs(*STEADY)), tmp_path / "charts"
+    same = files(tmp_path, "same", runs(*STEADY))
+    assert perf_gate.main(["--old", *old, "--new", *same, "--history", str(charts)]) == 0
+    chart = [{"name": "smol: first_token_sum_s", "unit": "s", "value": 10.0}]
+    assert json.loads((charts / "smaller.json").read_text()) == chart
+    assert json.loads((charts / "bigger.json").read_text()) == []
+    assert perf_gate.main(["--old", *old, "--new", *files(tmp_path, "slow", runs(*[20.0] * 5))]) == 1
+    assert perf_gate.main(["--old", *old, "--new", *files(tmp_path, "few", runs(20.0))]) == 2
     assert perf_gate.main(["--old", *old, "--new", str(tmp_path / "none.json")]) == 2
+
+
+def test_several_benchmarks_are_judged_each_by_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def search(*figures: float) -> list[dict[str, Any]]:
+        return runs(*figures, name="search_ms", model="retrieval")
+
+    old = files(tmp_path, "old", runs(*STEADY), search(*STEADY))
+    slow = files(tmp_path, "slow", runs(*STEADY), search(*[30.0] * 5))
+    assert perf_gate.main(["--old", *old, "--new", *slow]) == 1
+    said = capsys.readouterr().out
+    assert "SLOWER" in next(line for line in said.splitlines() if "search_ms" in line)
+    assert "SLOWER" not in next(line for line in said.splitlines() if "first_token_sum_s" in line)
+    only = files(tmp_path, "only", runs(*STEADY))
+    assert perf_gate.main(["--old", *only, "--new", *old]) == 0
+    assert "retrieval: main does not have it yet" in capsys.readouterr().out
+    assert perf_gate.main(["--old", *old, "--new", *only]) == 2
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import image_smoke
 import main_green
 import pytest
 from nightly_report import TITLE, report
@@ -98,74 +96,10 @@ def test_a_failing_night_has_one_issue(result: str, number: str, done: str, call
     assert "Granite" in TITLE
 
 
-ENGINE = """#!{python}
-import sys, threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-arguments = sys.argv[1:]
-with open({log!r}, "a") as log:
-    print(*arguments, file=log)
-answers = {answers!r}
-if arguments[0] == "run":
-    print("pulled\\nc0ffee")
-elif arguments[0] == "exec":
-    for part, (code, text) in answers.items():
-        if part in " ".join(arguments):
-            print(text)
-            sys.exit(code)
-"""
-GOOD = {
-    "id -u": (0, "1000"),
-    "-c": (0, ""),
-    "-m model": (0, "[1] Overview\n\nSmolLM2: 0.5 s to first token, 20.0 tokens/s"),
-}
-
-
-def engine(folder: Path, answers: dict[str, tuple[int, str]]) -> Path:
-    path = folder / "engine"
-    path.write_text(ENGINE.format(python=sys.executable, log=str(folder / "log"), answers=answers))
-    path.chmod(0o755)
-    return path
-
-
-def test_a_container_is_started_locked_down_and_passes(tmp_path: Path) -> None:
-    container = image_smoke.start(str(engine(tmp_path, GOOD)), "app:1", 7860, ["--runtime=runc"])
-    assert container.id == "c0ffee"
-    assert image_smoke.check(container)[-1] == "SmolLM2: 0.5 s to first token, 20.0 tokens/s"
-    started = (tmp_path / "log").read_text().splitlines()[0]
-    for option in ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--user=1000",
-                   "--publish=127.0.0.1:7860:7860", "--runtime=runc app:1"):  # fmt: skip
-        assert option in started
-
-
-@pytest.mark.parametrize(
-    ("answers", "why"),
-    [
-        ({**GOOD, "id -u": (0, "0")}, "as user 0"),
-        ({**GOOD, "-c": (1, "writable: /app")}, "writable: /app"),
-        ({**GOOD, "-m model": (0, "no model")}, "no sourced answer"),
-        ({**GOOD, "-m model": (1, "killed")}, "killed"),
-    ],
-)
-def test_a_container_that_falls_short_is_refused(tmp_path: Path, answers: dict[str, tuple[int, str]], why: str) -> None:
-    ordered = {key: answers[key] for key in ("id -u", "-m model", "-c")}
-    with pytest.raises(image_smoke.SmokeFailed, match=why):
-        image_smoke.check(image_smoke.Container(str(engine(tmp_path, ordered)), "c0ffee"))
-
-
-def test_a_page_that_never_answers_fails_and_the_container_is_removed(tmp_path: Path) -> None:
-    arguments = ["--engine", str(engine(tmp_path, GOOD)), "--port", "9", "--ready", "0.1", "app:1"]
-    assert image_smoke.main(arguments) == 1
-    assert (tmp_path / "log").read_text().splitlines()[-1] == "rm --force --volumes c0ffee"
-
-
-def test_an_engine_that_is_not_there_fails(tmp_path: Path) -> None:
-    assert image_smoke.main(["--engine", str(tmp_path / "none"), "app:1"]) == 1
-
-
 def test_the_gates_packages_are_pinned_by_hash_as_the_development_packages_are() -> None:
     text = (ROOT / ".github" / "scripts" / "requirements.txt").read_text()
     pins = pinned(text)
-    ours = pinned((ROOT / "requirements.txt").read_text()) | pinned((ROOT / "requirements-dev.txt").read_text())
+    ours = pinned((ROOT / "requirements.lock").read_text()) | pinned((ROOT / "requirements-dev.txt").read_text())
     assert {Requirement(name).name: version for name, version in pins.items()} == {name: ours[name] for name in pins}
     assert text.count("--hash=sha256:") >= len(pins)
 
@@ -182,7 +116,18 @@ def test_the_lock_has_every_pin_at_its_version_and_every_package_by_hash() -> No
 
 def test_the_image_compiles_the_llama_cpp_that_is_pinned() -> None:
     pinned = re.search(r"^llama-cpp-python==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    built = re.search(r"^ARG LLAMA_CPP_PYTHON=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    built = re.search(r"^ARG LLAMA_CPP_PYTHON=(\S+)$", dockerfile, re.MULTILINE)
+    digest = re.search(r"^ARG LLAMA_CPP_SHA256=([0-9a-f]{64})$", dockerfile, re.MULTILINE)
     assert pinned
     assert built
+    assert digest
     assert built[1] == pinned[1]
+    lock = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")
+    assert re.search(rf"^llama-cpp-python=={re.escape(built[1])} .*sha256:{digest[1]}", lock, re.MULTILINE)
+
+
+def test_the_images_base_is_named_by_its_digest() -> None:
+    base = re.search(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert base
+    assert re.fullmatch(r"docker\.io/library/python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}", base[1])

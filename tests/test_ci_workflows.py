@@ -36,7 +36,7 @@ FAULTS: dict[str, tuple[str, str | re.Pattern[str], str, str]] = {
     "a secret outside an environment": ("release.yml", "    environment: quay\n", "", "secret"),
     "a secret beside a scanner": ("release.yml", "- run: make image-pull", "- run: make image-pull\n        env:\n          TOKEN: ${{ secrets.QUAY_TOKEN }}", "secret"),
     "all secrets handed on": ("ci.yml", "    with:\n      publish:", "    secrets: inherit\n    with:\n      publish:", "secret"),
-    "latest written by hand": ("Makefile", "docker://$$QUAY:$$tag", "docker://$$QUAY:latest", "latest"),
+    "latest written by hand": ("Makefile", "docker://$(IMAGE):sha-$$COMMIT-$$arch", "docker://$(IMAGE):latest", "latest"),
     "latest for whatever is built": ("image.yml", "          push: false", "          push: false\n          tags: example/app:latest", "latest"),
     "a tag nobody compares with the version": ("Makefile", "\tpython3 $(SCRIPTS)/tags.py check \"$$TAG\"\n", "", "version"),
     "a stranger's change with our rights": ("ci.yml", "  pull_request:\n", "  pull_request_target:\n", "trigger"),

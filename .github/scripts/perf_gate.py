@@ -1,9 +1,10 @@
 """Whether a change made a benchmark slower, against several runs of main on the same machine.
 
-    perf_gate.py --old A1.json ... A5.json --new B1.json ... B5.json [--history OUT.json]
+    perf_gate.py --old A1.json ... A5.json --new B1.json ... B5.json [--history FOLDER]
 
 A figure fails when its median got worse by more than a fifth and lies outside everything that the old runs gave. Both
-are asked for: the ratio alone fails on noise, the spread alone on changes too small to matter.
+are asked for: the ratio alone fails on noise, the spread alone on changes too small to matter. Runs of several
+benchmarks may be mixed; they are told apart by their `model`. One that main does not have yet is shown, not judged.
 """
 
 from __future__ import annotations
@@ -45,8 +46,21 @@ class Verdict:
         return self.worsening > 1 + TOLERANCE and not self.in_spread
 
 
+def judge_all(old: Sequence[Run], new: Sequence[Run]) -> dict[str, list[Verdict]]:
+    """Benchmark -> its verdicts; none for a benchmark that main does not have yet. Raises RunsUnfit."""
+    names = sorted({str(run.get("model")) for run in new})
+    if lost := sorted({str(run.get("model")) for run in old} - set(names)):
+        raise RunsUnfit(f"the new runs lack {', '.join(lost)}; a benchmark that is gone cannot pass")
+    found = {name: (_of(name, old), _of(name, new)) for name in names}
+    return {name: judge(before, after) if before else [] for name, (before, after) in found.items()}
+
+
+def _of(name: str, runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if str(run.get("model")) == name]
+
+
 def judge(old: Sequence[Run], new: Sequence[Run]) -> list[Verdict]:
-    """A verdict for each figure that every old run has. Raises RunsUnfit."""
+    """A verdict for each figure that every old run of one benchmark has. Raises RunsUnfit."""
     if len(old) < RUNS or len(new) < RUNS:
         raise RunsUnfit(f"{len(old)} old and {len(new)} new runs; {RUNS} of each are needed")
     models = {str(run.get("model")) for run in [*old, *new]}
@@ -66,14 +80,23 @@ def _verdict(name: str, old: Sequence[float], new: Sequence[float]) -> Verdict:
     return Verdict(name, before, after, worsening, min(old) <= after <= max(old))
 
 
-def history(verdicts: Sequence[Verdict], smaller: bool) -> list[dict[str, Any]]:
-    """What github-action-benchmark draws; it takes one direction at a time."""
+def history(new: Sequence[Run], smaller: bool) -> list[dict[str, Any]]:
+    """What github-action-benchmark draws, medians of the new runs; it takes one direction at a time."""
     names = LOWER_IS_BETTER if smaller else HIGHER_IS_BETTER
-    return [{"name": v.name, "unit": _unit(v.name), "value": v.new} for v in verdicts if v.name in names]
+    rows = []
+    for model in sorted({str(run.get("model")) for run in new}):
+        runs = _of(model, new)
+        figures = {name: [float(run[name]) for run in runs if name in run] for name in names}
+        rows += [
+            {"name": f"{model}: {name}", "unit": _unit(name), "value": statistics.median(values)}
+            for name, values in figures.items()
+            if values
+        ]
+    return rows
 
 
 def _unit(name: str) -> str:
-    units = {"_per_s": "tokens/s", "_s": "s", "_mb": "MB", "_tokens": "tokens"}
+    units = {"_per_s": "tokens/s", "_ms": "ms", "_s": "s", "_mb": "MB", "_tokens": "tokens"}
     return next((unit for ending, unit in units.items() if name.endswith(ending)), "")
 
 
@@ -82,19 +105,27 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--old", type=Path, nargs="+", required=True)
     parser.add_argument("--new", type=Path, nargs="+", required=True)
-    parser.add_argument("--history", type=Path, help="also write medians for the chart of smaller-is-better figures")
+    parser.add_argument("--history", type=Path, help="folder for the charts' figures: smaller.json and bigger.json")
     options = parser.parse_args(argv)
     try:
-        verdicts = judge(_read(options.old), _read(options.new))
+        old, new = _read(options.old), _read(options.new)
+        if options.history:
+            options.history.mkdir(parents=True, exist_ok=True)
+            for name, smaller in (("smaller", True), ("bigger", False)):
+                (options.history / f"{name}.json").write_text(json.dumps(history(new, smaller), indent=1), "utf-8")
+        verdicts = judge_all(old, new)
     except (OSError, ValueError) as error:
         print(f"cannot compare: {error}", file=sys.stderr)
         return 2
-    for v in verdicts:
-        state = "SLOWER" if v.fails else "noise" if v.worsening > 1 + TOLERANCE else "ok"
-        print(f"{v.name:28} {v.old:>10.3f} -> {v.new:>10.3f}  x{v.worsening:.2f}  {state}")
-    if options.history:
-        options.history.write_text(json.dumps(history(verdicts, smaller=True), indent=1), "utf-8")
-    return int(any(v.fails for v in verdicts))
+    for name, rows in verdicts.items():
+        print(name if rows else f"{name}: main does not have it yet, nothing to compare with")
+        print(*map(_line, rows), sep="\n")
+    return int(any(v.fails for rows in verdicts.values() for v in rows))
+
+
+def _line(v: Verdict) -> str:
+    state = "SLOWER" if v.fails else "noise" if v.worsening > 1 + TOLERANCE else "ok"
+    return f"  {v.name:26} {v.old:>10.3f} -> {v.new:>10.3f}  x{v.worsening:.2f}  {state}"
 
 
 def _read(paths: Sequence[Path]) -> list[Run]:

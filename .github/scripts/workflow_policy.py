@@ -26,7 +26,7 @@ _IMAGE_SCAN = re.compile(r"(?<![\w-])(grype|trivy)(?![\w-])|/trivy-action@|/scan
 _GATE = re.compile(r"vuln_gate\.py|--fail-on[ =]|--exit-code[ =]1")
 _PUSHES_IMAGE = re.compile(
     r"skopeo copy[^;|&\n]* docker://\S+[ \t]*($|[;|&\n])|imagetools create|(docker|podman|buildah) push|manifest push"
-    r"|crane (copy|tag|push)"
+    r"|crane (copy|tag|push)|registry\.py promote"
 )
 _BUILDS = re.compile(r"docker/build-push-action@|(docker|podman|buildx) build(?!\w)|buildah (bud|build)(?!\w)")
 _LATEST = re.compile(r":latest\b|value=latest\b|latest=true")

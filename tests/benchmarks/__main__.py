@@ -1,6 +1,7 @@
 """python -m tests.benchmarks engine --model FILE [--visitors 3 --turns 3 --tokens 16] [--json]
 python -m tests.benchmarks server --model FILE [the same]
 python -m tests.benchmarks lookup --model FILE [--cost-model FILE] [--limit 20]
+python -m tests.benchmarks retrieval [--json]
 python -m tests.benchmarks compare OLD.json NEW.json --tolerance 0.2
 """
 
@@ -8,9 +9,15 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import compare, engine, lookup, server
+from tests.benchmarks import compare, engine, lookup, retrieval, server
 
-COMMANDS = {"engine": engine.main, "server": server.main, "lookup": lookup.main, "compare": compare.main}
+COMMANDS = {
+    "engine": engine.main,
+    "retrieval": retrieval.main,
+    "server": server.main,
+    "lookup": lookup.main,
+    "compare": compare.main,
+}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 LOWER_IS_BETTER = ("first_token_sum_s", "warm_lead_first_token_s", "longest_pause_s", "stop_until_idle_s", "rss_mb",
-                   "restart_read_tokens")  # fmt: skip
+                   "restart_read_tokens", "build_s", "load_s", "search_ms", "search_p95_ms")  # fmt: skip
 HIGHER_IS_BETTER = ("decode_tokens_per_s", "prefill_tokens_per_s")
 
 

@@ -14,10 +14,11 @@ IMAGE ?= ghcr.io/$(shell echo "$$GITHUB_REPOSITORY" | tr A-Z a-z)
 DOCKER ?= docker
 SYFT ?= syft
 GRYPE ?= grype
+JUDGED := tests/evals/own_corpus.jsonl
 
 .PHONY: workflows bandit secrets audit coverage browser-tests pictures demo evals hardening bench bench-base bench-gate bill \
   image-lint image-load image-smoke image-secrets image-bill image-scan image-check image-pull image-push roll-back release-check release-image release-sign \
-  release-notes publish-preview publish-space publish-dataset publish-models models-check nightly-model \
+  release-notes publish-preview publish-space publish-dataset publish-model models-check nightly-model \
   nightly-bench nightly-report preview-comment gate-tools lock
 
 $(BUILD):
@@ -185,19 +186,29 @@ release-notes:
 
 # --- publish.yml: HF_TOKEN, SPACE, DATASET and MODELS (user/name on the Hub) come from the environment
 
-publish-preview: $(VENV)/.runtime | $(BUILD)
+# What would be sent, each compared with what the Hub has; nothing leaves.
+publish-preview: $(VENV)/.runtime $(VENV)/.weights | $(BUILD)
 	$(PY) $(SCRIPTS)/publish_space.py --repo "$${SPACE:-example/space}" --folder $(BUILD)/space > $(BUILD)/preview.md
-	$(PY) -m rag publish --repo "$${DATASET:-example/pages}" --dry-run --folder $(BUILD)/dataset >> $(BUILD)/preview.md
+	$(PY) -m rag publish --repo "$${DATASET:-example/pages}" --judged $(JUDGED) --folder $(BUILD)/dataset \
+	  >> $(BUILD)/preview.md
+	$(PY) -m model publish --variant smollm2-135m-q4_1 --repo "$${MODELS:-example}/smollm2-135m-q4_1-GGUF" \
+	  --folder $(BUILD)/model >> $(BUILD)/preview.md
 	@cat $(BUILD)/preview.md
 
 publish-space: $(VENV)/.runtime | $(BUILD)
 	$(PY) $(SCRIPTS)/publish_space.py --repo "$$SPACE" --folder $(BUILD)/space $${DIGEST:+--image $(IMAGE)@$$DIGEST} --send
 
 publish-dataset: $(VENV)/.runtime | $(BUILD)
-	$(PY) -m rag publish --repo "$$DATASET" --folder $(BUILD)/dataset --send
+	$(PY) -m rag publish --repo "$$DATASET" --judged $(JUDGED) --folder $(BUILD)/dataset --send
 
-publish-models: $(VENV)/.runtime | $(BUILD)
-	$(PY) -m model publish --variant "$$VARIANT" --file "$$FILE" --repo "$$MODELS" --folder $(BUILD)/model --send
+# VARIANT is a name of model/variants.toml, MODELS the user or organisation.
+publish-model: $(VENV)/.runtime | $(BUILD)
+	$(PY) -m model publish --variant "$$VARIANT" --repo "$$MODELS/$$VARIANT-GGUF" --folder $(BUILD)/model --send
+
+# Whether the lock is what the catalogue and the embedded file say.
+models-check: $(VENV)/.weights
+	$(PY) -m model lock smollm2-135m
+	git diff --exit-code model/models.lock
 
 preview-comment:
 	gh pr comment "$$NUMBER" --edit-last --create-if-none --body-file preview.md

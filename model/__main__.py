@@ -2,7 +2,7 @@
 
 python -m model "what is qubinode navigator?" [--model NAME|PATH]
 python -m model fetch NAME
-python -m model publish --variant NAME --file GGUF --repo USER/NAME [--send]
+python -m model publish --variant NAME [--file GGUF] --repo USER/NAME [--send]
 python -m model lock [NAME ...]
 python -m model warm [--model NAME|PATH] [--limit-mb N] [--prompts FOLDER]
 """

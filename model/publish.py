@@ -1,9 +1,9 @@
 """A model repository for the Hub: one GGUF, its checksum and its card.
 
-python -m model publish --variant NAME --file GGUF --repo USER/NAME [--send]
+python -m model publish --variant NAME [--file GGUF] --repo USER/NAME [--send]
 
-Without --send only the folder is written. A version is a tag that is given once: other weights or another card need a
-new version in variants.toml.
+Without --send the folder is written and compared with the Hub. A version is a tag that is given once: other weights or
+another card need a new version in variants.toml.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from huggingface_hub import HfApi
 from model.card import FOLDER, CardIncomplete, Variant, read_header, render, variants
 from model.catalogue import catalogue, digest, verify
 from model.llama import check_gguf
+from model.weights import fetch, find
 from rag import hub
 from rag.errors import RagError
+
+MODELS = Path(".data") / "models"
 
 
 def main(argv: Sequence[str]) -> str:
@@ -33,11 +36,21 @@ def main(argv: Sequence[str]) -> str:
     try:
         if options.send:
             hub.refuse_dirty(FOLDER)
-        out = write(variant, options.file, options.folder / variant.name, options.results)
+        out = write(variant, options.file or _catalogued(variant), options.folder / variant.name, options.results)
         done = f"{out}: {', '.join(hub.local_files(out))}"
-        return f"{done}\n{send(hub.client(), variant, options.repo, out)}" if options.send else done
+        if options.send:
+            return f"{done}\n{send(hub.client(), variant, options.repo, out)}"
+        return f"{done}\n{hub.preview(hub.Target(options.repo, 'model'), out)}"
     except RagError as error:
         raise ValueError(str(error)) from error
+
+
+def _catalogued(variant: Variant) -> Path:
+    """The file of the variant's catalogue entry, fetched where it is not here yet. Raises ModelUnusable."""
+    if not variant.catalogue:
+        raise CardIncomplete(f"{variant.name} is not in the catalogue; name its GGUF with --file")
+    entry = catalogue()[variant.catalogue]
+    return find(entry, MODELS) or fetch(entry, MODELS, lambda _done, _total: None)
 
 
 def write(variant: Variant, file: Path, out: Path, results: Path) -> Path:
@@ -82,12 +95,16 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m model publish", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--variant", required=True, help="a name in variants.toml")
-    parser.add_argument("--file", type=Path, required=True, help="the GGUF")
+    parser.add_argument("--file", type=Path, help="the GGUF; that of the catalogue without it")
     parser.add_argument("--repo", required=True, help="model repository on the Hub, for example user/name-GGUF")
     parser.add_argument("--folder", type=Path, default=Path(".data") / "publish", help="where to write")
     parser.add_argument("--results", type=Path, default=FOLDER / "results", help="folder of result files")
     parser.add_argument("--variants", type=Path, default=FOLDER / "variants.toml")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--dry-run", action="store_true", help="only write the folder, the default; needs no token")
+    how.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write the folder and show what differs from the Hub, the default; needs no token",
+    )
     how.add_argument("--send", action="store_true", help="also send what differs; needs HF_TOKEN")
     return parser

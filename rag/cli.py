@@ -48,7 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     sending = commands.add_parser("publish", help="write our own pages as a Hugging Face dataset; --send sends it")
     sending.add_argument("--repo", required=True, help="dataset on the Hub, for example user/qubinode-pages")
     how = sending.add_mutually_exclusive_group()
-    how.add_argument("--dry-run", action="store_true", help="only write the folder, the default; needs no token")
+    how.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write the folder and show what differs from the Hub, the default; needs no token",
+    )
     how.add_argument("--send", action="store_true", help="also send what differs; needs HF_TOKEN")
     sending.add_argument("--corpus", type=Path, default=CORPUS, help="folder of pages")
     sending.add_argument("--judged", type=Path, help="judged questions for the evaluation split (JSON lines)")
@@ -101,12 +105,14 @@ def _publish(options: argparse.Namespace) -> int:
     published = write_dataset(options.corpus, options.judged, options.folder, options.repo)
     for name, count in published.rows.items():
         print(f"{count:6} rows  {options.folder / name}")
-    if options.send:
-        from rag import hub  # its client takes a second to import, which no search should pay
+    from rag import hub  # its client takes a second to import, which no search should pay
 
+    target = hub.Target(options.repo, "dataset", ("data",))
+    if options.send:
         hub.refuse_dirty(options.corpus)
-        target = hub.Target(options.repo, "dataset", ("data",))
         print(hub.send(hub.client(), target, options.folder, "Update the corpus"))
+    else:
+        print(hub.preview(target, options.folder))
     return 0
 
 

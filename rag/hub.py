@@ -103,6 +103,15 @@ def compare(api: HfApi, target: Target, folder: Path) -> Changes:
     return Changes(added, changed, deleted, len(local) - len(added) - len(changed), parent)
 
 
+def preview(target: Target, folder: Path) -> str:
+    """What `send` would change, as Markdown; needs no token, and says so where the Hub cannot be read."""
+    try:
+        changes = str(compare(client(token_needed=False), target, folder))
+    except HubFailed as error:
+        changes = f"{error}\n{len(local_files(folder))} files would be sent"
+    return f"### {target.kind} {target.repo}\n\n```\n{changes}\n```"
+
+
 def has_tag(api: HfApi, target: Target, tag: str) -> bool:
     """Whether the repository has a tag of that name; False too where there is no repository."""
     try:

@@ -202,5 +202,10 @@ def test_a_credential_is_found_in_the_tree_and_after_its_removal_in_the_history(
     assert secret_scan.main(["--root", str(tmp_path), "--history", *allowing]) == 0
 
 
+def test_a_search_of_nothing_is_no_pass(tmp_path: Path) -> None:
+    subprocess.run(["git", "-C", str(tmp_path), "init", "-q"], check=True)
+    assert secret_scan.main(["--root", str(tmp_path), "--history"]) == 2
+
+
 def test_the_repository_holds_no_credential() -> None:
     assert secret_scan.main(["--root", str(ROOT)]) == 0

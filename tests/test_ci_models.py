@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -140,18 +143,18 @@ def test_a_version_is_sent_tagged_and_never_changed(hub: Hub, file: Path, tmp_pa
     assert list(stored.tags) == ["v1.2.0", "v1.3.0"]
 
 
-def test_the_command_writes_the_embedded_models_repository(smol: Path, tmp_path: Path) -> None:
-    arguments = [
-        "--variant",
-        "smollm2-135m-q4_1",
-        "--file",
-        str(smol),
-        "--repo",
-        "someone/smol",
-        "--folder",
-        str(tmp_path),
-    ]
-    assert "SHA256SUMS" in main(arguments)
+def test_the_command_writes_the_embedded_models_repository_and_shows_what_differs(
+    hub: Hub, smol: Path, tmp_path: Path
+) -> None:
+    words = ["--variant", "smollm2-135m-q4_1", "--file", str(smol), "--repo", "someone/smol"]
+    command = [sys.executable, "-m", "model", "publish", *words, "--folder", str(tmp_path)]
+    # A process of its own: where the Hub is is read when the client's library is imported.
+    done = subprocess.run(command, env={**os.environ, "HF_ENDPOINT": hub.url}, cwd=RESULTS.parents[1],
+                          capture_output=True, text=True, timeout=150, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "+ SHA256SUMS" in done.stdout.splitlines()
+    assert "3 to change, 0 unchanged" in done.stdout
+    assert {request.partition(" ")[0] for request in hub.seen} == {"GET"}
     card = (tmp_path / "smollm2-135m-q4_1" / "README.md").read_text()
     assert catalogue()[EMBEDDED].sha256 in card
     assert "| quantisation | Q4_1 |" in card
@@ -168,6 +171,14 @@ def test_every_variants_figures_are_in_committed_results_of_its_file() -> None:
             figures = json.loads((RESULTS / evaluation.file).read_text())
             assert figures["model"] == catalogue()[variant.catalogue].file
             assert set(evaluation.figures) <= figures.keys()
+
+
+def test_a_variant_outside_the_catalogue_needs_its_file_named(tmp_path: Path) -> None:
+    text = (Path(catalogue_module.__file__).parent / "variants.toml").read_text()
+    (tmp_path / "v.toml").write_text(text.replace('catalogue = "granite-4.0-micro"\n', ""))
+    arguments = ["--variant", "granite-4.0-micro-q4_k_m", "--repo", "a/b", "--variants", str(tmp_path / "v.toml")]
+    with pytest.raises(CardIncomplete, match="--file"):
+        main(arguments)
 
 
 @pytest.mark.parametrize(

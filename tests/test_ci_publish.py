@@ -223,9 +223,9 @@ def test_this_projects_space_can_be_gathered(tmp_path: Path) -> None:
     refuse_private(tmp_path / "space", skip=RANDOM_LOOKING)
 
 
-def command(hub: Hub, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(hub: Hub, *arguments: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
     # A process of its own: where the Hub is, and that Xet is not to be used, is read when the library is imported.
-    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": TOKEN}
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": token}
     return subprocess.run([sys.executable, *arguments], env={**environment, "PYTHONPATH": str(ROOT)}, cwd=ROOT,
                           capture_output=True, text=True, timeout=150, check=False)  # fmt: skip
 
@@ -248,10 +248,15 @@ def test_a_cut_upload_of_a_large_file_is_repeated_and_a_later_run_resumes(hub: H
     assert remote(hub) == local(Path(out))
 
 
-def test_without_send_nothing_leaves(hub: Hub, checkout: Path, tmp_path: Path) -> None:
-    out = str(tmp_path / "space")
-    assert main(["--repo", "someone/space", "--root", str(checkout), "--folder", out]) == 0
-    assert hub.seen == []
+def test_without_send_nothing_leaves_and_the_differences_are_shown(hub: Hub, checkout: Path, tmp_path: Path) -> None:
+    hub.repositories[REPOSITORY] = Repository([{"rag/old.md": b"ours", "README.md": b"old", "notes.md": b"theirs"}])
+    script, out = ".github/scripts/publish_space.py", str(tmp_path / "space")
+    done = command(hub, script, "--repo", "someone/space", "--root", str(checkout), "--folder", out)
+    assert done.returncode == 0, done.stderr
+    for row in ("+ app.py", "~ README.md", "- rag/old.md", "6 to change, 0 unchanged"):
+        assert row in done.stdout.splitlines()
+    assert len(hub.repositories[REPOSITORY].commits) == 1
+    assert {request.partition(" ")[0] for request in hub.seen} == {"GET"}
 
 
 def test_sending_refuses_a_checkout_with_changes(checkout: Path, tmp_path: Path) -> None:
@@ -274,3 +279,5 @@ def test_the_dataset_is_sent_and_read_back(hub: Hub, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     sent = hub.repositories["datasets/someone/pages"].files
     assert {path: data for path, data in sent.items() if path != ".gitattributes"} == local(out)
+    again = command(hub, *arguments, "--dry-run", token="")
+    assert "0 to change, 4 unchanged" in again.stdout

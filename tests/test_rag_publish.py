@@ -6,7 +6,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from rag.cli import main
 from rag.errors import SecretFound, SourceUnreadable
 from rag.publish import write_dataset
 
@@ -82,10 +81,3 @@ def test_upstream_pages_are_refused(tmp_path: Path) -> None:
     (corpus / "README.md").write_text("# Upstream\n\nText.\n")
     with pytest.raises(SourceUnreadable, match=r"README\.md names no sources"):
         write_dataset(corpus, None, tmp_path / "out", "someone/pages")
-
-
-def test_a_dry_run_writes_the_folder_and_needs_no_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["publish", "--repo", "someone/pages", "--dry-run", "--corpus", str(pages(tmp_path))]
-    assert main([*command, "--folder", str(tmp_path / "out")]) == 0
-    assert "1 rows" in capsys.readouterr().out
-    assert (tmp_path / "out" / "data" / "passages.parquet").is_file()

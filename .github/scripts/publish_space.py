@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from rag.errors import RagError
-from rag.hub import HubFailed, PublishRefused, Target, client, compare, local_files, refuse_dirty, refuse_private, send
+from rag.hub import PublishRefused, Target, client, local_files, preview, refuse_dirty, refuse_private, send
 
 PACKAGES = ("model", "onboarding", "rag", "tools")
 SHOWN = (".github/chat.png", ".github/demo.webp", ".github/diagnostics.png", ".github/phone.png", ".github/tour.png")
@@ -100,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
         gather(options.root, options.folder, options.image)
         refuse_private(options.folder, skip=RANDOM_LOOKING)
         target = Target(options.repo, "space", PACKAGES)
-        print(_sent(target, options.folder) if options.send else _preview(target, options.folder))
+        print(_sent(target, options.folder) if options.send else preview(target, options.folder))
     except RagError as error:
         print(error, file=sys.stderr)
         return 1
@@ -109,15 +109,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _sent(target: Target, folder: Path) -> str:
     return f"{send(client(), target, folder, 'Update the Space')}\nsent to {target.repo} and read back"
-
-
-def _preview(target: Target, folder: Path) -> str:
-    head = f"### {target.kind} {target.repo}"
-    try:
-        changes = str(compare(client(token_needed=False), target, folder))
-    except HubFailed as error:
-        changes = f"{error}\n{len(local_files(folder))} files would be sent"
-    return f"{head}\n\n```\n{changes}\n```"
 
 
 if __name__ == "__main__":

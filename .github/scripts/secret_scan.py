@@ -57,7 +57,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the findings; 1 when there is one."""
+    """Print the findings; 1 when there is one, 2 when nothing was searched."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--history", action="store_true")
     parser.add_argument("--root", type=Path, default=Path())
@@ -65,10 +65,12 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     lines = options.allow.read_text("utf-8").splitlines() if options.allow.is_file() else []
     allowed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    found = findings(tree(options.root), allowed)
-    if options.history:
-        found += findings(added(options.root), allowed)
-    print(*found, f"{len(found)} credentials", sep="\n")
+    files, changes = list(tree(options.root)), list(added(options.root)) if options.history else []
+    found = findings(iter(files), allowed) + findings(iter(changes), allowed)
+    print(*found, f"{len(files)} files and {len(changes)} changes searched, {len(found)} credentials", sep="\n")
+    if not files or (options.history and not changes):
+        print("nothing was searched; run it in a whole clone", file=sys.stderr)
+        return 2
     return int(bool(found))
 
 

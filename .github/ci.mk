@@ -14,12 +14,13 @@ IMAGE ?= ghcr.io/$(shell echo "$$GITHUB_REPOSITORY" | tr A-Z a-z)
 DOCKER ?= docker
 SYFT ?= syft
 GRYPE ?= grype
+GRANITE ?= .data/models/granite-4.0-micro-Q4_K_M.gguf
 JUDGED := tests/evals/own_corpus.jsonl
 
 .PHONY: workflows bandit secrets audit coverage browser-tests pictures demo evals hardening bench bench-base bench-gate bill \
   image-lint image-load image-smoke image-secrets image-bill image-scan image-check image-pull image-push roll-back release-check release-image release-sign \
   release-notes publish-preview publish-space publish-dataset publish-model models-check nightly-model \
-  nightly-bench nightly-report preview-comment gate-tools lock
+  nightly-bench nightly-answers nightly-harden nightly-report preview-comment gate-tools lock
 
 $(BUILD):
 	@mkdir -p $@
@@ -219,8 +220,18 @@ nightly-model: $(VENV)/.runtime
 	$(VENV)/bin/python -m model fetch granite-4.0-micro
 
 nightly-bench: nightly-model $(VENV)/.development | $(BUILD)
-	$(PY) -m tests.benchmarks engine --model .data/models/granite-4.0-micro-Q4_K_M.gguf --visitors 2 --turns 2 \
-	  --tokens 16 --json > $(BUILD)/granite.json
+	$(PY) -m tests.benchmarks engine --model $(GRANITE) --visitors 2 --turns 2 --tokens 16 --json > $(BUILD)/granite.json
+	$(PY) $(SCRIPTS)/eval_gate.py granite $(BUILD)/granite.json
+
+# Every fourth question: a fair mixture, and a night is long enough for it.
+nightly-answers: nightly-model $(VENV)/.development | $(BUILD)
+	rm -f $(BUILD)/answers.jsonl
+	awk 'NR % 4 == 1' $(JUDGED) > $(BUILD)/questions.jsonl
+	$(PY) -m tests.evals answers --model $(GRANITE) --questions $(BUILD)/questions.jsonl --answers $(BUILD)/answers.jsonl \
+	  --json > $(BUILD)/answers.json
+	$(PY) $(SCRIPTS)/eval_gate.py answers $(BUILD)/answers.json
+
+nightly-harden: hardening
 
 nightly-report:
 	python3 $(SCRIPTS)/nightly_report.py

@@ -76,7 +76,7 @@ class Issues:
         self.number, self.calls = number, list[list[str]]()
 
     def __call__(self, arguments: Sequence[str]) -> str:
-        self.calls.append(list(arguments[:2]))
+        self.calls.append(list(arguments))
         return self.number if arguments[1] == "list" else ""
 
 
@@ -87,13 +87,27 @@ class Issues:
         ("success", "7\n", "closed 7", "close"),
         ("failure", "7\n", "commented on 7", "comment"),
         ("failure", "", "opened", "create"),
+        ("cancelled", "", "opened", "create"),
+        ("skipped", "7\n", "commented on 7", "comment"),
     ],
 )
 def test_a_failing_night_has_one_issue(result: str, number: str, done: str, call: str) -> None:
     issues = Issues(number)
-    assert report(result, "https://example.org/run", issues) == done
-    assert issues.calls[-1] == ["issue", call]
+    assert (
+        report({"answers": {"result": "success"}, "soak": {"result": result}}, "https://example.org/run", issues)
+        == done
+    )
+    assert issues.calls[-1][:2] == ["issue", call]
     assert "Granite" in TITLE
+
+
+def test_the_issue_names_the_jobs_that_fell_and_the_run() -> None:
+    issues = Issues()
+    report({"answers": {"result": "success"}, "soak": {"result": "failure"}}, "https://example.org/run", issues)
+    body = issues.calls[-1][-1]
+    assert "https://example.org/run" in body
+    assert "- soak: failure" in body
+    assert "answers" not in body
 
 
 def test_the_gates_packages_are_pinned_by_hash_as_the_development_packages_are() -> None:

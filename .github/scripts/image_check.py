@@ -32,6 +32,7 @@ from tags import LATEST, TagRefused
 IMAGE = "localhost/qubinode:check"
 EMULATED = 16  # an emulated processor is that many times slower
 MB = 1_000_000
+LARGEST_MB = 900  # what is pulled: layers as a registry holds them
 
 
 class Check:
@@ -106,6 +107,10 @@ class Check:
         manifest = json.loads(output(["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}"]))
         sizes = [layer["size"] / MB for layer in manifest["layers"]]
         self.say(f"pushed {sum(sizes):.0f} MB in layers of {', '.join(f'{size:.0f}' for size in sizes)} MB")
+        if sum(sizes) > LARGEST_MB:
+            raise EngineFailed(
+                f"{image} takes {sum(sizes):.0f} MB to pull; the limit without a baked model is {LARGEST_MB} MB"
+            )
 
     def release(self, registry: str, first: Sequence[str], second: Sequence[str]) -> None:
         """Publish two versions and a pre-release of what was pushed, then roll back."""

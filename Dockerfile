@@ -2,8 +2,9 @@
 #   docker build .                                        embedded model only
 #   docker build --build-arg GRANITE=1 .                  with Granite-4.0-Micro at its pinned revision (2.1 GB more)
 #   docker build --build-arg UPSTREAM=<git url or tar> .  answers from an upstream checkout instead of our own pages
-#   docker build --build-arg LLAMA=<image> .              with llama.cpp's wheel out of that image's /wheels, where this
+#   docker build --build-context llama=<image> .          with llama.cpp's wheel out of that image's /wheels, where this
 #                                                         machine only emulates the architecture it builds for
+# The base: the index over all architectures of python:3.11.16-slim-bookworm; renew tag and digest together.
 ARG BASE=docker.io/library/python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 # llama.cpp takes minutes to compile: a stage of its own, rebuilt only when its version changes.
@@ -29,8 +30,6 @@ RUN sed -i 's/LLAMA_BUILD_COMMON ON/LLAMA_BUILD_COMMON OFF/' CMakeLists.txt \
     && CMAKE_ARGS="-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF -DCMAKE_INSTALL_RPATH=\$ORIGIN $flags" \
        /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
 
-FROM ${LLAMA} AS wheels
-
 FROM ${BASE} AS packages
 RUN apt-get update && apt-get install -y --no-install-recommends git libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/venv
@@ -43,7 +42,7 @@ RUN pip install "$(grep '^pip==' /tmp/requirements.txt)" uv==0.13.9 \
     && pip uninstall -y uv \
     && awk '/^[^ ]/ { other = !/^llama-cpp-python==/ } other' /tmp/requirements.lock > /tmp/others.lock \
     && pip install --no-deps --require-hashes -r /tmp/others.lock
-COPY --from=wheels /wheels /wheels
+COPY --from=llama /wheels /wheels
 RUN pip install --no-deps /wheels/*.whl && pip check
 # What nothing here runs: tests, headers, build tools, second copies of llama.cpp, pyarrow's network clients, the node
 # half of the page.

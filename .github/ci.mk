@@ -144,7 +144,7 @@ image-scan:
 
 # All of it and more on one machine, with docker or with buildah, podman, runc, skopeo and docker-registry. BUILD_OPTIONS
 # go to every build (BUILD_OPTIONS="--build-arg=BASE=..."), ARM64 to that of the emulated architecture, which is left
-# out without it (ARM64="--build-arg=BASE=... --build-arg=LLAMA=...").
+# out without it (ARM64="--build-context=llama=...").
 image-check: $(VENV)/.development | $(BUILD)
 	$(PY) $(SCRIPTS)/image_check.py --syft $(VENV)/bin/syft --keep $(BUILD)/image \
 	  $(addprefix --build-option=,$(BUILD_OPTIONS)) $(addprefix --arm64=,$(ARM64))

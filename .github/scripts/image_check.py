@@ -4,9 +4,9 @@
 
 Builds for this machine's architecture, starts the image locked down, searches its files, writes its bill of materials,
 pushes it to a registry on loopback, releases two versions and a pre-release there and rolls back. With --arm64 (options
-of that build, such as where its llama.cpp comes from) it builds the other architecture under emulation, looks at that too, and
-publishes an index over both. Uses docker where a daemon answers, else buildah, podman and runc; the registry is
-docker-registry. Each line that it prints is something that was seen. Does not show: native speed of the emulated
+of that build, such as where its llama.cpp comes from) it builds the other architecture under emulation, looks at that
+too, and publishes an index over both. Uses docker where a daemon answers, else buildah, podman and runc; the registry
+is docker-registry. Each line that it prints is something that was seen. Does not show: native speed of the emulated
 architecture, a registry with accounts, signatures.
 """
 

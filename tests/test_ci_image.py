@@ -196,12 +196,15 @@ def test_an_image_that_cannot_be_read_is_no_pass(tmp_path: Path) -> None:
     assert image_files.main(["--engine", str(tmp_path / "none"), "app:1"]) == 2
 
 
-def test_an_images_facts_are_read_in_both_engines_words(tmp_path: Path) -> None:
-    for spelled in ({"HealthCheck": {"Test": []}, "Config": {}}, {"Config": {"Healthcheck": {"Test": ["CMD"]}}}):
-        tree = [{"Size": 7, "RootFS": {"Layers": ["a", "b"]}, **spelled}]
-        command = engine_printing(tmp_path, json.dumps(tree))
-        size, layers, _ = image_engine.Engine((command,), (), "", "").facts("app:1")
-        assert (size, layers) == (7, 2)
+@pytest.mark.parametrize(
+    "spelled",
+    [{"HealthCheck": {"Test": []}, "Config": {}}, {"Config": {"Healthcheck": {"Test": ["CMD"]}}}, {"Config": {}}],
+)
+def test_an_images_facts_are_read_in_both_engines_words(tmp_path: Path, spelled: dict[str, Any]) -> None:
+    tree = [{"Size": 7, "RootFS": {"Layers": ["a", "b"]}, **spelled}]
+    command = engine_printing(tmp_path, json.dumps(tree))
+    facts = image_engine.Engine((command,), (), "", "").facts("app:1")
+    assert facts == (7, 2, spelled != {"Config": {}})
 
 
 def engine_printing(folder: Path, text: str) -> str:

@@ -50,6 +50,11 @@ class Who:
     visitor: str
     address: str  # see `bucket`
 
+    @property
+    def both(self) -> str:
+        """A session alone is not enough: Gradio's MCP server lends its own to all of its clients."""
+        return f"{self.visitor} {self.address}"
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -155,9 +160,8 @@ class Gate:
 
     def _take(self, items: list[tuple[str, RateLimitItem]], who: Who, what: str) -> None:
         """Count it under every limit, or under none when one refuses."""
-        named = [
-            (scope, item, {"visitor": who.visitor, "address": who.address}.get(scope, "")) for scope, item in items
-        ]
+        keys = {"visitor": who.both, "address": who.address, "everybody": ""}
+        named = [(scope, item, keys[scope]) for scope, item in items]
         for scope, item, key in named:
             if not self._limiter.test(item, scope, key):
                 text = "Everybody together asks more than these two cores can answer" if scope == "everybody" else (
@@ -188,4 +192,4 @@ def bucket(host: str) -> str:
 
 
 def _seats(who: Who) -> tuple[str, str]:
-    return f"visitor {who.visitor}", f"address {who.address}"
+    return f"visitor {who.both}", f"address {who.address}"

@@ -5,8 +5,8 @@ servers, streams, run history, monitoring); bodies over the limit 413, whatever 
 JSON or no call of the page 422; hidden characters in any text of a body are taken out; what another site's page asks
 of a visitor's browser 403, and no answer grants it a look (Gradio reflects any origin, with credentials, on a host
 that is not localhost); no script, style, image, font or connection from a foreign host; no sniffing; framing only by
-the Hub. Does not cover: rate limits (`edge.py`, `gate.py`); a name that its owner points at this address (DNS rebinding), since nothing here
-depends on who asks; what a handler does with a message that is let through.
+the Hub. Does not cover: rate limits (`edge.py`, `gate.py`); a name that its owner points at this address (DNS
+rebinding), since nothing here depends on who asks; what a handler does with a message that is let through.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ class EngineOptions:
     """How many at once, and how long a conversation may grow."""
 
     slots: int = 4
-    waiting: int = 100  # generations beyond the slots; the next is refused
+    waiting: int = 100  # generations beyond the slots, however fast this machine is; the next is refused
+    longest_wait_s: float = 60.0  # nobody is let into the queue who would wait longer, by what answers take here
     window: int = 4096  # tokens of one conversation, answer included
 
 
@@ -68,10 +69,11 @@ class LocalEngine:
     # --- any thread -----------------------------------------------------------------------------------
 
     def submit(self, prompt: Prompt, options: Options | None = None) -> Generation:
-        """Queue a generation; raises QueueFull when too many wait."""
+        """Queue a generation; raises QueueFull when too many wait, or when this one would wait too long."""
         with self._lock:
-            if self._closing or len(self._unfinished) >= self._options.slots + self._options.waiting:
-                raise QueueFull(self._eta(max(0, len(self._unfinished) - self._options.slots)))
+            ahead = len(self._unfinished) - self._options.slots
+            if self._closing or ahead >= self._options.waiting or self._wait_s(ahead) > self._options.longest_wait_s:
+                raise QueueFull(self._wait_s(max(0, ahead)))
             job = Job(prompt, options or Options(), Generation(self._interrupt))
             self._unfinished.add(job)
         self._inbox.put(job)
@@ -88,12 +90,17 @@ class LocalEngine:
         """Whether everything handed to `prewarm` has been read."""
         return not self._warm and not any(job.warm for job in list(self._running))
 
+    @property
+    def answer_s(self) -> float:
+        """Seconds of the whole machine that one answer takes; the queue's length follows from it."""
+        return self._pace.answer_s
+
     def load(self) -> Load:
         """How busy the engine is."""
         present = len(self._unfinished)
         waiting = max(0, present - self._options.slots)
-        eta = 0.0 if present < self._options.slots else self._eta(waiting)
-        return Load(min(present, self._options.slots), waiting, eta, self._silent_s())
+        wait = self._wait_s(present - self._options.slots)
+        return Load(min(present, self._options.slots), waiting, wait, self._silent_s())
 
     def _silent_s(self) -> float:
         beat = self._beat
@@ -112,8 +119,9 @@ class LocalEngine:
         self._llama.abort()
         self._inbox.put(None)
 
-    def _eta(self, ahead: int) -> float:
-        return self._pace.generation_s * (ahead + 1) / self._options.slots
+    def _wait_s(self, ahead: int) -> float:
+        """Expected wait behind `ahead` others in the queue; a negative number of them means a free slot."""
+        return self._pace.wait_s(ahead) if ahead >= 0 else 0.0
 
     # --- the engine's thread --------------------------------------------------------------------------
 
@@ -191,7 +199,7 @@ class LocalEngine:
         while self._waiting and len(self._running) < self._options.slots:
             self._start(self._waiting.popleft())
         for ahead, job in enumerate(self._waiting):
-            job.report_queue(Queued(ahead, self._eta(ahead)))
+            job.report_queue(Queued(ahead, self._wait_s(ahead)))
         if self._warm and not self._running and not self._waiting:
             job = Job(self._warm[0], Options(max_tokens=0), Generation(lambda: None), warm=True)
             job.encode(lambda text, control: self._llama.tokenize(text, control=control), self.window)
@@ -218,8 +226,11 @@ class LocalEngine:
         rows, owners = self._rows()
         before = time.monotonic()
         status = self._llama.decode(rows)
+        seconds = time.monotonic() - before
+        for job in owners:
+            job.machine_s += seconds / len(owners)
         if status == DECODED:
-            self._pace.learn(len(rows), time.monotonic() - before)
+            self._pace.learn(len(rows), seconds)
             self._after(rows, owners)
             return
         for job in owners:
@@ -290,6 +301,6 @@ class LocalEngine:
             job.generation.put(TextDelta(text))
         with self._lock:
             self._unfinished.discard(job)
-        if not job.warm and job.started and reason in ("stop", "length"):
-            self._pace.learn_generation(time.monotonic() - job.started)
+        if not job.warm and job.started and reason in ("stop", "length", "deadline"):
+            self._pace.learn_answer(job.machine_s)
         job.generation.put(Finished(reason, job.counts(), job.timings(), tuple(job.generated), job.dropped, error))

@@ -81,7 +81,8 @@ class Generation:
                 event = self._next(event)
                 yield event
         finally:
-            self.cancel()
+            if not isinstance(event, Finished):  # stopping what has ended would abort a step of others
+                self.cancel()
 
     def _next(self, last: EngineEvent | None) -> EngineEvent:
         waiting = Queued(0, 0.0) if last is None else last  # not yet looked at: the step that runs may take seconds

@@ -7,6 +7,7 @@ LONE_STEP_S = 4.5  # longest step otherwise: a newcomer joins after it
 LONE_ROWS = 64  # two cores read clearly slower per row below this, and 11 % faster at 256
 LEAST_ROWS = 4  # a prompt always moves on
 MEMORY = 0.7  # weight of the past in the running averages
+FIRST_ANSWER_S = 5.0  # guess of `answer_s` before any answer is measured
 SIZES = (512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, LEAST_ROWS)
 
 
@@ -16,7 +17,8 @@ class Pace:
     def __init__(self, seconds_per_row: float = 0.05) -> None:
         self._per_row: dict[int, float] = {}  # by bit length of the number of rows
         self._guess = seconds_per_row
-        self.generation_s = 20.0  # running average of whole generations, for the queue's estimate
+        self._answers = 0
+        self.answer_s = FIRST_ANSWER_S  # of the whole machine that one answer takes, running average
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take in one step of `rows` rows that took `seconds`."""
@@ -25,9 +27,19 @@ class Pace:
         new = seconds / rows
         self._per_row[bucket] = new if old is None else MEMORY * old + (1 - MEMORY) * new
 
-    def learn_generation(self, seconds: float) -> None:
-        """Take in how long one whole generation held its slot."""
-        self.generation_s = MEMORY * self.generation_s + (1 - MEMORY) * seconds
+    def learn_answer(self, seconds: float) -> None:
+        """Take in what one answer took: its share of every step that computed for it."""
+        self._answers += 1
+        new = max(1 / self._answers, 1 - MEMORY)  # the first one replaces the guess
+        self.answer_s += new * (seconds - self.answer_s)
+
+    def wait_s(self, ahead: int) -> float:
+        """Expected seconds until a slot is free for one who has `ahead` others before it in the queue.
+
+        An answer's share of the machine is known whether it was computed alone or beside others, so a burst after a
+        quiet hour is estimated too high rather than too low: rows computed together cost less.
+        """
+        return self.answer_s * (ahead + 1)
 
     def seconds(self, rows: int) -> float:
         """Expected seconds of a step of `rows` rows: from steps of that size, else of the nearest size seen."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from model.engine import EngineOptions
 from model.events import Finished, Prefill, Queued, TextDelta
 from model.generation import Generation, Options, QueueFull
 from model.llama import Sampling, schema_grammar
+from model.pace import FIRST_ANSWER_S, Pace
 from model.prompt import Prompt, Segment
 from tests.conftest import OpenEngine
 
@@ -152,7 +155,7 @@ def test_four_visitors_advance_together_and_the_fifth_is_told_its_place(open_eng
 
 
 def test_the_hundred_and_first_waiting_is_refused_with_its_wait(open_engine: OpenEngine) -> None:
-    engine = open_engine(options=EngineOptions(slots=1, waiting=100))
+    engine = open_engine(options=EngineOptions(slots=1, waiting=100, longest_wait_s=math.inf))
     running = [engine.submit(prompt("Tell me everything"), Options(max_tokens=400)) for _ in range(101)]
     with pytest.raises(QueueFull, match=r"about \d+ s"):
         engine.submit(prompt("One more"))
@@ -160,6 +163,48 @@ def test_the_hundred_and_first_waiting_is_refused_with_its_wait(open_engine: Ope
         generation.cancel()
     assert [finish(generation)[1].reason for generation in running] == ["cancelled"] * 101
     assert engine.load().waiting == 0
+
+
+def test_nobody_is_let_in_who_would_wait_longer_than_a_minute(open_engine: OpenEngine) -> None:
+    engine = open_engine(options=EngineOptions(slots=1))
+    inside: list[Generation] = []
+    with pytest.raises(QueueFull) as refused:
+        while True:
+            inside.append(engine.submit(prompt("Tell me everything"), Options(max_tokens=400)))
+    assert len(inside) == 1 + 60 / FIRST_ANSWER_S  # nothing is measured yet
+    assert refused.value.eta_s == 60 + FIRST_ANSWER_S
+    for generation in inside:
+        generation.cancel()
+    assert {finish(generation)[1].reason for generation in inside} == {"cancelled"}
+
+
+def test_the_queue_grows_where_answers_are_quick_and_shrinks_where_they_are_slow() -> None:
+    def admitted(*answers_s: float) -> int:
+        pace = Pace()
+        for seconds in answers_s:
+            pace.learn_answer(seconds)
+        return sum(pace.wait_s(ahead) <= 60 for ahead in range(1000))
+
+    assert [admitted(0.25), admitted(1.0), admitted(5.0), admitted(45.0), admitted(90.0)] == [240, 60, 12, 1, 0]
+    assert admitted(1.0, 3.0) == 30
+    assert admitted(*[1.0] * 50, *[6.0] * 30) == 10  # what was true long ago no longer counts
+
+
+def test_four_answers_at_once_are_charged_together_what_the_machine_took(open_engine: OpenEngine) -> None:
+    engine = open_engine()
+    began = time.monotonic()
+    for generation in [engine.submit(prompt(f"Question {i}"), Options(max_tokens=30)) for i in range(4)]:
+        finish(generation)
+    assert 0 < 4 * engine.answer_s <= time.monotonic() - began
+
+
+def test_the_end_of_one_answer_aborts_nobody_elses_step() -> None:
+    aborted: list[bool] = []
+    generation = Generation(lambda: aborted.append(True))
+    generation.put(TextDelta("All of it."))
+    generation.put(Finished("stop"))
+    assert [type(event) for event in generation] == [TextDelta, Finished]
+    assert aborted == []
 
 
 def test_cancel_in_the_middle_of_a_prefill_frees_the_slot_and_keeps_what_was_read(open_engine: OpenEngine) -> None:
@@ -320,7 +365,7 @@ def test_who_waits_hears_something_twice_a_second_and_can_leave() -> None:
     heard = [next(events) for _ in range(4)]
     assert all(isinstance(event, Prefill) and (event.done, event.total) == (3, 9) for event in heard)
     assert [round(event.eta_s, 1) for event in heard if isinstance(event, Prefill)] == [1.2, 0.7, 0.2, 0.0]
-    generation.put(Finished("stop"))
-    assert isinstance(next(events), Finished)
-    assert list(events) == []
+    assert left == []
+    assert isinstance(events, Generator)
+    events.close()
     assert left == [True]

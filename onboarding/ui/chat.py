@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LANE = "model"  # concurrency_id of all that uses the model
-LANE_LIMIT = 64  # pages at once; the engine batches four and says how many wait
+LANE_LIMIT = 128  # pages at once, above all that the engine lets in: it batches four and says how many wait
 MAX_TYPED = 30_000  # characters a page may send; the limit in tokens is the guide's, and its message names it
 # What the script of the transcript says itself.
 SCRIPTED = ("copy", "copied", "copy_blocked", "edit_field", "rename_field", "conversation", "simulated_host")

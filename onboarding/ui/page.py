@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from onboarding.guide import Guide
 
 TITLE = "Qubinode Navigator"
-QUEUE_SIZE = 128  # jobs that may wait in Gradio's queue; the engine's own queue refuses long before
+QUEUE_SIZE = 128  # jobs in Gradio's queue: a crowd waits there for the moment in which the engine tells it the wait
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -69,6 +70,13 @@ class Page:
         self.statuses.append((await self.client.get(path)).status_code)
         return time.monotonic() - began
 
+    @asynccontextmanager
+    async def staying(self, session: str) -> AsyncIterator[None]:
+        """The page is open inside the block: the stream by which Gradio knows that its state is still wanted."""
+        async with self.client.stream("GET", f"/gradio_api/heartbeat/{session}") as alive:
+            self.statuses.append(alive.status_code)
+            yield
+
     async def post(self, path: str, data: Sequence[Any]) -> None:
         """Call a named endpoint and read its result."""
         joined = await self.client.post(path, json={"data": list(data)})
@@ -91,9 +99,7 @@ class Page:
         visit.end_s = time.monotonic() - began
         return visit
 
-    async def _follow(
-        self, visit: Visit, question: str, session: str, headers: dict[str, str], began: float
-    ) -> None:
+    async def _follow(self, visit: Visit, question: str, session: str, headers: dict[str, str], began: float) -> None:
         session = session or uuid.uuid4().hex[:12]
         call = {"data": [question, HOST, None, None], "fn_index": self._handler, "session_hash": session}
         joined = await self.client.post("/gradio_api/queue/join", json=call, headers=headers)
@@ -138,4 +144,6 @@ def _outcome(completed: dict[str, Any], visit: Visit) -> tuple[Outcome, str]:
 
 def never_overtaken(visits: Sequence[Visit]) -> bool:
     """Whether nobody who waited ever saw the number of those ahead grow."""
-    return all(later <= earlier for visit in visits for earlier, later in zip(visit.places, visit.places[1:], strict=False))
+    return all(
+        later <= earlier for visit in visits for earlier, later in zip(visit.places, visit.places[1:], strict=False)
+    )

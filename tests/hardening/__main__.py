@@ -1,0 +1,52 @@
+"""python -m tests.hardening join | queue | flood | responsive [--folder .data/harden]
+python -m tests.hardening soak [--minutes 20]
+python -m tests.hardening fuzz [--seconds 120] [--target NAME]
+python -m tests.hardening garak [--probes LIST]
+python -m tests.hardening all [--minutes 20] [--seconds 120] --report FILE
+
+Each starts what it needs on loopback, prints its figures as JSON and its row of the report, and ends with 1 when the
+row does not hold. Nothing else should run beside those that measure time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.hardening import endurance, load
+from tests.hardening.verdict import HEAD, Verdict
+
+Options = argparse.Namespace
+COMMANDS: dict[str, Callable[[Options], list[Verdict]]] = {
+    "join": lambda options: [load.join(options.folder)],
+    "queue": lambda options: [load.queue(options.folder)],
+    "flood": lambda options: [load.flood(options.folder)],
+    "responsive": lambda options: [endurance.responsive(options.folder)],
+    "soak": lambda options: [endurance.soak(options.folder, options.minutes)],
+}
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=[*COMMANDS, "all"])
+    parser.add_argument(
+        "--folder", type=Path, default=Path(".data/harden"), help="index and logs of the app under test"
+    )
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--report", type=Path)
+    options = parser.parse_args(argv)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    verdicts: list[Verdict] = []
+    for name in COMMANDS if options.command == "all" else [options.command]:
+        for verdict in COMMANDS[name](options):
+            verdicts.append(verdict)
+            print(verdict.json(), verdict.markdown(), sep="\n", flush=True)
+            if options.report:
+                options.report.write_text("\n".join([HEAD, *(one.markdown() for one in verdicts)]) + "\n")
+    return int(not all(verdict.ok for verdict in verdicts))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

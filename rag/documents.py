@@ -126,7 +126,7 @@ def _document(name: str, text: str, digest: str) -> Document:
     return Document(
         path=name,
         text=body,
-        title=str(fields.get("title") or "").strip() or _first_heading(name, body) or _from_name(name),
+        title=next(iter(_strings(fields.get("title"))), "") or _first_heading(name, body) or _from_name(name),
         digest=digest,
         topics=_strings(fields.get("topics")),
         questions=_strings(fields.get("questions")),
@@ -148,9 +148,9 @@ def _from_name(name: str) -> str:
 
 
 def _strings(value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value.strip(),) if value.strip() else ()
-    return tuple(str(item).strip() for item in value if str(item).strip()) if isinstance(value, list) else ()
+    """The texts of a field; what is nested deeper, as aliases can make it without end, is none."""
+    items = value if isinstance(value, list) else [value]
+    return tuple(item.strip() for item in items if isinstance(item, str) and item.strip())
 
 
 def _questions(folder: Path) -> dict[str, dict[str, list[str]]]:
@@ -158,9 +158,9 @@ def _questions(folder: Path) -> dict[str, dict[str, list[str]]]:
     if not path.is_file():
         return {}
     try:
-        pages = yaml.safe_load(path.read_text("utf-8"))
-        return {page: {head: [str(q) for q in asked] for head, asked in heads.items()} for page, heads in pages.items()}
-    except (yaml.YAMLError, AttributeError, TypeError) as error:
+        pages = yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - only text, lists, mappings
+        return {page: {head: list(_strings(asked)) for head, asked in heads.items()} for page, heads in pages.items()}
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, RecursionError) as error:
         raise SourceUnreadable(f"{path.name} is not page -> heading -> list of questions ({error})") from error
 
 

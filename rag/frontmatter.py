@@ -35,9 +35,10 @@ def split(text: str) -> tuple[dict[str, Any], str]:
 
 
 def _mapping(block: str) -> dict[str, Any]:
+    """The block's fields; {} for what is no mapping. A scalar stays text: 1.10 is no number, 2024-99-99 no fault."""
     try:
-        fields = yaml.safe_load(block)
-    except yaml.YAMLError:
+        fields = yaml.load(block, Loader=yaml.BaseLoader)  # noqa: S506 - it makes nothing but text, lists and mappings
+    except (yaml.YAMLError, RecursionError):
         return {}
     return {str(key): value for key, value in fields.items()} if isinstance(fields, dict) else {}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from rag.chunking import chunk
 from rag.dense import CHUNK, QUESTION, WHOLE, DenseIndex, build_dense, load_dense
@@ -23,6 +24,7 @@ from rag.seed import load_seed
 from rag.types import Chunk, Skipped, Unit
 
 FORMAT = 4
+ESSENTIAL = {"units.jsonl", "vectors.faiss", "vectors.npz", "vocabulary.json"}  # what a manifest must vouch for
 STEP = 64  # texts between two progress reports
 
 Progress = Callable[[int, int], None]
@@ -136,10 +138,8 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise IndexMissing(f"there is no index in {folder}; {remedy(folder)}")
     try:
-        data = json.loads(path.read_text("utf-8"))
-        data["skipped"] = [Skipped(**row) for row in data["skipped"]]
-        return Manifest(**data)
-    except (ValueError, TypeError, KeyError) as error:
+        return TypeAdapter(Manifest).validate_json(path.read_bytes())
+    except ValueError as error:
         raise IndexCorrupt(
             f"{path} cannot be read ({error}); {remedy(folder)} (and --source, if it held other pages than ours)"
         ) from error
@@ -225,6 +225,8 @@ def _manifest(corpus: Corpus, units: list[Unit], embedder: Encoder, folder: Path
 
 def _verify(folder: Path, manifest: Manifest) -> None:
     """Compare every file with its checksum; FAISS itself loads altered bytes without a word."""
+    if not manifest.files.keys() >= ESSENTIAL:
+        raise IndexCorrupt(f"{folder / 'manifest.json'} does not name every file of an index; {remedy(folder)}")
     for name, digest in manifest.files.items():
         path = folder / name
         if not path.is_file():

@@ -1,7 +1,6 @@
 """python -m tests.hardening join | queue | flood | responsive [--folder .data/harden]
 python -m tests.hardening soak [--minutes 20]
 python -m tests.hardening fuzz [--seconds 120] [--target NAME]
-python -m tests.hardening garak [--probes LIST]
 python -m tests.hardening all [--minutes 20] [--seconds 120] --report FILE
 
 Each starts what it needs on loopback, prints its figures as JSON and its row of the report, and ends with 1 when the
@@ -15,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.hardening import endurance, load
+from tests.hardening import endurance, fuzzing, load
 from tests.hardening.verdict import HEAD, Verdict
 
 Options = argparse.Namespace
@@ -24,6 +23,9 @@ COMMANDS: dict[str, Callable[[Options], list[Verdict]]] = {
     "queue": lambda options: [load.queue(options.folder)],
     "flood": lambda options: [load.flood(options.folder)],
     "responsive": lambda options: [endurance.responsive(options.folder)],
+    "fuzz": lambda options: [
+        fuzzing.fuzz(options.folder, target, options.seconds) for target in options.target or fuzzing.TARGETS
+    ],
     "soak": lambda options: [endurance.soak(options.folder, options.minutes)],
 }
 
@@ -35,9 +37,13 @@ def main(argv: list[str]) -> int:
         "--folder", type=Path, default=Path(".data/harden"), help="index and logs of the app under test"
     )
     parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--seconds", type=int, default=120, help="of each parser's fuzzing")
+    parser.add_argument("--target", choices=fuzzing.TARGETS, action="append")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args(argv)
     options.folder.mkdir(parents=True, exist_ok=True)
+    if not (options.folder / "models").exists():
+        (options.folder / "models").symlink_to(Path(".data/models").resolve())
     verdicts: list[Verdict] = []
     for name in COMMANDS if options.command == "all" else [options.command]:
         for verdict in COMMANDS[name](options):

@@ -131,7 +131,8 @@ async def _honest(page: Page, seconds: float) -> list[Visit]:
 
 
 async def _asks(page: Page, address: str, seconds: float) -> list[Visit]:
-    visits, end = [], time.monotonic() + seconds
+    visits: list[Visit] = []
+    end = time.monotonic() + seconds
     while (began := time.monotonic()) < end:
         visits.append(await page.ask(QUESTIONS[len(visits) % len(QUESTIONS)], address=address))
         await asyncio.sleep(max(0.0, EVERY_S - (time.monotonic() - began)))

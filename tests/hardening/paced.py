@@ -40,7 +40,7 @@ class PacedLlama(Llama):
         self._alone = alone
         self._aborted = threading.Event()
 
-    bos, eos = "", "<|im_end|>"  # type: ignore[assignment]
+    bos, eos = "", "<|im_end|>"
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
         return [1000 + zlib.crc32(word.encode("utf-8", "replace")) % 1_000_000 for word in text.split()] or [1000]

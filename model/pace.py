@@ -11,14 +11,27 @@ FIRST_ANSWER_S = 5.0  # guess of `answer_s` before any answer is measured
 SIZES = (512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, LEAST_ROWS)
 
 
+class Average:
+    """A running average; the first values outweigh the guess it begins with."""
+
+    def __init__(self, guess: float, memory: float = MEMORY) -> None:
+        self.value = guess
+        self._memory = memory
+        self._count = 0
+
+    def learn(self, value: float) -> None:
+        """Take in one more value; the first one replaces the guess."""
+        self._count += 1
+        self.value += max(1 / self._count, 1 - self._memory) * (value - self.value)
+
+
 class Pace:
     """Running averages of seconds per row, by size of the step; small steps cost more per row."""
 
     def __init__(self, seconds_per_row: float = 0.05) -> None:
         self._per_row: dict[int, float] = {}  # by bit length of the number of rows
         self._guess = seconds_per_row
-        self._answers = 0
-        self.answer_s = FIRST_ANSWER_S  # of the whole machine that one answer takes, running average
+        self._answer = Average(FIRST_ANSWER_S)
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take in one step of `rows` rows that took `seconds`."""
@@ -27,11 +40,14 @@ class Pace:
         new = seconds / rows
         self._per_row[bucket] = new if old is None else MEMORY * old + (1 - MEMORY) * new
 
+    @property
+    def answer_s(self) -> float:
+        """Seconds of the whole machine that one answer takes."""
+        return self._answer.value
+
     def learn_answer(self, seconds: float) -> None:
         """Take in what one answer took: its share of every step that computed for it."""
-        self._answers += 1
-        new = max(1 / self._answers, 1 - MEMORY)  # the first one replaces the guess
-        self.answer_s += new * (seconds - self.answer_s)
+        self._answer.learn(seconds)
 
     def wait_s(self, ahead: int) -> float:
         """Expected seconds until a slot is free for one who has `ahead` others before it in the queue.

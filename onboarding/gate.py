@@ -25,6 +25,7 @@ from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
+from onboarding.crowd import Crowd
 from onboarding.guide import Unusable
 
 T = TypeVar("T")
@@ -106,8 +107,10 @@ class Gate:
         allowance: Allowance = Allowance(),
         refused: Callable[[str], None] = lambda _scope: None,
         storage: MemoryStorage | None = None,
+        crowd: Crowd | None = None,
     ) -> None:
         self.allowance = allowance
+        self.crowd = crowd or Crowd()
         self._refused = refused
         self._limiter = SlidingWindowCounterRateLimiter(storage or MemoryStorage())
         self._lock = threading.Lock()
@@ -131,7 +134,7 @@ class Gate:
 
     def guarded(self, who: Who, events: Callable[[], Iterator[T]]) -> Iterator[T]:
         """The events of an answer, inside its seat; closing this closes them. Raises Refused at the first step."""
-        with self.question(who):
+        with self.question(who), self.crowd.answering():
             yield from events()
 
     def call(self, who: Who) -> None:

@@ -15,7 +15,10 @@ from typing import Any
 import gradio as gr
 from jsonschema import Draft202012Validator
 
+from model.generation import QueueFull
+from onboarding.crowd import Crowd
 from onboarding.guard import Refused
+from onboarding.ui.chat import LANE
 
 CALL = re.compile(r"/gradio_api/call/([a-z_]+)")
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -24,9 +27,11 @@ ANYTHING = (gr.BrowserState,)  # foreign data that its reader checks: onboarding
 
 
 class Intake:
-    """Checks calls against the page's own handlers."""
+    """Checks calls against the page's own handlers, and turns away at the door who would wait too long."""
 
-    def __init__(self, page: gr.Blocks) -> None:
+    def __init__(self, page: gr.Blocks, crowd: Crowd | None = None) -> None:
+        self._page = page
+        self._crowd = crowd or Crowd()
         self._handlers = page.fns
         self._blocks = page.blocks
         self._named = {str(fn.api_name): fn for fn in page.fns.values() if fn.api_visibility == "public"}
@@ -38,7 +43,9 @@ class Intake:
             handler = self._named.get(called[1])
             if handler is None:
                 raise Refused(f"There is no endpoint {called[1]}; choose one of: {', '.join(self._named)}.", 404)
-            return {"data": self._values(handler, _object(body).get("data"))}
+            values = self._values(handler, _object(body).get("data"))
+            self._let_in(handler)
+            return {"data": values}
         if path in {"/gradio_api/queue/join", "/gradio_api/run/predict"}:
             return self._call(_object(body))
         return body
@@ -51,13 +58,23 @@ class Intake:
         if not isinstance(session, str) or not SESSION.fullmatch(session):
             raise Refused("A call needs a session_hash of up to 64 letters and digits.")
         known = trigger if type(trigger) is int and trigger in self._blocks else None
+        values = self._values(handler, body.get("data"))
+        self._let_in(handler)
         return {
-            "data": self._values(handler, body.get("data")),
+            "data": values,
             "event_data": body.get("event_data"),
             "fn_index": index,
             "session_hash": session,
             "trigger_id": known,
         }
+
+    def _let_in(self, handler: Any) -> None:
+        """Raise Refused where a question would wait too long; 429, since Gradio's page hides what a 503 says."""
+        if handler.concurrency_id != LANE:
+            return
+        wait = self._crowd.wait_s(len(self._page._queue))
+        if self._crowd.is_too_long(wait):
+            raise Refused(str(QueueFull(wait)), 429)
 
     def _values(self, handler: Any, data: Any) -> list[Any]:
         if not isinstance(data, list) or len(data) != len(handler.inputs):

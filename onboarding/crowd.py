@@ -26,9 +26,7 @@ class Crowd:
         self._clock = clock
         self._lock = threading.Lock()
         self._present = 0
-        self._part_s = (
-            0.0  # what one who was there from the start has been charged
-        )
+        self._part_s = 0.0  # what one who was there from the start has been charged
         self._seen = clock()
         self._answer = Average(FIRST_ANSWER_S, MEMORY)
 

@@ -26,7 +26,7 @@ def finished(page: Page, number: int = 1) -> None:
     expect(page.locator("#send")).to_be_visible()
 
 
-def eventually(check: object, seconds: float = 20.0) -> None:
+def eventually(check: object, seconds: float = 60.0) -> None:
     """Wait until `check()` holds."""
     end = time.monotonic() + seconds
     while not check():  # type: ignore[operator]

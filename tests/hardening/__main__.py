@@ -1,6 +1,7 @@
 """python -m tests.hardening join | queue | flood | responsive [--folder .data/harden]
 python -m tests.hardening soak [--minutes 20]
 python -m tests.hardening fuzz [--seconds 120] [--target NAME]
+python -m tests.hardening garak [--home .data/garak]
 python -m tests.hardening all [--minutes 20] [--seconds 120] --report FILE
 
 Each starts what it needs on loopback, prints its figures as JSON and its row of the report, and ends with 1 when the
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.hardening import endurance, fuzzing, load
+from tests.hardening import attacks, endurance, fuzzing, load
 from tests.hardening.verdict import HEAD, Verdict
 
 Options = argparse.Namespace
@@ -23,6 +24,10 @@ COMMANDS: dict[str, Callable[[Options], list[Verdict]]] = {
     "queue": lambda options: [load.queue(options.folder)],
     "flood": lambda options: [load.flood(options.folder)],
     "responsive": lambda options: [endurance.responsive(options.folder)],
+    "garak": lambda options: [
+        attacks.markup(options.folder, options.home),
+        attacks.persuasion(options.folder, options.home),
+    ],
     "fuzz": lambda options: [
         fuzzing.fuzz(options.folder, target, options.seconds) for target in options.target or fuzzing.TARGETS
     ],
@@ -36,12 +41,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--folder", type=Path, default=Path(".data/harden"), help="index and logs of the app under test"
     )
+    parser.add_argument("--home", type=Path, default=Path(".data/garak"), help="garak's environment and its reports")
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--seconds", type=int, default=120, help="of each parser's fuzzing")
     parser.add_argument("--target", choices=fuzzing.TARGETS, action="append")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args(argv)
-    options.folder.mkdir(parents=True, exist_ok=True)
+    for folder in (options.folder, options.home):
+        folder.mkdir(parents=True, exist_ok=True)
     if not (options.folder / "models").exists():
         (options.folder / "models").symlink_to(Path(".data/models").resolve())
     verdicts: list[Verdict] = []

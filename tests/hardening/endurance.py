@@ -49,7 +49,7 @@ def soak(folder: Path, minutes: float = 20.0, visitors: int = 20) -> Verdict:
     faults = {status: count for status, count in statuses.items() if status >= 500 and status != 503}
     outcomes = Counter(visit.outcome for visit in visits)
     figures = {
-        "statuses": statuses, "outcomes": outcomes, "growth": growth, "tracebacks": log.count("Traceback"),
+        "statuses": statuses, "outcomes": dict(outcomes), "growth": growth, "tracebacks": log.count("Traceback"),
         "lost": [visit.said for visit in visits if visit.outcome == "lost"][:10],
         "first_text_s": {str(q): round(quantile([v.first_text_s for v in visits if v.first_text_s], q), 1) for q in (0.5, 0.95)},
         "samples": [asdict(sample) for sample in samples[:: max(1, len(samples) // 40)]],

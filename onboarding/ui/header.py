@@ -34,7 +34,7 @@ def header_html(status: Status, speech: Speech = ENGLISH) -> str:
     """The whole bar."""
     html = (
         '<header><div class="brand">{mark}<div><h1>Qubinode Navigator</h1><p>{tagline}</p></div></div>'
-        '<div class="status"><div class="line">{model}{queue}</div><div class="line">{work}{note}</div></div>'
+        '<div class="status"><div class="bits">{model}{queue}</div><div class="bits">{work}{note}</div></div>'
         '<button type="button" class="colours" data-act="colours" aria-label="{colours}" title="{colours}"></button>'
         "</header>"
     )

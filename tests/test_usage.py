@@ -18,6 +18,7 @@ from onboarding.__main__ import run
 from onboarding.feedback.row import Row
 from onboarding.feedback.store import Store
 from onboarding.tour_content import load_tours
+from onboarding.usage.charts import lines
 from onboarding.usage.counted import CountedSandbox
 from onboarding.usage.keeper import GAUGES, Keeper, ledger_in
 from onboarding.usage.ledger import DAILY_DAYS, DAY_HOURS, HOURLY_DAYS, Key, Ledger, LedgerTrouble
@@ -396,3 +397,10 @@ def test_a_report_of_nothing_is_a_report_and_one_of_a_ruined_file_is_a_sentence(
 
 def load_tour_sizes() -> dict[str, int]:
     return {name: len(tour.steps) for name, tour in load_tours().items()}
+
+
+def test_a_single_day_is_a_dot_and_a_drawing_carries_nothing_to_run_or_fetch() -> None:
+    drawn = lines("Waiting", ["11-24", "11-25"], {"half": [None, 5.0], "slowest": [None, 8.0]})
+    assert drawn.count("<circle") == 2
+    assert 'role="img" aria-label="Waiting"' in drawn
+    assert not any(word in drawn for word in ("<script", "<style", "<title", "<desc", "pygal.org"))

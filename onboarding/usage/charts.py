@@ -17,7 +17,7 @@ from onboarding.ui.markup import trusted
 WIDTH, HEIGHT = 380, 210  # the drawing's own units: about the pixels of a card, so letters keep their size
 LABELS = 6  # at most, along the days
 UNUSED_TAGS = ("defs", "title", "desc")
-UNUSED_GROUPS = ("titles", "plot overlay", "plot text-overlay", "plot tooltip-overlay")
+UNUSED_GROUPS = ("titles", "plot text-overlay", "plot tooltip-overlay")
 
 
 def stacked_bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> Markup:

@@ -238,7 +238,7 @@ nightly-answers: nightly-model $(VENV)/.development | $(BUILD)
 	  --json > $(BUILD)/answers.json
 	$(PY) $(SCRIPTS)/eval_gate.py answers $(BUILD)/answers.json
 
-nightly-harden: hardening
+nightly-harden: hardening harden
 
 nightly-report:
 	python3 $(SCRIPTS)/nightly_report.py

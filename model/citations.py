@@ -44,7 +44,7 @@ class CitationFilter:
     def __init__(self, count: int, allowed: Iterable[str]) -> None:
         self._count = count
         self._addresses = frozenset(a for text in allowed for a in addresses(text))
-        self._line = ""  # what was judged of the line that `_pending` continues
+        self._line = ""  # what was shown of the line that `_pending` continues
         self._pending = ""
         self._fence = 0  # backticks that opened the code block, where [1] is code; inline code gets no such trust
         self.cited: set[int] = set()
@@ -73,8 +73,10 @@ class CitationFilter:
         for match in _TOKEN.finditer(whole, at):
             shown += whole[at : match.start()] + self._replace(match)
             at = match.end()
-        self._line = whole[whole.rfind("\n") + 1 :]
-        return shown + whole[at:]
+        shown += whole[at:]
+        line = self._line + shown
+        self._line = line[line.rfind("\n") + 1 :]
+        return shown
 
     def _replace(self, match: re.Match[str]) -> str:
         kind = match.lastgroup

@@ -135,7 +135,7 @@ def test_no_marked_word_and_no_address_is_found(place: Place) -> None:
     logged = [json.loads(line) for line in place.log.getvalue().splitlines()]
     events = [line for line in logged if line.get("event") == "turn"]
     assert len(events) >= 3  # two questions of a program and the page's: the search did reach everything
-    assert any(line["logger"] == "stderr" and "ValueError" in line["message"] for line in logged)
+    assert any(line.get("level") == "ERROR" and "ValueError" in line.get("message", "") for line in logged)
     assert 'qubinode_questions_total{reason="stop",route="general_question"}' in metrics
     files = {path.name: path.read_bytes().decode("latin-1") for path in place.data.rglob("*") if path.is_file()}
     assert "usage.sqlite" in files

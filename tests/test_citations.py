@@ -32,6 +32,7 @@ def clean(text: str, size: int = 1000, count: int = 2) -> str:
         ("```\necho [9]\n```\n[9]", "```\necho [9]\n```\n"),
         ("Go to https://ok.example/a.", "Go to https://ok.example/a."),
         ("Go to https://evil.example/a now", f"Go to {REMOVED} now"),
+        ("https://evil.example/x[1, 9][9]", f"{REMOVED}[1]"),
         ("Go to www.evil.example now", f"Go to {REMOVED} now"),
         ("[docs](https://ok.example/b/)", "[docs](https://ok.example/b/)"),
         ("[docs](https://evil.example/b) end", "docs end"),

@@ -64,4 +64,4 @@ def test_the_stand_ins_comment_ends_at_its_first_block_of_code(pieces: list[str]
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == shown
     assert isinstance(events[-1], Finished)
     assert events[-1].reason == "stop"
-    assert stopped == [True]
+    assert bool(stopped) == ("rm" in "".join(pieces))

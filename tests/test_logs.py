@@ -23,12 +23,20 @@ def lines() -> Iterator[io.StringIO]:
     """What is logged as JSON; the test run's own logging is put back afterwards."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
+    # A server that another test started, with uvicorn's own logging, leaves its loggers apart and quieter.
+    servers = [logging.getLogger(name) for name in ("uvicorn", "uvicorn.error")]
+    apart = [(server.propagate, server.level) for server in servers]
+    for server in servers:
+        server.propagate = True
+        server.setLevel(logging.NOTSET)
     stream = io.StringIO()
     set_up_logging("json", stream)
     yield stream
     logging.captureWarnings(False)
     root.handlers[:] = before
     root.setLevel(level)
+    for server, (server.propagate, quiet) in zip(servers, apart, strict=True):
+        server.setLevel(quiet)
 
 
 def last(lines: io.StringIO) -> dict[str, Any]:
@@ -108,6 +116,12 @@ def test_other_printed_lines_are_kept_and_progress_bars_are_not_a_flood(lines: i
 def test_in_a_terminal_lines_are_plain() -> None:
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
+    # A server that another test started, with uvicorn's own logging, leaves its loggers apart and quieter.
+    servers = [logging.getLogger(name) for name in ("uvicorn", "uvicorn.error")]
+    apart = [(server.propagate, server.level) for server in servers]
+    for server in servers:
+        server.propagate = True
+        server.setLevel(logging.NOTSET)
     stream = io.StringIO()
     try:
         set_up_logging("text", stream)
@@ -115,4 +129,6 @@ def test_in_a_terminal_lines_are_plain() -> None:
     finally:
         root.handlers[:] = before
         root.setLevel(level)
+    for server, (server.propagate, quiet) in zip(servers, apart, strict=True):
+        server.setLevel(quiet)
     assert stream.getvalue().endswith("usage: turn route=rhel10 reason=stop\n")

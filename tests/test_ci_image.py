@@ -298,6 +298,16 @@ def test_whatever_the_order_no_published_version_ever_changes(order: list[int]) 
     assert world.tags()["1.0"] == f"sha256:{max(order):064x}"
 
 
+@pytest.mark.parametrize("said", ["name unknown", "invalid status code from registry 404 (Not Found)"])
+def test_a_repository_that_nothing_was_pushed_to_has_no_tags(said: str) -> None:
+    assert Skopeo(lambda command: subprocess.CompletedProcess(command, 1, "", said)).tags("quay.io/a/b") == []
+
+
+def test_a_registry_that_refuses_is_no_empty_one() -> None:
+    with pytest.raises(RegistryFailed, match="401"):
+        Skopeo(lambda command: subprocess.CompletedProcess(command, 1, "", "401 (Unauthorized)")).tags("quay.io/a/b")
+
+
 def test_only_loopback_is_spoken_to_without_tls() -> None:
     commands: list[list[str]] = []
 

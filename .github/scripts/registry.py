@@ -21,7 +21,7 @@ from tags import LATEST, TagRefused, parse, tag_set
 
 Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 LOOPBACK = ("127.0.0.1:", "localhost:")
-_EMPTY = ("name unknown", "NAME_UNKNOWN", "repository name not known")
+_EMPTY = ("name unknown", "NAME_UNKNOWN", "repository name not known", "404 (Not Found)")  # newer and older skopeo
 
 
 class RegistryFailed(RuntimeError):

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from model.assemble import CITE
 from model.briefs import load_routes
 from model.catalogue import DEFAULT, EMBEDDED, catalogue
 from model.conversation import Conversation
@@ -133,7 +134,7 @@ def _warm(options: argparse.Namespace) -> None:
 
 def _name(prompt: Prompt) -> str:
     """A prompt by its question, or by the beginning of its brief where it has none."""
-    question = prompt.messages[-1][1].rpartition("</documents>")[2].strip()
+    question = prompt.messages[-1][1].rpartition(CITE)[2].strip()
     return question or f"brief: {prompt.messages[0][1][:60]}..."
 
 

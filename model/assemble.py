@@ -21,6 +21,7 @@ from tools.summary import is_whole_run, summary
 from tools.types import ToolResult
 
 QUESTION_TOKENS = 1000  # a visitor's message; the page states this limit
+CITE = "Answer in full sentences, and end each with the number of its passage, like this [1].\n"  # a brief is soon forgotten
 TOOL_RESULT_CHARS = 2400  # about 700 tokens: more would be half a minute of reading on two cores
 LONGEST_TEXT = 240  # characters of one field, e.g. ping's whole output
 LONGEST_SERIES = 8  # entries of one list, e.g. processes
@@ -50,7 +51,7 @@ def user_message(question: str, passages: Sequence[Passage], told: str = "", hin
     if passages:
         blocks.append(Block("<documents>\n" + passage_text(1, passages[0]), boundary=True))
         rest = "".join(passage_text(i, passage) for i, passage in enumerate(passages[1:], start=2))
-        blocks.append(Block(rest + "</documents>\n"))
+        blocks.append(Block(rest + "</documents>\n" + CITE))
     if told:
         blocks.append(Block(f"<tool_response>\n{inert(told)}\n</tool_response>\n"))
     if hint:

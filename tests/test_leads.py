@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from model.assemble import CITE
 from model.briefs import RouteText
 from model.leads import HALVE_AT, SAVE_EVERY, LeadCounts
 from model.scripted import ScriptedEngine
@@ -53,6 +54,6 @@ def test_a_used_lead_is_read_ahead_after_the_starters_and_before_the_tours(tmp_p
         ScriptedEngine(), [DEPLOY], Searcher(), asked=[(DEPLOY, "A tour's question")], leads=[(DEPLOY, lead)]
     )
     asked = [prompt.messages[-1][1] for prompt in prompts]
-    assert [text.rpartition("</documents>\n")[2] for text in asked] == ["", "How do I deploy?", "", "A tour's question"]
+    assert [text.rpartition(CITE)[2] for text in asked] == ["", "How do I deploy?", "", "A tour's question"]
     assert lead.text in asked[2]
     assert not any(segment.private for prompt in prompts for segment in prompt.segments)

@@ -21,7 +21,8 @@ from tools.summary import is_whole_run, summary
 from tools.types import ToolResult
 
 QUESTION_TOKENS = 1000  # a visitor's message; the page states this limit
-CITE = "Answer in full sentences, and end each with the number of its passage, like this [1].\n"  # a brief is soon forgotten
+# What the brief says is forgotten by the time the passages are read; a 1.5B model cited nothing without this.
+CITE = "Answer in full sentences, and end each with the number of its passage, like this [1].\n"
 TOOL_RESULT_CHARS = 2400  # about 700 tokens: more would be half a minute of reading on two cores
 LONGEST_TEXT = 240  # characters of one field, e.g. ping's whole output
 LONGEST_SERIES = 8  # entries of one list, e.g. processes

@@ -1,6 +1,7 @@
 # One image for the Space and for Quay.
 #   docker build .                                        embedded model only
 #   docker build --build-arg GRANITE=1 .                  with Granite-4.0-Micro at its pinned revision (2.1 GB more)
+#   docker build --build-arg GRANITE=1 --build-arg WARM=400 .   and up to 400 MB of its prompts read ahead
 #   docker build --build-arg UPSTREAM=<git url or tar> .  answers from an upstream checkout instead of our own pages
 #   docker build --build-context llama=<image> .          with llama.cpp's wheel out of that image's /wheels, where this
 #                                                         machine only emulates the architecture it builds for
@@ -67,6 +68,10 @@ RUN if [ "$GRANITE" = 1 ]; then python -m model fetch granite-4.0-micro; fi
 ARG UPSTREAM=
 RUN python -m rag build --out .data/index \
     && if [ -n "$UPSTREAM" ]; then python -m rag build --source "$UPSTREAM" --out .data/upstream; fi
+# Briefs and starter questions read ahead, in MB; the cache's key goes along, so the image trusts what it carries.
+ARG WARM=0
+COPY onboarding/prompts onboarding/prompts
+RUN [ "$WARM" = 0 ] || python -m model warm --limit-mb "$WARM"
 
 FROM ${BASE} AS runtime
 ARG UPSTREAM=

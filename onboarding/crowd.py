@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from model.pace import FIRST_ANSWER_S, Average
 
 LONGEST_WAIT_S = 60.0
+LONGEST_QUEUE = 100  # as the engine's
 AT_ONCE = 4  # answers that are written together, as the engine's slots
 MEMORY = 0.9  # small talk and refusals take no time: a few of them say little about the next question
 
@@ -50,11 +51,12 @@ class Crowd:
         self._seen = now
         self._present += change
 
-    def wait_s(self, queued: int = 0) -> float:
-        """Expected wait of one who comes now, behind those present and `queued` others."""
-        with self._lock:
-            return max(0, self._present + queued + 1 - self._at_once) * self._answer.value
+    def refusal_s(self, queued: int = 0) -> float:
+        """0.0 for one who may come in behind those present and `queued` others, else the wait that is too long.
 
-    def is_too_long(self, wait_s: float) -> bool:
-        """Whether nobody should be let in for such a wait."""
-        return wait_s > LONGEST_WAIT_S
+        However quick the answers, nobody is let in behind more than LONGEST_QUEUE: the page's own queue ends there.
+        """
+        with self._lock:
+            ahead = self._present + queued - self._at_once
+            wait = max(0, ahead + 1) * self._answer.value
+        return wait if wait > LONGEST_WAIT_S or ahead >= LONGEST_QUEUE else 0.0

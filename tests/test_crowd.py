@@ -34,25 +34,31 @@ def crowd_that_takes(seconds: float, clock: Clock, together: int = 1) -> Crowd:
     return crowd
 
 
-def test_nobody_waits_while_there_are_free_seats() -> None:
-    crowd = Crowd()
-    assert [crowd.wait_s(queued) for queued in range(3)] == [0.0, 0.0, 0.0]
-    assert crowd.wait_s(3) == 0.0
-    assert crowd.wait_s(4) == FIRST_ANSWER_S
+def test_who_would_wait_a_minute_is_let_in_and_nobody_after_that() -> None:
+    minute = int(60 / FIRST_ANSWER_S)
+    assert [Crowd().refusal_s(queued) for queued in (0, 3, 4, 3 + minute)] == [0.0] * 4
+    assert Crowd().refusal_s(4 + minute) == 60 + FIRST_ANSWER_S
 
 
 def test_an_answer_is_charged_its_part_of_the_time_whether_alone_or_beside_others() -> None:
-    assert crowd_that_takes(8.0, Clock()).wait_s(4) == pytest.approx(8.0)
-    assert crowd_that_takes(8.0, Clock(), together=4).wait_s(4) == pytest.approx(2.0)
+    assert crowd_that_takes(8.0, Clock()).refusal_s(4 + 7) == pytest.approx(8 * 8.0)
+    assert crowd_that_takes(8.0, Clock(), together=4).refusal_s(4 + 30) == pytest.approx(31 * 2.0)
+
+
+def test_the_queue_ends_at_a_hundred_however_quick_the_answers_are() -> None:
+    crowd = crowd_that_takes(0.1, Clock())
+    assert crowd.refusal_s(4 + 99) == 0.0
+    assert crowd.refusal_s(4 + 100) == pytest.approx(10.1)
 
 
 def test_the_wait_counts_those_who_are_answered_and_those_in_the_queue() -> None:
     clock = Clock()
-    crowd = crowd_that_takes(2.0, clock)
+    crowd = crowd_that_takes(6.0, clock)
     with ExitStack() as answers:
         for _ in range(10):
             answers.enter_context(crowd.answering())
-        assert crowd.wait_s(5) == pytest.approx(2.0 * (10 + 5 + 1 - 4))
+        assert crowd.refusal_s(3) == 0.0
+        assert crowd.refusal_s(5) == pytest.approx(6.0 * (10 + 5 + 1 - 4))
 
 
 def page() -> gr.Blocks:

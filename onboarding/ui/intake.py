@@ -72,8 +72,7 @@ class Intake:
         """Raise Refused where a question would wait too long; 429, since Gradio's page hides what a 503 says."""
         if handler.concurrency_id != LANE:
             return
-        wait = self._crowd.wait_s(len(self._page._queue))
-        if self._crowd.is_too_long(wait):
+        if wait := self._crowd.refusal_s(len(self._page._queue)):
             raise Refused(str(QueueFull(wait)), 429)
 
     def _values(self, handler: Any, data: Any) -> list[Any]:

@@ -76,6 +76,8 @@ class LocalEngine:
                 raise QueueFull(self._wait_s(max(0, ahead)))
             job = Job(prompt, options or Options(), Generation(self._interrupt))
             self._unfinished.add(job)
+            if ahead >= 0:  # at once: the step that runs may take seconds, and a page would show nobody ahead till then
+                job.report_queue(Queued(ahead, self._wait_s(ahead)))
         self._inbox.put(job)
         if all(running.warm for running in list(self._running)):
             self._llama.abort()  # prewarming gives way at once

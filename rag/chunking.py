@@ -45,7 +45,8 @@ def chunk(document: Document, link: Link) -> list[Unit]:
     if parse is None:
         return []
     pieces = [piece for section in _sections(parse(document.text)) for piece in _fitted(section)]
-    return [_unit(document, group, link) for group in _packed(pieces)]
+    units = (_unit(document, group, link) for group in _packed(pieces))
+    return [unit for unit in units if unit.text]  # a key without a value at the end of a YAML file has none
 
 
 def _sections(blocks: Iterable[Block]) -> Iterator[Section]:

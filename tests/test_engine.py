@@ -198,6 +198,15 @@ def test_four_answers_at_once_are_charged_together_what_the_machine_took(open_en
     assert 0 < 4 * engine.answer_s <= time.monotonic() - began
 
 
+def test_who_has_to_wait_is_told_the_true_place_first(open_engine: OpenEngine) -> None:
+    engine = open_engine(options=EngineOptions(slots=1))
+    generations = [engine.submit(prompt("Tell me everything"), Options(max_tokens=400)) for _ in range(4)]
+    first = [next(iter(generation)) for generation in generations[1:]]
+    assert [event.ahead for event in first if isinstance(event, Queued)] == [0, 1, 2]
+    for generation in generations:
+        generation.cancel()
+
+
 def test_the_end_of_one_answer_aborts_nobody_elses_step() -> None:
     aborted: list[bool] = []
     generation = Generation(lambda: aborted.append(True))

@@ -8,7 +8,13 @@ from tests.hardening import fuzzing
 from tests.hardening.parsers import TARGETS
 
 FOUND: dict[str, list[bytes]] = {
-    "documents": [b"", b"\x00# A heading and nothing else", b"\x00---\na: 2024-99-99\n---\nx"],
+    "documents": [
+        b"",
+        b"\x00# A heading and nothing else",
+        b"\x02questions:\n- a\n  b\n  c\n-\n  d:\nlast:\n  - x: 1\n  - y: 2\n  - z:",
+        b"\x02a:\n  b:\n    c:\n      d:\n",
+        b"\x00---\na: 2024-99-99\n---\nx",
+    ],
     "front-matter": [b"---\na: 2024-99-99\n---\n", b"---\na: !!int x\n---\n", b"---\n" + b"[" * 3000 + b"\n---\n"],
     "questions": [b"a: 2024-99-99", b"\xff", b"[" * 3000],
     "manifest": [b'{"skipped": [], "files": []}', b"[" * 100_000, b"\xff", b"1", b'{"skipped": 5}'],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from model.events import Counts, Timings
 from model.turn import TurnRecord
 from onboarding.guide import Guide
 from onboarding.parts import Parts, PartsSettings
+from onboarding.ui.insights import FRESH_S
 from onboarding.usage.keeper import Keeper, ledger_in
 from onboarding.usage.recorder import Usage, usage_of_project
 from tests.browser.conftest import PATIENCE_MS, SHOTS
@@ -118,6 +120,7 @@ def busy(place: Place) -> Place:
     for tour, steps in place.usage.tours.items():
         for step in range(1, steps):
             place.usage.tour_step("anna", tour, step)
+    time.sleep(FRESH_S)  # what the tab drew before this is shown again for so long
     return place
 
 

@@ -13,12 +13,13 @@ import httpx2
 import pytest
 
 from model.events import Finished, TextDelta
-from model.generation import Generation, Options, QueueFull
+from model.generation import Options, QueueFull
 from model.llama import Sampling
 from model.prompt import Prompt
 from model.remote import ATTEMPTS, RemoteEngine
 from model.tool_menu import ToolMenu, choose
 from tests.model_server import llama_server
+from tests.test_engine import finish
 from tools.registry import Registry
 
 SHORT = Options(max_tokens=12)
@@ -26,16 +27,6 @@ SHORT = Options(max_tokens=12)
 
 def prompt(question: str) -> Prompt:
     return Prompt((), (("system", "You are a guide."), ("user", question)))
-
-
-def finish(generation: Generation) -> tuple[str, Finished]:
-    text = ""
-    for event in generation:
-        if isinstance(event, TextDelta):
-            text += event.text
-        if isinstance(event, Finished):
-            return text, event
-    raise AssertionError("a generation always ends with Finished")
 
 
 @pytest.fixture(scope="module")

@@ -171,7 +171,7 @@ class Parts:
     def _open_entry(self, entry: Entry) -> None:
         path = find(entry, self._models)
         if path is None:
-            self.downloading = f"{entry.label} starts to download"
+            self.downloading = entry.label
             path = fetch(entry, self._models, lambda done, total: self._report(entry, done, total))
             self.downloading = ""
         self._open(path, entry)

@@ -39,8 +39,12 @@ def inert(text: str) -> str:
 
 def passage_text(number: int, passage: Passage) -> str:
     """A passage as the model reads it, under the number it is to be cited by."""
-    place = " > ".join(dict.fromkeys([passage.title, *passage.headings]))
-    return f"[{number}] {inert(place)}\n{inert(passage.text.strip())}\n"
+    return f"[{number}] {place(passage)}\n{inert(passage.text.strip())}\n"
+
+
+def place(passage: Passage) -> str:
+    """The line above a passage: its page and the headings it stands under."""
+    return inert(" > ".join(dict.fromkeys([passage.title, *passage.headings])))
 
 
 def user_message(question: str, passages: Sequence[Passage], told: str = "", hint: str = "") -> tuple[Block, ...]:

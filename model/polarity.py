@@ -25,6 +25,7 @@ _CONDITION = re.compile(r"\b(?:if|unless|whether|until|in case)\b", re.IGNORECAS
 _NEGATION = re.compile(
     r"\b(?:not|no|none|never|cannot|can't|isn't|aren't|doesn't|don't|won't|neither|nor|without)\b", re.IGNORECASE
 )
+_NO_THING = re.compile(r"\s+no\b", re.IGNORECASE)  # as in "needs no GPU"
 _ANSWER = re.compile(r"^\W*(?:yes|no)\b\W*", re.IGNORECASE)
 _NAME = re.compile(r"\b[A-Z][\w-]+(?: [A-Z][\w-]+)?[ -]?\d+(?:\.\d+)*\b")  # "RHEL 8", "CentOS Stream 10", "RHEL10"
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -100,7 +101,8 @@ def _side(clause: str, affirmed: re.Pattern[str], denied: re.Pattern[str]) -> bo
     for pattern, side in ((denied, False), (affirmed, True)):
         found = pattern.search(clause)
         if found:
-            negated = len(_NEGATION.findall(clause[: found.start()])) % 2 == 1
+            denials = len(_NEGATION.findall(clause[: found.start()])) + bool(_NO_THING.match(clause, found.end()))
+            negated = denials % 2 == 1
             return side != negated
     return None
 

@@ -8,13 +8,16 @@ false statements made of the evidence's own words in the same polarity. Works on
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from itertools import pairwise
 
 from model.polarity import contradicts
 
 LEAST_OVERLAP = 0.45  # share of a sentence's content words that the evidence must hold
 SAME_TOPIC = 0.6  # overlap from which two sentences are about the same thing, so that their polarity can be compared
+FEWEST_WORDS = 2  # that can be found together
 LEAST_WORDS = 4  # shorter sentences ("Yes.", "Here is how:") say nothing that could be checked by words
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -24,6 +27,7 @@ _FIGURE = re.compile(r"(?<![\w.])\d+(?:[.,:]\d+)*(?!\w)")
 _ANY_FIGURE = re.compile(r"\d+(?:[.,:]\d+)*")  # of the evidence, where they also stand in el10 or 2026-11-02T08
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _NUMBERING = re.compile(r"^\s*(?:[-*]\s+)?\d+[.)]\s", re.MULTILINE)  # of a list: its figure states nothing
+_CITATION = re.compile(r"\[(\d+)\]")
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _DENIAL = re.compile(
     r"\b(?:not?|never|cannot|can't|isn't|aren't|doesn't|don't|won't|without|refus\w+|reject\w+|unsupported|"
@@ -38,44 +42,109 @@ _STOP = re.compile(
 )
 
 
-def unsupported(answer: str, evidence: Sequence[str], most: int = 3, *, foreign: bool = False) -> list[str]:
-    """The sentences of `answer` that the evidence does not bear out, at most `most`, code and citations aside.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Text that sentences are held against."""
 
-    foreign: the answer is in another language than the evidence; then only figures and identifiers are compared.
+    text: str
+    figures: frozenset[str]
+    words: frozenset[str]  # content words, as `stems` gives them
+    statements: tuple[str, ...]
+
+    @classmethod
+    def of(cls, parts: Sequence[str], question: str = "") -> Evidence:
+        """What the parts say together. The question may lend figures and names, but it states nothing."""
+        said = "\n".join(parts)
+        text = f"{said}\n{question}"
+        return cls(text, frozenset(_figures(text)), stems(said), tuple(s for part in parts for s in _sentences(part)))
+
+    def holds(self, sentence: str, *, foreign: bool = False) -> bool:
+        """Whether nothing in a sentence is foreign to the evidence or against it.
+
+        foreign: the sentence is in another language; then only figures and identifiers are compared.
+        """
+        return self._holds_exact(sentence) and (foreign or self._holds_words(sentence))
+
+    def nearness(self, sentence: str) -> float:
+        """The share, 0..1, of a sentence's content words that two neighbouring statements hold.
+
+        Of a short sentence they hold all or nothing, and of a single word nothing.
+        """
+        own = stems(sentence)
+        if len(own) < FEWEST_WORDS:
+            return 0.0
+        said = [stems(statement) for statement in self.statements]
+        near = [*said, *(one | other for one, other in pairwise(said))]
+        share = max((len(own & words) / len(own) for words in near), default=0.0)
+        return share if len(own) >= LEAST_WORDS or share == 1.0 else 0.0
+
+    def _holds_exact(self, sentence: str) -> bool:
+        """Whether the evidence holds every identifier and figure of a sentence."""
+        if any(name not in self.text for name in _IDENTIFIER.findall(sentence)):
+            return False
+        return all(_is_given(_plain(figure), self.figures) for figure in _FIGURE.findall(sentence))
+
+    def _holds_words(self, sentence: str) -> bool:
+        if contradicts(sentence, self.statements):
+            return False
+        own = stems(sentence)
+        if len(own) < LEAST_WORDS:
+            return True
+        if len(own & self.words) / len(own) < LEAST_OVERLAP:
+            return False
+        return not _contradicted(sentence, own, self.statements)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """All that an answer may draw on."""
+
+    passages: tuple[str, ...] = ()  # what [1], [2], ... stand for
+    others: tuple[str, ...] = ()  # tools' results and addresses, which have no number
+    question: str = ""
+
+    def texts(self) -> list[str]:
+        """Every text there is, the question's too."""
+        return [*self.passages, *self.others, self.question]
+
+    def everything(self) -> Evidence:
+        """All of it together."""
+        return Evidence.of([*self.passages, *self.others], self.question)
+
+    def behind(self, numbers: Collection[int]) -> Evidence:
+        """The passages of these numbers, and what has no number; all of it where there are no such passages."""
+        cited = [passage for number, passage in enumerate(self.passages, start=1) if number in numbers]
+        return Evidence.of([*cited, *self.others], self.question) if cited else self.everything()
+
+
+def unsupported(answer: str, given: Given, most: int = 3, *, foreign: bool = False) -> list[str]:
+    """The sentences of `answer` that its evidence does not bear out, at most `most`, code and citations aside.
+
+    A sentence that cites is held against what it cites. foreign: the answer is in another language than the evidence.
     """
-    known = "\n".join(evidence)
-    given = [s for part in evidence for s in _sentences(part) if not s.rstrip().endswith("?")]
-    known_figures, words = _figures(known), stems(known)
-    found = [
-        s
-        for s in statements(answer)
-        if not (_exact(s, known, known_figures) and (foreign or _supported(s, words, given)))
-    ]
-    return [sentence.strip(" -*#|") for sentence in found[:most]]
+    everything = given.everything()
+    found = []
+    for sentence in _sentences(_prose(answer)):
+        cited = {int(number) for number in _CITATION.findall(sentence)}
+        known = given.behind(cited) if cited else everything
+        if not known.holds(_uncited(sentence), foreign=foreign):
+            found.append(_uncited(sentence).strip(" -*#|"))
+    return found[:most]
 
 
 def statements(answer: str) -> list[str]:
     """The sentences of an answer that are checked: without code blocks and citations."""
+    return [_uncited(sentence) for sentence in _sentences(_prose(answer))]
+
+
+def _prose(answer: str) -> str:
+    """An answer without code blocks and the numbers of lists, each citation inside the sentence it belongs to."""
     text = re.sub(r"```.*?(?:```|$)", "\n", answer, flags=re.DOTALL)
-    return _sentences(re.sub(r"\s*\[\d+\]", "", _NUMBERING.sub("", text)))
+    return re.sub(r"([.!?])((?:\s*\[\d+\])+)", r"\2\1", _NUMBERING.sub("", text))
 
 
-def _exact(sentence: str, known: str, known_figures: set[str]) -> bool:
-    """Whether the evidence holds every identifier and figure of a sentence."""
-    if any(name not in known for name in _IDENTIFIER.findall(sentence)):
-        return False
-    return all(_is_given(_plain(figure), known_figures) for figure in _FIGURE.findall(sentence))
-
-
-def _supported(sentence: str, words: set[str], given: Sequence[str]) -> bool:
-    if contradicts(sentence, given):
-        return False
-    own = stems(sentence)
-    if len(own) < LEAST_WORDS:
-        return True
-    if len(own & words) / len(own) < LEAST_OVERLAP:
-        return False
-    return not _contradicted(sentence, own, given)
+def _uncited(sentence: str) -> str:
+    return re.sub(r"\s*\[\d+\]", "", sentence)
 
 
 def _figures(text: str) -> set[str]:
@@ -89,7 +158,7 @@ def _plain(figure: str) -> str:
     return figure.replace(",", "") if _GROUPED.fullmatch(figure) else figure
 
 
-def _is_given(figure: str, known: set[str]) -> bool:
+def _is_given(figure: str, known: frozenset[str]) -> bool:
     """Whether the evidence holds the figure itself, or one that it is the rounding of."""
     if figure in known:
         return True
@@ -107,7 +176,7 @@ def _rounds_to(figure: str, value: Decimal) -> bool:
         return False
 
 
-def _contradicted(sentence: str, own: set[str], statements: Sequence[str]) -> bool:
+def _contradicted(sentence: str, own: frozenset[str], statements: Sequence[str]) -> bool:
     """The nearest statement is about the same, and one of the two denies what the other affirms."""
     denial_words = stems(" ".join(_DENIAL.findall(sentence)))
     topic = own - denial_words
@@ -128,6 +197,6 @@ def _sentences(text: str) -> list[str]:
     return [part for part in _SENTENCE.split(text) if part.strip()]
 
 
-def stems(text: str) -> set[str]:
+def stems(text: str) -> frozenset[str]:
     """Content words, lower case, cut to six letters so that endings do not matter."""
-    return {word[:6] for word in _WORD.findall(_STOP.sub(" ", text.lower()))}
+    return frozenset(word[:6] for word in _WORD.findall(_STOP.sub(" ", text.lower())))

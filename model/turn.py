@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from model.assemble import tool_text, user_message
+from model.assemble import place, tool_text, user_message
+from model.attribution import Attribution
 from model.citations import CitationFilter
 from model.conversation import Block, Conversation, PastTurn
 from model.events import (
@@ -32,6 +33,7 @@ from model.lookup import Searcher, look_up
 from model.prompting import prompt_for
 from model.stand_in import MAX_TOKENS as STAND_IN_MAX_TOKENS
 from model.stand_in import without_code
+from model.support import Given
 from model.tool_menu import MAX_ROUNDS, ToolMenu, choose
 from model.wording import NO_SOURCES, NOT_LOADED, STAND_IN_ADDS, Words, abstention, ending, lead, marks
 from rag.types import Passage, SearchResult
@@ -172,6 +174,9 @@ class Chat:
             if first:
                 yield Notice(NOT_LOADED)
             return
+        if engine.info.stand_in and turn.results:
+            yield self._say(turn, first)  # the rules read a result better than a model of this size
+            return
         turn.model = engine.info.label
         if engine.info.stand_in and first:
             yield self._say(turn, f"{first}\n\n{STAND_IN_ADDS} ")
@@ -181,11 +186,11 @@ class Chat:
 
     def _generate(self, ask: Ask, turn: _Turn, engine: Engine) -> Iterator[TurnEvent]:
         given = chosen(turn.result.passages if turn.result else [], engine.info.stand_in)
-        evidence = [*(passage.text for passage in given), *(passage.url for passage in given), ask.text]
         told = tool_text(turn.results, time.time()) if turn.results else ""
-        evidence += [told] if told else []
+        evidence = _evidence(given, told, ask.text)
         turn.asked = user_message(ask.text, given, told, ask.hint if ask.conversation.visible else "")
-        checked = CitationFilter(len(given), evidence)
+        checked = CitationFilter(len(given), evidence.texts())
+        numbered = Attribution(evidence, [place(passage) for passage in given])
         before = len(turn.answer)
         try:
             generation = engine.submit(prompt_for(engine, ask.conversation, ask.brief, turn.asked), _options(engine))
@@ -193,18 +198,18 @@ class Chat:
                 if isinstance(event, Finished):
                     turn.finished = event
                 elif isinstance(event, TextDelta):
-                    yield from self._show(turn, checked.feed(event.text))
+                    yield from self._show(turn, numbered.feed(checked.feed(event.text)))
                 elif isinstance(event, Queued | Prefill):
                     yield event
         except QueueFull as full:
             turn.finished = Finished("error")
             yield Notice(str(full), "full")
-        yield from self._show(turn, checked.flush())
+        yield from self._show(turn, numbered.feed(checked.flush()) + numbered.flush())
         turn.removed = checked.removed
         yield from ending(turn.finished)
         if turn.finished.reason not in ("error", "cancelled"):
             written = turn.answer[before:]
-            uncited = bool(given and written.strip()) and not checked.cited and STAND_IN_ADDS not in turn.answer
+            uncited = bool(given and written.strip()) and not numbered.cited and STAND_IN_ADDS not in turn.answer
             yield from marks(written, evidence, checked.removed, uncited, bool(ask.search))
 
     def _show(self, turn: _Turn, text: str) -> Iterator[TextDelta]:
@@ -242,6 +247,12 @@ def chosen(passages: Sequence[Passage], stand_in: bool) -> list[Passage]:
             break
         given.append(passage)
     return given
+
+
+def _evidence(given: Sequence[Passage], told: str, question: str) -> Given:
+    """What the answer may draw on; a passage's headings count as its words."""
+    passages = tuple(f"{place(passage)}\n{passage.text}" for passage in given)
+    return Given(passages, tuple(filter(None, [*(passage.url for passage in given), told])), question)
 
 
 def _options(engine: Engine) -> Options:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from model.commands import unknown_commands
 from model.events import Finished, Notice
-from model.support import unsupported
+from model.support import Given, unsupported
 from rag.types import SearchResult
 from tools.summary import summary
 from tools.types import ToolResult
@@ -55,14 +55,14 @@ def ending(finished: Finished) -> Iterator[Notice]:
         yield Notice(f"The {finished.dropped_turns} oldest turn(s) no longer fit and were dropped.")
 
 
-def marks(generated: str, evidence: Sequence[str], removed: int, uncited: bool, foreign: bool) -> Iterator[Notice]:
+def marks(generated: str, evidence: Given, removed: int, uncited: bool, foreign: bool) -> Iterator[Notice]:
     """What the check of a whole answer found: sentences without support, things taken out, citations missing.
 
     foreign: the answer is not in the evidence's language.
     """
     for sentence in unsupported(generated, evidence, foreign=foreign):
         yield Notice(f"Not found in the sources: \u201c{sentence}\u201d", "warning")
-    for line in unknown_commands(generated, evidence)[:MOST_COMMANDS]:
+    for line in unknown_commands(generated, evidence.texts())[:MOST_COMMANDS]:
         yield Notice(f"In no source, so check it before you run it: `{line[:LONGEST_SHOWN]}`", "warning")
     if removed:
         yield Notice(f"{removed} citation(s) or address(es) that are in no source were taken out.")

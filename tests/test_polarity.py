@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from model.polarity import contradicts
-from model.support import unsupported
+from model.support import Given, unsupported
 
 PAGE = Path("rag/corpus/rhel8-status.md").read_text("utf-8").split("---\n", maxsplit=2)[2]
 SECTIONS = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:4]  # what a turn on RHEL 8 is given to read
@@ -24,7 +24,7 @@ SECTIONS = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:4]  # what a turn on RH
     ],
 )
 def test_affirming_what_the_page_denies_is_marked(sentence: str) -> None:
-    assert unsupported(sentence, SECTIONS) == [sentence]
+    assert unsupported(sentence, Given(tuple(SECTIONS))) == [sentence]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_affirming_what_the_page_denies_is_marked(sentence: str) -> None:
     ],
 )
 def test_what_the_page_says_is_not_marked(sentence: str) -> None:
-    assert unsupported(sentence, SECTIONS) == []
+    assert unsupported(sentence, Given(tuple(SECTIONS))) == []
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,8 @@ def test_what_the_page_says_is_not_marked(sentence: str) -> None:
         ("CentOS Stream 10 is rejected.", "The script accepts CentOS Stream 10 and RHEL 10.", True),
         ("CentOS Stream 9 is rejected.", "The script accepts CentOS Stream 10 and RHEL 10.", False),
         ("If RHEL 8 is supported, go on.", "RHEL 8 is refused.", False),
+        ("It works without a GPU.", "Qubinode needs no GPU.", False),
+        ("A GPU is needed.", "Qubinode needs no GPU.", True),
         ("A vault is required.", "Bridged networks are optional.", False),
     ],
 )

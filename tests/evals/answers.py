@@ -20,7 +20,7 @@ from typing import Any
 from model.conversation import Conversation
 from model.events import Notice, RouteChosen, SourcesFound, ToolFinished, TurnFinished
 from model.open import Limits
-from model.support import statements, unsupported
+from model.support import Given, statements, unsupported
 from model.turn import TurnRecord, chosen
 from model.wording import STAND_IN_ADDS
 from onboarding.guide import Guide
@@ -64,7 +64,7 @@ def judge(row: Row, answer: dict[str, Any], embedder: Any) -> dict[str, Any]:
     """Return what a turn got right: facts in the extract and in the answer, citations, sentences without support."""
     facts = row.get("answer_facts") or []
     generated = answer["generated"]
-    evidence = [*answer["evidence"], row["question"]]
+    given = Given(tuple(answer["evidence"][::2]), tuple(answer["evidence"][1::2]), row["question"])
     return {
         "answerable": row.get("kind") != "unanswerable",
         "answered": answer["grounded"],
@@ -75,7 +75,7 @@ def judge(row: Row, answer: dict[str, Any], embedder: Any) -> dict[str, Any]:
         "cited": answer["cited"],
         "removed": answer["removed"],
         "statements": len(statements(generated)),
-        "marked": len(unsupported(generated, evidence, most=1_000)),
+        "marked": len(unsupported(generated, given, most=1_000)),
         "first_token_s": answer["first_token_s"],
     }
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from model.support import Evidence, Given
 
-SURE = 0.55  # share of a sentence's content words that two neighbouring statements of the passage hold
+SURE = 0.55  # share of a sentence's content words that stand together in the passage
 
 _CITES = r"(?:\s*\[\d+\])*"
 _STOP = r"(?<!\be\.g)(?<!\bi\.e)(?<!\betc)(?<!\bvs)[.!?][)\"'*_`]*"

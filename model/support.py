@@ -1,21 +1,21 @@
 """Whether what a model wrote is borne out by its evidence: word by word and figure by figure, no second model.
 
-Finds: figures, versions and identifiers that no evidence holds; sentences whose words are mostly not in the
-evidence; sentences that affirm what the nearest sentence of the evidence denies, or the reverse. Does not find:
+Finds: figures, versions and identifiers that no evidence holds; sentences whose words mostly do not stand together in
+the evidence; sentences that affirm what the nearest sentence of the evidence denies, or the reverse. Does not find:
 false statements made of the evidence's own words in the same polarity. Works on languages written with spaces.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from itertools import pairwise
 
 from model.polarity import contradicts
 
-LEAST_OVERLAP = 0.45  # share of a sentence's content words that the evidence must hold
+LEAST_OVERLAP = 0.45  # share of a sentence's content words that must stand together in the evidence
 SAME_TOPIC = 0.6  # overlap from which two sentences are about the same thing, so that their polarity can be compared
 FEWEST_WORDS = 2  # that can be found together
 LEAST_WORDS = 4  # shorter sentences ("Yes.", "Here is how:") say nothing that could be checked by words
@@ -27,6 +27,7 @@ _FIGURE = re.compile(r"(?<![\w.])\d+(?:[.,:]\d+)*(?!\w)")
 _ANY_FIGURE = re.compile(r"\d+(?:[.,:]\d+)*")  # of the evidence, where they also stand in el10 or 2026-11-02T08
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _NUMBERING = re.compile(r"^\s*(?:[-*]\s+)?\d+[.)]\s", re.MULTILINE)  # of a list: its figure states nothing
+_ENTRY = re.compile(r"^\s*(?:[-*|]|\d+[.)]|`{3})", re.MULTILINE)
 _CITATION = re.compile(r"\[(\d+)\]")
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _DENIAL = re.compile(
@@ -48,15 +49,15 @@ class Evidence:
 
     text: str
     figures: frozenset[str]
-    words: frozenset[str]  # content words, as `stems` gives them
     statements: tuple[str, ...]
+    places: tuple[frozenset[str], ...]  # content words of all that stands together: neighbours, a list, a table
 
     @classmethod
     def of(cls, parts: Sequence[str], question: str = "") -> Evidence:
         """What the parts say together. The question may lend figures and names, but it states nothing."""
-        said = "\n".join(parts)
-        text = f"{said}\n{question}"
-        return cls(text, frozenset(_figures(text)), stems(said), tuple(s for part in parts for s in _sentences(part)))
+        text = "\n".join([*parts, question])
+        said = tuple(sentence for part in parts for sentence in _sentences(part))
+        return cls(text, frozenset(_figures(text)), said, tuple(_places(parts, said)))
 
     def holds(self, sentence: str, *, foreign: bool = False) -> bool:
         """Whether nothing in a sentence is foreign to the evidence or against it.
@@ -66,16 +67,14 @@ class Evidence:
         return self._holds_exact(sentence) and (foreign or self._holds_words(sentence))
 
     def nearness(self, sentence: str) -> float:
-        """The share, 0..1, of a sentence's content words that two neighbouring statements hold.
+        """The share, 0..1, of a sentence's content words that stand together in the evidence.
 
-        Of a short sentence they hold all or nothing, and of a single word nothing.
+        Of a short sentence all or nothing counts, and of a single word nothing.
         """
         own = stems(sentence)
         if len(own) < FEWEST_WORDS:
             return 0.0
-        said = [stems(statement) for statement in self.statements]
-        near = [*said, *(one | other for one, other in pairwise(said))]
-        share = max((len(own & words) / len(own) for words in near), default=0.0)
+        share = max((len(own & words) / len(own) for words in self.places), default=0.0)
         return share if len(own) >= LEAST_WORDS or share == 1.0 else 0.0
 
     def _holds_exact(self, sentence: str) -> bool:
@@ -90,7 +89,7 @@ class Evidence:
         own = stems(sentence)
         if len(own) < LEAST_WORDS:
             return True
-        if len(own & self.words) / len(own) < LEAST_OVERLAP:
+        if self.nearness(sentence) < LEAST_OVERLAP:
             return False
         return not _contradicted(sentence, own, self.statements)
 
@@ -191,6 +190,15 @@ def _contradicted(sentence: str, own: frozenset[str], statements: Sequence[str])
 def _denies(sentence: str) -> bool:
     """An odd number of denials; two of them ("cannot run without") cancel each other."""
     return len(_DENIAL.findall(_ANSWER.sub("", sentence))) % 2 == 1
+
+
+def _places(parts: Sequence[str], said: Sequence[str]) -> Iterator[frozenset[str]]:
+    """Content words of each statement with its neighbour, and of each paragraph that is a list, a table or code."""
+    words = [stems(statement) for statement in said]
+    yield from words[:1]
+    yield from (one | other for one, other in pairwise(words))
+    for part in parts:
+        yield from (stems(paragraph) for paragraph in part.split("\n\n") if len(_ENTRY.findall(paragraph)) > 1)
 
 
 def _sentences(text: str) -> list[str]:

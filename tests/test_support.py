@@ -110,3 +110,17 @@ def test_an_echo_of_the_question_is_not_borne_out_by_it() -> None:
 def test_a_figure_of_the_question_may_be_repeated() -> None:
     given = Given(("RHEL is accepted in its newer releases only.",), question="What about RHEL 8?")
     assert not unsupported("RHEL 8 is none of the newer releases, only those are accepted.", given)
+
+
+def test_words_that_are_only_scattered_over_the_evidence_prove_nothing() -> None:
+    scattered = (
+        "Files are kept. The default is a cloud. The port is 8080. Logs are sent off. It needs a key. Chat is one mode."
+    )
+    assert unsupported("Your files are never sent to the cloud by the chat assistant.", told(scattered))
+
+
+def test_a_list_may_be_summed_up() -> None:
+    listed = (
+        "It deploys:\n\n- FreeIPA for identity\n- VyOS for routing\n- Step-CA for certificates\n- OpenShift clusters"
+    )
+    assert not unsupported("It deploys FreeIPA, VyOS, Step-CA and OpenShift clusters.", told(listed))

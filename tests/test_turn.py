@@ -180,6 +180,23 @@ def test_a_stand_in_model_follows_the_extract() -> None:
     assert text.index("RHEL 8 is refused. [1]") < text.index(STAND_IN_ADDS) < text.index("Indeed.")
 
 
+def test_a_stand_in_adds_nothing_to_what_the_rules_read_in_a_tools_result() -> None:
+    engine = FakeEngine("All is well.", stand_in=True)
+    run, records, _ = make(engine)
+    text = said(run(asking(calls=(LIBVIRTD,))))
+    assert "libvirtd" in text
+    assert "All is well" not in text
+    assert engine.generations == []
+    assert records[0].tools == ("service_status",)
+
+
+def test_a_sentence_without_a_number_gets_that_of_its_passage() -> None:
+    run, _, _ = make(FakeEngine("RHEL 8 is refused by the script."))
+    events = run(asking())
+    assert last(events).answer.strip() == "RHEL 8 is refused by the script [1]."
+    assert not [event for event in events if isinstance(event, Notice)]
+
+
 def test_a_contradiction_is_marked_beside_the_answer() -> None:
     run, _, _ = make(FakeEngine("Yes, RHEL 8 is supported [1]."))
     assert any("Not found in the sources" in event.text for event in run(asking()) if isinstance(event, Notice))

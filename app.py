@@ -8,9 +8,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -22,15 +21,15 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
-from model.open import MB, Limits
-from onboarding.edge import Edge, trusted
-from onboarding.feedback.desk import BadFeedbackSettings, Feedback, FeedbackSettings, check
+from onboarding.edge import Edge
+from onboarding.feedback.desk import Feedback
 from onboarding.gate import NO_LIMITS, Allowance, Gate
 from onboarding.guard import Guard
 from onboarding.guide import Guide
 from onboarding.health import Health, health
 from onboarding.logs import PrintedLines, set_up_logging
-from onboarding.parts import Parts, PartsSettings
+from onboarding.parts import Parts
+from onboarding.settings import Settings
 from onboarding.ui.diagnostics import DiagnosticsTab
 from onboarding.ui.faults import quieten
 from onboarding.ui.insights import InsightsTab
@@ -47,56 +46,9 @@ from onboarding.usage.keeper import Keeper, ledger_in
 from onboarding.usage.recorder import Usage, usage_of_project
 from onboarding.usage.scrape import PATH as METRICS
 from onboarding.usage.scrape import Audience, add_metrics_route
-from rag.links import UPSTREAM
 from tools.hosts import load_hosts
 
-RAM_SHARE = 4  # the prefix cache may take this fraction of its disk limit in RAM
 GRACE_S = 1  # for open streams at shutdown; the engine itself stops within half a second
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything the environment can say; README has the table."""
-
-    parts: PartsSettings
-    host: str = "127.0.0.1"
-    port: int = 7860
-    asks: int = 12  # questions an address may ask a minute, 0 for no limits
-    trust: str = ""  # networks whose X-Forwarded-For is believed
-    metrics: Audience = "nobody"
-    log: str = "text"
-    feedback: FeedbackSettings = field(default_factory=FeedbackSettings)
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
-        """Read the environment once; SystemExit with one sentence for a value that makes no sense."""
-        limits = Limits(
-            threads=_number(env, "THREADS", min(2, os.cpu_count() or 1)),
-            slots=_number(env, "SLOTS", 4),
-            cells=_number(env, "CONTEXT_CELLS", 8192),
-            ram_bytes=_number(env, "CACHE_MB", 2000, least=0) * MB // RAM_SHARE,
-            disk_bytes=_number(env, "CACHE_MB", 2000, least=0) * MB,
-        )
-        parts = PartsSettings(
-            model=env.get("MODEL", "auto"),
-            engine=env.get("ENGINE", "local"),
-            engine_url=env.get("ENGINE_URL", ""),
-            engine_token=env.get("ENGINE_TOKEN", ""),
-            data=_writable(Path(env.get("DATA_DIR", ".data"))),
-            embedding=env.get("EMBEDDING_MODEL", ""),
-            index=Path(env["INDEX"]) if env.get("INDEX") else None,
-            limits=limits,
-        )
-        return cls(
-            parts,
-            env.get("HOST", "127.0.0.1"),
-            _number(env, "PORT", 7860),
-            _number(env, "ASKS_PER_MINUTE", 12, least=0),
-            _networks(env),
-            _metrics(env),
-            _log_format(env),
-            _feedback(env, parts.data),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,60 +163,6 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.close()
         sys.exit(f"Port {port} on {host} cannot be used ({error.strerror}); choose another one with PORT=.")
     return listener
-
-
-def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
-    text = env.get(name, "")
-    if not text:
-        return default
-    if not text.isdigit() or int(text) < least:
-        sys.exit(f"{name}={text} is not a whole number of at least {least}.")
-    return int(text)
-
-
-def _networks(env: Mapping[str, str]) -> str:
-    """Whom to believe about a client's address; on the Hub its own proxies, which name every visitor there."""
-    text = env.get("TRUST_PROXY", "1" if env.get("SPACE_ID") else "")
-    try:
-        return trusted(text)
-    except ValueError as error:
-        sys.exit(f"TRUST_PROXY={text} is neither 1 nor networks separated by commas ({error}).")
-
-
-def _metrics(env: Mapping[str, str]) -> Audience:
-    known: dict[str, Audience] = {"": "nobody", "0": "nobody", "loopback": "loopback", "1": "everybody"}
-    text = env.get("METRICS", "")
-    if text not in known:
-        sys.exit(f"METRICS={text} is not known; use 1 (anybody may read /metrics) or loopback (this machine only).")
-    return known[text]
-
-
-def _log_format(env: Mapping[str, str]) -> str:
-    text = env.get("LOG_FORMAT", "") or ("text" if sys.stderr.isatty() else "json")
-    if text not in ("json", "text"):
-        sys.exit(f"LOG_FORMAT={text} is not known; use json or text.")
-    return text
-
-
-def _feedback(env: Mapping[str, str], data: Path) -> FeedbackSettings:
-    """The token is only looked at where a dataset is named: it may be there for the model alone."""
-    repo = env.get("FEEDBACK_REPO", "")
-    given = FeedbackSettings(data, repo, env.get("HF_TOKEN", "") if repo else "", env.get("REPOSITORY_URL") or UPSTREAM)
-    try:
-        check(given)
-    except BadFeedbackSettings as error:
-        sys.exit(str(error))
-    return given
-
-
-def _writable(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".write-test").touch()
-        (folder / ".write-test").unlink()
-    except OSError as error:
-        sys.exit(f"{folder} cannot be written ({error.strerror}); name another folder with DATA_DIR=.")
-    return folder.resolve()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from gradio_client import Client
 
-from app import Settings
+from onboarding.settings import Settings
 from rag.index import build
 from tests.rag_fakes import WordHashEncoder
 

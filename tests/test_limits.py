@@ -19,7 +19,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 from starlette.testclient import TestClient
 
-from app import Around, Settings, create_app
+from app import Around, create_app
 from model.events import TextDelta
 from model.generation import Generation, Options
 from model.prompt import Prompt
@@ -28,6 +28,7 @@ from onboarding.edge import trusted
 from onboarding.gate import Allowance, Gate
 from onboarding.guide import Guide
 from onboarding.parts import Parts, PartsSettings
+from onboarding.settings import Settings
 from onboarding.usage.recorder import Usage, usage_of_project
 from onboarding.usage.scrape import Audience, add_metrics_route
 from rag.types import Passage, SearchResult

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import uvicorn
 
-from app import Around, Settings, create_app
+from app import Around, create_app
 from model.engine import EngineOptions, LocalEngine
 from model.generation import ModelInfo
 from model.llama import ABORTED, DECODED, ContextOptions, Llama, Row, Sampling
@@ -22,6 +22,7 @@ from model.scripted import CHATML
 from onboarding.gate import Allowance, Gate
 from onboarding.guide import Guide
 from onboarding.parts import Parts
+from onboarding.settings import Settings
 
 WORDS = "That is what the sources say , and there is no more to it .".split()
 READING = 2  # steps of an answer that read its prompt, about

@@ -7,6 +7,7 @@ its client, headers included: the true address travels in a header under this pr
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import math
 import secrets
@@ -17,20 +18,24 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from onboarding.crowd import Place
 from onboarding.gate import Gate, Who, bucket
+from onboarding.guard import HOLD_S, with_headers
 
 PRIVATE = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,::1/128,fc00::/7"  # where proxies live
 MCP = "/gradio_api/mcp"
 CARRIED = "x-visitor-address"
+PLACE = "place"
 UNKNOWN = "unknown"  # no address is known, as over a Unix socket; all of those count as one
 
 
 class Edge:
     """Sets the scope's client to who really asks, and answers 429 to an address that asks too much."""
 
-    def __init__(self, app: ASGIApp, gate: Gate, trust: str = "") -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, trust: str = "", hold_s: float = HOLD_S) -> None:
         """trust: proxies' networks separated by commas, or "" to believe nobody; see `trusted`."""
         self._app = app
+        self._hold_s = hold_s
         self._gate = gate
         self._secret = secrets.token_hex(16)
         inner: Any = self._enter
@@ -43,11 +48,12 @@ class Edge:
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._carry(scope)
         if scope["method"] == "POST":
-            wait = self._gate.request(bucket((scope.get("client") or (UNKNOWN, 0))[0]))
+            wait = self._gate.request(address(scope))
             if wait:
                 said = f"Too many requests; try again in {math.ceil(wait)} s."
+                await asyncio.sleep(self._hold_s)
                 refusal = PlainTextResponse(said, 429, {"Retry-After": str(math.ceil(wait))})
-                await refusal(scope, receive, send)
+                await refusal(scope, receive, with_headers(send))
                 return
         await self._app(scope, receive, send)
 
@@ -64,12 +70,28 @@ class Edge:
             MutableHeaders(scope=scope)[CARRIED] = f"{self._secret} {host}"
 
 
+def address(scope: Scope) -> str:
+    """The address that counts, of a request that has passed the edge."""
+    return bucket((scope.get("client") or (UNKNOWN, 0))[0])
+
+
 def who(request: Any) -> Who:
     """Who is behind a request of Gradio's or Starlette's; None, as in a direct call, is somebody of its own."""
     client = getattr(request, "client", None)
     host = bucket(getattr(client, "host", None) or UNKNOWN)
     session = getattr(request, "session_hash", None) or host  # an MCP client's call outside the queue has no session
     return Who(str(session)[:64], host)
+
+
+def hand_over(scope: Scope, place: Place) -> None:
+    """Let a question's place among the others travel with its request."""
+    scope.setdefault("state", {})[PLACE] = place
+
+
+def place_of(request: Any) -> Place | None:
+    """The place that the door gave a question; None where there is no door, as in a direct call."""
+    place = getattr(getattr(request, "state", None), PLACE, None)
+    return place if isinstance(place, Place) else None
 
 
 def trusted(value: str) -> str:

@@ -15,8 +15,8 @@ import ipaddress
 import math
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -25,14 +25,16 @@ from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from onboarding.crowd import Crowd
+from model.events import Prefill, TurnFinished
+from onboarding.crowd import Crowd, Place
 from onboarding.guide import Unusable
 
 T = TypeVar("T")
 
 IPV6_PREFIX = 64  # what one household or host gets; single addresses of it are free to choose
-FIRST_GUESS_S = 30.0  # of an answer's duration, before any was seen
-REMEMBERED = 20  # durations, for the guess of the wait
+TOLD = (
+    6  # refusals a minute that an address gets on its page; a person needs no more, a flood is turned away at the door
+)
 
 
 class Refused(Unusable):
@@ -88,6 +90,11 @@ class Allowance:
         ]
 
     @property
+    def told(self) -> RateLimitItem:
+        """Refusals of an address that are drawn into its page, each of which costs about what a search does."""
+        return RateLimitItemPerMinute(TOLD, namespace="told")
+
+    @property
     def requests(self) -> RateLimitItem:
         """HTTP requests of an address that make the server work: a page polls twice a second at most."""
         return RateLimitItemPerMinute(self.asks * 100, namespace="request")
@@ -115,7 +122,6 @@ class Gate:
         self._limiter = SlidingWindowCounterRateLimiter(storage or MemoryStorage())
         self._lock = threading.Lock()
         self._held: Counter[str] = Counter()  # answers under way, by "visitor ..." and "address ..."
-        self._durations: deque[float] = deque([FIRST_GUESS_S], maxlen=REMEMBERED)
 
     @contextmanager
     def question(self, who: Who) -> Iterator[None]:
@@ -124,18 +130,33 @@ class Gate:
             yield
             return
         self._sit(who)
-        started = time.monotonic()
         try:
             yield
         finally:
             with self._lock:
-                self._durations.append(time.monotonic() - started)
                 self._held -= Counter(_seats(who))  # a seat that falls to zero is forgotten
 
-    def guarded(self, who: Who, events: Callable[[], Iterator[T]]) -> Iterator[T]:
-        """The events of an answer, inside its seat; closing this closes them. Raises Refused at the first step."""
-        with self.question(who), self.crowd.answering():
-            yield from events()
+    def guarded(self, who: Who, events: Callable[[], Iterator[T]], place: Place | None = None) -> Iterator[T]:
+        """The events of an answer, inside its seat; closing this closes them. Raises Refused at the first step.
+
+        place: what the door gave it.
+        """
+        with self.crowd.answering(place) as taken, self.question(who):
+            answer = events()
+            try:
+                for event in answer:
+                    taken.counts = taken.counts or _of_model(event)
+                    yield event
+            finally:
+                if isinstance(answer, Generator):
+                    answer.close()
+
+    def door(self, address: str) -> float:
+        """0.0, or the seconds to wait for an address that was refused so often of late that it reads no refusals."""
+        if not self.allowance.asks or self._limiter.test(self.allowance.told, address):
+            return 0.0
+        self._refused("door")
+        return self._wait(self.allowance.told, address)
 
     def call(self, who: Who) -> None:
         """Count a program's call that needs no model; raises Refused."""
@@ -153,11 +174,11 @@ class Gate:
         visitor, address = _seats(who)
         with self._lock:
             if self._held[visitor] >= 1 or self._held[address] >= self.allowance.at_once:
-                wait = max(1.0, sum(self._durations) / len(self._durations) / 2)
+                wait = max(1.0, self.crowd.rest_s())
                 whose = (
                     "Your last question is" if self._held[visitor] else f"{self._held[address]} of your questions are"
                 )
-                raise self._refusal("at_once", wait, f"{whose} still being answered")
+                raise self._refusal(who, "at_once", wait, f"{whose} still being answered")
             self._take(self.allowance.questions, who, "questions")
             self._held.update((visitor, address))
 
@@ -169,15 +190,16 @@ class Gate:
             if not self._limiter.test(item, scope, key):
                 text = "Everybody together asks more than these two cores can answer" if scope == "everybody" else (
                     f"That would be more than {item.amount} {what} in a {item.GRANULARITY.name}")  # fmt: skip
-                raise self._refusal(scope, self._wait(item, scope, key), text)
+                raise self._refusal(who, scope, self._wait(item, scope, key), text)
         for scope, item, key in named:
             self._limiter.hit(item, scope, key)
 
     def _wait(self, item: RateLimitItem, *key: str) -> float:
         return max(1.0, self._limiter.get_window_stats(item, *key).reset_time - time.time())
 
-    def _refusal(self, scope: str, wait_s: float, text: str) -> Refused:
+    def _refusal(self, who: Who, scope: str, wait_s: float, text: str) -> Refused:
         self._refused(scope)
+        self._limiter.hit(self.allowance.told, who.address)
         return Refused(scope, wait_s, f"{text}; try again in about {math.ceil(wait_s)} s. Tours and search are open.")
 
 
@@ -196,3 +218,8 @@ def bucket(host: str) -> str:
 
 def _seats(who: Who) -> tuple[str, str]:
     return f"visitor {who.both}", f"address {who.address}"
+
+
+def _of_model(event: object) -> bool:
+    """Whether an answer in which this happens is computed by a model."""
+    return isinstance(event, Prefill) or (isinstance(event, TurnFinished) and bool(event.model))

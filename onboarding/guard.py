@@ -11,6 +11,7 @@ rebinding), since nothing here depends on who asks; what a handler does with a m
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -72,25 +73,34 @@ GRANTS = tuple(
 )
 
 
-Check = Callable[[str, Any], Any]  # path and JSON body -> the body that may pass; raises Refused
+Check = Callable[[Scope, Any], Any]  # the request and its JSON body -> the body that may pass; raises Refused
+HOLD_S = 1.0  # a flood's refusals are held back so long: what asks again at each answer slows itself down
 
 
 class Refused(ValueError):
-    """A call that makes no sense; the message says in one sentence why."""
+    """A call that makes no sense, or comes too soon; the message says in one sentence why."""
 
-    def __init__(self, message: str, status: int = 422) -> None:
+    def __init__(self, message: str, status: int = 422, wait_s: float = 0.0, *, hold: bool = False) -> None:
+        """wait_s: when it may come again. hold: answer late."""
         super().__init__(message)
         self.status = status
+        self.wait_s = wait_s
+        self.hold = hold
 
 
 class Guard:
     """Wraps the whole application; everything that is not HTTP passes. `check` knows the page's own calls."""
 
     def __init__(
-        self, app: ASGIApp, check: Check = lambda _path, body: body, extra: Collection[str] = frozenset()
+        self,
+        app: ASGIApp,
+        check: Check = lambda _scope, body: body,
+        extra: Collection[str] = frozenset(),
+        hold_s: float = HOLD_S,
     ) -> None:
         """extra: further paths that may be read."""
         self._app = app
+        self._hold_s = hold_s
         self._check = check
         self._extra = frozenset(extra)
 
@@ -99,7 +109,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = _with_headers(send)
+        send = with_headers(send)
         if not (is_known(scope["path"], scope["method"]) or self._is_extra(scope)):
             await PlainTextResponse("Not found", 404)(scope, receive, send)
         elif is_foreign(scope["method"], Headers(scope=scope)):
@@ -116,9 +126,11 @@ class Guard:
 
     async def _post(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            checked = self._check(scope["path"], _cleaned(json.loads(body, parse_constant=_refuse_constant)))
+            checked = self._check(scope, _cleaned(json.loads(body, parse_constant=_refuse_constant)))
         except Refused as refused:
-            await JSONResponse({"detail": str(refused)}, refused.status)(scope, receive, send)
+            await asyncio.sleep(self._hold_s * refused.hold)
+            after = {"Retry-After": str(math.ceil(refused.wait_s))} if refused.wait_s else None
+            await JSONResponse({"detail": str(refused)}, refused.status, after)(scope, receive, send)
         except (ValueError, RecursionError):
             await JSONResponse({"detail": "The body must be JSON in UTF-8."}, 422)(scope, receive, send)
         else:
@@ -210,7 +222,9 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _with_headers(send: Send) -> Send:
+def with_headers(send: Send) -> Send:
+    """A sender whose answers carry the headers, and none that lets another site's page look."""
+
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)

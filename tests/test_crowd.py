@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
 
 import gradio as gr
 import pytest
+import time_machine
+from starlette.requests import Request
 
+from model.conversation import Conversation
+from model.events import Counts, Prefill, Timings, TurnFinished
+from model.generation import QueueFull
 from model.pace import FIRST_ANSWER_S
-from onboarding.crowd import LONGEST_WAIT_S, Crowd
-from onboarding.gate import NO_LIMITS, Gate, Who
+from onboarding.crowd import AT_ONCE, LAPSE_S, LET_IN_S, Crowd, Place
+from onboarding.edge import place_of
+from onboarding.gate import NO_LIMITS, TOLD, Allowance, Gate, Who
+from onboarding.gate import Refused as Limited
 from onboarding.guard import Refused
-from onboarding.ui.chat import LANE
+from onboarding.ui.chat import LANE, LANE_LIMIT
 from onboarding.ui.intake import Intake
+from onboarding.ui.page import QUEUE_SIZE, THREADS, build_page
+from tests.fakes import ScriptedGuide
 
 
 class Clock:
@@ -26,39 +37,85 @@ class Clock:
 def crowd_that_takes(seconds: float, clock: Clock, together: int = 1) -> Crowd:
     """A crowd whose last answers, so many at once, ended after `seconds`."""
     crowd = Crowd(clock=clock)
-    for _ in range(60 // together):
+    for _ in range(40 // together):
         with ExitStack() as answers:
             for _ in range(together):
-                answers.enter_context(crowd.answering())
+                answers.enter_context(crowd.answering()).counts = True
             clock.now += seconds
     return crowd
 
 
-def test_who_would_wait_a_minute_is_let_in_and_nobody_after_that() -> None:
-    minute = int(60 / FIRST_ANSWER_S)
-    assert [Crowd().refusal_s(queued) for queued in (0, 3, 4, 3 + minute)] == [0.0] * 4
-    assert Crowd().refusal_s(4 + minute) == 60 + FIRST_ANSWER_S
+def entered(crowd: Crowd, most: int = 500) -> list[Place]:
+    """Everybody who is let in, one after the other at the same moment, of so many."""
+    places = []
+    with suppress(QueueFull):
+        for _ in range(most):
+            places.append(crowd.enter())
+    return places
+
+
+def test_before_anything_was_measured_a_guess_stands_for_what_an_answer_takes() -> None:
+    # All begin at once and share the machine: four end together every 4 x FIRST_ANSWER_S = 20 s.
+    assert len(entered(Crowd())) == AT_ONCE + 2 * AT_ONCE
+
+
+@pytest.mark.parametrize(
+    ("takes", "let_in"), [(0.1, 104), (1.0, 4 + 44), (2.0, 4 + 20), (4.0, 4 + 8), (12.0, 4), (90.0, 4)]
+)
+def test_how_many_are_let_in_follows_from_what_an_answer_takes(takes: float, let_in: int) -> None:
+    assert len(entered(crowd_that_takes(takes, Clock()))) == let_in
+
+
+def test_who_is_refused_is_told_the_wait() -> None:
+    crowd = crowd_that_takes(4.0, Clock())
+    entered(crowd)
+    with pytest.raises(QueueFull, match="about 48 s"):
+        crowd.enter()
 
 
 def test_an_answer_is_charged_its_part_of_the_time_whether_alone_or_beside_others() -> None:
-    assert crowd_that_takes(8.0, Clock()).refusal_s(4 + 7) == pytest.approx(8 * 8.0)
-    assert crowd_that_takes(8.0, Clock(), together=4).refusal_s(4 + 30) == pytest.approx(31 * 2.0)
+    assert len(entered(crowd_that_takes(8.0, Clock(), together=4))) == len(entered(crowd_that_takes(2.0, Clock())))
 
 
-def test_the_queue_ends_at_a_hundred_however_quick_the_answers_are() -> None:
-    crowd = crowd_that_takes(0.1, Clock())
-    assert crowd.refusal_s(4 + 99) == 0.0
-    assert crowd.refusal_s(4 + 100) == pytest.approx(10.1)
-
-
-def test_the_wait_counts_those_who_are_answered_and_those_in_the_queue() -> None:
+def test_nobody_who_only_waits_is_charged() -> None:
     clock = Clock()
-    crowd = crowd_that_takes(6.0, clock)
+    crowd = crowd_that_takes(2.0, clock)
     with ExitStack() as answers:
-        for _ in range(10):
-            answers.enter_context(crowd.answering())
-        assert crowd.refusal_s(3) == 0.0
-        assert crowd.refusal_s(5) == pytest.approx(6.0 * (10 + 5 + 1 - 4))
+        places = [answers.enter_context(crowd.answering()) for _ in range(8)]
+        clock.now += 4.0
+        assert [place.had_s for place in places] == pytest.approx([0.0] * 8)  # not looked at in between
+        crowd.wait_s()
+        assert [place.had_s for place in places] == pytest.approx([1.0] * 4 + [0.0] * 4)
+
+
+def test_the_wait_shrinks_while_those_before_one_are_answered() -> None:
+    clock = Clock()
+    crowd = crowd_that_takes(4.0, clock)
+    places = entered(crowd, most=6)
+    assert crowd.wait_s() == pytest.approx(4 * 4.0)
+    clock.now += 10.0
+    assert crowd.wait_s() == pytest.approx(6.0)
+    for place in places[:3]:
+        crowd.leave(place)
+    assert crowd.wait_s() == 0.0
+
+
+def test_small_talk_and_refusals_say_nothing_about_what_an_answer_takes() -> None:
+    clock = Clock()
+    crowd = crowd_that_takes(4.0, clock)
+    for _ in range(50):
+        with crowd.answering():
+            clock.now += 0.01
+    assert len(entered(crowd)) == 4 + 8
+
+
+def test_who_was_let_in_and_never_asks_gives_the_place_up() -> None:
+    clock = Clock()
+    crowd = crowd_that_takes(4.0, clock)
+    assert len(entered(crowd)) == 4 + 8
+    assert entered(crowd) == []
+    clock.now += LAPSE_S + 1
+    assert len(entered(crowd)) == 4 + 8
 
 
 def page() -> gr.Blocks:
@@ -72,22 +129,77 @@ def page() -> gr.Blocks:
     return blocks
 
 
-def call(intake: Intake, name: str) -> object:
-    return intake(f"/gradio_api/call/{name}", {"data": ["Hello"]})
+def call(intake: Intake, name: str, address: str = "192.0.2.1") -> dict[str, Any]:
+    """The scope of a call that was let in."""
+    scope = {"type": "http", "path": f"/gradio_api/call/{name}", "client": (address, 5000)}
+    assert intake(scope, {"data": ["Hello"]}) == {"data": ["Hello"]}
+    return scope
 
 
 def test_the_door_turns_away_with_the_wait_and_only_those_who_ask_the_model() -> None:
-    clock = Clock()
-    crowd = crowd_that_takes(10.0, clock)
-    intake, gate = Intake(page(), crowd), Gate(NO_LIMITS, crowd=crowd)
-    with ExitStack() as answers:
-        for number in range(4 + int(LONGEST_WAIT_S / 10)):
-            assert call(intake, "asking") == {"data": ["Hello"]}
-            events = gate.guarded(Who(str(number), "address"), lambda: iter([1, 2]))
-            answers.callback(events.close)  # type: ignore[attr-defined]
-            assert next(events) == 1
-        with pytest.raises(Refused, match="about 70 s") as refused:
+    crowd = crowd_that_takes(12.0, Clock())
+    intake = Intake(page(), Gate(NO_LIMITS, crowd=crowd))
+    places = [place_of(Request(call(intake, "asking"))) for _ in range(AT_ONCE)]
+    with pytest.raises(Refused, match="about 48 s") as refused:
+        call(intake, "asking")
+    assert (refused.value.status, refused.value.wait_s) == (429, 48.0)
+    call(intake, "other")
+    crowd.leave(places[0])
+    call(intake, "asking")
+
+
+def test_the_place_from_the_door_is_the_place_of_the_answer() -> None:
+    gate = Gate(NO_LIMITS)
+    place = place_of(Request(call(Intake(page(), gate), "asking")))
+    assert place is not None
+    answer = gate.guarded(Who("anna", "192.0.2.1"), lambda: iter(["a", "b"]), place)
+    assert next(answer) == "a"
+    assert entered(gate.crowd, most=AT_ONCE - 1)
+    assert gate.crowd.wait_s() > 0, "the house holds four: the one who is answered and three more"
+    assert list(answer) == ["b"]
+    assert gate.crowd.wait_s() == 0.0
+
+
+def test_what_a_model_computes_is_learned_from() -> None:
+    def answer(*events: object) -> Iterator[object]:
+        for event in events:
+            clock.now += 3.0
+            yield event
+
+    finished = TurnFinished(
+        "It is.", "stop", Counts(1, 1, 1), Timings(0.0, 0.1, 0.2), "a server", True, Conversation.new()
+    )
+    for events, takes in (((Prefill(1, 2, 0.1), "text"), 6.0), ((finished,), 3.0), (("small talk",), FIRST_ANSWER_S)):
+        clock = Clock()
+        gate = Gate(NO_LIMITS, crowd=Crowd(clock=clock))
+        list(gate.guarded(Who("anna", "192.0.2.1"), lambda events=events: answer(*events)))  # type: ignore[misc]
+        assert gate.crowd.rest_s() == pytest.approx(takes / 2)
+
+
+def test_a_flood_is_refused_on_its_page_a_few_times_and_then_at_the_door() -> None:
+    told: list[str] = []
+    with time_machine.travel(1_780_000_000.0, tick=False):
+        gate = Gate(Allowance(12), told.append)
+        intake = Intake(page(), gate)
+        for number in range(12 + TOLD):
+            place = place_of(Request(call(intake, "asking")))
+            with suppress(Limited):
+                list(gate.guarded(Who(f"session{number}", "192.0.2.1"), lambda: iter([1]), place))
+        assert told == ["address"] * TOLD
+        with pytest.raises(Refused, match="Too many questions from your address") as refused:
             call(intake, "asking")
         assert refused.value.status == 429
-        assert call(intake, "other") == {"data": ["Hello"]}
-    assert call(intake, "asking") == {"data": ["Hello"]}
+        assert 1 <= refused.value.wait_s <= 61
+        assert refused.value.hold
+        call(intake, "other")
+        call(intake, "asking", "192.0.2.2")
+    assert told[-1] == "door"
+
+
+def test_gradio_runs_as_many_at_once_as_are_let_in() -> None:
+    blocks = build_page(ScriptedGuide(), {})  # type: ignore[arg-type]
+    assert LANE_LIMIT >= 104
+    assert blocks._queue.max_thread_count == THREADS > LANE_LIMIT
+    assert blocks._queue.max_size == QUEUE_SIZE >= 104
+    assert {fn.concurrency_limit for fn in blocks.fns.values() if fn.concurrency_id == LANE} == {LANE_LIMIT}
+    assert LET_IN_S == 45.0

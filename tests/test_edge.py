@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from onboarding.edge import CARRIED, PRIVATE, Edge, trusted, who
 from onboarding.gate import NO_LIMITS, Allowance, Gate
+from onboarding.guard import HEADERS
 
 
 async def echo(request: Request) -> JSONResponse:
@@ -20,7 +21,7 @@ async def echo(request: Request) -> JSONResponse:
 
 def client(trust: str = "", peer: str = "10.16.4.1", gate: Gate | None = None) -> TestClient:
     inner = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST"])])
-    return TestClient(Edge(inner, gate or Gate(NO_LIMITS), trust), client=(peer, 5000))
+    return TestClient(Edge(inner, gate or Gate(NO_LIMITS), trust, hold_s=0.0), client=(peer, 5000))
 
 
 def seen(trust: str, peer: str, **headers: str) -> str:
@@ -71,6 +72,7 @@ def test_too_many_requests_are_429_with_the_time_to_wait_and_only_for_their_addr
     assert len(refused) >= 50  # a minute may turn in between
     assert 1 <= int(refused[0].headers["Retry-After"]) <= 60
     assert refused[0].text == f"Too many requests; try again in {refused[0].headers['Retry-After']} s."
+    assert {name: refused[0].headers.get(name) for name in HEADERS} == HEADERS
     assert other.post("/gradio_api/queue/join").status_code == 200
     assert flooding.get("/healthz").status_code == 200
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Scope
 
 from onboarding.guard import EXACT, HEADERS, MAX_BODY, MAX_DEPTH, PATTERNS, Guard, Refused
 
@@ -24,16 +25,18 @@ async def echo(request: Request) -> Response:
     return PlainTextResponse(await request.body(), headers=grants)
 
 
-def check(path: str, body: Any) -> Any:
+def check(scope: Scope, body: Any) -> Any:
     if body == {"no": "call"}:
         raise Refused("There is no such call.", 404)
+    if body == {"too": "soon"}:
+        raise Refused("Try again in about 8 s.", 429, 7.5, hold=True)
     return body
 
 
 @pytest.fixture(scope="module")
 def client() -> TestClient:
     inner = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST", "PUT", "OPTIONS"])])
-    return TestClient(Guard(inner, check))
+    return TestClient(Guard(inner, check, hold_s=0.0))
 
 
 @pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/queue/data", "/assets/index.js", "/healthz"])
@@ -168,3 +171,10 @@ def test_the_allow_list_is_the_one_that_was_reviewed() -> None:
     }  # fmt: skip
     assert len(EXACT) == 16 + 4 + 2  # and the MCP server's two
     assert len(PATTERNS) == 4
+
+
+def test_who_comes_too_soon_is_told_when_to_come_again(client: TestClient) -> None:
+    answer = client.post("/gradio_api/queue/join", json={"too": "soon"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "8")
+    assert answer.json() == {"detail": "Try again in about 8 s."}
+    assert "retry-after" not in client.post("/gradio_api/queue/join", json={"no": "call"}).headers

@@ -16,7 +16,8 @@ import gradio as gr
 from model.conversation import Conversation
 from model.events import TurnEvent
 from model.prompt import PromptTooLong
-from onboarding.edge import who
+from onboarding.crowd import Place
+from onboarding.edge import place_of, who
 from onboarding.gate import Gate, Who
 from onboarding.guide import Unusable
 from onboarding.ui import saved
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LANE = "model"  # concurrency_id of all that uses the model
-LANE_LIMIT = 128  # pages at once, above all that the engine lets in: it batches four and says how many wait
+LANE_LIMIT = 128  # questions at once, above all that the crowd lets in: the engine batches four and says how many wait
 MAX_TYPED = 30_000  # characters a page may send; the limit in tokens is the guide's, and its message names it
 # What the script of the transcript says itself.
 SCRIPTED = ("copy", "copied", "copy_blocked", "edit_field", "rename_field", "conversation", "simulated_host")
@@ -122,18 +123,19 @@ class ChatTab:
     async def _ask(
         self, typed: str, host: str, session: Session, stored: object, event: gr.EventData, client: gr.Request
     ) -> AsyncGenerator[Updates, None]:
-        data, asker = _data(event), who(client)
+        data, asker, place = _data(event), who(client), place_of(client)
         session.speech = speech_for(client)
         session.hear(stored)
         wanted = read_request(data, typed or "", session, self._guide.routes)
         if session.live or not wanted.text:
+            self._gate.crowd.leave(place)
             why = "ask_busy" if session.live else "" if data else "ask_empty"
             yield {self.hint: hint(session.speech(why) if why else "", "warning", session.speech)}
             return
         turn, wake = session.begin(wanted)
         yield self._show(session) | self._hint(session) | ({} if data else {self.text: ""})
         try:
-            async with aclosing(relay(lambda: self._events(asker, wanted, turn.before, host), wake)) as batches:
+            async with aclosing(relay(lambda: self._events(asker, place, wanted, turn.before, host), wake)) as batches:
                 async for batch in batches:
                     if not session.update(turn.id, batch):
                         break
@@ -146,9 +148,13 @@ class ChatTab:
             session.stop(turn.id)  # a tab that was closed: its next reader must not find a turn that never ends
         yield self._show(session)
 
-    def _events(self, asker: Who, request: Request, before: Conversation, host: str) -> Iterator[TurnEvent]:
+    def _events(
+        self, asker: Who, place: Place | None, request: Request, before: Conversation, host: str
+    ) -> Iterator[TurnEvent]:
         known = host if host in self._hosts else next(iter(self._hosts), "")
-        return self._gate.guarded(asker, lambda: self._guide.ask(request.text, before, route=request.route, host=known))
+        return self._gate.guarded(
+            asker, lambda: self._guide.ask(request.text, before, route=request.route, host=known), place
+        )
 
     def _step(self, session: Session) -> Updates:
         """What one batch of events changes: the transcript, and at the end everything that waited for it."""

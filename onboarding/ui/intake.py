@@ -8,15 +8,18 @@ Does not check: a choice among choices that change while the page is open; Gradi
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 from jsonschema import Draft202012Validator
+from starlette.types import Scope
 
 from model.generation import QueueFull
-from onboarding.crowd import Crowd
+from onboarding.edge import address, hand_over
+from onboarding.gate import Gate
 from onboarding.guard import Refused
 from onboarding.ui.chat import LANE
 
@@ -29,28 +32,30 @@ ANYTHING = (gr.BrowserState,)  # foreign data that its reader checks: onboarding
 class Intake:
     """Checks calls against the page's own handlers, and turns away at the door who would wait too long."""
 
-    def __init__(self, page: gr.Blocks, crowd: Crowd | None = None) -> None:
-        self._page = page
-        self._crowd = crowd or Crowd()
+    def __init__(self, page: gr.Blocks, gate: Gate | None = None) -> None:
+        """Without a gate whoever comes is let in."""
+        self._gate = gate
         self._handlers = page.fns
         self._blocks = page.blocks
         self._named = {str(fn.api_name): fn for fn in page.fns.values() if fn.api_visibility == "public"}
 
-    def __call__(self, path: str, body: Any) -> Any:
-        """The body that Gradio may have; raises Refused."""
+    def __call__(self, scope: Scope, body: Any) -> Any:
+        """The body that Gradio may have; raises Refused. A question's place among the others goes with the request."""
+        path = scope["path"]
         called = CALL.fullmatch(path)
         if called:
             handler = self._named.get(called[1])
             if handler is None:
                 raise Refused(f"There is no endpoint {called[1]}; choose one of: {', '.join(self._named)}.", 404)
+            self._knock(handler, scope)
             values = self._values(handler, _object(body).get("data"))
-            self._let_in(handler)
+            self._let_in(handler, scope)
             return {"data": values}
         if path in {"/gradio_api/queue/join", "/gradio_api/run/predict"}:
-            return self._call(_object(body))
+            return self._call(scope, _object(body))
         return body
 
-    def _call(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _call(self, scope: Scope, body: Mapping[str, Any]) -> dict[str, Any]:
         index, session, trigger = body.get("fn_index"), body.get("session_hash"), body.get("trigger_id")
         handler = self._handlers.get(index) if type(index) is int else None
         if handler is None:
@@ -58,8 +63,9 @@ class Intake:
         if not isinstance(session, str) or not SESSION.fullmatch(session):
             raise Refused("A call needs a session_hash of up to 64 letters and digits.")
         known = trigger if type(trigger) is int and trigger in self._blocks else None
+        self._knock(handler, scope)
         values = self._values(handler, body.get("data"))
-        self._let_in(handler)
+        self._let_in(handler, scope)
         return {
             "data": values,
             "event_data": body.get("event_data"),
@@ -68,12 +74,19 @@ class Intake:
             "trigger_id": known,
         }
 
-    def _let_in(self, handler: Any) -> None:
+    def _knock(self, handler: Any, scope: Scope) -> None:
+        """Raise Refused for a question of an address that goes on after several refusals; before anything is drawn."""
+        if self._gate and handler.concurrency_id == LANE and (wait := self._gate.door(address(scope))):
+            said = f"Too many questions from your address; try again in about {math.ceil(wait)} s."
+            raise Refused(said, 429, wait, hold=True)
+
+    def _let_in(self, handler: Any, scope: Scope) -> None:
         """Raise Refused where a question would wait too long; 429, since Gradio's page hides what a 503 says."""
-        if handler.concurrency_id != LANE:
-            return
-        if wait := self._crowd.refusal_s(len(self._page._queue)):
-            raise Refused(str(QueueFull(wait)), 429)
+        if self._gate and handler.concurrency_id == LANE:
+            try:
+                hand_over(scope, self._gate.crowd.enter())
+            except QueueFull as full:
+                raise Refused(str(full), 429, full.eta_s) from full
 
     def _values(self, handler: Any, data: Any) -> list[Any]:
         if not isinstance(data, list) or len(data) != len(handler.inputs):

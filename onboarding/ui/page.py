@@ -10,7 +10,7 @@ import gradio as gr
 
 from onboarding.edge import who
 from onboarding.gate import NO_LIMITS, Gate
-from onboarding.ui.chat import ChatTab
+from onboarding.ui.chat import LANE_LIMIT, ChatTab
 from onboarding.ui.feedback import FeedbackDesk
 from onboarding.ui.header import build_header
 from onboarding.ui.hooks import QUIET, Hooks
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from onboarding.guide import Guide
 
 TITLE = "Qubinode Navigator"
-QUEUE_SIZE = 128  # jobs in Gradio's queue: a crowd waits there for the moment in which the engine tells it the wait
+THREADS = LANE_LIMIT + 40  # jobs that Gradio runs at once: every question let in, beside as many of the rest as ever
+QUEUE_SIZE = 2 * LANE_LIMIT  # jobs in Gradio's queue, where nothing stays while it may run so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def build_page(
             desk.wire(page, chat.session)
         page.load(_visit(usage), None, None, **QUIET)
         endpoints()
+    page.max_threads = THREADS  # else forty, whatever its lanes allow; the queue takes it over as it is made
     return page.queue(max_size=QUEUE_SIZE, api_open=False)
 
 

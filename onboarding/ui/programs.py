@@ -27,7 +27,7 @@ from model.events import (
     TurnFinished,
 )
 from model.prompt import PromptTooLong
-from onboarding.edge import who
+from onboarding.edge import place_of, who
 from onboarding.gate import NO_LIMITS, Gate, Refused
 from onboarding.guide import Unusable
 from onboarding.tour_content import load_tours
@@ -82,7 +82,9 @@ class Programs:
         known = self._known(host)
         self._usage.call("ask")
         try:
-            events = self._gate.guarded(who(request), lambda: self._guide.ask(question, Conversation.new(), host=known))
+            events = self._gate.guarded(
+                who(request), lambda: self._guide.ask(question, Conversation.new(), host=known), place_of(request)
+            )
             reply: dict[str, Any] = {
                 "answer": "", "sources": [], "tools": [], "notices": [], "done": False, "state": "looking", "eta_s": 0,
             }  # fmt: skip

@@ -30,6 +30,7 @@ from onboarding.health import Health, health
 from onboarding.logs import PrintedLines, set_up_logging
 from onboarding.parts import Parts
 from onboarding.settings import Settings
+from onboarding.shell import Shell
 from onboarding.ui.diagnostics import DiagnosticsTab
 from onboarding.ui.faults import quieten
 from onboarding.ui.insights import InsightsTab
@@ -116,6 +117,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     programs = Programs(guide, hosts, usage, gate)
     page = build_page(guide, titles, tabs, programs.build, usage=usage, gate=gate, feedback=feedback)
     gr.mount_gradio_app(app, page, "/", **mount_options())
+    app.add_middleware(Shell)
     app.add_middleware(Guard, Intake(page, gate), extra=() if around.metrics == "nobody" else (METRICS,))
     app.add_middleware(Edge, gate=gate, trust=around.trust)  # outermost: everything inside sees who really asks
     return app

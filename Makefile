@@ -5,7 +5,7 @@ VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check
 # uv knows where PyTorch keeps its CPU wheels, a tenth of the size; the plain version is used where that is out of reach.
 UV := 0.13.9
-TORCH := $(shell sed -n 's/^torch==//p' requirements.txt)
+TORCH := $(shell sed -n 's/^torch==//p' requirements-embedding.txt)
 
 .PHONY: run setup test setup-dev browser lint types pytest clean
 
@@ -23,12 +23,12 @@ $(VENV)/bin/python:
 	@command -v c++ >/dev/null || { echo "A C++ compiler is needed, e.g.: dnf install gcc-c++ or apt install g++"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
+$(VENV)/.runtime: requirements.txt requirements-embedding.txt | $(VENV)/bin/python
 	@$(VENV)/bin/python -c 'import torch' 2>/dev/null || \
 	  { $(PIP) install --quiet uv==$(UV) && UV_HTTP_RETRIES=1 UV_HTTP_TIMEOUT=30 \
 	    $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --torch-backend=cpu --no-deps torch==$(TORCH) 2>/dev/null; } || \
 	  $(PIP) install --quiet --no-deps torch==$(TORCH)
-	$(PIP) install --quiet -r requirements.txt
+	$(PIP) install --quiet -r requirements-embedding.txt
 	$(PIP) check
 	@touch $@
 

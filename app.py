@@ -129,8 +129,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         _serve(Settings.from_env())
-    # Everything is closed and written by now. The interpreter's own ending would take seconds over torch's and the web
-    # server's threads, and abort the process where one of them is still inside torch.
+    # Everything is closed and written by now. The interpreter's own ending would take seconds over the web server's
+    # threads, and abort the process where one of them is still inside llama.cpp or torch.
     logging.shutdown()
     os._exit(0)
 

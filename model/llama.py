@@ -1,4 +1,4 @@
-"""One llama.cpp context behind a small, typed surface: the only module that imports `llama_cpp`.
+"""One llama.cpp context with a language model behind a small, typed surface.
 
 Every method of `Llama` must be called from one thread, the one that made it; only `abort` may be called
 from any thread, and only it is safe while a decode runs.
@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-# libgomp reads this once, when it is loaded. Its threads otherwise spin at every barrier, and as soon as the web
-# server wants one of the two cores, decoding falls from tens of tokens a second to one.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-import llama_cpp
 import numpy as np
-from llama_cpp import llama_cpp as c
-from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+from rag.llama_library import c, first_error, forget_errors, json_schema_to_gbnf, start
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +25,6 @@ REPEAT_WINDOW = 64  # tokens back in which a repetition counts
 GGUF_MAGIC = b"GGUF"
 DECODED, NO_SLOT, ABORTED = 0, 1, 2  # results of llama_decode; below zero are errors
 KV_TYPES = {"f16": c.GGML_TYPE_F16, "q8_0": c.GGML_TYPE_Q8_0}
-LIBRARY = f"llama-cpp-python {llama_cpp.__version__}"
 
 
 class ModelUnusable(ValueError):
@@ -76,10 +69,8 @@ class Llama:
 
     def __init__(self, path: Path, options: ContextOptions) -> None:
         check_gguf(path)
-        _errors.clear()
-        c.llama_log_set(_log, ctypes.c_void_p())
-        _load_backends()
-        c.llama_backend_init()
+        start()
+        forget_errors()
         self._model = _load_model(path, options)
         self._vocab = c.llama_model_get_vocab(self._model)
         self._abort_flag = ctypes.create_string_buffer(2)
@@ -270,26 +261,15 @@ def schema_grammar(schema: str) -> str:
     return str(json_schema_to_gbnf(schema))
 
 
-def _load_backends() -> None:
-    """Let ggml choose the code for this CPU, where the library was built with several; else it is linked in already.
-
-    Left to itself it would look for them beside the Python executable. Asked of libllama's own handle, since a second
-    copy of libggml would have a registry of its own.
-    """
-    library = c._lib
-    library.ggml_backend_reg_count.restype = ctypes.c_size_t
-    if not library.ggml_backend_reg_count():
-        library.ggml_backend_load_all_from_path(str(Path(llama_cpp.__file__).parent / "lib").encode())
-
-
 def _load_model(path: Path, options: ContextOptions) -> object:
     params = c.llama_model_default_params()
     params.n_gpu_layers = 0
     params.use_extra_bufts = options.repack
     model = c.llama_model_load_from_file(str(path).encode(), params)
     if not model:
-        detail = _errors[0] if _errors else "llama.cpp gave no reason"
-        raise ModelUnusable(f"{path.name} cannot be loaded ({detail}); download it again or choose another MODEL=.")
+        raise ModelUnusable(
+            f"{path.name} cannot be loaded ({first_error()}); download it again or choose another MODEL=."
+        )
     return model
 
 
@@ -308,14 +288,3 @@ def _context_params(options: ContextOptions, cells: int) -> c.llama_context_para
 # take the interpreter lock each time and wait for whoever holds it; C's strlen reads the flag without it: length 0
 # while the first byte is NUL, 1 after `abort`.
 _flag_is_set = c.ggml_abort_callback(ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p).value or 0)
-_errors: list[str] = []  # what llama.cpp said at level error since the last load
-
-
-def _note(level: int, text: bytes, _data: object) -> None:
-    if level == 4:  # GGML_LOG_LEVEL_ERROR
-        message = text.decode("utf-8", "replace").strip()
-        _errors[:] = [*_errors[-9:], message]
-        logger.debug("llama.cpp: %s", message)
-
-
-_log = c.llama_log_callback(_note)

@@ -11,8 +11,9 @@ from pathlib import Path
 from model.catalogue import Entry, digest
 from model.engine import EngineOptions, LocalEngine
 from model.generation import ModelInfo
-from model.llama import LIBRARY, ContextOptions, Llama, ModelUnusable, check_gguf
+from model.llama import ContextOptions, Llama, ModelUnusable, check_gguf
 from model.prefix_cache import DiskTier, PrefixCache
+from rag import llama_library
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def _disk_tier(path: Path, data: Path, limits: Limits, context: ContextOptions) 
     if not limits.disk_bytes:
         return None
     # Everything a KV state depends on; the quantisation is part of the file, and so of its digest.
-    fingerprint = f"{digest(path, data / 'digests.json')} {LIBRARY} {context}"
+    fingerprint = f"{digest(path, data / 'digests.json')} {llama_library.VERSION} {context}"
     try:
         return DiskTier(data / "prefix-cache", fingerprint, limits.disk_bytes)
     except (OSError, ValueError) as error:

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from rag.embedder import DEFAULT_MODEL, Embedder
 from rag.errors import RagError
 from rag.index import build, load, read_manifest
-from rag.publish import write_dataset
 from rag.retriever import Retriever, open_or_build
 from rag.seed import write_seed
 
@@ -102,11 +101,11 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    published = write_dataset(options.corpus, options.judged, options.folder, options.repo)
+    from rag import hub, publish  # the Hub's client takes a second to import, which no search should pay
+
+    published = publish.write_dataset(options.corpus, options.judged, options.folder, options.repo)
     for name, count in published.rows.items():
         print(f"{count:6} rows  {options.folder / name}")
-    from rag import hub  # its client takes a second to import, which no search should pay
-
     target = hub.Target(options.repo, "dataset", ("data",))
     if options.send:
         hub.refuse_dirty(options.corpus)

@@ -118,14 +118,23 @@ def test_the_gates_packages_are_pinned_by_hash_as_the_development_packages_are()
     assert text.count("--hash=sha256:") >= len(pins)
 
 
-def test_the_lock_has_every_pin_at_its_version_and_every_package_by_hash() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", ["requirements", "requirements-embedding"])
+def test_the_lock_has_every_pin_at_its_version_and_every_package_by_hash(name: str) -> None:
+    lock = (ROOT / f"{name}.lock").read_text()
     locked = pinned(lock)
-    pins = pinned((ROOT / "requirements.txt").read_text())
+    pins = pinned((ROOT / f"{name}.txt").read_text())
     assert {name: version for name, version in pins.items() if locked.get(name) != version} == {}
     entries = [entry for entry in lock.replace("\\\n", " ").splitlines() if "==" in entry]
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
     assert not [entry for entry in entries if entry.startswith(("nvidia", "cuda", "triton"))]
+
+
+def test_the_images_lock_is_the_larger_one_without_what_embeddings_need() -> None:
+    small, large = (pinned((ROOT / f"requirements{kind}.lock").read_text()) for kind in ("", "-embedding"))
+    assert {name: large.get(name) for name in small} == small
+    left_out = large.keys() - small.keys()
+    assert left_out >= {*pinned((ROOT / "requirements-embedding.txt").read_text()), "sympy", "joblib"}
+    assert not small.keys() & {"torch", "transformers", "scipy"}
 
 
 def test_the_image_compiles_the_llama_cpp_that_is_pinned() -> None:

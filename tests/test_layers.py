@@ -15,7 +15,11 @@ ALLOWED = {
     "onboarding": {"onboarding", "model", "rag", "tools"},
 }
 OURS = {"app", *ALLOWED}
-HOMES = {"llama_cpp": {"model/llama.py"}, "sentence_transformers": {"rag/embedder.py"}}
+HOMES = {
+    "llama_cpp": {"rag/llama_library.py"},
+    "sentence_transformers": {"rag/sentence.py"},
+    "transformers": {"rag/sentence.py"},
+}
 
 
 def imported(path: Path) -> set[str]:

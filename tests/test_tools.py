@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, get_type_hints
 
 import pytest
+from transformers.utils.chat_template_utils import get_json_schema
 
 from tools.hosts import DEFAULT_HOST, Host, load_hosts
 from tools.registry import Registry, ToolError
@@ -128,6 +130,60 @@ def test_a_file_with_one_typed_function_is_a_seventh_tool_with_a_schema(tmp_path
         },
     }
     assert registry.run_tool("vm_count", load_hosts()[DEFAULT_HOST].view(NOW)).data == {"count": 2}
+
+
+def function_of(name: str) -> FunctionType:
+    tool = Registry.default().get_tool(name)
+    assert tool
+    assert isinstance(tool.function, FunctionType)
+    return tool.function
+
+
+def every_kind(
+    host: HostView, a: str, b: int, c: float, d: bool, e: list[str], f: list[int] | None = None, g: str | None = None
+) -> dict[str, Any]:
+    """Do something, as its description says
+    over two lines.
+
+    Args:
+        host: The host.
+        a: A text.
+        b: A number, described
+            over two lines.
+        c: Another number: with a colon.
+        d: Yes or no.
+        e: Several texts.
+        f: Several numbers, or none.
+        g: A text, or none.
+
+    """
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    "function", [every_kind, *map(function_of, ("network_diagnostics", "process_info", "service_status"))]
+)
+def test_schemas_are_those_of_the_library_that_renders_chat_templates(function: FunctionType) -> None:
+    registry = Registry()
+    registry.register(function)
+    [schema] = registry.schemas()
+    plain = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+    plain.__doc__, plain.__annotations__ = function.__doc__, {**get_type_hints(function), "host": str}
+    theirs = get_json_schema(plain)
+    del theirs["function"]["parameters"]["properties"]["host"]
+    assert schema["function"]["parameters"]["properties"] == theirs["function"]["parameters"]["properties"]
+    assert schema["function"]["description"] == " ".join(theirs["function"]["description"].split())
+
+
+def test_an_argument_that_nothing_is_said_about_is_named() -> None:
+    def silent(host: HostView, count: int = 1) -> dict[str, Any]:
+        """Count something."""
+        raise NotImplementedError
+
+    registry = Registry()
+    registry.register(silent)
+    with pytest.raises(ToolError, match=r"silent: give the argument count a type, and a line under `Args:`"):
+        registry.schemas()
 
 
 def test_schemas_name_the_arguments_and_never_the_host(registry: Registry) -> None:

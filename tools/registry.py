@@ -1,7 +1,7 @@
 """Which tools there are, and running one, all, or all with a summary.
 
-The sandbox's worker imports this module, so it holds to the standard library; only `Registry.schemas` imports
-`transformers`, when called.
+The sandbox's worker imports this module, so it holds to the standard library; only `Registry.schemas` imports more,
+when called.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, get_type_hints
+from typing import Any
 
 from tools import checks
 from tools.types import ToolResult
@@ -78,10 +78,13 @@ class Registry:
         return {name: tool.description for name, tool in self._tools.items()}
 
     def schemas(self) -> list[dict[str, Any]]:
-        """Each tool's schema in the form chat templates take; the first call needs ~4 s unless torch is loaded."""
-        from transformers.utils.chat_template_utils import get_json_schema
+        """Each tool's schema in the form chat templates take; ToolError for an argument without type or description."""
+        from tools.schemas import Undescribed, schema
 
-        return [get_json_schema(_without_host(tool.function)) for tool in self._tools.values()]
+        try:
+            return [schema(tool.function, tool.description) for tool in self._tools.values()]
+        except Undescribed as error:
+            raise ToolError(str(error)) from error
 
     def run_tool(self, name: str, host: HostView, /, **arguments: object) -> ToolResult:
         """Run one tool; an unknown name and an exception are results, unknown arguments are dropped, as upstream."""
@@ -147,18 +150,3 @@ def tools_in(module: ModuleType) -> list[Tool]:
     if not found:
         raise ToolError(f"{module.__name__} holds no tool; write a public function whose first argument is `host`")
     return found
-
-
-def _without_host(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """A function that looks the same apart from `host`, which no caller gives, and the return type."""
-
-    def shell() -> None:
-        """Stand in for the tool."""
-
-    signature = inspect.signature(function)
-    rest = [parameter for name, parameter in signature.parameters.items() if name != "host"]
-    hints = get_type_hints(function)
-    shell.__name__, shell.__doc__ = function.__name__, function.__doc__
-    shell.__annotations__ = {parameter.name: hints[parameter.name] for parameter in rest}
-    vars(shell)["__signature__"] = signature.replace(parameters=rest)
-    return shell

@@ -25,8 +25,8 @@ from rag.hub import PublishRefused, Target, client, local_files, preview, refuse
 
 PACKAGES = ("model", "onboarding", "rag", "tools")
 SHOWN = (".github/chat.png", ".github/demo.webp", ".github/diagnostics.png", ".github/phone.png", ".github/tour.png")
-FILES = (*SHOWN, ".dockerignore", "Dockerfile", "LICENSE", "README.md", "app.py", "pyproject.toml",
-         "requirements.lock", "requirements.txt")  # fmt: skip
+FILES = (*SHOWN, ".dockerignore", "Dockerfile", "LICENSE", "README.md", "app.py", "pyproject.toml", "requirements.lock",
+         "requirements.txt", "requirements-embedding.lock", "requirements-embedding.txt")  # fmt: skip
 RANDOM_LOOKING = ("model/variants.toml",)  # names on the Hub have the entropy of a key
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}  # the Hub knows no others
 LONGEST_DESCRIPTION = 60  # characters, the Hub's limit

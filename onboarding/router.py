@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onboarding.routing.features import Encoder, Reader
-from onboarding.routing.followup import in_context
+from onboarding.routing.followup import probabilities
 from onboarding.routing.hostile import is_after_secrets, is_hostile
 from onboarding.routing.lexicon import load_lexicon
 from onboarding.routing.model import ARTEFACT, load
@@ -51,20 +51,15 @@ class Router:
 
         A short message that leans on the one before it ("and on rocky?") is read together with that one.
         """
-        probabilities = self.probabilities(text, history)
+        likely = self.probabilities(text, history)
         gloss = self.reader.read(text).gloss
         if is_hostile(text, gloss):
-            return Route("unsafe", max(HOSTILE_CONFIDENCE, probabilities["unsafe"]))
-        if probabilities["unsafe"] >= (UNSAFE_FROM_NEAR_SECRETS if is_after_secrets(gloss) else UNSAFE_FROM):
-            return Route("unsafe", probabilities["unsafe"])
-        name = max(probabilities, key=lambda route: probabilities[route])
-        return Route(name, probabilities[name])
+            return Route("unsafe", max(HOSTILE_CONFIDENCE, likely["unsafe"]))
+        if likely["unsafe"] >= (UNSAFE_FROM_NEAR_SECRETS if is_after_secrets(gloss) else UNSAFE_FROM):
+            return Route("unsafe", likely["unsafe"])
+        name = max(likely, key=lambda route: likely[route])
+        return Route(name, likely[name])
 
     def probabilities(self, text: str, history: Sequence[str] = ()) -> dict[str, float]:
         """Return how likely each route is; they add up to one."""
-        alone = self._classifier.probabilities(self.reader.read(text))
-        context, share = in_context(text, history, self.reader.lexicon)
-        if not share:
-            return alone
-        together = self._classifier.probabilities(self.reader.read(context))
-        return {route: (1 - share) * alone[route] + share * together[route] for route in alone}
+        return probabilities(self._classifier, self.reader, text, history)

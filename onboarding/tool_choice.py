@@ -9,7 +9,7 @@ from typing import Any, Literal
 from onboarding.router import Route
 from onboarding.routing.arguments import ArgumentGrammar, load_names
 from onboarding.routing.features import Encoder, Reader
-from onboarding.routing.followup import in_context
+from onboarding.routing.followup import in_context, probabilities
 from onboarding.routing.lexicon import load_lexicon
 from onboarding.routing.model import ARTEFACT, load
 from onboarding.routing.remedies import command_for, load_remedies
@@ -71,7 +71,7 @@ class ToolChooser:
         """
         if route.name == "unsafe":
             return ToolChoice("none", None, confidence=route.confidence)
-        labels = _damped(self._labels(text, history), self._reader.read(text).gloss)
+        labels = _damped(probabilities(self._classifier, self._reader, text, history), self._reader.read(text).gloss)
         checks = {label: p for label, p in labels.items() if label in TOOLS or label == ALL_TOOLS}
         if sum(checks.values()) < CHECK_FROM.get(route.name, CHECK_FROM_ELSEWHERE):
             choice = _without_tool({label: p for label, p in labels.items() if label not in checks})
@@ -83,14 +83,6 @@ class ToolChooser:
 
     def _suggestion(self, text: str) -> str:
         return command_for(text, self._reader.lexicon, self._grammar, self._remedies)
-
-    def _labels(self, text: str, history: Sequence[str]) -> dict[str, float]:
-        alone = self._classifier.probabilities(self._reader.read(text))
-        context, share = in_context(text, history, self._reader.lexicon)
-        if not share:
-            return alone
-        together = self._classifier.probabilities(self._reader.read(context))
-        return {label: (1 - share) * alone[label] + share * together[label] for label in alone}
 
     def _arguments(self, tool: str, text: str, history: Sequence[str]) -> dict[str, Any]:
         """Return the arguments of the text, or of the message it leans on when it names none itself."""

@@ -27,6 +27,10 @@ def test_a_source_without_an_address_is_a_number_without_a_link() -> None:
     assert to_html("[2]", LINKS) == '<p dir="auto"><span class="cite" title="No address">2</span></p>\n'
 
 
+def test_a_citation_is_never_parted_from_its_sentence_by_the_end_of_a_line() -> None:
+    assert to_html("It is so [2].", LINKS).startswith('<p dir="auto">It is so&nbsp;<span class="cite"')
+
+
 def test_an_unknown_citation_stays_text() -> None:
     assert to_html("[7]", LINKS) == '<p dir="auto">[7]</p>\n'
 

@@ -16,7 +16,7 @@ from onboarding.routing.hostile import is_hostile
 from onboarding.routing.lexicon import Lexicon, load_lexicon
 from onboarding.routing.model import ArtefactStale, Classifier, load, save
 from onboarding.routing.text import MAX_CHARS, clip, fold, words
-from onboarding.tool_choice import ALL_TOOLS, TOOLS
+from onboarding.tool_choice import ALL_TOOLS, TOOLS, ToolChooser
 
 pytest_plugins = ("tests.routing_parts",)
 
@@ -277,6 +277,24 @@ def test_only_elliptical_messages_lean_on_history(lexicon: Lexicon, text: str, l
     joint, share = in_context(text, ["how do i install the platform"], lexicon)
     assert (share > 0) is leans
     assert joint == (f"how do i install the platform {text}" if leans else text)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "text", "route", "tool"),
+    [
+        ("what does the mcp bit do", "Is libvirtd running?", "diagnostics", "service_status"),
+        ("what is VyOS", "is sshd up", "diagnostics", "service_status"),
+        ("How do I write a DAG", "show memory usage", "diagnostics", "resource_usage"),
+        ("what is kcli", "ping the gateway", "diagnostics", "network_diagnostics"),
+        ("show memory usage", "write a plugin", "plugins", None),
+        ("how do I deploy openshift", "how long?", "deploy", None),  # says nothing without the question before it
+    ],
+)
+def test_a_short_message_that_is_clear_by_itself_is_read_alone(
+    router: Router, chooser: ToolChooser, earlier: str, text: str, route: str, tool: str | None
+) -> None:
+    found = router.route(text, [earlier])
+    assert (found.name, chooser.choose(text, found, [earlier]).tool) == (route, tool)
 
 
 def test_without_history_nothing_leans(lexicon: Lexicon) -> None:

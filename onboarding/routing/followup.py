@@ -3,20 +3,33 @@
 import re
 from collections.abc import Sequence
 
+from onboarding.routing.features import Reader
 from onboarding.routing.lexicon import Lexicon
+from onboarding.routing.model import Classifier
 from onboarding.routing.text import words
 
 MAX_WORDS = 7  # a longer message says itself what it is about
 LEANING = 0.75  # share of the joint reading when the message opens like a follow-up
-BARE = 0.5  # when it is merely very short and names no matter of its own
+BARE = 0.5  # when it is merely very short
+CLEAR = 0.85  # likelihood from which a merely short message ("is sshd up") is taken to say all by itself
 _OPENING = re.compile(
     r"^(?:and|or|but|also|then|so|what about|how about|what if|same|why|how so|how come|which one|when|where|who|"
     r"the other|another|more|only|not|for|on|in|with|without|at|about|if|is that|is it|does it|does that|can it|"
     r"will it|do they|are they|it|that|this|those|these|them|how much|how many|since when|until when|elaborate|"
-    r"in detail|details?|example|an example|show)\b"
+    r"in detail|details?|example|an example|show (?:me|it|an?|another))\b"
 )
 _POINTING = re.compile(r"\b(?:it|that|those|them|they|the same|ones?|there|too|instead|again|else|as well)\b")
 _COMPLETE = frozenset("hi hello hey thanks thank bye ok okay yes no lol haha great cool good nice help".split())
+
+
+def probabilities(classifier: Classifier, reader: Reader, text: str, history: Sequence[str]) -> dict[str, float]:
+    """Return how likely each label is, read together with the earlier message where `text` leans on it."""
+    alone = classifier.probabilities(reader.read(text))
+    context, share = in_context(text, history, reader.lexicon)
+    if not share or (share == BARE and max(alone.values()) >= CLEAR):
+        return alone
+    together = classifier.probabilities(reader.read(context))
+    return {label: (1 - share) * alone[label] + share * together[label] for label in alone}
 
 
 def in_context(text: str, history: Sequence[str], lexicon: Lexicon) -> tuple[str, float]:

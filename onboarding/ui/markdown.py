@@ -129,6 +129,8 @@ def _citation(state: StateInline, silent: bool) -> bool:
     if not match or int(match[1]) not in state.env["links"] or state.src[match.end() : match.end() + 1] == "(":
         return False
     if not silent:
+        if state.pending.endswith(" "):
+            state.pending = state.pending[:-1] + "\N{NO-BREAK SPACE}"  # the number never opens a line
         state.push("citation", "", 0).meta = {"n": int(match[1])}
     state.pos = match.end()
     return True

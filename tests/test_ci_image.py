@@ -28,6 +28,7 @@ from image_smoke import SmokeFailed, judge
 from registry import RegistryFailed, Skopeo, promote, roll_back
 from tags import TagRefused
 
+ROOT = Path(__file__).parent.parent
 GOOD: dict[str, Any] = {
     "healthy_at": 103.5, "ready_at": 112.0, "user": 1000, "wrongly_writable": [], "writable": ["/app/.data", "/tmp"],
     "answer": "It is not [1].", "sources": 3, "done": True, "answer_s": 4.2, "tool": "libvirtd is inactive",
@@ -348,3 +349,14 @@ def test_an_image_is_measured_without_its_chat_models(tmp_path: Path) -> None:
     assert image_check.size_of(902_000_000, models) == "902 MB unpacked, 900 MB without the chat model"
     with pytest.raises(EngineFailed, match="901 MB unpacked without a chat model; the limit is 900 MB"):
         image_check.size_of(903_000_000, models)
+
+
+def test_a_checkout_gives_the_image_the_app_and_nothing_else() -> None:
+    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    admitted = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    packages = {"model", "onboarding", "rag", "tools"}
+    locks = {f"requirements{kind}" for kind in (".txt", ".lock", "-embedding.txt", "-embedding.lock")}
+    assert admitted == packages | locks | {"LICENSE", "README.md", "app.py"}
+    tracked = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=True).stdout
+    assert {name for name in admitted if f"{name}\n" not in tracked and f"{name}/" not in tracked} == set()

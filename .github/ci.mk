@@ -76,9 +76,10 @@ evals: $(VENV)/.development | $(BUILD)
 
 # --- security.yml
 
-# B704 knows no reasons; ruff's S704 is the same rule and is waived, with its reason, in the one place that is meant.
+# B506 and B704 know no reasons; ruff's S506 and S704 are the same rules and are waived, with their reasons, where they
+# are meant: a YAML loader that makes nothing but texts, and markup that is escaped.
 bandit: $(VENV)/.development
-	$(VENV)/bin/bandit --quiet --skip B704 --recursive --severity-level medium --confidence-level medium \
+	$(VENV)/bin/bandit --quiet --skip B506,B704 --recursive --severity-level medium --confidence-level medium \
 	  app.py model onboarding rag tools .github/scripts
 
 secrets: $(VENV)/.runtime

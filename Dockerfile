@@ -3,7 +3,7 @@
 #   docker build --build-arg GRANITE=1 .                  with Granite-4.0-Micro at its pinned revision (2.1 GB more)
 #   docker build --build-arg GRANITE=1 --build-arg WARM=400 .   and up to 400 MB of its prompts read ahead
 #   docker build --build-arg UPSTREAM=<git url or tar> .  answers from an upstream checkout instead of our own pages
-#   docker build --build-arg EMBEDDINGS=1 .               with sentence-transformers for other embedding models (1.1 GB more)
+#   docker build --build-arg EMBEDDINGS=1 .               with sentence-transformers for other embedding models (1 GB more)
 #   docker build --build-context llama=<image> .          with llama.cpp's wheel out of that image's /wheels, where this
 #                                                         machine only emulates the architecture it builds for
 # The base: the index over all architectures of python:3.11.16-slim-bookworm; renew tag and digest together.

@@ -22,6 +22,7 @@ from gradio_client.exceptions import AppError
 
 from app import Around, create_app
 from model.scripted import ScriptedEngine
+from onboarding.feedback.desk import FOLDER, Feedback, FeedbackSettings
 from onboarding.gate import Allowance, Gate
 from onboarding.guide import Guide
 from onboarding.logs import PrintedLines, set_up_logging
@@ -33,6 +34,7 @@ from rag.types import Passage, SearchResult
 from tests.browser.serving import serving
 
 MARK = "canary"
+COMMENT = "canary-comment: write to admin@canary-mail.com or 10.4.77.6, password=canary-Pa55word!"
 ADDRESSES = ("203.0.113.77", "2001:db8:77::1", "127.0.0.1")
 HEADERS = {
     "User-Agent": "canary-agent/1.0",
@@ -78,7 +80,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     parts.retriever = MarkedSearch()  # type: ignore[assignment]
     parts._ready.set()  # no router is loaded: every message takes the general route
     keeper = Keeper(usage.registry, ledger_in(data))
-    around = Around(usage, Gate(Allowance(100), usage.refused), keeper, metrics="everybody")
+    feedback = Feedback.of(FeedbackSettings(data), usage.feedback, usage.upload_failed)
+    around = Around(usage, Gate(Allowance(100), usage.refused), keeper, metrics="everybody", feedback=feedback)
     app = create_app(Guide(parts, usage.turn), around, load_parts=False)
     with serving(app) as url:
         yield Place(url, log, data, keeper)
@@ -112,19 +115,32 @@ def use_everything(url: str) -> None:
 
 
 def _ask_as_the_page_does(http: httpx2.Client) -> None:
-    """With a conversation that the browser kept, so that there is a history."""
+    """With a conversation that the browser kept, so that there is a history, and a complaint about the answer."""
     config = http.get("/config").json()
     box = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "question")
     event = next(d["id"] for d in config["dependencies"] if [box, "submit"] in d["targets"])
     turn = {"question": "canary-history-question", "answer": "canary-history-answer"}
     shelf = {"open_id": "canaryid", "items": [{"id": "canaryid", "title": "canary-title", "turns": [turn]}]}
     join = {"data": ["canary-typed", "healthy", None, shelf], "fn_index": event, "session_hash": "canarysession"}
+    turn_id = _completed(http, join)[0]["turns"][-1]["id"]
+    hear = next(d["id"] for d in config["dependencies"] if d.get("api_name") == "_hear")
+    for said in (
+        {"kind": "down", "turn": turn_id, "reason": "wrong", "comment": COMMENT, "agreed": True},
+        {"kind": "wish", "comment": COMMENT, "agreed": True},
+    ):
+        heard = {"data": [None, {}], "fn_index": hear, "session_hash": "canarysession", "event_data": said}
+        assert _completed(http, heard)[0]["reply"]["ok"]
+    http.post("/gradio_api/queue/join", json=heard | {"event_data": {"kind": "canary-kind", "comment": COMMENT}})
+
+
+def _completed(http: httpx2.Client, join: dict[str, Any]) -> Any:
+    """The values that the page's handler gives in the end."""
     assert http.post("/gradio_api/queue/join", json=join).status_code == 200
-    with http.stream("GET", "/gradio_api/queue/data", params={"session_hash": "canarysession"}) as stream:
-        for line in stream.iter_lines():
-            if "process_completed" in line:
-                assert json.loads(line.removeprefix("data: "))["success"], line
-                break
+    with http.stream("GET", "/gradio_api/queue/data", params={"session_hash": join["session_hash"]}) as stream:
+        completed = next(line for line in stream.iter_lines() if "process_completed" in line)
+    message = json.loads(completed.removeprefix("data: "))
+    assert message["success"], message
+    return message["output"]["data"]
 
 
 def test_no_marked_word_and_no_address_is_found(place: Place) -> None:
@@ -137,8 +153,14 @@ def test_no_marked_word_and_no_address_is_found(place: Place) -> None:
     assert len(events) >= 3  # two questions of a program and the page's: the search did reach everything
     assert any(line.get("level") == "ERROR" and "ValueError" in line.get("message", "") for line in logged)
     assert 'qubinode_questions_total{reason="stop",route="general_question"}' in metrics
-    files = {path.name: path.read_bytes().decode("latin-1") for path in place.data.rglob("*") if path.is_file()}
+    paths = [path for path in place.data.rglob("*") if path.is_file()]
+    chosen = {path.name: path.read_text("utf-8") for path in paths if FOLDER in path.parts}
+    files = {path.name: path.read_bytes().decode("latin-1") for path in paths if path.name not in chosen}
     assert "usage.sqlite" in files
+    kept = "".join(chosen.values())
+    assert kept.count("canary-comment") == 2  # what a visitor sends on purpose is kept
+    for secret in ("canary-mail", "canary-Pa55word", "10.4.77.6", *ADDRESSES):
+        assert secret not in kept
     for where, text in {"the log": place.log.getvalue(), "/metrics": metrics, **files}.items():
         low = text.casefold()
         assert MARK not in low, f"{where}: ...{text[max(0, low.find(MARK) - 300) : low.find(MARK) + 100]}"

@@ -1,4 +1,4 @@
-"""python -m tests.hardening join | queue | flood | responsive [--folder .data/harden]
+"""python -m tests.hardening join | queue | flood | responsive | memory [--folder .data/harden]
 python -m tests.hardening soak [--minutes 20]
 python -m tests.hardening fuzz [--seconds 120] [--target NAME]
 python -m tests.hardening garak [--home .data/garak]
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.hardening import attacks, endurance, fuzzing, load
+from tests.hardening import attacks, endurance, fuzzing, load, memory
 from tests.hardening.verdict import HEAD, Verdict
 
 Options = argparse.Namespace
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[[Options], list[Verdict]]] = {
     "queue": lambda options: [load.queue(options.folder)],
     "flood": lambda options: [load.flood(options.folder)],
     "responsive": lambda options: [endurance.responsive(options.folder)],
+    "memory": lambda options: [memory.memory(options.folder)],
     "garak": lambda options: [
         attacks.markup(options.folder, options.home),
         attacks.persuasion(options.folder, options.home),

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +16,7 @@ from model.generation import QueueFull
 from model.prompt import Prompt, Segment
 from tests.hardening.attacks import counted
 from tests.hardening.endurance import Sample, _growth
+from tests.hardening.memory import NoCgroups, Policy, cgroup
 from tests.hardening.paced import WORDS, open_paced
 from tests.hardening.verdict import Verdict, quantile, wilson
 from tests.hardening.visitors import Page, Visit, never_overtaken
@@ -34,6 +39,30 @@ def test_a_verdict_is_one_row_whatever_it_says() -> None:
     verdict = Verdict("L1", "a|b", "none lost", "two\nlines", ok=False, figures={"n": 1})
     assert verdict.markdown() == "| L1 | a/b | none lost | two lines | **no** |"
     assert json.loads(verdict.json())["figures"] == {"n": 1}
+
+
+def test_where_no_cgroup_can_be_made_the_row_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NoCgroups, match="has no memory controller"), cgroup((tmp_path,)):
+        pass
+    with pytest.raises(NoCgroups, match="No such file"), cgroup((tmp_path / "missing",)):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    row = Verdict("F7", "a", "b", "not run: no cgroup", ok=True, figures={}, ran=False).markdown()
+    assert row.endswith("| not run |")
+
+
+def test_the_restart_policy_starts_what_ended_and_says_how_it_ended(tmp_path: Path) -> None:
+    policy = Policy([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", dict(os.environ))
+    first = policy.process
+    first.kill()
+    try:
+        assert policy.wait_for_end()[1] == -9
+        while policy.process is first:
+            threading.Event().wait(0.01)
+        assert policy.process.poll() is None
+    finally:
+        policy.stop()
+    assert policy.process.wait(30) == -9
 
 
 def test_growth_is_between_the_first_and_the_last_quarter() -> None:

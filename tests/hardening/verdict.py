@@ -19,10 +19,17 @@ class Verdict:
     found: str
     ok: bool
     figures: dict[str, Any]
+    ran: bool = True
 
     def markdown(self) -> str:
         """The row, its cells in one line each."""
-        cells = (self.row, self.what, self.must, self.found, "yes" if self.ok else "**no**")
+        cells = (
+            self.row,
+            self.what,
+            self.must,
+            self.found,
+            ("yes" if self.ok else "**no**") if self.ran else "not run",
+        )
         return "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |"
 
     def json(self) -> str:

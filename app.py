@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -38,6 +39,7 @@ from onboarding.ui.intake import Intake
 from onboarding.ui.page import Tab, build_page, mount_options
 from onboarding.ui.programs import Programs
 from onboarding.ui.search import SearchTab
+from onboarding.ui.sessions import keep_small
 from onboarding.ui.tour_contribute import ContributeTour
 from onboarding.ui.tour_diagnostics import DiagnosticsTour
 from onboarding.ui.tour_plugins import PluginsTour
@@ -78,7 +80,9 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
         keeper.start()
         if feedback:
             feedback.start()
+        sweeping = asyncio.create_task(keep_small(page))
         yield
+        sweeping.cancel()
         guide.parts.close()
         if feedback:
             feedback.close()

@@ -16,6 +16,7 @@ from onboarding.ui.header import build_header
 from onboarding.ui.hooks import QUIET, Hooks
 from onboarding.ui.languages import say, translations
 from onboarding.ui.saved import STORAGE_SALT
+from onboarding.ui.sessions import MOST
 from onboarding.ui.theme import STATIC, css, head, theme
 from onboarding.ui.welcome import Welcome
 from onboarding.usage.recorder import Usage, usage_of_project
@@ -75,6 +76,7 @@ def build_page(
             desk.wire(page, chat.session)
         page.load(_visit(usage), None, None, **QUIET)
         endpoints()
+    page.state_session_capacity = MOST
     page.max_threads = THREADS  # else forty, whatever its lanes allow; the queue takes it over as it is made
     return page.queue(max_size=QUEUE_SIZE, api_open=False)
 

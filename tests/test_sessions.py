@@ -1,0 +1,47 @@
+"""What the server remembers of pages that are closed, over the served page."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import gradio as gr
+import httpx2
+from fastapi import FastAPI
+
+from onboarding.ui.page import build_page, mount_options
+from onboarding.ui.sessions import CLOSED_S, MOST, forget_closed
+from tests.browser.serving import serving
+from tests.fakes import ScriptedGuide
+
+
+def comes_true(check: Callable[[], bool]) -> bool:
+    """Whether it does before the patience ends."""
+    end = time.monotonic() + 60
+    while not check() and time.monotonic() < end:
+        threading.Event().wait(0.02)
+    return check()
+
+
+def test_a_session_is_forgotten_once_its_page_is_closed_and_no_other() -> None:
+    page, app = build_page(ScriptedGuide(), {}), FastAPI()  # type: ignore[arg-type]
+    gr.mount_gradio_app(app, page, "/", **mount_options())
+    handler = next(number for number, fn in page.fns.items() if fn.api_name == "_restore")
+    call = {"data": [None, None], "fn_index": handler}
+    with serving(app) as url, httpx2.Client(base_url=url, timeout=60) as http:
+        assert page.state_holder.capacity == MOST < 10_000
+        for session in ("stays", "leaves"):
+            http.post("/gradio_api/run/predict", json=call | {"session_hash": session})
+        held = page.state_holder.session_data
+        assert set(held) == {"stays", "leaves"}
+        with http.stream("GET", "/gradio_api/heartbeat/leaves") as alive:
+            assert "ALIVE" in next(alive.iter_lines())
+            assert not held["leaves"].is_closed
+        assert comes_true(lambda: held["leaves"].is_closed)
+        assert forget_closed(page) == 0, "it may have turned to another page for a moment"
+        page.state_holder.time_last_used["leaves"] -= timedelta(seconds=CLOSED_S)
+        page.state_holder.time_last_used["stays"] -= timedelta(seconds=CLOSED_S)
+        assert forget_closed(page) == 1
+        assert set(held) == set(page.state_holder.time_last_used) == {"stays"}

@@ -37,7 +37,8 @@ def test_a_session_is_forgotten_once_its_page_is_closed_and_no_other() -> None:
         held = page.state_holder.session_data
         assert set(held) == {"stays", "leaves"}
         with http.stream("GET", "/gradio_api/heartbeat/leaves") as alive:
-            assert "ALIVE" in next(alive.iter_lines())
+            lines = alive.iter_lines()  # held: httpx closes the stream with it
+            assert "ALIVE" in next(lines)
             assert not held["leaves"].is_closed
         assert comes_true(lambda: held["leaves"].is_closed)
         assert forget_closed(page) == 0, "it may have turned to another page for a moment"

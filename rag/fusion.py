@@ -1,10 +1,8 @@
 """Relevance of units to a query: dense, lexical and page-level evidence, fused by a linear model."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from rag.query import Query
 CANDIDATE_VECTORS = 400  # nearest vectors whose units are looked at; ~150 units
 CANDIDATE_LEXICAL = 100  # units with the best BM25 sum
 # What a passage costs the next one of its page, in units of relevance; chosen on rag/training, each file held out.
-BEST_PAGE_COST, OTHER_PAGE_COST, BEST_PAGE_MOST = 0.5, 1.5, 3
+BEST_PAGE_COST, OTHER_PAGE_COST, BEST_PAGE_MOST = 0.8, 2.0, 4
 PAGE_BEST = 3  # a page is judged by the mean of its three best units
 
 # Kinds of page that can be told by name; which of them answer visitors' questions is learned, not set here.
@@ -43,21 +41,15 @@ FEATURES = (
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The units in question and their features, a float32 matrix of shape (units, len(FEATURES))."""
+    """The units in question and their features, a float32 matrix of shape (units, len(FEATURES) or more)."""
 
     units: np.ndarray  # (n,) unit numbers
     features: np.ndarray
 
     def column(self, name: str) -> np.ndarray:
-        """Return one feature of every candidate, float32 of shape (n,)."""
+        """Return one of FEATURES of every candidate, float32 of shape (n,)."""
         values: np.ndarray = self.features[:, FEATURES.index(name)]
         return values
-
-
-def load_weights() -> np.ndarray:
-    """Return the weight of each feature, float32 of shape (len(FEATURES),), as fitted by rag.train."""
-    data = json.loads(files("rag").joinpath("weights.json").read_text("utf-8"))["fusion"]
-    return np.array([data[name] for name in FEATURES], dtype=np.float32)
 
 
 def candidates(index: Index, query: Query, vector: np.ndarray) -> Candidates:

@@ -1,22 +1,24 @@
 """Search: one question in, ranked passages, an extract and the probability that they answer it out."""
 
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from rag.answerable import load_calibration, signals
-from rag.dense import CHUNK
 from rag.documents import read_corpus
 from rag.errors import IndexCorrupt, IndexMissing, IndexStale
-from rag.extract import Scored, compose, excerpt, score_segments
-from rag.fusion import FEATURES, Candidates, candidates, load_weights, varied
+from rag.extract import Scored, compose, excerpt
+from rag.fusion import FEATURES, Candidates, candidates, varied
 from rag.index import Encoder, Index, Progress, corpus_digest, load, silent, write
 from rag.links import source_link
 from rag.query import Query, load_glossary, prepare
+from rag.second import ALL, look_again
 from rag.types import Passage, SearchResult, Unit
 
 NEAREST = 3  # pages named when abstaining
@@ -37,27 +39,53 @@ class Explanation:
     features: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each feature is worth, as fitted by rag.train: at the first look, and at the second."""
+
+    first: np.ndarray  # float32 (len(FEATURES),)
+    second: np.ndarray  # float32 (len(ALL),)
+
+
+def load_weights() -> Weights:
+    """Return the weights that ship with the package."""
+    data = json.loads(files("rag").joinpath("weights.json").read_text("utf-8"))
+    first, second = ((data["fusion"], FEATURES), (data["second"], ALL))
+    return Weights(*(np.array([part[name] for name in names], dtype=np.float32) for part, names in (first, second)))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The candidates that were looked at twice, how relevant each is, and their order, best first."""
+
+    query: Query
+    vector: np.ndarray  # of the query
+    found: Candidates  # features: ALL
+    scored: list[list[Scored]]  # the segments of each candidate
+    relevance: np.ndarray  # (n,)
+    order: list[int]
+
+
 class Retriever:
     """Answers questions from one index. Safe to use from several threads: a search changes nothing."""
 
-    def __init__(self, index: Index, embedder: WordEncoder) -> None:
-        """Take a loaded index and the embedder it was built with."""
+    def __init__(self, index: Index, embedder: WordEncoder, weights: Weights | None = None) -> None:
+        """Take a loaded index and the embedder it was built with; `weights` are those that ship unless given."""
         self.index = index
         self._embedder = embedder
-        self._weights = load_weights()
+        self._weights = weights or load_weights()
         self._calibration = load_calibration(embedder.digest)
         self._glossary = load_glossary()
 
     def search(self, text: str, k: int = 5) -> SearchResult:
         """Return up to `k` passages for a question, or none when the corpus does not seem to answer it."""
         start = time.perf_counter()
-        query, vector, found, relevance, order = self.rank(text)
-        probability = self._probability(query, vector, found, order)
-        top = self._passages(query, vector, found, relevance, order[:k])
-        passages = [passage for passage, _ in top]
+        ranking = self.rank(text)
+        probability = self._probability(ranking)
+        passages = self._passages(ranking, k)
         if probability < self._calibration.threshold:
             return SearchResult([], probability, "", _one_per_page(passages)[:NEAREST], _ms(start))
-        extract = compose(top[0][1], query) if top else ""
+        extract = compose(ranking.scored[ranking.order[0]], ranking.query) if passages else ""
         return SearchResult(passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start))
 
     def passage(self, passage_id: str) -> Passage | None:
@@ -67,42 +95,43 @@ class Retriever:
 
     def explain(self, text: str, k: int = 5) -> list[Explanation]:
         """Return the best `k` passages with the features that put them there, whatever the calibration says."""
-        query, vector, found, relevance, order = self.rank(text)
-        order = order[:k]
-        top = self._passages(query, vector, found, relevance, order)
-        rows = [dict(zip(FEATURES, map(float, found.features[at]), strict=True)) for at in order]
-        return [Explanation(passage, row) for (passage, _), row in zip(top, rows, strict=True)]
+        ranking = self.rank(text)
+        rows = [dict(zip(ALL, map(float, ranking.found.features[at]), strict=True)) for at in ranking.order[:k]]
+        return [Explanation(passage, row) for passage, row in zip(self._passages(ranking, k), rows, strict=True)]
 
     def read(self, text: str) -> Query:
         """Return how a question is read: corrected spelling and expansions."""
         return prepare(text, self.index.lexical, self._glossary, self._embedder.is_word)
 
-    def rank(self, text: str) -> tuple[Query, np.ndarray, Candidates, np.ndarray, list[int]]:
-        """Return the query, its vector, the candidates, their relevance and their order, best first."""
+    def find(self, text: str) -> tuple[Query, np.ndarray, Candidates]:
+        """Return the query, its vector and every candidate with the features of the first look."""
         query = self.read(text)
         vector = self._embedder.encode([query.spelled])[0]
-        found = candidates(self.index, query, vector)
-        relevance = found.features @ self._weights
-        pages = [self.index.units[at].path for at in found.units]
-        return query, vector, found, relevance, varied(relevance, pages)
+        return query, vector, candidates(self.index, query, vector)
 
-    def _probability(self, query: Query, vector: np.ndarray, found: Candidates, order: Sequence[int]) -> float:
-        if not query.terms:
+    def rank(self, text: str) -> Ranking:
+        """Return the best candidates in order, other pages coming sooner than relevance alone would have it."""
+        query, vector, found = self.find(text)
+        again = look_again(self.index, query, vector, found, self._weights.first)
+        relevance = again.found.features @ self._weights.second
+        pages = [self.index.units[at].path for at in again.found.units]
+        return Ranking(query, vector, again.found, again.scored, relevance, varied(relevance, pages))
+
+    def _probability(self, ranking: Ranking) -> float:
+        if not ranking.query.terms:
             return 0.0  # nothing but stop words was asked
-        evidence = signals(self.index, query, found, order, self._calibration.kind(vector))
-        return self._calibration.probability(evidence)
+        kind = self._calibration.kind(ranking.vector)
+        return self._calibration.probability(signals(self.index, ranking.query, ranking.found, ranking.order, kind))
 
-    def _passages(
-        self, query: Query, vector: np.ndarray, found: Candidates, relevance: np.ndarray, order: Sequence[int]
-    ) -> list[tuple[Passage, list[Scored]]]:
-        made = []
-        for at in order:
-            number = int(found.units[at])
-            unit = self.index.units[number]
-            similarity = _similarity(self.index, number, vector)
-            scored = score_segments(unit.text, query, lambda term: self.index.lexical.idf.get(term, 0.0), similarity)
-            made.append((_passage(unit, float(relevance[at]), excerpt(scored, query)), scored))
-        return made
+    def _passages(self, ranking: Ranking, k: int) -> list[Passage]:
+        return [
+            _passage(
+                self.index.units[ranking.found.units[at]],
+                float(ranking.relevance[at]),
+                excerpt(ranking.scored[at], ranking.query),
+            )
+            for at in ranking.order[:k]
+        ]
 
 
 def open_or_build(corpus: Path, index: Path, embedder: WordEncoder, progress: Progress = silent) -> Retriever:
@@ -119,21 +148,6 @@ def open_or_build(corpus: Path, index: Path, embedder: WordEncoder, progress: Pr
         pass  # each of them means: build it
     write(documents, index, embedder, progress)
     return Retriever(load(index, embedder), embedder)
-
-
-def _similarity(index: Index, unit: int, vector: np.ndarray) -> Callable[[str], float]:
-    """Return the function that gives a segment the cosine of the chunk it stands in."""
-    start, end = np.searchsorted(index.dense.owner, [unit, unit + 1])
-    rows = np.arange(start, end)[index.dense.kind[start:end] == CHUNK]
-    cosine = index.dense.vectors[rows] @ vector
-    chunks = index.units[unit].chunks
-
-    def similarity(text: str) -> float:
-        probe = text.strip("`\n ")[:40]
-        hits = [value for chunk, value in zip(chunks, cosine, strict=True) if probe in chunk.text]
-        return float(max(hits, default=min(cosine, default=0.0)))
-
-    return similarity
 
 
 def _passage(unit: Unit, score: float, excerpt_: str) -> Passage:

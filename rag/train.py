@@ -22,7 +22,8 @@ from rag.answerable import SIGNALS, Kinds, save_kinds, signals
 from rag.embedder import Embedder
 from rag.fusion import FEATURES
 from rag.index import build, load
-from rag.retriever import Retriever
+from rag.retriever import Retriever, Weights
+from rag.second import ALL, look_again
 from rag.types import Unit
 
 HERE = Path(__file__).parent
@@ -37,7 +38,7 @@ class Example:
     """One training question: which units answer it, and its page as the second best."""
 
     question: str
-    features: np.ndarray  # (candidates, FEATURES)
+    features: np.ndarray  # (candidates, FEATURES or ALL)
     right: np.ndarray  # (candidates,) bool: the passage
     page: np.ndarray  # (candidates,) bool: another passage of a right page
 
@@ -62,9 +63,11 @@ def main(argv: Sequence[str]) -> int:
     )
     judged = _json_lines(options.judged)
     training = _json_lines(HERE / "training" / "upstream.jsonl")
-    examples = [_example(upstream, row["question"], _by_lines(row)) for row in training]
-    examples += [_example(own, row["question"], _by_heading(row)) for row in judged if row["kind"] != "unanswerable"]
-    fusion = fit_fusion(examples)
+    asks = [(upstream, row["question"], _by_lines(row)) for row in training]
+    asks += [(own, row["question"], _by_heading(row)) for row in judged if row["kind"] != "unanswerable"]
+    first = fit_fusion([_example(*ask) for ask in asks])
+    fitted = Weights(first, fit_fusion([_example(*ask, first) for ask in asks]))
+    upstream, own = (Retriever(retriever.index, embedder, fitted) for retriever in (upstream, own))
     none = (HERE / "training" / "unanswerable.txt").read_text("utf-8").splitlines()
     none += [row["question"] for row in judged if row["kind"] == "unanswerable"]
     asked = [_asked(upstream, row["question"], True) for row in training]
@@ -74,7 +77,8 @@ def main(argv: Sequence[str]) -> int:
     calibration, kinds = calibrate(asked, keys)
     save_kinds(kinds, embedder.digest)
     weights = {
-        "fusion": {name: round(float(value), 3) for name, value in zip(FEATURES, fusion, strict=True)},
+        "fusion": _named(FEATURES, fitted.first),
+        "second": _named(ALL, fitted.second),
         "answerable": calibration,
     }
     options.out.write_text(json.dumps(weights) + "\n", "utf-8")
@@ -84,8 +88,8 @@ def main(argv: Sequence[str]) -> int:
 def fit_fusion(examples: Sequence[Example]) -> np.ndarray:
     """Return the weights that give the right passage, and half as much its page, the most probability (softmax)."""
     rows = [example for example in examples if example.page.any()]
-    most = max(len(row.page) for row in rows)
-    x = np.zeros((len(rows), most, len(FEATURES)))
+    most, width = max(len(row.page) for row in rows), rows[0].features.shape[1]
+    x = np.zeros((len(rows), most, width))
     masks = np.zeros((3, len(rows), most), dtype=bool)  # candidates, right passages, right pages
     for at, row in enumerate(rows):
         count = len(row.page)
@@ -101,7 +105,7 @@ def fit_fusion(examples: Sequence[Example]) -> np.ndarray:
         gradient = np.einsum("nc,nck->k", slope, x)
         return value / len(rows) + FUSION_L2 * weights @ weights, gradient / len(rows) + 2 * FUSION_L2 * weights
 
-    fitted = minimize(loss, np.ones(len(FEATURES)), jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxls": 50})
+    fitted = minimize(loss, np.ones(width), jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxls": 50})
     result: np.ndarray = fitted.x
     return result
 
@@ -155,16 +159,24 @@ def _softmax(scores: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return top + np.log(safe), powers / safe[:, None]
 
 
-def _example(retriever: Retriever, question: str, judge: Any) -> Example:
-    _, _, found, _, _ = retriever.rank(question)
+def _example(retriever: Retriever, question: str, judge: Any, first: np.ndarray | None = None) -> Example:
+    """Return all candidates as the first look sees them or, by its weights `first`, the best as the second does."""
+    query, vector, found = retriever.find(question)
+    if first is not None:
+        found = look_again(retriever.index, query, vector, found, first).found
     verdicts = [judge(retriever.index.units[at]) for at in found.units]
     right, page = (np.array(column, dtype=bool) for column in zip(*verdicts, strict=True))
     return Example(question, found.features, right, page)
 
 
 def _asked(retriever: Retriever, question: str, answerable: bool) -> Asked:
-    query, vector, found, _, order = retriever.rank(question)
-    return Asked(question, answerable, vector, signals(retriever.index, query, found, order, 0.0))
+    ranking = retriever.rank(question)
+    evidence = signals(retriever.index, ranking.query, ranking.found, ranking.order, 0.0)
+    return Asked(question, answerable, ranking.vector, evidence)
+
+
+def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
+    return {name: round(float(value), 3) for name, value in zip(names, values, strict=True)}
 
 
 def _by_lines(row: dict[str, Any]) -> Any:

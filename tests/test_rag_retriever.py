@@ -123,9 +123,9 @@ def test_other_pages_come_before_a_pages_further_passages_unless_those_are_much_
     assert varied(np.array([9.0, 8.9, 8.8, 5.0], dtype=np.float32), ["a", "b", "b", "c"]) == [0, 1, 2, 3]
 
 
-def test_the_best_page_gives_up_to_three_passages_before_others() -> None:
-    relevance = np.array([9.0, 8.9, 8.8, 8.7, 2.0], dtype=np.float32)
-    assert varied(relevance, ["a", "a", "a", "a", "b"]) == [0, 1, 2, 4, 3]
+def test_the_best_page_gives_up_to_four_passages_before_others() -> None:
+    relevance = np.array([9.0, 8.9, 8.8, 8.7, 8.6, 2.0], dtype=np.float32)
+    assert varied(relevance, ["a", "a", "a", "a", "a", "b"]) == [0, 1, 2, 3, 5, 4]
 
 
 def test_all_gold_files_are_needed_when_the_row_says_all() -> None:

@@ -28,7 +28,7 @@ from rag.types import Unit
 
 HERE = Path(__file__).parent
 FUSION_L2 = 0.0005
-KIND_C, KIND_GAMMA = 3.0, 1.0
+KIND_C, KIND_GAMMA = 3.0, 2.0
 FOLDS = 10
 MOST_REFUSED = 0.04  # of answerable questions, out of fold: a margin below the 5 % that may be refused
 
@@ -72,6 +72,8 @@ def main(argv: Sequence[str]) -> int:
     none += [row["question"] for row in judged if row["kind"] == "unanswerable"]
     asked = [_asked(upstream, row["question"], True) for row in training]
     asked += [_asked(own, row["question"], True) for row in judged if row["kind"] != "unanswerable"]
+    visitors = (HERE / "training" / "visitors.txt").read_text("utf-8").splitlines()
+    asked += [_asked(own, question, True) for question in visitors]
     asked += [_asked(retriever, question, False) for question in none for retriever in (upstream, own)]
     keys = embedder.encode([question for unit in own.index.units for question in unit.questions])
     calibration, kinds = calibrate(asked, keys)

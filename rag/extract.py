@@ -11,7 +11,7 @@ from rag.segments import Segment, segments
 
 MAX_SENTENCES = 3
 MAX_CHARS = 600  # what is read before the first token arrives
-MAX_GROUP, MAX_GROUP_CHARS = 8, 800  # entries of a list or table, which are scanned rather than read
+MAX_GROUP, MAX_GROUP_CHARS = 14, 1300  # entries of a list or table, which are scanned rather than read
 LISTED = frozenset({"item", "row"})
 MAX_CODE_LINES = 14
 NEAR = 0.55  # a further segment must score at least this share of the best
@@ -80,12 +80,16 @@ def compose(scored: Sequence[Scored], query: Query) -> str:
         return _code(best)
     every = [item.segment for item in scored]
     if best.kind in LISTED:
-        return _render([*_introduction(every, at), *_of_group(scored, at)])
+        return _render([*_introduction(every, at), *(every[number] for number in _of_group(scored, at))])
     chosen = _sentences(scored, at)
-    following = max(chosen) + 1
-    if _ASKS_LIST.search(query.text) and following < len(every) and every[following].kind in LISTED:
-        return _render([*(every[number] for number in chosen), *_of_group(scored, following)])
-    return _render(_with_introduced([every[number] for number in chosen], every))
+    said = [number for number in chosen if every[number].kind not in LISTED]
+    listed = [number for number in chosen if every[number].kind in LISTED]
+    following = said[-1] + 1
+    if not listed and _ASKS_LIST.search(query.text) and following < len(every) and every[following].kind in LISTED:
+        listed = [following]
+    group = _of_group(scored, listed[0]) if listed else []  # half a table would be taken for the whole
+    whole = [every[number] for number in sorted({*said, *group})]
+    return _render(_with_introduced(whole, every, bool(_ASKS_COMMAND.search(query.text))))
 
 
 def _sentences(scored: Sequence[Scored], best: int) -> list[int]:
@@ -93,8 +97,8 @@ def _sentences(scored: Sequence[Scored], best: int) -> list[int]:
     chosen, size = [best], len(scored[best].segment.text)
     for at in sorted(range(len(scored)), key=lambda number: -scored[number].score):
         item = scored[at]
-        if at == best or scored[best].segment.text.endswith(":"):
-            continue  # what a lead-in introduces is the answer
+        if at == best or scored[best].segment.text.endswith(":") or item.segment.text.endswith("?"):
+            continue  # what a lead-in introduces is the answer; a question in the text is none
         near = item.score >= NEAR * scored[best].score and item.segment.kind != "code"
         follows = at == best + 1 and item.segment.paragraph == scored[best].segment.paragraph
         if len(chosen) < MAX_SENTENCES and size + len(item.segment.text) <= MAX_CHARS and (near or follows):
@@ -113,8 +117,8 @@ def _introduction(every: Sequence[Segment], at: int) -> list[Segment]:
     return [every[number] for number in before if every[number].kind == "sentence"]
 
 
-def _of_group(scored: Sequence[Scored], at: int) -> list[Segment]:
-    """Return the whole list or table around `at` where it is short, else its best entries, in the order of the text."""
+def _of_group(scored: Sequence[Scored], at: int) -> list[int]:
+    """Return the entries of the list or table around `at`, by number: all where it is short, else the best ones."""
     start = end = at
     while start and _same_group(scored[start - 1].segment, scored[at].segment):
         start -= 1
@@ -128,22 +132,25 @@ def _of_group(scored: Sequence[Scored], at: int) -> list[Segment]:
         if kept and (size > MAX_GROUP_CHARS or len(kept) >= MAX_GROUP):
             break
         kept.append(number)
-    return [scored[number].segment for number in sorted(kept)]
+    return sorted(kept)
 
 
 def _same_group(one: Segment, other: Segment) -> bool:
     return one.kind == other.kind and (one.kind == "item" or one.paragraph == other.paragraph)
 
 
-def _with_introduced(chosen: list[Segment], every: list[Segment]) -> list[Segment]:
-    """Follow each lead-in ("Run:") by what it introduces; alone it says nothing, so one of nothing is left out."""
+def _with_introduced(chosen: list[Segment], every: list[Segment], wants_command: bool) -> list[Segment]:
+    """Follow each lead-in ("Run:") by what it introduces; alone it says nothing, so one of nothing is left out.
+
+    Where a command is wanted, any sentence is followed by the command block that stands right behind it.
+    """
     whole: list[Segment] = []
     for segment in chosen:
+        introduced = [other for other in every if other.lead == segment.text and segment.text]
         if not segment.text.endswith(":"):
-            whole += [] if segment in whole else [segment]
-            continue
-        introduced = [other for other in every if other.lead == segment.text]
-        if introduced:
+            commands = [other for other in introduced if other.kind == "code"] if wants_command else []
+            whole += [part for part in (segment, *commands) if part not in whole]
+        elif introduced:
             whole += [segment, *(other for other in introduced[:MAX_GROUP] if other not in whole)]
     return whole or chosen
 

@@ -102,3 +102,24 @@ def test_an_extract_stays_short() -> None:
 def test_a_passage_without_text_gives_nothing() -> None:
     query, scored = score("anything", "## Only a heading")
     assert (compose(scored, query), excerpt(scored, query)) == ("", "")
+
+
+def test_a_row_among_the_best_brings_its_whole_table() -> None:
+    table = "| Mode | Switch |\n| --- | --- |\n| cloud, default | off |\n| local | on |"
+    text = f"## Modes\n\nThe assistant has two modes and cloud is the default.\n\n{table}\n\nLocal keeps data here."
+    query, scored = score("is the cloud the default mode", text)
+    assert table in compose(scored, query)
+
+
+def test_a_question_in_the_text_is_not_left_without_its_answer() -> None:
+    text = "## Disk\n\nThe disk for guests is named in the inventory.\n\nNo spare disk?"
+    query, scored = score("which disk for the guests", text)
+    assert compose(scored, query) == "The disk for guests is named in the inventory."
+
+
+def test_a_sentence_that_answers_brings_the_command_behind_it_when_one_is_wanted() -> None:
+    text = "## Remove\n\nDeleting the machines comes first.\n\n```bash\nkcli delete vm web01\n```"
+    query, scored = score("how do i go about deleting the machines first", text)
+    assert compose(scored, query).endswith("comes first.\n\n```bash\nkcli delete vm web01\n```")
+    query, scored = score("why is deleting the machines first", text)
+    assert compose(scored, query) == "Deleting the machines comes first."

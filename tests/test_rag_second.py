@@ -31,7 +31,8 @@ def retriever(tmp_path: Path, **worth: float) -> Retriever:
 
 
 def page(found: Retriever, ranking: Ranking) -> str:
-    return found.index.units[ranking.found.units[ranking.order[0]]].path
+    path: str = found.index.units[ranking.found.units[ranking.order[0]]].path
+    return path
 
 
 @pytest.mark.parametrize("feature", SECOND)

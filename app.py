@@ -22,6 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
+from onboarding.crowd import Crowd
 from onboarding.edge import Edge
 from onboarding.feedback.desk import Feedback
 from onboarding.gate import NO_LIMITS, Allowance, Gate
@@ -145,7 +146,7 @@ def _serve(settings: Settings) -> None:
         usage = usage_of_project()
         parts = Parts(settings.parts, CountedSandbox(usage))
         keeper = Keeper(usage.registry, ledger_in(settings.parts.data))
-        gate = Gate(Allowance(settings.asks), usage.refused)
+        gate = Gate(Allowance(settings.asks), usage.refused, crowd=Crowd(settings.parts.limits.slots))
         feedback = Feedback.of(settings.feedback, usage.feedback, usage.upload_failed)
         usage.watch_uploads(lambda: float(feedback.status().files_waiting))
         around = Around(usage, gate, keeper, settings.trust, settings.metrics, feedback)

@@ -63,9 +63,8 @@ class Bert:
                 batch.seq_id[row][0], batch.logits[row] = sequence, True
                 row += 1
         batch.n_tokens = row
-        forget_errors()
         if result := c.llama_encode(self._context, batch):
-            raise MemoryError(f"{row} tokens could not be embedded (llama.cpp: {result}, {first_error()})")
+            raise MemoryError(f"{row} tokens could not be embedded (llama.cpp's result is {result})")
         pointers = [c.llama_get_embeddings_seq(self._context, sequence) for sequence in range(len(texts))]
         return np.stack([np.ctypeslib.as_array(pointer, (self.dimension,)) for pointer in pointers])
 

@@ -30,6 +30,7 @@ from onboarding.guard import Guard
 from onboarding.guide import Guide
 from onboarding.health import Health, health
 from onboarding.logs import PrintedLines, set_up_logging
+from onboarding.memory import give_back_large_blocks
 from onboarding.parts import Parts
 from onboarding.settings import Settings
 from onboarding.shell import Shell
@@ -130,6 +131,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
 
 def main() -> None:
     """Serve until Ctrl-C or SIGTERM, and end with 0; a port in use ends with one sentence."""
+    give_back_large_blocks()
     # uvicorn hands a signal on once it has closed everything; SIGTERM's own default would then end us with an error.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):

@@ -36,6 +36,7 @@ def set_up_logging(form: str, stream: TextIO | None = None) -> None:
     """Send every logger's records to `stream` (standard error) as "json" or "text"; Python's warnings too."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text("%(asctime)s %(name)s: %(message)s"))
+    handler.setLevel(logging.INFO)  # for libraries that lower their own logger's level
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
     for library in QUIET:

@@ -66,6 +66,15 @@ def broken(text: str) -> None:
     raise ValueError(f"cannot read {text}\nnor its second line {text}")
 
 
+def test_a_library_that_lowers_its_own_level_still_says_nothing_below_info(lines: io.StringIO) -> None:
+    library = logging.getLogger("a-talkative-library")
+    library.setLevel(logging.DEBUG)
+    library.debug("Building index")
+    library.info("Built")
+    assert "Building" not in lines.getvalue()
+    assert "Built" in lines.getvalue()
+
+
 def test_an_exception_is_its_type_and_place_without_its_message(lines: io.StringIO) -> None:
     try:
         broken(CANARY)

@@ -69,6 +69,11 @@ class PrefixCache:
         """Bytes held in RAM, never above `ram_limit`."""
         return self._ram_bytes
 
+    @property
+    def ram_room(self) -> int:
+        """Bytes that can be kept in RAM without anything giving way."""
+        return self.ram_limit - self._ram_bytes
+
     def get(self, key: bytes) -> Snapshot | None:
         """The snapshot, or None when neither tier has a valid one; a disk hit moves into RAM."""
         if snapshot := self._ram.get(key):

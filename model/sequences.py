@@ -1,7 +1,9 @@
 """Which tokens lie in the KV cache, and how a new prompt gets as many of them as possible for nothing.
 
 Running and parked sequences share cells (`kv_unified`), so a prefix that any of them holds is taken over in 0.1 ms;
-what is no longer resident comes back from the prefix cache. All methods belong to the engine's thread.
+what is no longer resident comes back from the prefix cache. Attention walks over the cells of everybody, so that the
+resting conversations of three others cost a reader a sixth of its speed: they move to RAM, where it has room, as soon
+as somebody else begins. All methods belong to the engine's thread.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ class Sequences:
         self._free = list(range(self._spare))
         self._running: list[Sequence] = []
         self._parked: list[Sequence] = []  # least recently used first
+        self._token_bytes = 0.0  # of a snapshot, as the last one was
 
     def open(self, tokens: Seq[int], boundaries: Seq[int]) -> Sequence:
         """A running sequence that already holds the longest prefix of `tokens` to be had, the last token excepted.
@@ -44,9 +47,12 @@ class Sequences:
         sequence = Sequence(self._take_id())
         usable = len(tokens) - 1
         covered = self._take_over(sequence, tokens, usable)
-        covered = min(usable, self._restore(sequence, tokens, covered, [*boundaries, len(tokens)]))
+        # An answer ended by its length or by Stop lacks the state of its last token: it is found one before a boundary.
+        ends = {*boundaries, *(end - 1 for end in boundaries if end > 1), len(tokens)}
+        covered = min(usable, self._restore(sequence, tokens, covered, sorted(ends)))
         sequence.tokens = list(tokens[:covered])
         self._running.append(sequence)
+        self._set_aside()
         return sequence
 
     def _take_over(self, sequence: Sequence, tokens: Seq[int], usable: int) -> int:
@@ -86,6 +92,15 @@ class Sequences:
             self._llama.share(self._spare, sequence.id, covered, snapshot.end)
         self._llama.forget(self._spare)
         return laid
+
+    def _set_aside(self) -> None:
+        """Move resting conversations to RAM while nothing there has to give way for them.
+
+        A prompt that was left half read stays: its end is no boundary, so nobody would find it again.
+        """
+        for sequence in [sequence for sequence in self._parked if sequence.shared and not sequence.shifted]:
+            if (len(sequence.tokens) - max(sequence.shared)) * self._token_bytes <= self._cache.ram_room:
+                self._give_up(sequence)
 
     def cut(self, sequence: Sequence, start: int, end: int) -> None:
         """Take tokens [start, end) out of a sequence and close the gap, without computing anything again."""
@@ -127,8 +142,10 @@ class Sequences:
 
     def _snapshot(self, sequence: Sequence, start: int, end: int, key: bytes, *, private: bool) -> None:
         self._llama.share(sequence.id, self._spare, start, end)
-        self._cache.put(Snapshot(key, start, end, self._llama.save(self._spare)), private=private)
+        data = self._llama.save(self._spare)
         self._llama.forget(self._spare)
+        self._token_bytes = len(data) / (end - start)
+        self._cache.put(Snapshot(key, start, end, data), private=private)
 
     def rewind(self, sequence: Sequence) -> None:
         """Forget whatever a failed step may have left behind the sequence's known tokens."""
@@ -146,12 +163,14 @@ class Sequences:
         """Give up the parked sequence used longest ago, its conversation saved to RAM first; False if there is none."""
         if not self._parked:
             return False
-        oldest = self._parked[0]
-        start, end = max(oldest.shared, default=0), len(oldest.tokens)
-        if end > start and not oldest.shifted:
-            self._snapshot(oldest, start, end, prefix_keys(oldest.tokens, [end])[end], private=True)
-        self._release(oldest)
+        self._give_up(self._parked[0])
         return True
+
+    def _give_up(self, parked: Sequence) -> None:
+        start, end = max(parked.shared, default=0), len(parked.tokens)
+        if end > start and not parked.shifted:
+            self._snapshot(parked, start, end, prefix_keys(parked.tokens, [end])[end], private=True)
+        self._release(parked)
 
     def _take_id(self) -> int:
         if not self._free and not self.evict():

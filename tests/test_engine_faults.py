@@ -20,7 +20,7 @@ FAILED = -3  # what llama_decode returns when computing the graph fails
 MB = 1_000_000
 
 Fault = Callable[[Sequence[Row]], int]
-OpenFaulty = Callable[[Fault], LocalEngine]
+OpenFaulty = Callable[..., LocalEngine]
 
 
 class Faulty(Llama):
@@ -39,9 +39,9 @@ class Faulty(Llama):
 def open_faulty(smol: Path) -> Iterator[OpenFaulty]:
     opened: list[LocalEngine] = []
 
-    def open_one(fault: Fault) -> LocalEngine:
+    def open_one(fault: Fault, ram: int = 64 * MB) -> LocalEngine:
         info = ModelInfo("smol", "SmolLM2", 98, stand_in=True)
-        opened.append(LocalEngine(lambda: Faulty(smol, fault), PrefixCache(64 * MB), info, EngineOptions()))
+        opened.append(LocalEngine(lambda: Faulty(smol, fault), PrefixCache(ram), info, EngineOptions()))
         return opened[-1]
 
     yield open_one
@@ -78,7 +78,7 @@ def test_without_a_free_cell_the_youngest_gives_way_and_the_others_finish(open_f
 
 
 def test_no_slot_once_gives_up_what_is_parked_and_computes(open_faulty: OpenFaulty) -> None:
-    engine = open_faulty(once(100, NO_SLOT))
+    engine = open_faulty(once(100, NO_SLOT), ram=0)  # where RAM has no room, conversations rest in their cells
     finish(engine.submit(prompt("Short", passage="Short. ", brief="Brief. "), SHORT))  # parked afterwards
     _, last = finish(engine.submit(prompt("Is RHEL 8 accepted?", passage="word " * 150), SHORT))
     assert last.reason in ("stop", "length")

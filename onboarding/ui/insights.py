@@ -63,14 +63,16 @@ class InsightsTab:
         now = self._clock()
         with self._lock:
             at, drawn = self._drawn.get((days, language), (-math.inf, ""))
-            if not 0 <= now - at < FRESH_S:
-                drawn = self._draw(summarise(self._rows(first_hour(now, days)), self._tours, now, days), language)
-                self._drawn[days, language] = (now, drawn)
+            if 0 <= now - at < FRESH_S:
+                return drawn
+            summary = summarise(self._rows(first_hour(now, days)), self._tours, now, days)
+            if summary.is_empty:
+                return _nothing(language)  # cheap, and untrue as soon as the first visitor has done something
+            drawn = self._draw(summary, language)
+            self._drawn[days, language] = (now, drawn)
             return drawn
 
     def _draw(self, summary: Summary, language: str) -> str:
-        if summary.is_empty:
-            return _nothing(language)
         cards = _Cards(summary, self._routes, language)
         return fill('<div class="tiles">{}</div><div class="cards">{}</div>', cards.tiles(), cards.all())
 

@@ -90,8 +90,9 @@ class Attribution:
 
     def _numbered(self, sentence: str, end: re.Match[str]) -> str:
         said = [int(number) for number in re.findall(r"\[(\d+)\]", sentence + end["cites"] + end["late"])]
-        best = self._best(re.sub(r"\s*\[\d+\]", "", sentence))
-        if best is None or (said and self._any_says(said, sentence)):
+        bare = re.sub(r"\s*\[\d+\]", "", sentence)
+        best = self._best(bare)
+        if best is None or (said and self._any_says(said, bare)):
             self.cited.update(said)
             return sentence + end["cites"] + end["stop"] + end["gap"]
         self.cited.add(best)

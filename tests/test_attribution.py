@@ -40,6 +40,7 @@ def attributed(text: str, step: int = 1000) -> str:
         # what the model cites is kept, in its place, where the passage says so
         ("KVM and kcli work without Airflow [2].", "KVM and kcli work without Airflow [2]."),
         ("KVM and kcli work without Airflow. [2] RHEL 8", "KVM and kcli work without Airflow. [2] RHEL 8"),
+        ("[2] KVM and kcli work without Airflow.", "[2] KVM and kcli work without Airflow."),
         # and put right where another passage does
         ("KVM and kcli work without Airflow [1].", "KVM and kcli work without Airflow [2]."),
         ("KVM and kcli work without Airflow. [1] Yes.", "KVM and kcli work without Airflow [2]. Yes."),

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -41,7 +42,7 @@ from onboarding.ui.intake import Intake
 from onboarding.ui.page import Tab, build_page, mount_options
 from onboarding.ui.programs import Programs
 from onboarding.ui.search import SearchTab
-from onboarding.ui.sessions import keep_small
+from onboarding.ui.sessions import OpenPages, keep_small
 from onboarding.ui.tour_contribute import ContributeTour
 from onboarding.ui.tour_diagnostics import DiagnosticsTour
 from onboarding.ui.tour_plugins import PluginsTour
@@ -74,6 +75,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     usage, gate, feedback = around.usage, around.gate, around.feedback
     keeper = around.keeper or Keeper(usage.registry)
     usage.watch_queue(lambda: float(guide.status().ahead))
+    open_pages: Counter[str] = Counter()
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -82,7 +84,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
         keeper.start()
         if feedback:
             feedback.start()
-        sweeping = asyncio.create_task(keep_small(page))
+        sweeping = asyncio.create_task(keep_small(page, open_pages))
         yield
         sweeping.cancel()
         guide.parts.close()
@@ -123,6 +125,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     programs = Programs(guide, hosts, usage, gate)
     page = build_page(guide, titles, tabs, programs.build, usage=usage, gate=gate, feedback=feedback)
     gr.mount_gradio_app(app, page, "/", **mount_options())
+    app.add_middleware(OpenPages, open_pages=open_pages)
     app.add_middleware(Shell)
     app.add_middleware(Guard, Intake(page, gate), extra=() if around.metrics == "nobody" else (METRICS,))
     app.add_middleware(Edge, gate=gate, trust=around.trust)  # outermost: everything inside sees who really asks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ import httpx2
 from fastapi import FastAPI
 
 from onboarding.ui.page import build_page, mount_options
-from onboarding.ui.sessions import CLOSED_S, MOST, forget_closed
+from onboarding.ui.sessions import CLOSED_S, MOST, OpenPages, forget_closed
 from tests.browser.serving import serving
 from tests.fakes import ScriptedGuide
 
@@ -25,24 +26,29 @@ def comes_true(check: Callable[[], bool]) -> bool:
     return check()
 
 
-def test_a_session_is_forgotten_once_its_page_is_closed_and_no_other() -> None:
+def test_a_session_is_forgotten_once_no_page_is_open_for_it_and_no_other() -> None:
     page, app = build_page(ScriptedGuide(), {}), FastAPI()  # type: ignore[arg-type]
+    open_pages: Counter[str] = Counter()
     gr.mount_gradio_app(app, page, "/", **mount_options())
+    app.add_middleware(OpenPages, open_pages=open_pages)
     handler = next(number for number, fn in page.fns.items() if fn.api_name == "_restore")
     call = {"data": [None, None], "fn_index": handler}
     with serving(app) as url, httpx2.Client(base_url=url, timeout=60) as http:
         assert page.state_holder.capacity == MOST < 10_000
-        for session in ("stays", "leaves"):
+        for session in ("stays", "leaves", "a program's"):
             http.post("/gradio_api/run/predict", json=call | {"session_hash": session})
         held = page.state_holder.session_data
-        assert set(held) == {"stays", "leaves"}
-        with http.stream("GET", "/gradio_api/heartbeat/leaves") as alive:
-            lines = alive.iter_lines()  # held: httpx closes the stream with it
-            assert "ALIVE" in next(lines)
-            assert not held["leaves"].is_closed
-        assert comes_true(lambda: held["leaves"].is_closed)
-        assert forget_closed(page) == 0, "it may have turned to another page for a moment"
-        page.state_holder.time_last_used["leaves"] -= timedelta(seconds=CLOSED_S)
-        page.state_holder.time_last_used["stays"] -= timedelta(seconds=CLOSED_S)
-        assert forget_closed(page) == 1
-        assert set(held) == set(page.state_holder.time_last_used) == {"stays"}
+        assert set(held) == {"stays", "leaves", "a program's"}
+        with http.stream("GET", "/gradio_api/heartbeat/stays") as stays:
+            staying = stays.iter_lines()  # held: httpx closes the stream with it
+            assert "ALIVE" in next(staying)
+            with http.stream("GET", "/gradio_api/heartbeat/leaves") as leaves:
+                leaving = leaves.iter_lines()
+                assert "ALIVE" in next(leaving)
+                assert set(open_pages) == {"stays", "leaves"}
+            assert comes_true(lambda: set(open_pages) == {"stays"})
+            assert forget_closed(page, open_pages) == 0, "it may have turned to another page for a moment"
+            for session in held:
+                page.state_holder.time_last_used[session] -= timedelta(seconds=CLOSED_S)
+            assert forget_closed(page, open_pages) == 2
+            assert set(held) == set(page.state_holder.time_last_used) == {"stays"}

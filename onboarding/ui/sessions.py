@@ -1,32 +1,61 @@
 """What the server remembers of open pages, kept small.
 
 For every session Gradio keeps a copy of the page's whole configuration, about 0.7 MB, and never gives it back: of a
-closed page only the values of its states go, after an hour. So a session is forgotten soon after its page is closed,
-and the number of all is bounded, least recently used out first. A page that comes back later, or one that was
+closed page only the values of its states go, after an hour, and a program's call makes a session of its own that
+nobody ever closes. So a session without an open page is forgotten soon after its last use, and the number of all is
+bounded, least recently used out first. A page that comes back later, or one that was
 forgotten in a flood, goes on with the conversation that its browser keeps.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import gradio as gr
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 MOST = 1000  # sessions
 CLOSED_S = 120.0  # a telephone that turns to another page and back within this finds everything as it was
 EVERY_S = 15.0  # between two looks
+HEARTBEAT = "/gradio_api/heartbeat/"  # the stream that a page holds for its session as long as it is open
 
 
-def forget_closed(page: gr.Blocks, closed_s: float = CLOSED_S) -> int:
-    """Forget the sessions that were last used so long ago and whose page is closed; how many those were."""
+class OpenPages:
+    """ASGI middleware that counts in `open_pages` the streams each open page holds, by session."""
+
+    def __init__(self, app: ASGIApp, open_pages: Counter[str]) -> None:
+        self._app = app
+        self._open = open_pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on; note a heartbeat's session for as long as it lasts."""
+        _, heartbeat, session = str(scope.get("path", "")).partition(HEARTBEAT)
+        if not heartbeat:
+            return await self._app(scope, receive, send)
+        self._open[session] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._open[session] -= 1
+            if self._open[session] <= 0:
+                del self._open[session]
+
+
+def forget_closed(page: gr.Blocks, open_pages: Collection[str], closed_s: float = CLOSED_S) -> int:
+    """Forget the sessions that were last used so long ago and have no open page; how many those were.
+
+    An answer uses its session at every step, and nobody waits for so long before one, so none is under way.
+    """
     holder = page.state_holder
     before = datetime.now() - timedelta(seconds=closed_s)
     with holder.lock:
         gone = [
             session
-            for session, state in holder.session_data.items()
-            if state.is_closed and holder.time_last_used.get(session, before) <= before
+            for session in holder.session_data
+            if session not in open_pages and holder.time_last_used.get(session, before) <= before
         ]
         for session in gone:
             del holder.session_data[session]
@@ -34,8 +63,8 @@ def forget_closed(page: gr.Blocks, closed_s: float = CLOSED_S) -> int:
     return len(gone)
 
 
-async def keep_small(page: gr.Blocks) -> None:
+async def keep_small(page: gr.Blocks, open_pages: Collection[str]) -> None:
     """Look for closed sessions from time to time, until cancelled."""
     while True:
         await asyncio.sleep(EVERY_S)
-        forget_closed(page)
+        forget_closed(page, open_pages)

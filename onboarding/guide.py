@@ -18,7 +18,7 @@ from onboarding.parts import Parts
 from onboarding.replies import Replies
 from onboarding.router import Route
 from onboarding.routing.lexicon import load_lexicon
-from onboarding.tool_choice import ToolChoice
+from onboarding.tool_choice import TOOLS, ToolChoice
 from onboarding.tour_content import load_tours
 from rag.retriever import Retriever
 from rag.types import Passage
@@ -133,7 +133,7 @@ class Guide:
             return (ToolCall(choice.tool, dict(choice.args), host),)
         if choice.intent != "check":
             return ()
-        return tuple(ToolCall(tool, {}, host) for tool in self.parts.sandbox.list_tools())
+        return tuple(ToolCall(tool, {}, host) for tool in TOOLS)
 
     def _choice(self, text: str, route: Route, conversation: Conversation) -> ToolChoice:
         if self.parts.chooser is None:

@@ -31,6 +31,7 @@ from rag.index import load
 from rag.retriever import Retriever, open_or_build
 from tools.registry import Registry
 from tools.sandbox import Sandbox
+from tools.worker_process import SandboxError
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Parts:
         self.chooser: ToolChooser | None = None
         self.menu: ToolMenu | None = None
         self.sandbox = sandbox or Sandbox()
-        self.status: dict[str, str] = {"model": "waiting", "search": "waiting", "router": "waiting"}
+        self.status: dict[str, str] = dict.fromkeys(("model", "search", "router", "tools"), "waiting")
         self.downloading = ""
         self.note = ""
         self.on_ready: Callable[[Engine], None] = lambda _engine: None  # called when engine and search are there
@@ -118,7 +119,7 @@ class Parts:
         try:
             load()
         except Exception as error:  # one part must not take the page down
-            expected = isinstance(error, ModelUnusable | RagError | ArtefactStale | OSError)
+            expected = isinstance(error, ModelUnusable | RagError | ArtefactStale | SandboxError | OSError)
             logger.error("%s: %s", part, error, exc_info=not expected)
             self.downloading = ""
             self.note = str(error) if expected else f"The {part} could not be loaded; the log says why."
@@ -220,12 +221,17 @@ class Parts:
         embedder = Embedder(self.settings.embedding) if self.settings.embedding else Embedder()
         self._attempt("router", lambda: self._load_router(embedder))
         self._ready.set()
-        self.sandbox.list_tools()  # starts its worker, so that nobody waits for that later
+        self._attempt("tools", self._start_tools)
         try:
             self._use_index(embedder)
         except (RagError, OSError):
             threading.Thread(target=self._await_mending, args=(embedder,), name="mending", daemon=True).start()
             raise
+
+    def _start_tools(self) -> None:
+        self.status["tools"] = "loading"
+        self.sandbox.list_tools()  # starts its worker, so that nobody waits for that later
+        self.status["tools"] = "ready"
 
     def _use_index(self, embedder: Embedder) -> None:
         self.retriever = self._open_retriever(embedder)

@@ -112,7 +112,7 @@ def test_the_page_says_what_is_broken_and_503_only_when_a_restart_would_help(tmp
     client = TestClient(create_app(Guide(parts), Around(usage, keeper=keeper), load_parts=False))
     assert client.get("/healthz").json()["status"] == "starting"
     parts._serve(engine)
-    parts.status.update(search="ready", router="ready")
+    parts.status.update(search="ready", router="ready", tools="ready")
     assert (client.get("/healthz").json()["status"], client.get("/readyz").status_code) == ("ok", 200)
     usage.visit("somebody")
     assert not keeper.write()

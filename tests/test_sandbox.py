@@ -146,4 +146,6 @@ def test_a_file_that_cannot_be_loaded_is_named_at_the_start_not_later(tmp_path: 
             assert "refuses import" in str(box.call("late", {}, "healthy").error)
         else:
             with pytest.raises(SandboxError, match=r"did not start: .*bad_tool"):
-                box.call("system_info", {}, "healthy")
+                box.list_tools()
+            failed = box.call("system_info", {}, "healthy")
+            assert (failed.success, "did not start" in str(failed.error)) == (False, True)

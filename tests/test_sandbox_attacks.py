@@ -251,4 +251,4 @@ def test_a_module_that_attacks_while_it_is_loaded_stops_the_start(tmp_path: Path
     file = tmp_path / "attack_tool.py"
     file.write_text(f'{line}\n\ndef attack(host):\n    """Misbehave."""\n    return {{}}\n')
     with Sandbox(files=[file], limits=Limits(cpu_s=1)) as box, pytest.raises(SandboxError, match="did not start"):
-        box.call("system_info", {}, "healthy")
+        box.list_tools()

@@ -88,14 +88,10 @@ class Sandbox:
             return self._ready().filtered
 
     def call(self, tool: str, args: Mapping[str, Any], host: str) -> ToolResult:
-        """Run one tool on one host; whatever goes wrong in the worker is a result with `success` false.
+        """Run one tool on one host; whatever goes wrong, its start included, is a result with `success` false.
 
         Tools only read, so a call that is lost in a worker that had served others gets a second try in a fresh one:
         the fault may be an earlier call's.
-
-        Raises:
-            SandboxError: The worker does not start.
-
         """
         return self._call(tool, args, host, 0.0)
 
@@ -104,7 +100,12 @@ class Sandbox:
         return [self._call(tool, {}, host, age_s) for age_s in ages_s]
 
     def list_tools(self) -> dict[str, str]:
-        """Name -> description of every tool, those of `files` included; starts the worker."""
+        """Name -> description of every tool, those of `files` included; starts the worker.
+
+        Raises:
+            SandboxError: It does not start.
+
+        """
         with self._lock:
             return dict(self._ready().tools)
 
@@ -134,7 +135,7 @@ class Sandbox:
                 self._drop()
             try:
                 return self._ask(tool, args, host, ago_s)
-            except WorkerLostError as error:
+            except (WorkerLostError, SandboxError) as error:
                 self._drop()
                 return ToolResult(tool, False, {}, str(error), time.perf_counter() - start, self._clock())
 

@@ -54,7 +54,7 @@ class App:
 
     def wait_until_ready(self) -> None:
         """Every part answers."""
-        for part in ("model", "search", "router"):
+        for part in ("model", "search", "router", "tools"):
             self.wait_for(part, "ready")
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:

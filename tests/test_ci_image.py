@@ -10,7 +10,8 @@ import json
 import subprocess
 import sys
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ ROOT = Path(__file__).parent.parent
 GOOD: dict[str, Any] = {
     "healthy_at": 103.5, "ready_at": 112.0, "user": 1000, "wrongly_writable": [], "writable": ["/app/.data", "/tmp"],
     "answer": "It is not [1].", "sources": 3, "done": True, "answer_s": 4.2, "tool": "libvirtd is inactive",
+    "parts": {"model": "ready", "search": "ready", "tools": "ready"},
 }  # fmt: skip
 
 ENGINE = """#!{python}
@@ -74,7 +76,7 @@ def test_a_container_is_started_locked_down_and_looked_at_from_inside(
 
 
 def test_seconds_count_from_before_the_start() -> None:
-    assert judge(GOOD, started=100.0)[0] == "/healthz 3.5 s after the start, every part ready after 12.0 s"
+    assert judge(GOOD, started=100.0)[0] == "/healthz 3.5 s after the start, model, search, tools ready after 12.0 s"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,7 @@ def test_seconds_count_from_before_the_start() -> None:
         ({"done": False}, "no answer"),
         ({"sources": 0}, "no sources"),
         ({"tool": "error"}, "the tool said error"),
+        ({"parts": {"model": "ready", "tools": "failed: no filter"}}, "tools is not ready: failed: no filter"),
     ],
 )
 def test_a_container_that_falls_short_is_refused(change: dict[str, Any], why: str) -> None:
@@ -114,7 +117,99 @@ def test_the_probe_tells_where_files_can_be_made(tmp_path: Path) -> None:
 
 def test_the_probe_waits_for_a_page_no_longer_than_it_is_told() -> None:
     with pytest.raises(SystemExit, match="did not answer within 0 s"):
-        image_probe.until("/healthz", 0.0)
+        image_probe.until_healthy(0.0)
+
+
+NO_FILTER: dict[str, Any] = {
+    **GOOD, "parts": {"model": "ready", "search": "ready", "tools": "failed: no filter"}, "tool": "null",
+}  # fmt: skip
+WHY = {"tools": "the emulator has no system call filter"}
+
+
+def test_a_part_that_is_left_out_by_name_stands_in_the_result_with_the_reason() -> None:
+    lines = judge(NO_FILTER, 100.0, WHY)
+    assert lines[0] == "/healthz 3.5 s after the start, model, search ready after 12.0 s"
+    told = "tools: left out, the emulator has no system call filter; the app says 'failed: no filter'"
+    assert lines[-1] == told
+    assert "a simulated tool ran in its sandbox" not in lines
+
+
+def test_a_part_that_is_left_out_and_ready_is_looked_at_all_the_same() -> None:
+    assert judge(GOOD, 100.0, WHY) == judge(GOOD, 100.0)
+    with pytest.raises(SmokeFailed, match="the tool said error"):
+        judge({**GOOD, "tool": "error"}, 100.0, WHY)
+
+
+def test_only_the_named_part_is_left_out() -> None:
+    broken = {**NO_FILTER, "parts": {"model": "ready", "search": "failed: no index", "tools": "failed: no filter"}}
+    with pytest.raises(SmokeFailed, match=r"^search is not ready: failed: no index$"):
+        judge(broken, 100.0, WHY)
+
+
+def test_the_probe_is_told_by_name_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["--engine", " ".join(engine(tmp_path, NO_FILTER)), "app:1"]
+    assert image_smoke.main([*command, "--without", "tools: no filter here"]) == 0
+    assert logged(tmp_path)[1].endswith(" 180 360 tools")
+    assert "tools: left out, no filter here" in capsys.readouterr().out
+    assert image_smoke.main(command) == 1
+    with pytest.raises(SystemExit):
+        image_smoke.main([*command, "--without", "tools"])
+
+
+class App:
+    """What an app tells, look after look: states of its parts."""
+
+    def __init__(self, *looks: dict[str, str]) -> None:
+        self._looks = iter(looks)
+
+    def __call__(self, path: str) -> tuple[int, str]:
+        parts = next(self._looks)
+        return (200 if set(parts.values()) == {"ready"} else 503), json.dumps({"parts": parts})
+
+
+def test_the_probe_waits_for_every_part_that_is_not_left_out_and_for_those_to_settle() -> None:
+    loading, broken, ready = (
+        {"search": "loading", "tools": "failed: no filter"},
+        {"search": "ready", "tools": "failed: no filter"},
+        {"search": "ready", "tools": "ready"},
+    )
+    unsettled = {"search": "ready", "tools": "loading"}
+    assert image_probe.until_ready(9.0, ["tools"], App(loading, unsettled, broken))[1] == broken
+    assert image_probe.until_ready(9.0, ["tools"], App(unsettled, ready))[1] == ready
+    assert image_probe.until_ready(9.0, [], App(broken, ready))[1] == ready
+
+
+def test_the_probe_refuses_to_leave_out_what_there_is_not() -> None:
+    with pytest.raises(SystemExit, match="no part is called tool; there are search, tools"):
+        image_probe.until_ready(9.0, ["tool"], App({"search": "ready", "tools": "ready"}))
+
+
+class Steps:
+    """A check that does nothing but remember what it was asked to look at."""
+
+    smoked: list[tuple[object, ...]]
+
+    def __init__(self, *_: object) -> None:
+        type(self).smoked = []
+
+    def smoke(self, *what: object) -> None:
+        self.smoked.append(what)
+
+    def second(self, image: str) -> str:
+        return image
+
+    def __getattr__(self, step: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+def test_only_the_emulated_architecture_may_lack_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_check, "Check", Steps)
+    monkeypatch.setattr(image_check, "find_engine", lambda: image_engine.DOCKER)
+    monkeypatch.setattr(image_check, "serving", lambda _: nullcontext("127.0.0.1:1"))
+    assert image_check.main(["--keep", str(tmp_path), "--arm64=--build-context=llama=somewhere"]) == 0
+    native, emulated = Steps.smoked
+    assert native == (image_check.IMAGE,)
+    assert emulated == (f"{image_check.IMAGE}-arm64", image_check.EMULATED, WHY)
 
 
 TOKEN = "hf_" + "abcdefghijklmnopqrstuvwxyzABCDEF12"

@@ -12,11 +12,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from gradio_client import Client
+
+Ask = Callable[[str], tuple[int, str]]
 
 URL = "http://127.0.0.1:7860"
 QUESTION = "Is RHEL 8 supported?"
@@ -25,20 +27,48 @@ OPEN = ("/app/.data", "/tmp")
 POLL_S = 0.1
 
 
-def until(path: str, limit_s: float) -> float:
-    """The time at which the page answered `path` with 200. SystemExit when it did not within the limit."""
+def ask(path: str) -> tuple[int, str]:
+    """Status and body of a page; status 0 and the reason when nothing answers."""
+    try:
+        with urllib.request.urlopen(URL + path, timeout=10) as page:
+            return page.status, page.read().decode("utf-8", "replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode("utf-8", "replace")
+    except OSError as error:
+        return 0, str(error)
+
+
+def until_healthy(limit_s: float, ask: Ask = ask) -> float:
+    """The time at which /healthz answered with 200. SystemExit when it did not within the limit."""
     end = time.monotonic() + limit_s
     seen = "nothing"
     while time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(URL + path, timeout=10):
-                return time.time()
-        except urllib.error.HTTPError as error:
-            seen = error.read(500).decode("utf-8", "replace")
-        except OSError as error:
-            seen = str(error)
+        status, seen = ask("/healthz")
+        if status == 200:
+            return time.time()
         time.sleep(POLL_S)
-    sys.exit(f"{path} did not answer within {limit_s:.0f} s: {seen}")
+    sys.exit(f"/healthz did not answer within {limit_s:.0f} s: {seen[:500]}")
+
+
+def until_ready(limit_s: float, without: Collection[str] = (), ask: Ask = ask) -> tuple[float, dict[str, str]]:
+    """The time at which /readyz told that every part is ready, and what it told of each.
+
+    The parts `without` may have failed instead; they are waited for too, since one that is ready is to be used.
+    SystemExit when a part is not ready within the limit, or when a part `without` does not exist.
+    """
+    end = time.monotonic() + limit_s
+    seen = "nothing"
+    while time.monotonic() < end:
+        status, seen = ask("/readyz")
+        parts: dict[str, str] = json.loads(seen)["parts"] if status in (200, 503) else {}
+        if parts and (unknown := [name for name in without if name not in parts]):
+            sys.exit(f"no part is called {', '.join(unknown)}; there are {', '.join(parts)}")
+        failed = {name for name, state in parts.items() if state.startswith("failed")}
+        ready = {name for name, state in parts.items() if state == "ready"}
+        if parts and ready | (failed & set(without)) == set(parts) and (status == 200 or failed):
+            return time.time(), parts
+        time.sleep(POLL_S)
+    sys.exit(f"not every part was ready within {limit_s:.0f} s: {seen[:500]}")
 
 
 def writable(folders: Sequence[str]) -> list[str]:
@@ -55,12 +85,12 @@ def writable(folders: Sequence[str]) -> list[str]:
     return found
 
 
-def turn() -> dict[str, Any]:
-    """One question through the page's own endpoint, answered by the model in the image."""
+def turn(*, with_tool: bool) -> dict[str, Any]:
+    """One question through the page's own endpoint, answered by the model in the image, and a tool's run."""
     started = time.monotonic()
     client = Client(URL, verbose=False)
     *_, reply = client.submit(QUESTION, api_name="/ask")
-    tool = client.predict(["libvirtd"], "libvirtd-down", api_name="/service_status")
+    tool = client.predict(["libvirtd"], "libvirtd-down", api_name="/service_status") if with_tool else None
     return {
         "answer": reply["answer"],
         "sources": len(reply["sources"]),
@@ -71,17 +101,18 @@ def turn() -> dict[str, Any]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Look at everything; `argv` holds the seconds to wait for the page and for its parts."""
-    ready_s, parts_s = (float(text) for text in argv)
-    healthy_at = until("/healthz", ready_s)
-    ready_at = until("/readyz", parts_s)
+    """Look at everything; `argv` holds the seconds to wait for the page and for its parts, and parts left out."""
+    ready_s, parts_s, *without = argv
+    healthy_at = until_healthy(float(ready_s))
+    ready_at, parts = until_ready(float(parts_s), without)
     seen = {
         "healthy_at": healthy_at,
         "ready_at": ready_at,
+        "parts": parts,
         "user": os.getuid(),
         "wrongly_writable": writable(CLOSED),
         "writable": writable(OPEN),
-        **turn(),
+        **turn(with_tool=parts["tools"] == "ready"),
     }
     json.dump(seen, sys.stdout)
 

@@ -58,7 +58,7 @@ class Film:
         """Ask in the chat and follow the answer to its end."""
         self.type("#question textarea", text)
         self.page.press("#question textarea", "Enter")
-        done = self.page.locator(".turn.last .figures:not(:empty)")
+        done = self.page.locator(".turn.last .actions")
         for _ in range(MOST_FRAMES):
             self.take(STREAM_MS)
             if done.count():

@@ -57,14 +57,19 @@ def _close_welcome(page: Page) -> None:
 def _answer(page: Page) -> None:
     page.fill("#question textarea", QUESTION)
     page.press("#question textarea", "Enter")
-    page.locator(".turn.last .figures:not(:empty)").wait_for(timeout=PATIENCE_MS)
+    answered(page)
 
 
 def _tool(page: Page) -> None:
     page.fill("#question textarea", "Is libvirtd running on the demo host?")
     page.press("#question textarea", "Enter")
-    page.locator(".turn:nth-child(2) .figures:not(:empty)").wait_for(timeout=PATIENCE_MS)
+    answered(page, 2)
     page.locator(".turn.last .step summary").first.click()
+
+
+def answered(page: Page, number: int = 1) -> None:
+    """Wait for the end of the turn of this number, counted from 1: only then it can be copied or tried again."""
+    page.locator(f".turn:nth-child({number}) .actions").wait_for(timeout=PATIENCE_MS)
 
 
 def _search(page: Page) -> None:

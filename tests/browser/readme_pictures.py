@@ -13,7 +13,7 @@ from typing import Literal
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from tests.browser.pictures import PATIENCE_MS, application, open_tab
+from tests.browser.pictures import answered, application, open_tab
 from tests.browser.serving import chromium
 from tools.hosts import load_hosts
 
@@ -27,7 +27,7 @@ def chat(page: Page) -> None:
     """An answer with its sources, from its question on."""
     page.fill("#question textarea", "Which variables must I set?")
     page.press("#question textarea", "Enter")
-    page.locator(".turn.last .figures:not(:empty)").wait_for(timeout=PATIENCE_MS)
+    answered(page)
     page.evaluate("document.querySelector('.turn.last').scrollIntoView({block: 'start'})")
 
 

@@ -17,6 +17,8 @@ from model.open import Limits
 from onboarding.guide import Guide
 from onboarding.parts import Parts, PartsSettings
 from tests.browser.conftest import SHOTS
+from tests.browser.demo import Film, story
+from tests.browser.pictures import scenes
 from tests.browser.serving import serving
 from tests.browser.test_chat import ask
 from tests.browser.test_look import serious
@@ -45,6 +47,13 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     page.locator("#welcome-close").click()
     yield page
     page.close()
+
+
+def fresh_page(browser: Browser, address: str) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(address)
+    return page
 
 
 def finished(page: Page, number: int) -> None:
@@ -127,3 +136,19 @@ def test_three_busy_visitors_are_a_queue_that_is_shown_before_one_asks_and_while
         page.screenshot(path=SHOTS / "queue.png")
         page.locator("#stop").click()
     expect(page.locator(".turn.last")).to_contain_text("Stopped", timeout=PATIENCE_MS)
+
+
+def test_every_scene_of_the_pictures_can_be_reached(browser: Browser, address: str) -> None:
+    page = fresh_page(browser, address)
+    for name, prepare in scenes():
+        prepare(page)
+        assert len(page.screenshot()) > 10_000, name
+    page.close()
+
+
+def test_the_film_of_a_release_is_played_to_its_end(browser: Browser, address: str) -> None:
+    film = Film(fresh_page(browser, address))
+    story(film)
+    expect(film.page.locator("#plugins-lab")).to_contain_text("completed")
+    assert len(film.frames) > 20
+    film.page.close()

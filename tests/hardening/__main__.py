@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests.hardening import attacks, endurance, fuzzing, load, memory
 from tests.hardening.verdict import HEAD, Verdict
 
 Options = argparse.Namespace
-COMMANDS: dict[str, Callable[[Options], list[Verdict]]] = {
+COMMANDS: dict[str, Callable[[Options], Iterable[Verdict]]] = {
     "join": lambda options: [load.join(options.folder)],
     "queue": lambda options: [load.queue(options.folder)],
     "flood": lambda options: [load.flood(options.folder)],
@@ -29,9 +29,9 @@ COMMANDS: dict[str, Callable[[Options], list[Verdict]]] = {
         attacks.markup(options.folder, options.home),
         attacks.persuasion(options.folder, options.home),
     ],
-    "fuzz": lambda options: [
+    "fuzz": lambda options: (  # one after another: an hour's report must not wait for its last minute
         fuzzing.fuzz(options.folder, target, options.seconds) for target in options.target or fuzzing.TARGETS
-    ],
+    ),
     "soak": lambda options: [endurance.soak(options.folder, options.minutes)],
 }
 

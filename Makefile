@@ -16,7 +16,7 @@ setup: $(VENV)/.runtime $(VENV)/.weights
 
 setup-dev: setup $(VENV)/.development browser
 
-test: setup-dev lint types pytest
+test: setup-dev lint types bandit pytest
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'

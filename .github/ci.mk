@@ -10,14 +10,17 @@ OLD ?= $(BUILD)/old
 NEW ?= $(BUILD)/new
 ARCH ?= amd64
 ARCHIVE ?= image-$(ARCH).tar
+LOADED := localhost/qubinode:loaded
 IMAGE ?= ghcr.io/$(shell echo "$$GITHUB_REPOSITORY" | tr A-Z a-z)
-DOCKER ?= docker
+SECRETLINT := $(BUILD)/secretlint
+# Gates run where nothing of the project is installed but `make gate-tools`, and on a developer's machine.
+GATE = PYTHONPATH=. $(or $(wildcard $(VENV)/bin/python),python3)
 SYFT ?= syft
 GRYPE ?= grype
 GRANITE ?= .data/models/granite-4.0-micro-Q4_K_M.gguf
 JUDGED := tests/evals/own_corpus.jsonl
 
-.PHONY: workflows bandit secrets audit coverage browser-tests pictures demo evals hardening bench bench-base bench-gate bill \
+.PHONY: workflows bandit secrets secretlint audit coverage browser-tests pictures demo evals hardening bench bench-base bench-gate bill \
   image-lint image-load image-smoke image-secrets image-bill image-scan image-check image-pull image-push roll-back release-check release-image release-sign \
   release-notes publish-preview publish-space publish-dataset publish-model models-check nightly-model \
   nightly-bench nightly-answers nightly-harden nightly-report preview-comment gate-tools lock
@@ -83,8 +86,17 @@ bandit: $(VENV)/.development
 	$(VENV)/bin/bandit --quiet --skip B108,B310,B506,B704 --recursive --severity-level medium --confidence-level medium \
 	  app.py model onboarding rag tools .github/scripts
 
-secrets: $(VENV)/.runtime
-	$(PY) $(SCRIPTS)/secret_scan.py --history
+secrets: $(VENV)/.runtime secretlint
+	$(PY) $(SCRIPTS)/secret_scan.py --history --secretlint $(SECRETLINT)
+
+# By npm's lock with its checksums; no package's own script runs.
+secretlint: $(SECRETLINT)/.installed
+
+$(SECRETLINT)/.installed: $(wildcard .github/secretlint/*.json)
+	@command -v npm >/dev/null || { echo "secretlint needs Node 20 or newer with npm; install them"; exit 1; }
+	mkdir -p $(SECRETLINT) && cp $^ $(SECRETLINT)
+	npm ci --prefix $(SECRETLINT) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # The gate judges, not the scanner's exit code; pip-audit answers 1 for a finding and for a failure alike, so the
 # report is removed first and a missing one fails.
@@ -131,7 +143,7 @@ lock: $(VENV)/bin/python | $(BUILD)
 	$(LOCK) --excludes $(BUILD)/left-out --constraints requirements-embedding.lock requirements.txt \
 	  --output-file requirements.lock
 
-# --- image.yml: ARCHIVE is an OCI archive of one architecture
+# --- image.yml: ARCHIVE is an OCI archive of one architecture; docker where a daemon answers, else podman
 
 bill: $(VENV)/.development | $(BUILD)
 	$(VENV)/bin/cyclonedx-py environment --output-format JSON --output-file $(BUILD)/environment.json \
@@ -140,28 +152,28 @@ bill: $(VENV)/.development | $(BUILD)
 	  --embedding $$($(PY) $(SCRIPTS)/embedding_file.py)
 
 image-load:
-	skopeo copy --quiet oci-archive:$(ARCHIVE) docker-daemon:qubinode:smoke
+	$(GATE) $(SCRIPTS)/image_engine.py load $(ARCHIVE) $(LOADED)
 
 image-smoke: image-load
-	python3 $(SCRIPTS)/image_smoke.py --engine "$(DOCKER)" qubinode:smoke
+	$(GATE) $(SCRIPTS)/image_smoke.py $(LOADED)
 
-image-secrets: image-load
-	PYTHONPATH=. python3 $(SCRIPTS)/image_files.py --engine "$(DOCKER)" --weights weights qubinode:smoke
+image-secrets: image-load secretlint
+	$(GATE) $(SCRIPTS)/image_files.py --secretlint $(SECRETLINT) --weights weights $(LOADED)
 
 image-bill: image-secrets
 	$(SYFT) scan --output cyclonedx-json=sbom-raw.json oci-archive:$(ARCHIVE)
-	python3 $(SCRIPTS)/sbom.py sbom-raw.json sbom-$(ARCH).json --requirements requirements.lock \
+	$(GATE) $(SCRIPTS)/sbom.py sbom-raw.json sbom-$(ARCH).json --requirements requirements.lock \
 	  --model weights/*.gguf --embedding weights/*.safetensors
 
 image-scan:
 	$(GRYPE) oci-archive:$(ARCHIVE) --output json --file grype-$(ARCH).json
-	python3 $(SCRIPTS)/vuln_gate.py grype-$(ARCH).json
+	$(GATE) $(SCRIPTS)/vuln_gate.py grype-$(ARCH).json
 
 # All of it and more on one machine, with docker or with buildah, podman, runc, skopeo and docker-registry. BUILD_OPTIONS
 # go to every build (BUILD_OPTIONS="--build-arg=BASE=..."), ARM64 to that of the emulated architecture, which is left
 # out without it (ARM64="--build-context=llama=...").
-image-check: $(VENV)/.development | $(BUILD)
-	$(PY) $(SCRIPTS)/image_check.py --syft $(VENV)/bin/syft --keep $(BUILD)/image \
+image-check: $(VENV)/.development secretlint | $(BUILD)
+	$(PY) $(SCRIPTS)/image_check.py --syft $(VENV)/bin/syft --secretlint $(SECRETLINT) --keep $(BUILD)/image \
 	  $(addprefix --build-option=,$(BUILD_OPTIONS)) $(addprefix --arm64=,$(ARM64))
 
 image-pull:

@@ -26,7 +26,7 @@ FAULTS: dict[str, tuple[str, str | re.Pattern[str], str, str]] = {
     "one architecture only": ("image.yml", re.compile(r" +- \{ arch: arm64, platform.*\n"), "", "architecture"),
     "a push without a scan before it": ("image.yml", "needs: check", "needs: build", "scan-first"),
     "a build that pushes at once": ("image.yml", "push: false", "push: true", "scan-first"),
-    "a scan without a verdict": ("Makefile", "\tpython3 $(SCRIPTS)/vuln_gate.py grype-$(ARCH).json\n", "", "verdict"),
+    "a scan without a verdict": ("Makefile", "\t$(GATE) $(SCRIPTS)/vuln_gate.py grype-$(ARCH).json\n", "", "verdict"),
     "a failure made true": ("ci.yml", "run: make lint types", "run: make lint types || true", "swallowed"),
     "a failure made true in a recipe": ("Makefile", "-m pytest tests/browser", "-m pytest tests/browser || true", "swallowed"),
     "a recipe whose failure is ignored": ("Makefile", "\t$(VENV)/bin/ruff check .", "\t-$(VENV)/bin/ruff check .", "swallowed"),
@@ -96,7 +96,7 @@ def test_every_expected_workflow_is_there(project: Project) -> None:
 
 def test_dependencies_are_renewed_after_a_cool_down() -> None:
     updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
-    assert {one["package-ecosystem"] for one in updates} == {"pip", "github-actions", "docker"}
+    assert {one["package-ecosystem"] for one in updates} == {"pip", "github-actions", "docker", "npm"}
     assert all(one["cooldown"]["default-days"] >= 7 for one in updates)
 
 

@@ -1,6 +1,6 @@
 """Everything that the image has to show before it may be published, on one machine: `make image-check`.
 
-    image_check.py [--build-option=... ...] [--syft syft] [--arm64=OPTION ...] [--keep FOLDER]
+    image_check.py [--build-option=... ...] [--syft syft] [--secretlint FOLDER] [--arm64=OPTION ...] [--keep FOLDER]
 
 Builds for this machine's architecture, starts the image locked down, searches its files, writes its bill of materials,
 pushes it to a registry on loopback, releases two versions and a pre-release there and rolls back. With --arm64 (options
@@ -69,10 +69,10 @@ class Check:
         finally:
             self._engine.remove(container.id)
 
-    def files(self, image: str) -> None:
+    def files(self, image: str, secretlint: Path | None) -> None:
         """Search its files for credentials; take out the weights, and see how large the rest is."""
         command = [image, "--engine", " ".join(self._engine.run), "--weights", str(self._folder / "weights")]
-        if image_files.main(command):
+        if image_files.main([*command, *([f"--secretlint={secretlint}"] if secretlint else [])]):
             raise EngineFailed("the search of the image's files failed")
         self.say("no credential in the image's files and settings")
         self.say(size_of(self._engine.facts(image)[0], (self._folder / "weights").glob("*.gguf")))
@@ -147,7 +147,7 @@ def check(options: argparse.Namespace, folder: Path) -> None:
     one = Check(find_engine(), folder, options.ready)
     one.build(IMAGE, "", options.build_option)
     one.smoke(IMAGE)
-    one.files(IMAGE)
+    one.files(IMAGE, options.secretlint)
     one.bill(IMAGE, options.syft)
     images = {"first": IMAGE, "second": one.second(IMAGE)}
     if options.arm64:
@@ -167,6 +167,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--build-option", action="append", default=[], help="one more option of every build")
     parser.add_argument("--arm64", action="append", default=[], help="one more option of the build for arm64")
     parser.add_argument("--syft", default="syft")
+    parser.add_argument("--secretlint", type=Path, metavar="FOLDER", help="where `make secretlint` installed it")
     parser.add_argument("--ready", type=float, default=image_smoke.READY_S)
     parser.add_argument("--keep", type=Path, help="folder for bill, weights and registry; otherwise they are removed")
     options = parser.parse_args(argv)

@@ -1,10 +1,15 @@
-"""Docker, or buildah and podman where no daemon answers, behind the few verbs that a check of an image needs."""
+"""Docker, or buildah and podman where no daemon answers, behind the few verbs that a check of an image needs.
+
+image_engine.py load ARCHIVE IMAGE      an OCI archive becomes an image of this machine's engine
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +52,10 @@ class Engine:
         """Write the image into an archive."""
         path.unlink(missing_ok=True)
         output([*self.run, "save", "--output", str(path), image])
+
+    def load(self, path: Path, image: str) -> None:
+        """Take an image out of an OCI archive."""
+        output(["skopeo", "copy", "--quiet", f"oci-archive:{path}", f"{self.storage}{image}"])
 
     def remove(self, container: str) -> None:
         """End a container and forget it and its volumes."""
@@ -97,3 +106,22 @@ def output(command: Sequence[str]) -> str:
     if done.returncode:
         raise EngineFailed(f"{' '.join(command[:3])} failed: {done.stderr.strip()[-400:]}")
     return done.stdout
+
+
+def main(argv: Sequence[str]) -> int:
+    """Load; 1 with one sentence when it fails."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=["load"])
+    parser.add_argument("archive", type=Path)
+    parser.add_argument("image")
+    options = parser.parse_args(argv)
+    try:
+        find_engine().load(options.archive, options.image)
+    except EngineFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

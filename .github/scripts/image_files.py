@@ -1,11 +1,11 @@
 """Look for credentials in an image's file system and settings, and take its weights out for the bill of materials.
 
-    image_files.py [--engine docker] [--weights FOLDER] IMAGE
+    image_files.py [--engine docker] [--secretlint FOLDER] [--weights FOLDER] IMAGE
 
 What a Debian package or a Python package brought, unchanged by its own checksum, is public and passed over; every
 other text file is searched, and so are the image's variables and history. Covers the credentials that rag/secrets.py
-knows, and files that are credentials by their name. Does not cover: binary files, and layers whose files a later layer
-hides; a multi-stage build has none of its earlier stages' layers.
+knows, those of secretlint where its folder is named, and files that are credentials by their name. Does not cover:
+binary files, and layers whose files a later layer hides; a multi-stage build has none of its earlier stages' layers.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from image_engine import EngineFailed, find_engine
+from secretlint import SecretlintFailed, Text, found_by, lint
+
 from rag.secrets import find_secrets
 
 LONGEST = 5_000_000  # bytes of a text file that is searched; larger ones are data
@@ -47,9 +50,10 @@ class Checksums:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What was found, a line each, and how many files were passed over or read, by reason."""
+    """What was found, a line each, the texts that were read, and how many files were passed over or read, by reason."""
 
     found: list[str] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
 
@@ -66,8 +70,9 @@ def search(archive: tarfile.TarFile) -> Search:
         reason = _passed_over(path, data, checksums)
         result.counts[reason or "searched"] += 1
         if not reason:
-            hits = find_secrets(data.decode("utf-8", "replace"))
-            result.found.extend(f"{path}:{hit.line}: {hit.kind}" for hit in hits)
+            text = data.decode("utf-8", "replace")
+            result.texts.append((path, text))
+            result.found.extend(f"{path}:{hit.line}: {hit.kind}" for hit in find_secrets(text))
     return result
 
 
@@ -123,12 +128,11 @@ def take_weights(archive: tarfile.TarFile, folder: Path) -> list[Path]:
     return paths
 
 
-def settings(engine: Sequence[str], image: str) -> list[str]:
-    """Credentials in the image's variables, labels and history."""
+def settings(engine: Sequence[str], image: str) -> str:
+    """The image's variables, labels and history."""
     text = _output([*engine, "image", "inspect", image])
     history = _output([*engine, "image", "history", "--no-trunc", "--format", "{{.CreatedBy}}", image])
-    shown = json.dumps(json.loads(text), indent=1) + history
-    return [f"settings of the image: {hit.kind}" for hit in find_secrets(shown)]
+    return json.dumps(json.loads(text), indent=1) + "\n" + history
 
 
 def export(engine: Sequence[str], image: str, out: Path) -> None:
@@ -151,22 +155,34 @@ def main(argv: Sequence[str]) -> int:
     """Print what was passed over, searched and found; 1 when a credential was, 2 when the image cannot be read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image")
-    parser.add_argument("--engine", type=shlex.split, default=["docker"], help="the command with its own options")
+    parser.add_argument("--engine", type=shlex.split, help="the command with its options, if not this machine's")
+    parser.add_argument("--secretlint", type=Path, metavar="FOLDER", help="where `make secretlint` installed it")
     parser.add_argument("--weights", type=Path, help="folder for the weights")
     options = parser.parse_args(argv)
     try:
+        engine = options.engine or find_engine().run
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder, "image.tar")
-            export(options.engine, options.image, out)
+            export(engine, options.image, out)
             with tarfile.open(out) as archive:
                 result = search(archive)
                 weights = take_weights(archive, options.weights) if options.weights else []
-        found = [*settings(options.engine, options.image), *result.found]
-    except (OSError, ValueError, tarfile.TarError) as error:
+        about = ("settings of the image", settings(engine, options.image))
+        found = [f"{about[0]}:{hit.line}: {hit.kind}" for hit in find_secrets(about[1])] + result.found
+        found += lint([about, *result.texts], options.secretlint) if options.secretlint else []
+    except (OSError, ValueError, tarfile.TarError, EngineFailed) as error:
         print(f"the image cannot be read: {error}", file=sys.stderr)
         return 2
+    except SecretlintFailed as error:
+        print(error, file=sys.stderr)
+        return 2
     print(*(f"{count} files {reason}" for reason, count in sorted(result.counts.items())), sep="\n")
-    print(*(f"{path} taken out" for path in weights), *found, f"{len(found)} credentials", sep="\n")
+    print(
+        *(f"{path} taken out" for path in weights),
+        *found,
+        f"{len(found)} credentials {found_by(options.secretlint)}",
+        sep="\n",
+    )
     return int(bool(found))
 
 

@@ -21,6 +21,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from image_engine import Engine, EngineFailed, find_engine
+
 NOTHING: Mapping[str, str] = MappingProxyType({})
 READY_S = 180.0  # a cold start on a loaded runner; the Space itself allows 30 minutes
 ANSWER_S = 300.0
@@ -116,23 +118,24 @@ def main(argv: Sequence[str]) -> int:
     """Start, look, stop; 1 with the container's log when something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image")
-    parser.add_argument("--engine", type=shlex.split, default=["docker"], help="the command with its own options")
+    parser.add_argument("--engine", type=shlex.split, help="the command with its options, if not this machine's")
     parser.add_argument("--ready", type=float, default=READY_S, help="seconds until /healthz must answer")
     parser.add_argument("--option", action="append", default=[], help="one more option for `run`")
     parser.add_argument("--without", action="append", type=part_and_reason, default=[], help='"PART: REASON"')
     options = parser.parse_args(argv)
     container = None
     try:
-        container = start(options.engine, options.image, options.option)
+        engine = Engine(tuple(options.engine), (), "", "") if options.engine else find_engine()
+        container = start(engine.run, options.image, [*engine.run_options, *options.option])
         print(*check(container, options.ready, dict(options.without)), sep="\n")
-    except SmokeFailed as error:
+    except (SmokeFailed, EngineFailed) as error:
         print(error, file=sys.stderr)
         if container:
-            print(_run([*options.engine, "logs", container.id], 30).stderr[-3000:], file=sys.stderr)
+            print(_run([*container.engine, "logs", container.id], 30).stderr[-3000:], file=sys.stderr)
         return 1
     finally:
         if container:
-            _run([*options.engine, "rm", "--force", "--volumes", container.id], 60)
+            _run([*container.engine, "rm", "--force", "--volumes", container.id], 60)
     return 0
 
 

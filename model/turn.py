@@ -34,6 +34,7 @@ from model.prompting import prompt_for
 from model.stand_in import MAX_TOKENS as STAND_IN_MAX_TOKENS
 from model.stand_in import without_code
 from model.support import Given
+from model.terminal_escapes import TerminalEscapes, lenders
 from model.tool_menu import MAX_ROUNDS, ToolMenu, choose
 from model.wording import NO_SOURCES, NOT_LOADED, STAND_IN_ADDS, Words, abstention, ending, lead, marks
 from rag.types import Passage, SearchResult
@@ -85,6 +86,8 @@ class _Turn:
 
     result: SearchResult | None = None
     results: list[ToolResult] = field(default_factory=list)  # of the tools
+    calls: list[ToolCall] = field(default_factory=list)
+    escapes: TerminalEscapes = field(default_factory=TerminalEscapes)  # all that is said passes here last
     answer: str = ""
     finished: Finished = field(default_factory=lambda: Finished("stop"))
     asked: tuple[Block, ...] = ()
@@ -117,10 +120,13 @@ class Chat:
         turn, started = _Turn(), time.monotonic()
         try:
             if ask.reply:
-                yield self._say(turn, ask.reply)
+                yield from self._show(turn, ask.reply)
             else:
                 yield from self._look(ask, turn)
+                found = turn.result.passages if turn.result else []
+                turn.escapes.evidence += lenders(found, turn.calls, turn.results)
                 yield from self._reply(ask, turn)
+            yield from self._rest(turn)
             yield self._end(ask, turn, started)
         except GeneratorExit:
             turn.finished = Finished("cancelled", turn.finished.counts, turn.finished.timings)
@@ -144,6 +150,7 @@ class Chat:
     def _check(self, call: ToolCall, turn: _Turn) -> Iterator[TurnEvent]:
         yield ToolStarted(call)
         result = self._run_tool(call)
+        turn.calls.append(call)
         turn.results.append(result)
         yield ToolFinished(call, result)
 
@@ -165,23 +172,23 @@ class Chat:
         result = turn.result
         if not turn.results and not (result and result.passages):
             turn.abstained = True
-            yield self._say(turn, abstention(result, ask.words) if result else NO_SOURCES)
+            yield from self._show(turn, abstention(result, ask.words) if result else NO_SOURCES)
             return
         engine = self._engine_for(ask.conversation)
         first = lead(turn.results, result, time.time())
         if engine is None:
-            yield self._say(turn, first or NOT_LOADED)
+            yield from self._show(turn, first or NOT_LOADED)
             if first:
                 yield Notice(NOT_LOADED)
             return
         if engine.info.stand_in and turn.results:
-            yield self._say(turn, first)  # the rules read a result better than a model of this size
+            yield from self._show(turn, first)  # the rules read a result better than a model of this size
             return
         turn.model = engine.info.label
         if engine.info.stand_in and first:
-            yield self._say(turn, f"{first}\n\n{STAND_IN_ADDS} ")
+            yield from self._show(turn, f"{first}\n\n{STAND_IN_ADDS} ")
         elif is_whole_run(turn.results):  # the rules' diagnosis is worth more than any model's
-            yield self._say(turn, first + "\n\n")
+            yield from self._show(turn, first + "\n\n")
         yield from self._generate(ask, turn, engine)
 
     def _generate(self, ask: Ask, turn: _Turn, engine: Engine) -> Iterator[TurnEvent]:
@@ -191,6 +198,7 @@ class Chat:
         turn.asked = user_message(ask.text, given, told, ask.hint if ask.conversation.visible else "")
         checked = CitationFilter(len(given), evidence.texts())
         numbered = Attribution(evidence, [place(passage) for passage in given])
+        yield from self._rest(turn)
         before = len(turn.answer)
         try:
             generation = engine.submit(prompt_for(engine, ask.conversation, ask.brief, turn.asked), _options(engine))
@@ -205,6 +213,7 @@ class Chat:
             turn.finished = Finished("error")
             yield Notice(str(full), "full")
         yield from self._show(turn, numbered.feed(checked.flush()) + numbered.flush())
+        yield from self._rest(turn)
         turn.removed = checked.removed
         yield from ending(turn.finished)
         if turn.finished.reason not in ("error", "cancelled"):
@@ -213,13 +222,15 @@ class Chat:
             yield from marks(written, evidence, checked.removed, uncited, bool(ask.search))
 
     def _show(self, turn: _Turn, text: str) -> Iterator[TextDelta]:
+        yield from self._out(turn, turn.escapes.feed(text))
+
+    def _rest(self, turn: _Turn) -> Iterator[TextDelta]:
+        yield from self._out(turn, turn.escapes.flush())
+
+    def _out(self, turn: _Turn, text: str) -> Iterator[TextDelta]:
         if text:
             turn.answer += text
             yield TextDelta(text)
-
-    def _say(self, turn: _Turn, text: str) -> TextDelta:
-        turn.answer += text
-        return TextDelta(text)
 
     def _end(self, ask: Ask, turn: _Turn, started: float) -> TurnFinished:
         finished = turn.finished

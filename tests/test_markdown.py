@@ -131,3 +131,17 @@ def test_each_block_takes_its_own_direction() -> None:
 )
 def test_only_web_addresses_with_a_host_are_safe(url: str, safe: bool) -> None:
     assert (safe_url(url) == url) is (safe or url == "")
+
+
+@pytest.mark.parametrize(
+    "text", [r"\x1*b*[2J", r"**\x1**b[2J", r"&#92;e[2J", r"\e&#91;2J", r"\e\[2J", r"| a |\n|-|\n| \x1`b` |"]
+)
+def test_markdown_puts_no_terminal_escape_together(text: str) -> None:
+    html = to_html(text.replace(r"\n", "\n"))
+    assert "␛" in html
+    assert not re.search(r"\\(?:x1b|e\[)", re.sub(r"<[^>]+>", "", html))
+
+
+@pytest.mark.parametrize("text", [r"`\x1b[2J` *is* \d", "```\nprintf '\\e[2J'\n```", r"\x1b[2J", r"\e[1m *b* \\ &amp;"])
+def test_an_escape_that_was_let_through_is_shown_as_it_stands(text: str) -> None:
+    assert "␛" not in to_html(text)

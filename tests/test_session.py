@@ -81,6 +81,16 @@ def test_a_reload_finds_the_open_conversation_and_the_model_may_go_on() -> None:
     assert [turn.answer for turn in after.conversation.visible] == ["Yes [1]."]
 
 
+def test_a_terminal_escape_that_a_browser_brings_back_is_harmless() -> None:
+    turn = SavedTurn(question=r"What is \x1b[2J?", answer=r"Run printf '\x1b[2J' or '\e]0;t'.")
+    shelf = Shelf(open_id="a", items=(SavedConversation(id="a", title="t", turns=(turn,)),))
+    session = Session()
+    session.hear(json.loads(shelf.model_dump_json()))
+    assert [turn.text for turn in session.turns] == ["Run printf '␛[2J' or '␛]0;t'."]
+    assert session.conversation is not None
+    assert [turn.answer for turn in session.conversation.visible] == ["Run printf '␛[2J' or '␛]0;t'."]
+
+
 def test_leaving_opening_renaming_and_forgetting() -> None:
     session = Session()
     answered(session, "one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -343,3 +344,33 @@ def test_of_a_run_of_every_tool_the_rules_diagnosis_leads_whatever_the_model_say
     text = said(list(run.answer(asking(calls=every))))
     assert text.startswith("**")
     assert "/var/lib/libvirt/images" in text.split("Something else.")[0]
+
+
+ESCAPES = r"Run printf '\e[31m' and '\e[2J' or \x1b]0;t [1]."
+
+
+def test_a_typed_terminal_escape_comes_out_only_where_a_source_holds_it() -> None:
+    page = replace(PASSAGE, text=r"RHEL 8 is refused with printf '\e[31m'.", excerpt="")
+    run, _, _ = make(FakeEngine(ESCAPES), SearchResult([page], 0.9, r"printf '\e[31m' '\e[3J'"))
+    events = run(asking(text=rf"Is RHEL 8 supported? {ESCAPES}"))
+    assert said(events) == last(events).answer
+    assert said(events).strip() == r"Run printf '\e[31m' and '␛[2J' or ␛]0;t [1]."
+    assert last(events).conversation.turns[-1].answer == said(events)
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert not [text for text in notices if r"\e[2J" in text]
+
+
+def test_what_is_said_without_a_model_keeps_to_the_same_rule() -> None:
+    run, _, _ = make(FakeEngine(""), SearchResult([PASSAGE], 0.9, r"Is refused '\e[3J'."))
+    assert r"\e" not in said(run(asking(reply=ESCAPES)))
+    run, _, _ = make(None, SearchResult([PASSAGE], 0.9, r"Is refused '\e[3J'."))
+    assert said(run(asking())) == "Is refused '␛[3J'. [1]"
+
+
+def test_a_tools_words_lend_an_escape_but_not_the_name_it_was_asked_about() -> None:
+    def failing(call: ToolCall) -> ToolResult:
+        return ToolResult(call.tool, False, {"log": r"\e[1m"}, rf"no unit {call.arguments['services']}")
+
+    call = ToolCall("service_status", {"services": r"\e[2J"}, "healthy")
+    chat = Chat(lambda _: FakeEngine(r"Its log has \e[1m and \e[2J in it."), lambda: None, failing)
+    assert said(list(chat.answer(asking(calls=(call,))))).strip() == r"Its log has \e[1m and ␛[2J in it."

@@ -2,8 +2,8 @@
 
 The model's text and the corpus's excerpts are foreign: raw HTML in them is shown as text, an image as its
 description, a link as its words. The only live links are `[n]` for a source that was given, and a link to exactly
-such a source's address. `nh3` (ammonia) then removes whatever is not on a short list, should the parser ever err.
-Does not judge what the text says.
+such a source's address. A terminal escape that only Markdown puts together is made harmless. `nh3` (ammonia) then
+removes whatever is not on a short list, should the parser ever err. Does not judge what the text says.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
 from model.plain import plain
+from model.terminal_escapes import TerminalEscapes
 from onboarding.ui.markup import fill, trusted
 
 CITATION = re.compile(r"\[(\d{1,2})\]")
@@ -92,13 +93,13 @@ def to_html(text: str, links: Mapping[int, Link] | None = None, urls: Iterable[s
     """
     links = links or {}
     allowed = {url for url in (*urls, *(link.url for link in links.values())) if safe_url(url)}
-    env = {"links": links, "urls": allowed}
+    env = {"links": links, "urls": allowed, "text": text}
     return trusted(_clean(_parser().render(plain(text), env)))
 
 
 def inline_html(text: str) -> Markup:
     """One line of foreign Markdown, without paragraphs, links or citations: for an excerpt."""
-    return trusted(_clean(_parser().renderInline(plain(text), {"links": {}, "urls": set()})))
+    return trusted(_clean(_parser().renderInline(plain(text), {"links": {}, "urls": set(), "text": text})))
 
 
 def _clean(html: str) -> str:
@@ -141,7 +142,19 @@ def _make_inert(state: StateCore) -> None:
         if token.type in BLOCKS:
             token.attrSet("dir", "auto")  # a right-to-left paragraph runs right to left among others
         if token.children:
-            token.children = [_inert(child) for child in _without_foreign_links(token.children, state.env["urls"])]
+            children = [_inert(child) for child in _without_foreign_links(token.children, state.env["urls"])]
+            token.children = _without_new_escapes(children, state.env["text"])
+
+
+def _without_new_escapes(tokens: list[Token], text: str) -> list[Token]:
+    r"""The tokens, or one plain text where emphasis, entities and backslashes together spell a terminal escape.
+
+    Those that stand in `text` were judged while it streamed; \x1*b*[2J does not, and is copied from a page as one.
+    """
+    seen = "".join("\n" if token.type in {"softbreak", "hardbreak"} else token.content for token in tokens)
+    escapes = TerminalEscapes([text])
+    left = escapes.feed(seen) + escapes.flush()
+    return tokens if left == seen else [Token("text", "", 0, content=left)]
 
 
 def _without_foreign_links(tokens: Sequence[Token], urls: set[str]) -> list[Token]:

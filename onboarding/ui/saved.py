@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from model.assemble import user_message
 from model.conversation import Conversation, PastTurn
 from model.events import Counts, RouteChosen, Timings, TurnFinished
+from model.terminal_escapes import harmless
 from onboarding.guide import MAX_CHARS, MAX_TURNS
 from onboarding.ui.markdown import safe_url
 from onboarding.ui.turns import Turn
@@ -122,9 +123,13 @@ def _title(question: str) -> str:
 
 
 def restore(item: SavedConversation) -> tuple[Conversation, list[Turn]]:
-    """The conversation as the model may continue it, and its turns as the page shows them."""
+    """The conversation as the model may continue it, and its turns as the page shows them.
+
+    What an answer was drawn from is not kept, so a terminal escape that its sources held is made harmless too.
+    """
     conversation, turns = Conversation(item.id), []
-    for number, past in enumerate(item.turns):
+    for number, kept in enumerate(item.turns):
+        past = kept.model_copy(update={"answer": harmless(kept.answer)})
         turns.append(_restored(f"{item.id}-{number}", past, conversation))
         asked = user_message(past.question, [])
         conversation = conversation.with_turn(PastTurn(past.question, past.answer, past.route, asked), brief="")

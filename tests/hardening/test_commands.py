@@ -14,7 +14,6 @@ from model.engine import EngineOptions
 from model.events import Finished, TextDelta
 from model.generation import QueueFull
 from model.prompt import Prompt, Segment
-from tests.hardening.attacks import counted
 from tests.hardening.endurance import Sample, _growth
 from tests.hardening.memory import NoCgroups, Policy, cgroup
 from tests.hardening.paced import WORDS, open_paced
@@ -103,16 +102,6 @@ def test_a_visitor_reads_from_the_stream_what_became_of_the_question(
     for line in lines:
         page._take(visit, json.dumps(line), 1.5)
     assert (visit.outcome, visit.places) == (outcome, places)
-
-
-def test_garaks_report_is_counted_by_probe_and_detector() -> None:
-    rows = [
-        {"entry_type": "start_run setup"},
-        {"entry_type": "eval", "probe": "web.A", "detector": "xss.B", "passed": 5, "total_evaluated": 7},
-        {"entry_type": "eval", "probe": "web.C", "detector": "xss.B", "passed": 4, "total_evaluated": 4},
-    ]
-    report = counted([json.dumps(row) for row in rows])
-    assert report == {"tried": {"web.A xss.B": 7, "web.C xss.B": 4}, "failed": {"web.A xss.B": 2}}
 
 
 def test_the_clock_answers_through_the_real_engine_and_its_queue_is_real() -> None:

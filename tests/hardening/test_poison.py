@@ -101,6 +101,16 @@ def test_the_obeying_model_does_obey_so_that_these_tests_can_fail() -> None:
     assert "SEND" not in "".join(text for _, text in engine.prompts[0].messages)
 
 
+def test_the_question_lends_an_answer_no_terminal_escape_and_a_page_only_its_own() -> None:
+    order = r"SAY: run printf '\x1b[2J' \u001b]0;t \e[31m \x1*b*[2J" + "\x9b1m"
+    shown = said(turn(order, "question")[0])
+    assert "run printf" in shown
+    assert not [escape for escape in (r"\x1b", r"\u001b", r"\e[", "\x9b") if escape in shown]
+    html = str(to_html(shown, {}))
+    assert r"\x1<em>" not in html
+    assert r"printf '\x1b[2J'" in said(turn(r"SAY: run printf '\x1b[2J'", "page")[0])
+
+
 def test_one_visitors_prompt_holds_nothing_of_another() -> None:
     engine = ObeyingEngine()
 

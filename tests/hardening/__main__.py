@@ -1,7 +1,7 @@
 """python -m tests.hardening join | queue | flood | responsive | memory [--folder .data/harden]
 python -m tests.hardening soak [--minutes 20]
 python -m tests.hardening fuzz [--seconds 120] [--target NAME]
-python -m tests.hardening garak [--home .data/garak] [--stand-in FILE]
+python -m tests.hardening garak [--home .data/garak] [--stand-in FILE] [--cap 6]
 python -m tests.hardening all [--minutes 20] [--seconds 120] --report FILE
 
 Each starts what it needs on loopback, prints its figures as JSON and its row of the report, and ends with 1 when the
@@ -27,7 +27,7 @@ COMMANDS: dict[str, Callable[[Options], Iterable[Verdict]]] = {
     "memory": lambda options: [memory.memory(options.folder)],
     "garak": lambda options: [
         attacks.markup(options.folder, options.home),
-        *(attacks.persuasion(options.folder, options.home, model) for model in options.models),
+        *(attacks.persuasion(options.folder, options.home, model, options.cap) for model in options.models),
     ],
     "fuzz": lambda options: (  # one after another: an hour's report must not wait for its last minute
         fuzzing.fuzz(options.folder, target, options.seconds) for target in options.target or fuzzing.TARGETS
@@ -47,6 +47,7 @@ def main(argv: list[str]) -> int:
         "--stand-in", dest="models", default=["smollm2-135m"], action="append", metavar="FILE",
         help="GGUF that garak tries to persuade as well as the embedded model",
     )  # fmt: skip
+    parser.add_argument("--cap", type=int, default=6, help="prompts of each injection probe; the others go with it")
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--seconds", type=int, default=120, help="of each parser's fuzzing")
     parser.add_argument("--target", choices=fuzzing.TARGETS, action="append")

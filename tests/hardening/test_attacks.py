@@ -71,6 +71,7 @@ def test_the_markup_row_fails_with_one_failure_of_any_detector_or_where_no_model
     verdict = attacks.markup(tmp_path, tmp_path)
     assert verdict.ok is holds
     assert verdict.found.startswith(f"{counts['failed'].total()} of {counts['tried'].total()}; ")
+    assert json.loads(verdict.json())["figures"]["tried"] == counts["tried"]
 
 
 def test_persuasion_is_reported_by_family_and_only_a_family_that_did_not_run_fails_it(
@@ -91,6 +92,7 @@ def test_persuasion_is_reported_by_family_and_only_a_family_that_did_not_run_fai
         "jailbreak, no refusal 3 of 4 (30%-95%); leak 0 of 28 (0%-12%); "
         "a model gave 8 of 13 answers, and 4 more once the visitor overrode the route"
     )
+    assert json.loads(verdict.json())["figures"]["answered by"] == {"model": 8, "model, overridden": 4, "no model": 1}
     probing(monkeypatch, direct, latent, jailbreak, report({}, {}))
     assert not attacks.persuasion(tmp_path, tmp_path, "model.gguf", 3).ok
 

@@ -305,6 +305,34 @@ def test_an_images_facts_are_read_in_both_engines_words(tmp_path: Path, spelled:
     assert facts == (7, 2, spelled != {"Config": {}})
 
 
+@pytest.mark.parametrize(
+    ("programs", "storage"),
+    [(["docker", "podman", "buildah", "runc"], "docker-daemon"), (["podman", "buildah", "runc"], "containers-storage")],
+)
+def test_an_archive_becomes_an_image_of_whichever_engine_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: list[str], storage: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for program in [*programs, "skopeo"]:
+        path = tmp_path / program
+        path.write_text(ENGINE.format(python=sys.executable, log=str(tmp_path / program) + ".log", said="", code=0))
+        path.chmod(0o755)
+    assert image_engine.main(["load", "image-arm64.tar", "localhost/app:1"]) == 0
+    assert (tmp_path / "skopeo.log").read_text().split()[2:] == [
+        "oci-archive:image-arm64.tar", f"{storage}:localhost/app:1",
+    ]  # fmt: skip
+
+
+def test_without_an_engine_the_missing_programs_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert image_engine.main(["load", "a.tar", "app:1"]) == 1
+    assert "buildah, podman, runc, skopeo is missing; install it" in capsys.readouterr().err
+    assert image_smoke.main(["app:1"]) == 1
+    assert image_files.main(["app:1"]) == 2
+
+
 def engine_printing(folder: Path, text: str) -> str:
     path = folder / "printing"
     path.write_text(f"#!{sys.executable}\nprint({text!r})\n")

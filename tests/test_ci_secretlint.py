@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
+import image_files
 import pytest
 import secret_scan
 from secretlint import SecretlintFailed, lint
@@ -110,6 +113,37 @@ def test_the_search_of_tree_and_history_asks_both_finders(
     assert said[-1].endswith("4 credentials found by detect-secrets' formats and secretlint")
     put(node, blind=True)
     assert secret_scan.main(command) == 2
+
+
+def test_the_search_of_an_image_asks_both_finders_about_files_and_settings(
+    node: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tarfile.open(tmp_path / "image.tar", "w") as archive:
+        member = tarfile.TarInfo("home/user/notes.txt")
+        member.size = len(TOKEN)
+        archive.addfile(member, io.BytesIO(TOKEN.encode()))
+    config = json.dumps([{"Config": {"Env": [f"TOKEN={TOKEN}"]}}])
+    path = tmp_path / "engine"
+    path.write_text(
+        f"""#!{sys.executable}
+import shutil, sys
+print({config!r} if sys.argv[1:3] == ["image", "inspect"] else "" if sys.argv[1] == "image" else "c0ffee")
+if sys.argv[1] == "export":
+    shutil.copy({str(tmp_path / "image.tar")!r}, sys.argv[3])
+"""
+    )
+    path.chmod(0o755)
+    command = ["--engine", str(path), "app:1", "--secretlint", str(node)]
+    assert image_files.main(command) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:-1] == [
+        "settings of the image:5: GitHub Token",
+        "home/user/notes.txt:1: GitHub Token",
+        "settings of the image:5: secretlint GITHUB_TOKEN",
+        "home/user/notes.txt:1: secretlint GITHUB_TOKEN",
+    ]
+    put(node, blind=True)
+    assert image_files.main(command) == 2
 
 
 def test_every_package_is_held_by_its_checksum_and_the_versions_are_exact() -> None:

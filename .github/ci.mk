@@ -161,7 +161,7 @@ image-secrets: image-load secretlint
 	$(GATE) $(SCRIPTS)/image_files.py --secretlint $(SECRETLINT) --weights weights $(LOADED)
 
 image-bill: image-secrets
-	$(SYFT) scan --output cyclonedx-json=sbom-raw.json oci-archive:$(ARCHIVE)
+	SYFT_CHECK_FOR_APP_UPDATE=false $(SYFT) scan --output cyclonedx-json=sbom-raw.json oci-archive:$(ARCHIVE)
 	$(GATE) $(SCRIPTS)/sbom.py sbom-raw.json sbom-$(ARCH).json --requirements requirements.lock \
 	  --model weights/*.gguf --embedding weights/*.safetensors
 

@@ -18,10 +18,11 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page
 
-from app import create_app
+from app import Around, create_app
 from onboarding.guide import Guide
 from onboarding.parts import Parts, PartsSettings
 from onboarding.ui.languages import words
+from onboarding.usage.recorder import usage_of_project
 from tests.browser.serving import chromium, serving
 
 SIZES = {"1280": (1280, 860), "360": (360, 740)}
@@ -116,8 +117,9 @@ def photograph(browser: Browser, url: str, out: Path) -> Iterator[Path]:
 def application(model: str = "smollm2-135m") -> Iterator[str]:
     """The address of the whole application over the embedded model, once every part is ready."""
     with tempfile.TemporaryDirectory() as data:
-        guide = Guide(Parts(PartsSettings(model=model, data=Path(data))))
-        with serving(create_app(guide)) as url:
+        usage = usage_of_project()
+        guide = Guide(Parts(PartsSettings(model=model, data=Path(data))), usage.turn)
+        with serving(create_app(guide, Around(usage))) as url:
             while "loading" in " ".join(guide.status().parts.values()) or not guide.status().model_label:
                 time.sleep(0.2)
             yield url

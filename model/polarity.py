@@ -1,8 +1,9 @@
 """Whether a sentence affirms of a thing what the evidence denies of it, or the reverse; by words, no second model.
 
-Knows three things that are affirmed or denied: that something is supported, required, enabled. Clauses that only report
-what somebody writes ("the README lists RHEL 8 as supported") count for neither side. Does not find: contradictions in
-other predicates, in figures, or across sentences ("It is." after a question).
+Knows three things that are affirmed or denied: that something is supported, required, enabled. What the evidence says
+of one release only, a sentence may not say of another. Clauses that only report what somebody writes ("the README lists
+RHEL 8 as supported") count for neither side. Does not find: contradictions in other predicates, in figures, or across
+sentences ("It is." after a question).
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ _NEGATION = re.compile(
 )
 _NO_THING = re.compile(r"\s+no\b", re.IGNORECASE)  # as in "needs no GPU"
 _ANSWER = re.compile(r"^\W*(?:yes|no)\b\W*", re.IGNORECASE)
-_NAME = re.compile(r"\b[A-Z][\w-]+(?: [A-Z][\w-]+)?[ -]?\d+(?:\.\d+)*\b")  # "RHEL 8", "CentOS Stream 10", "RHEL10"
+_AMOUNT = r"(?! ?(?:%|[GMTk]i?B|\w*(?:disk|core|node|host|machine|minute|hour|port|user|time)s?\b))"  # no release
+_NAME = re.compile(  # "RHEL 8", "CentOS Stream 10", "RHEL10", "RHEL 8, 9 or 10"
+    r"\b(?P<what>[A-Z][\w-]*[A-Za-z](?: [A-Z][\w-]*[A-Za-z])?)[ -]?"
+    rf"(?P<which>\d+(?:\.\d+)*\b(?:(?:,? (?:or|and) |, |/)\d+(?:\.\d+)*\b{_AMOUNT})*)"
+)
+_VERSION = re.compile(r"\d+(?:\.\d+)*")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _EMPTY = frozenset(
     """the and for are was were with that this from into your you can will has have had its their they them then which
@@ -77,23 +83,44 @@ def contradicts(sentence: str, given: Sequence[str]) -> bool:
     return False
 
 
+def of_another(sentence: str, given: Sequence[str]) -> bool:
+    """Tell whether `given` says what `sentence` says of a release, but of other releases only."""
+    claims = [stance for stance in _stances(sentence) if stance.names and stance.words]
+    if not claims:
+        return False
+    known = [stance for statement in given for stance in _stances(statement) if stance.names]
+    for claim in claims:
+        same = [other for other in known if (other.topic, other.affirms) == (claim.topic, claim.affirms)]
+        if any(_share_words(claim, other) for other in same) and not any(claim.names & other.names for other in same):
+            return True
+    return False
+
+
 def _is_about(claim: _Stance, other: _Stance) -> bool:
-    if claim.names:
-        return bool(claim.names & other.names)
+    return bool(claim.names & other.names) if claim.names else _share_words(claim, other)
+
+
+def _share_words(claim: _Stance, other: _Stance) -> bool:
     return len(claim.words & other.words) >= SHARED * len(claim.words)
 
 
 def _stances(sentence: str) -> Iterator[_Stance]:
     names: frozenset[str] = frozenset()
     for clause in _CLAUSE.split(_ANSWER.sub("", sentence)):
-        names = frozenset(name.replace(" ", "").replace("-", "").lower() for name in _NAME.findall(clause)) or names
+        names = frozenset(_names(clause)) or names
         if _REPORTED.search(clause) or _CONDITION.search(clause):
             continue
         for topic, (affirmed, denied) in enumerate(_TOPICS):
             side = _side(clause, affirmed, denied)
             if side is not None:
-                rest = affirmed.sub(" ", denied.sub(" ", clause))
+                rest = _NAME.sub(" ", affirmed.sub(" ", denied.sub(" ", clause)))
                 yield _Stance(topic, side, names, _words(_NEGATION.sub(" ", rest)))
+
+
+def _names(clause: str) -> Iterator[str]:
+    for name in _NAME.finditer(clause):
+        what = re.sub(r"[ -]", "", name["what"]).lower()
+        yield from (what + which for which in _VERSION.findall(name["which"]))
 
 
 def _side(clause: str, affirmed: re.Pattern[str], denied: re.Pattern[str]) -> bool | None:

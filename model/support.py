@@ -1,8 +1,9 @@
 """Whether what a model wrote is borne out by its evidence: word by word and figure by figure, no second model.
 
 Finds: figures, versions and identifiers that no evidence holds; sentences whose words mostly do not stand together in
-the evidence; sentences that affirm what the nearest sentence of the evidence denies, or the reverse. Does not find:
-false statements made of the evidence's own words in the same polarity. Works on languages written with spaces.
+the evidence; sentences that affirm what the nearest sentence of the evidence denies, or the reverse, or that say of one
+release what it says of another. Does not find: other false statements made of the evidence's own words. Works on
+languages written with spaces.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from itertools import pairwise
 
-from model.polarity import contradicts
+from model.polarity import contradicts, of_another
 
 LEAST_OVERLAP = 0.45  # share of a sentence's content words that must stand together in the evidence
 SAME_TOPIC = 0.6  # overlap from which two sentences are about the same thing, so that their polarity can be compared
@@ -84,7 +85,7 @@ class Evidence:
         return all(_is_given(_plain(figure), self.figures) for figure in _FIGURE.findall(sentence))
 
     def _holds_words(self, sentence: str) -> bool:
-        if contradicts(sentence, self.statements):
+        if contradicts(sentence, self.statements) or of_another(sentence, self.statements):
             return False
         own = stems(sentence)
         if len(own) < LEAST_WORDS:

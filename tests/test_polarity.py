@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.polarity import contradicts
+from model.polarity import contradicts, of_another
 from model.support import Given, unsupported
 
 PAGE = Path("rag/corpus/rhel8-status.md").read_text("utf-8").split("---\n", maxsplit=2)[2]
@@ -54,6 +54,9 @@ def test_what_the_page_says_is_not_marked(sentence: str) -> None:
         ("It works without a GPU.", "Qubinode needs no GPU.", False),
         ("A GPU is needed.", "Qubinode needs no GPU.", True),
         ("A vault is required.", "Bridged networks are optional.", False),
+        ("RHEL 10 is refused.", "The script accepts RHEL 9 or 10.", True),
+        ("RHEL 9 is refused.", "The script accepts RHEL 8, 9 and 10.", True),
+        ("RHEL 2 is refused.", "The script accepts RHEL 9 and 2 disks.", False),
     ],
 )
 def test_only_the_other_side_of_the_same_matter_contradicts(sentence: str, given: str, expected: bool) -> None:
@@ -64,3 +67,23 @@ def test_the_majority_of_the_evidence_decides() -> None:
     given = ["RHEL 8 is refused.", "RHEL 8 is no longer supported.", "RHEL 8 works with the old script."]
     assert contradicts("RHEL 8 is supported.", given)
     assert not contradicts("RHEL 8 is refused.", given)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "given", "expected"),
+    [
+        ("RHEL 9 or 10 are refused by the script.", "RHEL 8 is refused by the script.", True),
+        ("RHEL 9 or 10 are refused by the script.", "The script has refused RHEL 8, 9 and 10 since May.", False),
+        ("RHEL 8 is refused by the script.", "RHEL 8 is refused by the script.", False),
+        ("Fedora 44 is refused by the image.", "RHEL 8 is refused by the script.", False),
+        ("The script refuses old hosts.", "RHEL 8 is refused by the script.", False),
+        ("OpenShift 4.19 is supported by the agent.", "The agent supports OpenShift 4.17, 4.18 and 4.20.", True),
+    ],
+)
+def test_what_is_said_of_one_release_may_not_be_said_of_another(sentence: str, given: str, expected: bool) -> None:
+    assert of_another(sentence, [given]) is expected
+
+
+def test_the_wrong_release_in_the_pages_own_words_is_marked() -> None:
+    sentence = "RHEL 9 or 10 are refused by the deployment script of Qubinode Navigator."
+    assert unsupported(sentence, Given(tuple(SECTIONS))) == [sentence]

@@ -147,10 +147,12 @@ def counted(report: list[str]) -> Counts:
 
 
 def _environment(home: Path) -> Path:
-    """A Python with garak, made once."""
-    python = home / "venv" / "bin" / "python"
-    if not python.exists():
+    """A Python with garak, made once and again when what it needs has changed."""
+    python, made = home / "venv" / "bin" / "python", home / "venv" / "made-of.txt"
+    wanted = "\n".join([GARAK, *NEEDS])
+    if not made.exists() or made.read_text() != wanted:
         venv.create(home / "venv", with_pip=True)
         for packages in (["--no-deps", GARAK], NEEDS):
             subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True, stdout=sys.stderr)
+        made.write_text(wanted)
     return python

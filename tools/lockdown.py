@@ -30,6 +30,7 @@ LOADING = frozenset(
         "object.__setattr__",
         "object.__delattr__",
         "sys._getframe",
+        "sys._getframemodulename",  # since Python 3.12; named tuples and enumerations ask it
         "builtins.id",
         "re.compile",
         "time.sleep",

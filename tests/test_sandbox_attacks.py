@@ -22,7 +22,7 @@ READING = (
     "return {'text': pathlib.Path('/etc/passwd').read_text()}",
     "return {'text': open(pathlib.__file__).read()}",  # readable while loading, not afterwards
     "return {'names': os.listdir('/')}",
-    f"return {{'env': open('/proc/{os.getpid()}/environ').read()}}",
+    "return {'env': open('/proc/PARENT/environ').read()}",  # PARENT becomes the number of the test's process
 )
 NETWORK = (
     "socket.socket(); return {}",
@@ -90,7 +90,7 @@ REACHING_OUT = (
     "sys.settrace(lambda *up: None); return {}",
     "exec('x = 1'); return {}",
     "return {'code': str(compile('1', 'x', 'eval'))}",
-    f"os.kill({os.getpid()}, 9); return {{}}",
+    "os.kill(PARENT, 9); return {}",
     "import faulthandler; faulthandler._sigsegv(); return {}",
 )
 ENDING = ("os._exit(0)", "os.abort()", "sys.exit(0)", "raise KeyboardInterrupt")
@@ -124,7 +124,7 @@ def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
     """Run one of ATTACKS as a tool, then show that the sandbox serves the next call; returns the attack's result."""
     file = tmp_path_factory.mktemp("attacks") / "attack_tools.py"
     tools = [
-        f'def attack_{number}(host):\n    """Misbehave."""\n{textwrap.indent(body, "    ")}\n'
+        f'def attack_{number}(host):\n    """Misbehave."""\n{textwrap.indent(body.replace("PARENT", str(os.getpid())), "    ")}\n'
         for number, body in enumerate(ATTACKS)
     ]
     file.write_text("\n".join([HEAD, *tools]))

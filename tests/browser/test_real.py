@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 from gradio_client import Client
@@ -28,10 +27,10 @@ SETTLED = {"ready"}
 
 
 @pytest.fixture(scope="module")
-def address(smol: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One seat, so that a second question already waits."""
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One seat, so that a second question already waits; by its name the model is known to be a stand-in, and brief."""
     limits = Limits(slots=1, cells=4096)
-    guide = Guide(Parts(PartsSettings(model=str(smol), data=tmp_path_factory.mktemp("data"), limits=limits)))
+    guide = Guide(Parts(PartsSettings(model="smollm2-135m", data=tmp_path_factory.mktemp("data"), limits=limits)))
     with serving(create_app(guide)) as url:
         while set(guide.status().parts.values()) != SETTLED:
             assert not any(state.startswith("failed") for state in guide.status().parts.values())

@@ -32,7 +32,7 @@ $(VENV)/.runtime: requirements.txt requirements-embedding.txt | $(VENV)/bin/pyth
 	$(PIP) check
 	@touch $@
 
-$(VENV)/.weights: model/catalogue.toml model/models.lock $(VENV)/.runtime
+$(VENV)/.weights: model/catalogue/models.toml model/catalogue/models.lock $(VENV)/.runtime
 	$(VENV)/bin/python -m model fetch smollm2-135m
 	@touch $@
 

@@ -23,36 +23,36 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
-from onboarding.crowd import Crowd
-from onboarding.edge import Edge
+from onboarding.api import Programs
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts
+from onboarding.edge.admission import Crowd
+from onboarding.edge.allowlist import Guard
+from onboarding.edge.call_check import Intake
+from onboarding.edge.client_address import Edge
+from onboarding.edge.open_pages import OpenPages, keep_small
+from onboarding.edge.page_cache import Shell
+from onboarding.edge.rate_limits import NO_LIMITS, Allowance, Gate
 from onboarding.feedback.desk import Feedback
-from onboarding.gate import NO_LIMITS, Allowance, Gate
-from onboarding.guard import Guard
-from onboarding.guide import Guide
-from onboarding.health import Health, health
-from onboarding.logs import PrintedLines, set_up_logging
-from onboarding.memory import give_back_large_blocks
-from onboarding.parts import Parts
+from onboarding.operation.gradio_faults import quieten
+from onboarding.operation.health import Health, health
+from onboarding.operation.logs import PrintedLines, set_up_logging
+from onboarding.operation.memory import give_back_large_blocks
 from onboarding.settings import Settings
-from onboarding.shell import Shell
-from onboarding.ui.diagnostics import DiagnosticsTab
-from onboarding.ui.faults import quieten
-from onboarding.ui.insights import InsightsTab
-from onboarding.ui.intake import Intake
-from onboarding.ui.page import Tab, build_page, mount_options
-from onboarding.ui.programs import Programs
-from onboarding.ui.search import SearchTab
-from onboarding.ui.sessions import OpenPages, keep_small
-from onboarding.ui.tour_contribute import ContributeTour
-from onboarding.ui.tour_diagnostics import DiagnosticsTour
-from onboarding.ui.tour_plugins import PluginsTour
-from onboarding.ui.tour_rhel10 import Rhel10Tour
+from onboarding.ui.page.page import Tab, build_page, mount_options
+from onboarding.ui.tabs.diagnostics import DiagnosticsTab
+from onboarding.ui.tabs.insights import InsightsTab
+from onboarding.ui.tabs.search import SearchTab
+from onboarding.ui.tours.contribute import ContributeTour
+from onboarding.ui.tours.diagnostics import DiagnosticsTour
+from onboarding.ui.tours.plugins import PluginsTour
+from onboarding.ui.tours.rhel10 import Rhel10Tour
 from onboarding.usage.counted import CountedSandbox
 from onboarding.usage.keeper import Keeper, ledger_in
 from onboarding.usage.recorder import Usage, usage_of_project
 from onboarding.usage.scrape import PATH as METRICS
 from onboarding.usage.scrape import Audience, add_metrics_route
-from tools.hosts import load_hosts
+from tools.simulation.hosts import load_hosts
 
 GRACE_S = 1  # for open streams at shutdown; the engine itself stops within half a second
 

@@ -56,9 +56,9 @@ browser-tests: setup-dev
 	$(VENV)/bin/python -m pytest tests/browser
 
 hardening: $(VENV)/.development
-	$(VENV)/bin/python -m pytest tests/test_guard.py tests/test_relay.py tests/test_rag_secrets.py \
-	  tests/test_sandbox.py tests/test_sandbox_attacks.py tests/test_sandbox_layers.py tests/test_render.py \
-	  tests/test_plain.py tests/test_markdown.py tests/test_citations.py tests/test_session.py tests/test_rag_index.py \
+	$(VENV)/bin/python -m pytest tests/onboarding/test_allowlist.py tests/ui/test_relay.py tests/rag/test_secrets.py \
+	  tests/tools/test_sandbox.py tests/tools/test_sandbox_attacks.py tests/tools/test_sandbox_layers.py tests/ui/test_render.py \
+	  tests/model/test_plain_text.py tests/ui/test_markdown.py tests/model/test_citations.py tests/ui/test_session.py tests/rag/test_index.py \
 	  tests/hardening
 
 # Everything that no test can wait for: crowds, a soak, a fuzzer; nothing else should run beside it. Half an hour with
@@ -229,14 +229,14 @@ publish-space: $(VENV)/.runtime | $(BUILD)
 publish-dataset: $(VENV)/.runtime | $(BUILD)
 	$(PY) -m rag publish --repo "$$DATASET" --judged $(JUDGED) --folder $(BUILD)/dataset --send
 
-# VARIANT is a name of model/variants.toml, MODELS the user or organisation.
+# VARIANT is a name of model/publishing/variants.toml, MODELS the user or organisation.
 publish-model: $(VENV)/.runtime | $(BUILD)
 	$(PY) -m model publish --variant "$$VARIANT" --repo "$$MODELS/$$VARIANT-GGUF" --folder $(BUILD)/model --send
 
 # Whether the lock is what the catalogue and the embedded file say.
 models-check: $(VENV)/.weights
 	$(PY) -m model lock smollm2-135m
-	git diff --exit-code model/models.lock
+	git diff --exit-code model/catalogue/models.lock
 
 preview-comment:
 	gh pr comment "$$NUMBER" --edit-last --create-if-none --body-file preview.md

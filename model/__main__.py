@@ -15,23 +15,24 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.assemble import CITE
-from model.briefs import load_routes
-from model.catalogue import DEFAULT, EMBEDDED, catalogue
-from model.conversation import Conversation
-from model.engine import LocalEngine
-from model.events import Notice, Prefill, Queued, SourcesFound, TextDelta, TurnFinished
-from model.llama import ModelUnusable
-from model.lock import lock
-from model.open import MB, Limits, looks_like_path, open_engine
-from model.prompt import Prompt
-from model.publish import main as publish
-from model.turn import Ask, Chat
-from model.warm import warm_prompts
-from model.weights import fetch, find
-from rag.embedder import Embedder
-from rag.retriever import Retriever, open_or_build
-from tools.sandbox import Sandbox
+from model.catalogue.download import fetch, find
+from model.catalogue.entries import DEFAULT, EMBEDDED, catalogue
+from model.catalogue.load import MB, Limits, looks_like_path, open_engine
+from model.catalogue.lock import lock
+from model.engine.events import Prefill, Queued, TextDelta
+from model.engine.local import LocalEngine
+from model.engine.prompt import Prompt
+from model.engine.protocol import ModelUnusable
+from model.prompting.assemble import CITE
+from model.prompting.conversation import Conversation
+from model.prompting.system_prompts import load_routes
+from model.publishing.repository import main as publish
+from model.turn.chat import Ask, Chat
+from model.turn.events import Notice, SourcesFound, TurnFinished
+from model.turn.prewarm import warm_prompts
+from rag.embedding.embedder import Embedder
+from rag.search.retriever import Retriever, open_or_build
+from tools.sandbox.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 COMMANDS = {  # imported only when called: each command pays for its own parts
     "candidates": "onboarding.feedback.candidates",
     "report": "onboarding.usage.report",
-    "route": "onboarding.routing.cli",
+    "route": "onboarding.cli",
 }
 DEFAULT = "route"
 

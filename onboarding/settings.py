@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.open import MB, Limits
-from onboarding.edge import trusted
+from model.catalogue.load import MB, Limits
+from onboarding.assistant.parts import PartsSettings
+from onboarding.edge.client_address import trusted
 from onboarding.feedback.desk import BadFeedbackSettings, FeedbackSettings, check
-from onboarding.parts import PartsSettings
 from onboarding.usage.scrape import Audience
-from rag.links import UPSTREAM
+from rag.reading.links import UPSTREAM
 
 RAM_SHARE = 4  # the prefix cache may take this fraction of its disk limit in RAM
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from rag.embedder import DEFAULT_MODEL, Embedder
+from rag.embedding.embedder import DEFAULT_MODEL, Embedder
 from rag.errors import RagError
-from rag.index import build, load, read_manifest
-from rag.retriever import Retriever, open_or_build
-from rag.seed import write_seed
+from rag.index.build import build
+from rag.index.shipped_vectors import write_seed
+from rag.index.store import load, read_manifest
+from rag.search.retriever import Retriever, open_or_build
 
 CORPUS = Path(__file__).parent / "corpus"
 COMMANDS = ("build", "publish", "search")
@@ -101,7 +102,8 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from rag import hub, publish  # the Hub's client takes a second to import, which no search should pay
+    from rag.publishing import dataset as publish
+    from rag.publishing import hub  # the Hub's client takes a second to import, which no search should pay
 
     published = publish.write_dataset(options.corpus, options.judged, options.folder, options.repo)
     for name, count in published.rows.items():

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from model.catalogue import EMBEDDED, catalogue
-from model.engine import EngineOptions, LocalEngine
-from model.generation import ModelInfo
-from model.llama import ContextOptions, Llama
-from model.prefix_cache import DiskTier, PrefixCache
-from model.weights import fetch, find
+from model.catalogue.download import fetch, find
+from model.catalogue.entries import EMBEDDED, catalogue
+from model.engine.llama import ContextOptions, Llama
+from model.engine.local import EngineOptions, LocalEngine
+from model.engine.prefix_cache import DiskTier, PrefixCache
+from model.engine.protocol import ModelInfo
 
 DATA = Path(__file__).parent.parent / ".data"
 MB = 1_000_000

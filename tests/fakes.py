@@ -7,27 +7,22 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from model.briefs import RouteText
-from model.conversation import Conversation, PastTurn
-from model.events import (
-    Counts,
+from model.engine.events import Counts, Prefill, Queued, TextDelta, Timings
+from model.engine.prompt import PromptTooLong
+from model.prompting.conversation import Conversation, PastTurn
+from model.prompting.system_prompts import RouteText
+from model.turn.events import (
     Notice,
-    Prefill,
-    Queued,
     RouteChosen,
     SourcesFound,
-    TextDelta,
-    Timings,
-    ToolCall,
     ToolFinished,
     ToolStarted,
     TurnEvent,
     TurnFinished,
 )
-from model.prompt import PromptTooLong
-from onboarding.guide import Status
+from onboarding.assistant.guide import Status
 from rag.types import Passage, SearchResult
-from tools.types import ToolResult
+from tools.types import ToolCall, ToolResult
 
 STATUS = Status(
     parts={"model": "ready", "index": "ready", "router": "ready"},

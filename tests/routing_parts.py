@@ -2,9 +2,9 @@
 
 import pytest
 
-from onboarding.router import Router
-from onboarding.tool_choice import ToolChooser
-from rag.embedder import Embedder
+from onboarding.routing.router import Router
+from onboarding.routing.tool_choice import ToolChooser
+from rag.embedding.embedder import Embedder
 
 
 @pytest.fixture(scope="session")

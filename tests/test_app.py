@@ -18,7 +18,7 @@ import pytest
 from gradio_client import Client
 
 from onboarding.settings import Settings
-from rag.index import build
+from rag.index.build import build
 from tests.rag_fakes import WordHashEncoder
 
 ROOT = Path(__file__).parent.parent

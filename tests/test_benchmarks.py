@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from model.engine import EngineOptions
-from model.events import Finished
-from model.generation import Options
-from model.template import ChatTemplate
+from model.engine.events import Finished
+from model.engine.local import EngineOptions
+from model.engine.protocol import Options
+from model.prompting.template import ChatTemplate
 from tests.benchmarks import compare, lookup, retrieval
 from tests.benchmarks.workload import Message, prompt, workload
 from tests.conftest import OpenEngine

@@ -16,9 +16,9 @@ ALLOWED = {
 }
 OURS = {"app", *ALLOWED}
 HOMES = {
-    "llama_cpp": {"rag/llama_library.py"},
-    "sentence_transformers": {"rag/sentence.py"},
-    "transformers": {"rag/sentence.py"},
+    "llama_cpp": {"rag/embedding/llama_runtime.py"},
+    "sentence_transformers": {"rag/embedding/sentence_transformers.py"},
+    "transformers": {"rag/embedding/sentence_transformers.py"},
 }
 
 

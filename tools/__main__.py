@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, get_type_hints
 
-from tools.diagnosis import diagnose
-from tools.hosts import DEFAULT_HOST, load_hosts
+from tools.diagnosis.diagnose import diagnose
 from tools.registry import Registry, Tool
-from tools.sandbox import Sandbox
+from tools.sandbox.sandbox import Sandbox
+from tools.simulation.hosts import DEFAULT_HOST, load_hosts
 
 SEVERAL = {"all": "Run every tool and sum up.", "diagnose": "Run every tool and name the cause by rules."}
 

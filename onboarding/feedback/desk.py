@@ -12,7 +12,7 @@ from onboarding.feedback.row import Row, Source, visitor_of
 from onboarding.feedback.store import Store
 from onboarding.feedback.upload import Uploader, UploadStatus, hub_api
 from onboarding.redaction import redact
-from rag.links import UPSTREAM
+from rag.reading.links import UPSTREAM
 
 FOLDER = "feedback"  # in the data folder
 LONGEST = {"comment": 2_000, "question": 4_000, "answer": 8_000}  # characters that are kept

@@ -1,6 +1,6 @@
 """Credentials in a text: tokens by their own form, everything else by what stands before it.
 
-Covers: `rag.tokens`; values of anything called password, secret, token, key and the like in six languages, in
+Covers: `rag.secrets.formats`; values of anything called password, secret, token, key and the like in six languages, in
 assignments, YAML, JSON, XML, flags, headers and queries; credentials in addresses; password hashes; vault blocks;
 long random strings. Does not cover: a password of letters only in plain prose, and values that look like a
 placeholder or a call.
@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from rag.tokens import Span, token_spans
+from rag.secrets.formats import Span, token_spans
 
 _WORDS = (
     r"password|passwd|passphrase|passwort|kennwort|contraseña|contrasena|mot[ ]de[ ]passe|senha|パスワード|暗証番号"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import phonenumbers
 
 from onboarding.redaction.names import is_example, is_public
-from rag.tokens import Span
+from rag.secrets.formats import Span
 
 _EMAIL = re.compile(
     r"(?<![\w.+%-])(?P<local>[\w+%-][\w.+%-]{0,63})@(?P<domain>(?:[\w-]{1,63}\.){1,6}[^\W\d_]{2,24})(?![\w-])"

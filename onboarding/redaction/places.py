@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from onboarding.redaction.names import is_example, is_public, is_well_known
-from rag.tokens import Span
+from rag.secrets.formats import Span
 
 _IPV4 = re.compile(r"(?<![\w.])(?P<a>(?:\d{1,3}\.){3}\d{1,3})(?P<net>/\d{1,2})?(?![\w]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?P<a>(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4})(?:%[\w.-]{1,15})?(?![\w:])", re.I)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from onboarding.redaction.credentials import credential_spans
 from onboarding.redaction.people import people_spans
 from onboarding.redaction.places import place_spans
-from rag.tokens import Span
+from rag.secrets.formats import Span
 
 
 def redact(text: str) -> str:

@@ -42,7 +42,7 @@ _PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _CLASSES.item
 
 
 class Encoder(Protocol):
-    """What gives the embeddings; rag.embedder.Embedder fits."""
+    """What gives the embeddings; rag.embedding.embedder.Embedder fits."""
 
     digest: str  # names the vector space; weights trained in another one are refused
 

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from onboarding.routing.classifier import Classifier
 from onboarding.routing.features import Reader
 from onboarding.routing.lexicon import Lexicon
-from onboarding.routing.model import Classifier
 from onboarding.routing.text import words
 
 MAX_WORDS = 7  # a longer message says itself what it is about

@@ -17,11 +17,11 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
+from onboarding.routing.classifier import Classifier, save
 from onboarding.routing.exemplars import Exemplar, load_exemplars, misspelt
 from onboarding.routing.features import SLOTS, Features, Reader
 from onboarding.routing.lexicon import load_lexicon
-from onboarding.routing.model import Classifier, save
-from rag.embedder import Embedder
+from rag.embedding.embedder import Embedder
 
 STRENGTH = 12.0  # inverse regularisation, the best of 3, 6, 12, 24 under cross-validation
 TYPO_WEIGHT = 0.4  # a misspelt copy of each exemplar counts this much

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from onboarding.usage.recorder import Usage
-from tools.registry import Report
-from tools.sandbox import Sandbox
-from tools.types import ToolResult
+from tools.sandbox.sandbox import Sandbox
+from tools.types import Report, ToolResult
 
 
 class CountedSandbox(Sandbox):

@@ -18,11 +18,11 @@ from secrets import token_bytes
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from model.briefs import load_routes
-from model.turn import TurnRecord
+from model.prompting.system_prompts import load_routes
+from model.turn.chat import TurnRecord
 from onboarding.feedback.row import Row
-from onboarding.logs import event
-from onboarding.tour_content import load_tours
+from onboarding.operation.logs import event
+from onboarding.tours.content import load_tours
 from tools.registry import Registry
 
 logger = logging.getLogger("usage")
@@ -213,7 +213,7 @@ class Usage:
 
 def usage_of_project() -> Usage:
     """A recorder that knows this project's routes, tools and tours."""
-    routes = load_routes(Path(__file__).parent.parent / "prompts")
+    routes = load_routes(Path(__file__).parents[1] / "prompts")
     return Usage(routes, Registry.default().list_tools(), {t.name: len(t.steps) for t in load_tours().values()})
 
 

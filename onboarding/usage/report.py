@@ -18,7 +18,7 @@ from pathlib import Path
 from onboarding.feedback.candidates import FOLDER, candidates, latest
 from onboarding.feedback.row import Row
 from onboarding.feedback.store import read_rows
-from onboarding.tour_content import load_tours
+from onboarding.tours.content import load_tours
 from onboarding.usage.keeper import ledger_in
 from onboarding.usage.ledger import LedgerTrouble
 from onboarding.usage.summary import Day, Funnel, Summary, first_hour, summarise

@@ -15,13 +15,13 @@ from typing import Any
 
 import psutil
 
-from model.engine import EngineOptions, LocalEngine
-from model.events import Finished, TextDelta
-from model.generation import Generation, ModelInfo, Options
-from model.llama import ContextOptions, Llama, Sampling
-from model.prefix_cache import DiskTier, PrefixCache
-from model.prompt import Prompt, Segment
-from model.template import ChatTemplate
+from model.engine.events import Finished, TextDelta
+from model.engine.llama import ContextOptions, Llama
+from model.engine.local import EngineOptions, LocalEngine
+from model.engine.prefix_cache import DiskTier, PrefixCache
+from model.engine.prompt import Prompt, Segment
+from model.engine.protocol import Generation, ModelInfo, Options, Sampling
+from model.prompting.template import ChatTemplate
 from tests.benchmarks.workload import Message, prompt, workload
 
 MB = 1_000_000

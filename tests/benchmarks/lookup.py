@@ -17,19 +17,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model.assemble import user_message
-from model.briefs import load_routes
-from model.conversation import Conversation
-from model.engine import LocalEngine
-from model.events import Finished
-from model.generation import ModelInfo, Options
-from model.llama import ContextOptions, Llama, Row
-from model.prefix_cache import PrefixCache
-from model.prompt import Prompt
-from model.prompting import prompt_for
-from model.turn import chosen
-from rag.embedder import Embedder
-from rag.retriever import Retriever, open_or_build
+from model.engine.events import Finished
+from model.engine.llama import ContextOptions, Llama, Row
+from model.engine.local import LocalEngine
+from model.engine.prefix_cache import PrefixCache
+from model.engine.prompt import Prompt
+from model.engine.protocol import ModelInfo, Options
+from model.prompting.assemble import prompt_for, user_message
+from model.prompting.conversation import Conversation
+from model.prompting.system_prompts import load_routes
+from model.turn.chat import chosen
+from rag.embedding.embedder import Embedder
+from rag.search.retriever import Retriever, open_or_build
 
 ROOT = Path(__file__).parents[2]
 MB = 1_000_000

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from rag.embedder import Embedder
-from rag.index import build, load
-from rag.retriever import Retriever
+from rag.embedding.embedder import Embedder
+from rag.index.build import build
+from rag.index.store import load
+from rag.search.retriever import Retriever
 from tests.benchmarks.workload import CORPUS
 
 QUESTIONS = Path(__file__).parents[1] / "evals" / "own_corpus.jsonl"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.prompt import Prompt, Segment
-from model.template import ChatTemplate
+from model.engine.prompt import Prompt, Segment
+from model.prompting.template import ChatTemplate
 
 CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
 BRIEF_WORDS, PASSAGE_WORDS = 360, 95

@@ -20,7 +20,7 @@ from playwright.sync_api import Page
 
 from tests.browser.pictures import PATIENCE_MS, application, open_tab
 from tests.browser.serving import chromium
-from tools.hosts import load_hosts
+from tools.simulation.hosts import load_hosts
 
 SIZE = (1000, 680)
 TYPING_MS, STREAM_MS, LOOK_MS = 60, 160, 2600  # a keystroke, a step of an answer, time to read

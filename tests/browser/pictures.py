@@ -19,9 +19,9 @@ from typing import Literal
 from playwright.sync_api import Browser, Page
 
 from app import Around, create_app
-from onboarding.guide import Guide
-from onboarding.parts import Parts, PartsSettings
-from onboarding.ui.languages import words
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts, PartsSettings
+from onboarding.ui.kit.languages import words
 from onboarding.usage.recorder import usage_of_project
 from tests.browser.serving import chromium, serving
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.pictures import answered, application, open_tab
 from tests.browser.serving import chromium
-from tools.hosts import load_hosts
+from tools.simulation.hosts import load_hosts
 
 FOLDER = Path(__file__).parents[2] / ".github"
 DESKTOP, PHONE = (1280, 860), (360, 740)

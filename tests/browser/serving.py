@@ -23,10 +23,10 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, sync_playwright
 
+from onboarding.edge.allowlist import Guard
+from onboarding.edge.call_check import Intake
 from onboarding.feedback.desk import Feedback
-from onboarding.guard import Guard
-from onboarding.ui.intake import Intake
-from onboarding.ui.page import Tab, build_page, mount_options
+from onboarding.ui.page.page import Tab, build_page, mount_options
 from tests.fakes import ScriptedGuide
 
 HOSTS = {"healthy": "A hypervisor nobody complains about", "libvirtd-down": "libvirtd is down"}

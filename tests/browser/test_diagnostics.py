@@ -9,12 +9,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app import create_app
-from onboarding.guide import Guide
-from onboarding.parts import Parts, PartsSettings
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts, PartsSettings
 from tests.browser.conftest import PATIENCE_MS, SHOTS
 from tests.browser.serving import serving
 from tests.browser.test_look import serious, sideways
-from tools.hosts import load_hosts
+from tools.simulation.hosts import load_hosts
 
 HOSTS = load_hosts()
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from model.conversation import Conversation
-from model.events import RouteChosen, TurnEvent
-from model.turn import Ask, Chat
-from onboarding.guide import Status
+from model.prompting.conversation import Conversation
+from model.turn.chat import Ask, Chat
+from model.turn.events import RouteChosen, TurnEvent
+from onboarding.assistant.guide import Status
 from rag.types import Passage, SearchResult
 from tests.browser.conftest import Tab
 from tests.browser.serving import make_app, serving

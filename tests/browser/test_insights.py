@@ -10,11 +10,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app import Around, create_app
-from model.events import Counts, Timings
-from model.turn import TurnRecord
-from onboarding.guide import Guide
-from onboarding.parts import Parts, PartsSettings
-from onboarding.ui.insights import FRESH_S
+from model.engine.events import Counts, Timings
+from model.turn.chat import TurnRecord
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts, PartsSettings
+from onboarding.ui.tabs.insights import FRESH_S
 from onboarding.usage.keeper import Keeper, ledger_in
 from onboarding.usage.recorder import Usage, usage_of_project
 from tests.browser.conftest import PATIENCE_MS, SHOTS

@@ -12,9 +12,9 @@ from gradio_client import Client
 from playwright.sync_api import Browser, Page, expect
 
 from app import create_app
-from model.open import Limits
-from onboarding.guide import Guide
-from onboarding.parts import Parts, PartsSettings
+from model.catalogue.load import Limits
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts, PartsSettings
 from tests.browser.conftest import SHOTS
 from tests.browser.demo import Film, story
 from tests.browser.pictures import scenes

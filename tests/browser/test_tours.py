@@ -9,14 +9,14 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from app import create_app
-from onboarding.guide import Guide
-from onboarding.parts import Parts, PartsSettings
-from onboarding.tour_content import load_tours
-from onboarding.ui.languages import words
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts, PartsSettings
+from onboarding.tours.content import load_tours
+from onboarding.ui.kit.languages import words
 from tests.browser.conftest import PATIENCE_MS, SHOTS
 from tests.browser.serving import serving
 from tests.browser.test_look import serious, sideways
-from tools.hosts import load_hosts
+from tools.simulation.hosts import load_hosts
 
 HOSTS = load_hosts()
 TOURS = {"rhel10": "RHEL 10 tour", "diagnostics-tour": "Diagnostics tour", "plugins": "Plugin tour",

@@ -17,16 +17,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from model.conversation import Conversation
-from model.events import Notice, RouteChosen, SourcesFound, ToolFinished, TurnFinished
-from model.open import Limits
-from model.support import Given, statements, unsupported
-from model.turn import TurnRecord, chosen
-from model.wording import STAND_IN_ADDS
-from onboarding.guide import Guide
-from onboarding.parts import Parts, PartsSettings
-from rag.embedder import Embedder
-from rag.index import build
+from model.catalogue.load import Limits
+from model.checking.grounding import Given, statements, unsupported
+from model.prompting.conversation import Conversation
+from model.turn.chat import TurnRecord, chosen
+from model.turn.events import Notice, RouteChosen, SourcesFound, ToolFinished, TurnFinished
+from model.turn.wording import STAND_IN_ADDS
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts, PartsSettings
+from rag.embedding.embedder import Embedder
+from rag.index.build import build
 from tests.evals.facts import stated
 from tests.evals.retrieval import Row, read_rows
 

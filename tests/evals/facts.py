@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from rag.lexical import terms
-from rag.segments import sentences
+from rag.index.lexical import terms
+from rag.search.segments import sentences
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 

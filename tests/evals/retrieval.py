@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from onboarding.routing.lexicon import load_lexicon
-from rag.embedder import DEFAULT_MODEL, Embedder
-from rag.index import build, load
-from rag.retriever import Retriever
+from rag.embedding.embedder import DEFAULT_MODEL, Embedder
+from rag.index.build import build
+from rag.index.store import load
+from rag.search.retriever import Retriever
 from rag.types import Passage
 
 Row = dict[str, Any]

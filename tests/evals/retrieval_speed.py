@@ -13,11 +13,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rag.dense import CHUNK, WHOLE, DenseIndex, build_dense
-from rag.embedder import Embedder
-from rag.index import FORMAT, Index, Manifest
-from rag.lexical import build_lexical
-from rag.retriever import Retriever
+from rag.embedding.embedder import Embedder
+from rag.index.dense import CHUNK, WHOLE, DenseIndex, build_dense
+from rag.index.lexical import build_lexical
+from rag.index.store import FORMAT, Index, Manifest
+from rag.search.retriever import Retriever
 from rag.types import Chunk, Unit
 
 CHUNKS_PER_UNIT = 3

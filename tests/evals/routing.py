@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onboarding.router import ROUTES, Route, Router
-from rag.embedder import Embedder
+from onboarding.routing.router import ROUTES, Route, Router
+from rag.embedding.embedder import Embedder
 
 Row = dict[str, Any]
 

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onboarding.router import Router
-from onboarding.tool_choice import TOOLS, ToolChoice, ToolChooser
-from rag.embedder import Embedder
+from onboarding.routing.router import Router
+from onboarding.routing.tool_choice import TOOLS, ToolChoice, ToolChooser
+from rag.embedding.embedder import Embedder
 from tests.evals.routing import Row, confusion, parse, read_rows
 
 NO_TOOL = "none"

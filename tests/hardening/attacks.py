@@ -14,7 +14,7 @@ import venv
 from collections import Counter
 from pathlib import Path
 
-from model.briefs import load_routes
+from model.prompting.system_prompts import load_routes
 from tests.hardening.serving import ROOT, App, running
 from tests.hardening.verdict import Verdict, wilson
 

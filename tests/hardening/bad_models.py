@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from model.catalogue import EMBEDDED, Entry, catalogue
-from model.llama import ModelUnusable
-from model.open import Limits, open_engine
+from model.catalogue.entries import EMBEDDED, Entry, catalogue
+from model.catalogue.load import Limits, open_engine
+from model.engine.protocol import ModelUnusable
 
 LIMITS = Limits(cells=256, disk_bytes=0)
 METADATA_END = 1_500_000  # bytes of SmolLM2's file that are not yet tensors

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from tools.view import HostView
+from tools.simulation.view import HostView
 
 BIG = 10 * 2**20
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 
-from model.events import Finished, TextDelta
-from model.generation import Generation, Load, ModelInfo, Options
-from model.prompt import Prompt
-from model.scripted import CHATML
-from model.tool_grammar import NO_CALL_TEXT
+from model.engine.events import Finished, TextDelta
+from model.engine.prompt import Prompt
+from model.engine.protocol import Generation, Load, ModelInfo, Options
+from model.engine.scripted import CHATML
+from model.turn.tool_grammar import NO_CALL_TEXT
 
 LINKS = (
     "![pixel]({0}/a.png?d={1}) <img src={0}/b.png?d={1}> [click]({0}/c?d={1}) [ref][r] <{0}/d?d={1}> {0}/e?d={1}\n\n"

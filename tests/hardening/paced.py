@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 import uvicorn
 
 from app import Around, create_app
-from model.engine import EngineOptions, LocalEngine
-from model.generation import ModelInfo
-from model.llama import ABORTED, DECODED, ContextOptions, Llama, Row, Sampling
-from model.prefix_cache import PrefixCache
-from model.scripted import CHATML
-from onboarding.gate import Allowance, Gate
-from onboarding.guide import Guide
-from onboarding.parts import Parts
+from model.engine.llama import ABORTED, DECODED, ContextOptions, Llama, Row
+from model.engine.local import EngineOptions, LocalEngine
+from model.engine.prefix_cache import PrefixCache
+from model.engine.protocol import ModelInfo, Sampling
+from model.engine.scripted import CHATML
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts
+from onboarding.edge.rate_limits import Allowance, Gate
 from onboarding.settings import Settings
 
 WORDS = "That is what the sources say , and there is no more to it .".split()

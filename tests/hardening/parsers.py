@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from model.prefix_cache import DiskTier, Snapshot
-from model.tool_grammar import read_call
+from model.engine.prefix_cache import DiskTier, Snapshot
+from model.turn.tool_grammar import read_call
 from onboarding.redaction.redact import redact
-from rag import frontmatter
-from rag.chunking import chunk, parser_for
-from rag.documents import _document, _questions
+from rag.chunking.chunker import chunk, parser_for
 from rag.errors import RagError
-from rag.index import load
+from rag.index.store import load
+from rag.reading import frontmatter
+from rag.reading.documents import _document, _questions
 from rag.types import Document, Lines
 from tests.rag_fakes import WordHashEncoder
 from tools.registry import Registry

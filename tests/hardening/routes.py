@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from app import create_app
-from onboarding.guard import EXACT, is_known
-from onboarding.guide import Guide
-from onboarding.parts import Parts, PartsSettings
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts, PartsSettings
+from onboarding.edge.allowlist import EXACT, is_known
 
 TABLE = Path(__file__).with_name("routes.txt")
 

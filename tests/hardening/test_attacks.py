@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from model.briefs import load_routes
+from model.prompting.system_prompts import load_routes
 from tests.hardening import attacks
 from tests.hardening.__main__ import main
 from tests.hardening.attacks import Counts

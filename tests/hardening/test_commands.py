@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from model.engine import EngineOptions
-from model.events import Finished, TextDelta
-from model.generation import QueueFull
-from model.prompt import Prompt, Segment
+from model.engine.events import Finished, TextDelta
+from model.engine.local import EngineOptions
+from model.engine.prompt import Prompt, Segment
+from model.engine.protocol import QueueFull
 from tests.hardening.endurance import Sample, _growth
 from tests.hardening.memory import NoCgroups, Policy, cgroup
 from tests.hardening.paced import WORDS, open_paced

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from model.assemble import tool_text, user_message
-from model.conversation import Block, Conversation, PastTurn
-from model.llama import ContextOptions, Llama
-from model.prompting import prompt_for
-from model.scripted import ScriptedEngine
+from model.engine.llama import ContextOptions, Llama
+from model.engine.scripted import ScriptedEngine
+from model.prompting.assemble import prompt_for, tool_text, user_message
+from model.prompting.conversation import Block, Conversation, PastTurn
 from rag.types import Passage
 from tests.hardening.tiny_granite import write
 from tools.types import ToolResult

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from model.catalogue import digest
-from model.generation import Options
+from model.catalogue.entries import digest
+from model.engine.protocol import Options
 from rag.errors import IndexCorrupt, IndexMissing, IndexStale, RagError
-from rag.index import build, load, read_manifest, remedy
+from rag.index.build import build
+from rag.index.store import load, read_manifest, remedy
 from tests.conftest import OpenEngine
 from tests.hardening.serving import ROOT, call, post, running
+from tests.model.test_engine import finish, prompt
 from tests.rag_fakes import WordHashEncoder
-from tests.test_engine import finish, prompt
 
 SHORT = Options(max_tokens=8)
 PAGE = "# One\n\nThe router of the lab listens on 8888, and pizza dough rests for a day.\n"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from onboarding.guard import HEADERS
+from onboarding.edge.allowlist import HEADERS
 from tests.hardening.routes import TABLE, table
 from tests.hardening.serving import App
 

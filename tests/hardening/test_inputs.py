@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from onboarding.guard import MAX_BODY
-from onboarding.guide import MAX_CHARS, MAX_TURNS
+from onboarding.assistant.guide import MAX_CHARS, MAX_TURNS
+from onboarding.edge.allowlist import MAX_BODY
 from tests.hardening.serving import App, call, post
 
 HOST = "healthy"

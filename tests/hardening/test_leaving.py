@@ -17,23 +17,24 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from model.conversation import Conversation
-from model.engine import EngineOptions, LocalEngine
-from model.events import Finished, Notice, Prefill, Queued, RouteChosen, TextDelta, TurnEvent, TurnFinished
-from model.generation import Options
-from model.turn import Ask, Chat
-from onboarding.guard import Guard
-from onboarding.guide import Status
-from onboarding.ui.intake import Intake
-from onboarding.ui.page import build_page, mount_options
-from onboarding.ui.programs import Programs
+from model.engine.events import Finished, Prefill, Queued, TextDelta
+from model.engine.local import EngineOptions, LocalEngine
+from model.engine.protocol import Options
+from model.prompting.conversation import Conversation
+from model.turn.chat import Ask, Chat
+from model.turn.events import Notice, RouteChosen, TurnEvent, TurnFinished
+from onboarding.api import Programs
+from onboarding.assistant.guide import Status
+from onboarding.edge.allowlist import Guard
+from onboarding.edge.call_check import Intake
+from onboarding.ui.page.page import build_page, mount_options
 from rag.types import Passage, SearchResult
 from tests.browser.serving import HOSTS, serving
 from tests.conftest import OpenEngine
 from tests.fakes import ROUTES
 from tests.hardening.serving import PATIENCE_S, running
-from tests.test_engine import finish, prompt
-from tools.hosts import load_hosts
+from tests.model.test_engine import finish, prompt
+from tools.simulation.hosts import load_hosts
 
 LONG = "word " * 600  # some seconds of reading
 ENDLESS = Options(max_tokens=3000, ignore_end=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from model.catalogue import EMBEDDED, catalogue, digest, prove
-from model.llama import ModelUnusable
+from model.catalogue.entries import EMBEDDED, catalogue, digest, prove
+from model.engine.protocol import ModelUnusable
 from tests.hardening.bad_models import BAD, ROTTEN
 from tests.hardening.serving import ROOT, call, post, running
 

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from model.conversation import Conversation
-from model.events import Notice, SourcesFound, TextDelta, ToolCall, ToolStarted, TurnEvent, TurnFinished
-from model.tool_menu import ToolMenu
-from model.turn import Ask, Chat
-from onboarding.ui.markdown import Link, to_html
+from model.engine.events import TextDelta
+from model.prompting.conversation import Conversation
+from model.turn.chat import Ask, Chat
+from model.turn.events import Notice, SourcesFound, ToolStarted, TurnEvent, TurnFinished
+from model.turn.tool_calling import ToolMenu
+from onboarding.ui.kit.markdown import Link, to_html
 from rag.types import Passage, SearchResult
 from tests.hardening.obeying import ObeyingEngine
 from tools.registry import Registry
-from tools.types import ToolResult
+from tools.types import ToolCall, ToolResult
 
 SCHEMAS = Registry.default().schemas()
 TOOLS = set(Registry.default().list_tools())

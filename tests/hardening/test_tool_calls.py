@@ -9,15 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from model.conversation import Conversation
-from model.events import Finished, TextDelta, ToolCall, ToolStarted, TurnFinished
-from model.generation import Generation, Load, ModelInfo, Options
-from model.prompt import Prompt
-from model.tool_grammar import NO_CALL_TEXT
-from model.tool_menu import CALL_CHARS, MAX_ROUNDS, ToolMenu, choose
-from model.turn import Ask, Chat
+from model.engine.events import Finished, TextDelta
+from model.engine.prompt import Prompt
+from model.engine.protocol import Generation, Load, ModelInfo, Options
+from model.prompting.conversation import Conversation
+from model.turn.chat import Ask, Chat
+from model.turn.events import ToolStarted, TurnFinished
+from model.turn.tool_calling import CALL_CHARS, MAX_ROUNDS, ToolMenu, choose
+from model.turn.tool_grammar import NO_CALL_TEXT
 from tools.registry import Registry
-from tools.types import ToolResult
+from tools.types import ToolCall, ToolResult
 
 SCHEMAS = Registry.default().schemas()
 MENU = ToolMenu.of("Tools:\n$tools", SCHEMAS)

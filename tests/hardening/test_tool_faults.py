@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from model.conversation import Conversation
-from model.events import ToolCall, ToolFinished, TurnFinished
-from model.turn import Ask, Chat
+from model.prompting.conversation import Conversation
+from model.turn.chat import Ask, Chat
+from model.turn.events import ToolFinished, TurnFinished
 from tests.hardening.obeying import ObeyingEngine
-from tools.lockdown import Limits
 from tools.registry import Registry
-from tools.sandbox import Sandbox
+from tools.sandbox.lockdown import Limits
+from tools.sandbox.sandbox import Sandbox
+from tools.types import ToolCall
 
 FAULTS = {
     "raises": "the tool broke",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.machine import Virtualisation, Vm
-from tools.view import HostView
+from tools.simulation.machine import Virtualisation, Vm
+from tools.simulation.view import HostView
 
 
 def kvm_diagnostics(host: HostView) -> dict[str, Any]:

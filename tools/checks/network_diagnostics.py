@@ -6,8 +6,8 @@ import ipaddress
 import zlib
 from typing import Any
 
-from tools.machine import Network
-from tools.view import HostView
+from tools.simulation.machine import Network
+from tools.simulation.view import HostView
 
 DEFAULT_TARGETS = ("8.8.8.8", "1.1.1.1", "google.com")
 MAX_TARGETS = 16  # a reply stays readable, and far below the sandbox's size cap

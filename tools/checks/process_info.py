@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.machine import Process
-from tools.view import HostView
+from tools.simulation.machine import Process
+from tools.simulation.view import HostView
 
 MIB_PER_GIB = 1024
 

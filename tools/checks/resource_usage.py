@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.view import HostView
+from tools.simulation.view import HostView
 
 MEAN_PACKET = 900.0  # bytes
 RECLAIMABLE = 0.9  # share of the page cache that counts as available

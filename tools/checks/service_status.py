@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.view import HostView
+from tools.simulation.view import HostView
 
 DEFAULT_SERVICES = (
     "libvirtd",

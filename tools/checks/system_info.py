@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.cpu import missing_flags, x86_64_level
-from tools.view import HostView
+from tools.simulation.cpu import missing_flags, x86_64_level
+from tools.simulation.view import HostView
 
 
 def system_info(host: HostView) -> dict[str, Any]:

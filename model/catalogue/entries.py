@@ -1,0 +1,130 @@
+"""The models that can be asked for by name, and the digests that prove a file is the one that was meant."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from model.engine.protocol import ModelInfo, ModelUnusable
+
+logger = logging.getLogger(__name__)
+
+DEFAULT = "granite-4.0-micro"
+EMBEDDED = "smollm2-135m"
+LOCK = Path(__file__).with_name("models.lock")
+LOCKED = ("revision", "bytes", "sha256", "template_sha256")
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model of `catalogue.toml`."""
+
+    name: str
+    label: str
+    file: str
+    license: str
+    repository: str = ""  # on the Hub
+    revision: str = ""  # commit; "" takes the newest and is not locked
+    package: str = ""  # on the package index, for weights that a package carries
+    package_version: str = ""
+    bytes: int = 0  # 0: not locked
+    sha256: str = ""
+    template_sha256: str = ""  # of the chat template inside; "" does not check it
+    stand_in: bool = False
+
+    @property
+    def locked(self) -> bool:
+        """Whether a file can be proven to be the one that was meant, without asking anybody."""
+        return bool(self.sha256 and self.bytes)
+
+    def info(self) -> ModelInfo:
+        """What the page says of it."""
+        return ModelInfo(self.name, self.label, self.bytes, self.stand_in)
+
+
+def catalogue() -> dict[str, Entry]:
+    """All entries by name."""
+    tables = tomllib.loads(Path(__file__).with_name("models.toml").read_text())
+    locked = read_lock(LOCK)
+    return {name: _locked(Entry(name=name, **table), locked.get(name, {})) for name, table in tables.items()}
+
+
+def read_lock(path: Path) -> dict[str, dict[str, Any]]:
+    """The lock's tables by entry; {} when there is no lock."""
+    return tomllib.loads(path.read_text()) if path.is_file() else {}
+
+
+def _locked(entry: Entry, lock: dict[str, Any]) -> Entry:
+    """The entry with what the lock knows of it; a lock of another repository, package or file does not count."""
+    if any(lock.get(key, "") != getattr(entry, key) for key in ("repository", "package", "package_version", "file")):
+        return entry
+    return replace(entry, **{key: lock[key] for key in LOCKED if key in lock})
+
+
+def verify(path: Path, entry: Entry) -> None:
+    """Raise ModelUnusable unless the file is the locked one; an entry that is not locked passes."""
+    if entry.bytes and path.stat().st_size != entry.bytes:
+        raise ModelUnusable(f"{path.name} has {path.stat().st_size} bytes instead of {entry.bytes}; delete and retry.")
+    if entry.sha256 and digest(path) != entry.sha256:
+        raise ModelUnusable(f"{path.name} is damaged (its sha256 is not {entry.sha256[:12]}...); delete it and retry.")
+
+
+def digest(path: Path, memory: Path | None = None) -> str:
+    """sha256 of a file, hexadecimal; 2 GB take ~9 s, so `memory` (a JSON file) remembers it by size and time."""
+    stamp, known = _stamp(path), _known(memory)
+    if stamp in known:
+        return known[stamp]
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            sha.update(block)
+    if memory:
+        _remember(memory, {**known, stamp: sha.hexdigest()})
+    return sha.hexdigest()
+
+
+def prove(path: Path, entry: Entry | None, memory: Path) -> None:
+    """Read the whole file again; ModelUnusable when it is not the locked one, or not the one that was first read.
+
+    llama.cpp loads rotten weights without a word and then writes nonsense. A file without an entry is compared with
+    what `digest` remembered of it at the same path, size and time: rot on the disk is found, a file that was already
+    rotten when it came is not.
+    """
+    stamp = _stamp(path)
+    expected = (entry.sha256 if entry else "") or _known(memory).get(stamp, "")
+    if expected and digest(path) != expected and _stamp(path) == stamp:
+        raise ModelUnusable(
+            f"{path.name} is damaged on the disk (its sha256 has changed); delete it and fetch it again."
+        )
+
+
+def _remember(memory: Path, known: dict[str, str]) -> None:
+    """Written aside and swapped in; a full disk costs the memory and nothing else."""
+    part = memory.with_suffix(f".{os.getpid()}.part")
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(known, indent=1))
+        os.replace(part, memory)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        logger.warning("digests are not remembered (%s); they are computed again at the next start", error.strerror)
+
+
+def _stamp(path: Path) -> str:
+    stat = path.stat()
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def _known(memory: Path | None) -> dict[str, str]:
+    try:
+        known = json.loads(memory.read_text()) if memory else {}
+    except (OSError, ValueError):
+        return {}
+    return {stamp: sha for stamp, sha in known.items() if isinstance(sha, str)} if isinstance(known, dict) else {}

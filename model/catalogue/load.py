@@ -1,0 +1,81 @@
+"""From a model's name or path to a running engine, its prefix cache included."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.catalogue.entries import Entry, digest
+from model.engine.llama import ContextOptions, Llama, check_gguf
+from model.engine.local import EngineOptions, LocalEngine
+from model.engine.prefix_cache import DiskTier, PrefixCache
+from model.engine.protocol import ModelInfo, ModelUnusable
+from rag.embedding import llama_runtime as llama_library
+
+logger = logging.getLogger(__name__)
+
+MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an engine may use of the machine."""
+
+    threads: int = 2
+    slots: int = 4
+    cells: int = 8192  # KV cells of all conversations together
+    kv_type: str = "f16"
+    ram_bytes: int = 512 * MB  # prefix cache in RAM
+    disk_bytes: int = 2000 * MB  # prefix cache on disk, 0 for none
+    repack: bool = False
+
+
+def open_engine(path: Path, data: Path, limits: Limits, entry: Entry | None = None) -> LocalEngine:
+    """Load a GGUF and start its engine; raises ModelUnusable with what to do.
+
+    data: folder for the prefix cache and remembered digests. entry: the file's catalogue entry, if it has one.
+    """
+    check_gguf(path)
+    if entry and entry.sha256 and digest(path, data / "digests.json") != entry.sha256:
+        raise ModelUnusable(
+            f"{path} is not the locked {entry.label} (its sha256 differs); delete it and fetch it again."
+        )
+    if entry and not entry.locked:
+        logger.warning("%s is not locked; once it is trusted, run: python -m model lock %s", entry.label, entry.name)
+    context = ContextOptions(limits.cells, threads=limits.threads, kv_type=limits.kv_type, repack=limits.repack)
+    cache = PrefixCache(limits.ram_bytes, _disk_tier(path, data, limits, context))
+    info = entry.info() if entry else ModelInfo(path.stem, path.stem, path.stat().st_size)
+    return LocalEngine(lambda: _load(path, context, entry), cache, info, EngineOptions(slots=limits.slots))
+
+
+def _load(path: Path, context: ContextOptions, entry: Entry | None) -> Llama:
+    """Load the model; raises ModelUnusable for a chat template that is not the locked one."""
+    llama = Llama(path, context)
+    if entry and entry.template_sha256:
+        found = hashlib.sha256(llama.chat_template.encode()).hexdigest()
+        if found != entry.template_sha256:
+            llama.close()
+            raise ModelUnusable(
+                f"The chat template of {path.name} is not the locked one; delete it and fetch it again."
+            )
+    return llama
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether MODEL names a file instead of a catalogue entry."""
+    return bool(re.search(r"[/\\]|\.gguf$", name, re.IGNORECASE))
+
+
+def _disk_tier(path: Path, data: Path, limits: Limits, context: ContextOptions) -> DiskTier | None:
+    if not limits.disk_bytes:
+        return None
+    # Everything a KV state depends on; the quantisation is part of the file, and so of its digest.
+    fingerprint = f"{digest(path, data / 'digests.json')} {llama_library.VERSION} {context}"
+    try:
+        return DiskTier(data / "prefix-cache", fingerprint, limits.disk_bytes)
+    except (OSError, ValueError) as error:
+        logger.warning("the prefix cache stays in memory: %s", error)
+        return None

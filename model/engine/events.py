@@ -1,0 +1,71 @@
+"""What an engine reports of a generation: small frozen values, in the order they happen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+FinishReason = Literal["stop", "length", "cancelled", "deadline", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The generation waits for a slot; repeated when its place changes."""
+
+    ahead: int  # generations that will start before this one
+    eta_s: float  # expected seconds until it starts
+
+
+@dataclass(frozen=True, slots=True)
+class Prefill:
+    """Part of the prompt has been read."""
+
+    done: int  # tokens of the prompt in the KV cache, those restored from the prefix cache included
+    total: int  # tokens of the whole prompt
+    eta_s: float  # expected seconds until the first token
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the answer, valid UTF-8, never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Tokens of one generation."""
+
+    prompt: int = 0  # tokens of the whole prompt
+    read: int = 0  # prompt tokens that were really computed; prompt - read came from the prefix cache
+    generated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds of one generation, measured from its submission."""
+
+    queued_s: float = 0.0
+    first_token_s: float | None = None  # None when no token was written
+    total_s: float = 0.0
+
+    def tokens_per_s(self, generated: int) -> float:
+        """Decode rate: tokens after the first one over the seconds after it, 0.0 where there are none."""
+        if self.first_token_s is None or generated < 2 or self.total_s <= self.first_token_s:
+            return 0.0
+        return (generated - 1) / (self.total_s - self.first_token_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event of every generation, whatever happened."""
+
+    reason: FinishReason
+    counts: Counts = field(default_factory=Counts)
+    timings: Timings = field(default_factory=Timings)
+    tokens: tuple[int, ...] = ()  # the generated tokens, to be put into the history as they stand in the KV cache
+    dropped_turns: int = 0  # oldest turns that no longer fitted the context and were forgotten
+    error: str = ""  # one sentence for the visitor when reason is "error"
+
+
+EngineEvent = Queued | Prefill | TextDelta | Finished

@@ -1,0 +1,275 @@
+"""One llama.cpp context with a language model behind a small, typed surface.
+
+Every method of `Llama` must be called from one thread, the one that made it; only `abort` may be called
+from any thread, and only it is safe while a decode runs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from model.engine.protocol import ModelUnusable, Sampling
+from rag.embedding.llama_runtime import c, first_error, forget_errors, json_schema_to_gbnf, start
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCH = 512  # rows of one decode call; larger ones read no faster on two cores and abort later
+REPEAT_WINDOW = 64  # tokens back in which a repetition counts
+GGUF_MAGIC = b"GGUF"
+DECODED, NO_SLOT, ABORTED = 0, 1, 2  # results of llama_decode; below zero are errors
+KV_TYPES = {"f16": c.GGML_TYPE_F16, "q8_0": c.GGML_TYPE_Q8_0}
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """How a context is made."""
+
+    cells: int = 8192  # KV cells shared by all sequences
+    sequences: int = 24  # sequence ids: running, parked and one for restoring
+    threads: int = 2
+    kv_type: str = "f16"  # or "q8_0": half the bytes
+    repack: bool = False  # llama.cpp's weight repacking: off reads Q4_K prompts 1.2-1.4 x faster on AVX2
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One token of a batch: at `position` of sequence `sequence`; `logits` asks for a prediction after it."""
+
+    token: int
+    position: int
+    sequence: int
+    logits: bool = False
+
+
+class Llama:
+    """A loaded GGUF and its context. Raises ModelUnusable where the file or the memory does not allow it."""
+
+    def __init__(self, path: Path, options: ContextOptions) -> None:
+        check_gguf(path)
+        start()
+        forget_errors()
+        self._model = _load_model(path, options)
+        self._vocab = c.llama_model_get_vocab(self._model)
+        self._abort_flag = ctypes.create_string_buffer(2)
+        try:
+            self._context, self.cells = self._make_context(options)
+        except ModelUnusable:
+            c.llama_model_free(self._model)
+            raise
+        self.options = options
+        self._memory = c.llama_get_memory(self._context)
+        self._batch = c.llama_batch_init(MAX_BATCH, 0, 1)
+        self.trained_context = int(c.llama_model_n_ctx_train(self._model))
+        self.parameters = int(c.llama_model_n_params(self._model))
+        self.bytes = int(c.llama_model_size(self._model))
+        self.chat_template = (c.llama_model_chat_template(self._model, None) or b"").decode("utf-8", "replace")
+        self.can_shift = bool(c.llama_memory_can_shift(self._memory))
+        self.special_tokens = self._special(c.LLAMA_TOKEN_ATTR_CONTROL | c.LLAMA_TOKEN_ATTR_USER_DEFINED)
+        tags = map(re.escape, self._special(c.LLAMA_TOKEN_ATTR_USER_DEFINED).values())
+        self._tags = re.compile("|".join(tags) or r"(?!)")
+
+    def _make_context(self, options: ContextOptions) -> tuple[object, int]:
+        """The context and its number of cells: halved until it fits the memory, 1,024 at the least."""
+        cells = options.cells
+        while cells >= min(1024, options.cells):
+            params = _context_params(options, cells)
+            params.abort_callback = _flag_is_set
+            params.abort_callback_data = ctypes.addressof(self._abort_flag)
+            context = c.llama_init_from_model(self._model, params)
+            if context:
+                return context, cells
+            logger.warning("a context of %d cells does not fit the memory, trying %d", cells, cells // 2)
+            cells //= 2
+        raise ModelUnusable("There is not enough memory for the model's context; choose a smaller model (MODEL=).")
+
+    def close(self) -> None:
+        """Free the context and the weights; the object is of no use afterwards."""
+        c.llama_batch_free(self._batch)
+        c.llama_free(self._context)
+        c.llama_model_free(self._model)
+
+    # --- text -----------------------------------------------------------------------------------------
+
+    def tokenize(self, text: str, *, control: bool) -> list[int]:
+        """Token ids of `text`; only with `control` may its role tags become control tokens."""
+        if control:
+            return self._tokenized(text, control)
+        # llama.cpp always takes a tag that a model defines for the token it names: one character apart it is text.
+        cuts = [0, *(match.start() + 1 for match in self._tags.finditer(text)), len(text)]
+        return [token for start, end in pairwise(cuts) for token in self._tokenized(text[start:end], control)]
+
+    def _tokenized(self, text: str, control: bool) -> list[int]:
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        buffer = (c.llama_token * room)()
+        count = c.llama_tokenize(self._vocab, data, len(data), buffer, room, False, control)
+        if count < 0:
+            raise ValueError(f"{len(data)} bytes of text could not be tokenised")
+        return list(buffer[:count])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; control tokens give none."""
+        buffer = ctypes.create_string_buffer(256)
+        size = c.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+        return buffer.raw[: max(size, 0)]
+
+    def _special(self, attributes: int) -> dict[int, str]:
+        """Tokens with one of the attributes that are written as a tag; the rest are letters and white space."""
+        vocab = self._vocab
+        found = [t for t in range(c.llama_vocab_n_tokens(vocab)) if c.llama_vocab_get_attr(vocab, t) & attributes]
+        texts = {token: self.control_text(token) for token in found}
+        return {token: text for token, text in texts.items() if text.startswith("<") and len(text) > 2}
+
+    def is_end(self, token: int) -> bool:
+        """Whether the token ends an answer."""
+        return bool(c.llama_vocab_is_eog(self._vocab, token))
+
+    def control_text(self, token: int) -> str:
+        """A token as the chat template writes it, e.g. "<|im_end|>"."""
+        raw = c.llama_vocab_get_text(self._vocab, token) if token >= 0 else b""
+        return (raw or b"").decode("utf-8", "replace")
+
+    @property
+    def bos(self) -> str:
+        """The text of the begin-of-sequence token, "" where there is none."""
+        return self.control_text(c.llama_vocab_bos(self._vocab))
+
+    @property
+    def eos(self) -> str:
+        """The text of the end-of-sequence token."""
+        return self.control_text(c.llama_vocab_eos(self._vocab))
+
+    # --- computing ------------------------------------------------------------------------------------
+
+    def decode(self, rows: Sequence[Row]) -> int:
+        """Compute up to MAX_BATCH rows at once; DECODED, NO_SLOT, ABORTED or a negative error."""
+        batch = self._batch
+        batch.n_tokens = len(rows)
+        for i, row in enumerate(rows):
+            batch.token[i], batch.pos[i], batch.n_seq_id[i] = row.token, row.position, 1
+            batch.seq_id[i][0], batch.logits[i] = row.sequence, row.logits
+        return int(c.llama_decode(self._context, batch))
+
+    def abort(self) -> None:
+        """Make a running decode return ABORTED within some 50 ms; stays set until `clear_abort`."""
+        self._abort_flag[0] = b"\x01"
+
+    def clear_abort(self) -> None:
+        """Let the next decode run."""
+        self._abort_flag[0] = b"\x00"
+
+    def new_sampler(self, sampling: Sampling) -> object:
+        """A sampler chain, to be given back to `free_sampler`; ValueError for a grammar that does not parse."""
+        chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
+        if bound := sampling.grammar or (schema_grammar(sampling.schema) if sampling.schema else ""):
+            grammar = c.llama_sampler_init_grammar(self._vocab, bound.encode(), b"root")
+            if not grammar:
+                c.llama_sampler_free(chain)
+                raise ValueError("the grammar is not valid GBNF")
+            c.llama_sampler_chain_add(chain, grammar)
+        if sampling.repeat_penalty != 1.0:
+            size = c.llama_vocab_n_tokens(self._vocab)
+            c.llama_sampler_chain_add(
+                chain, c.llama_sampler_init_penalties(size, REPEAT_WINDOW, sampling.repeat_penalty, 0.0, 0.0)
+            )
+        if sampling.temperature <= 0:
+            c.llama_sampler_chain_add(chain, c.llama_sampler_init_greedy())
+            return chain
+        c.llama_sampler_chain_add(chain, c.llama_sampler_init_top_k(40))
+        c.llama_sampler_chain_add(chain, c.llama_sampler_init_top_p(sampling.top_p, 1))
+        c.llama_sampler_chain_add(chain, c.llama_sampler_init_temp(sampling.temperature))
+        c.llama_sampler_chain_add(chain, c.llama_sampler_init_dist(sampling.seed))
+        return chain
+
+    def sample(self, sampler: object, row: int) -> int:
+        """The next token after row `row` of the last batch."""
+        return int(c.llama_sampler_sample(sampler, self._context, row))
+
+    def free_sampler(self, sampler: object) -> None:
+        """Free what `new_sampler` made."""
+        c.llama_sampler_free(sampler)
+
+    # --- the KV cache ---------------------------------------------------------------------------------
+
+    def share(self, source: int, target: int, start: int, end: int) -> None:
+        """Let `target` use `source`'s cells of positions [start, end): no bytes are copied."""
+        c.llama_memory_seq_cp(self._memory, source, target, start, end)
+
+    def forget(self, sequence: int, start: int = -1, end: int = -1) -> None:
+        """Take positions [start, end) out of a sequence; -1 is open."""
+        c.llama_memory_seq_rm(self._memory, sequence, start, end)
+
+    def shift(self, sequence: int, start: int, end: int, by: int) -> None:
+        """Move positions [start, end) of a sequence by `by`; keys are rotated at the next decode."""
+        c.llama_memory_seq_add(self._memory, sequence, start, end, by)
+
+    def save(self, sequence: int) -> bytes:
+        """A sequence's KV state in llama.cpp's own form."""
+        size = c.llama_state_seq_get_size(self._context, sequence)
+        data = np.empty(size, dtype=np.uint8)
+        pointer = data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        written = c.llama_state_seq_get_data(self._context, pointer, size, sequence)
+        return data[:written].tobytes()
+
+    def restore(self, sequence: int, data: bytes) -> bool:
+        """Put back what `save` gave; False where no cells are free. Only bytes this installation made may come here."""
+        array = np.frombuffer(data, dtype=np.uint8)
+        pointer = array.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        return bool(c.llama_state_seq_set_data(self._context, pointer, len(data), sequence))
+
+
+def check_gguf(path: Path) -> None:
+    """Raise ModelUnusable for what is plainly no GGUF, with the likely cause; llama.cpp checks the rest at load."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise ModelUnusable(
+            f"{path} cannot be read ({error.strerror}); give MODEL= the path of a GGUF file."
+        ) from error
+    if head.startswith(b"version https://git-lfs"):
+        raise ModelUnusable(f"{path} is a Git LFS pointer, not the model; fetch it with: git lfs pull")
+    if not head.startswith(GGUF_MAGIC):
+        raise ModelUnusable(f"{path} is not a GGUF file; give MODEL= the path of a GGUF model or a catalogue name.")
+
+
+def schema_grammar(schema: str) -> str:
+    """The GBNF grammar of a JSON schema given as JSON text."""
+    return str(json_schema_to_gbnf(schema))
+
+
+def _load_model(path: Path, options: ContextOptions) -> object:
+    params = c.llama_model_default_params()
+    params.n_gpu_layers = 0
+    params.use_extra_bufts = options.repack
+    model = c.llama_model_load_from_file(str(path).encode(), params)
+    if not model:
+        raise ModelUnusable(
+            f"{path.name} cannot be loaded ({first_error()}); download it again or choose another MODEL=."
+        )
+    return model
+
+
+def _context_params(options: ContextOptions, cells: int) -> c.llama_context_params:
+    params = c.llama_context_default_params()
+    params.n_ctx, params.n_batch, params.n_ubatch = cells, MAX_BATCH, MAX_BATCH
+    params.n_seq_max, params.kv_unified = options.sequences, True
+    params.n_threads = params.n_threads_batch = options.threads
+    params.type_k = params.type_v = KV_TYPES[options.kv_type]
+    params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_ENABLED  # skips masked cells; needed for a q8_0 cache
+    params.no_perf = True
+    return params
+
+
+# llama.cpp polls the abort callback before every graph node, over a thousand times a step. A Python callback would
+# take the interpreter lock each time and wait for whoever holds it; C's strlen reads the flag without it: length 0
+# while the first byte is NUL, 1 after `abort`.
+_flag_is_set = c.ggml_abort_callback(ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p).value or 0)

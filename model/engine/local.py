@@ -1,0 +1,308 @@
+"""The local engine: one thread owns llama.cpp and advances every visitor's generation in one batch.
+
+A step carries one row for each answer being written and a slice of the prompts being read, sized so that nobody
+who reads an answer waits long for the next token. Stop, a newcomer during prewarming, and shutdown abort a step
+in the middle.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from model.engine.events import Finished, FinishReason, Prefill, Queued, TextDelta
+from model.engine.job import Job
+from model.engine.llama import ABORTED, DECODED, MAX_BATCH, NO_SLOT, Llama, Row
+from model.engine.prefix_cache import PrefixCache
+from model.engine.prompt import Prompt, PromptTooLong
+from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFull
+from model.engine.scheduling import Pace, share
+from model.engine.sequences import Sequences
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How many at once, and how long a conversation may grow."""
+
+    slots: int = 4
+    waiting: int = 100  # generations beyond the slots, however fast this machine is; the next is refused
+    longest_wait_s: float = 60.0  # nobody is let into the queue who would wait longer, by what answers take here
+    window: int = 4096  # tokens of one conversation, answer included
+
+
+class LocalEngine:
+    """An `Engine` over a GGUF file. `open_llama` is called on the engine's own thread, its error raised here."""
+
+    def __init__(
+        self,
+        open_llama: Callable[[], Llama],
+        cache: PrefixCache,
+        info: ModelInfo,
+        options: EngineOptions | None = None,
+    ) -> None:
+        self.info = info
+        self._options = options or EngineOptions()
+        self._cache = cache
+        self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()  # None only wakes the thread
+        self._waiting: deque[Job] = deque()
+        self._running: list[Job] = []
+        self._warm: deque[Prompt] = deque()
+        self._unfinished: set[Job] = set()  # every job that somebody waits for
+        self._lock = threading.Lock()
+        self._closing = False
+        self._beat: float | None = None  # when the step under way began (monotonic); None while idle
+        self._pace = Pace()
+        opened: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._own, args=(open_llama, opened), name="engine", daemon=True)
+        self._thread.start()
+        if error := opened.get():
+            raise error
+
+    # --- any thread -----------------------------------------------------------------------------------
+
+    def submit(self, prompt: Prompt, options: Options | None = None) -> Generation:
+        """Queue a generation; raises QueueFull when too many wait, or when this one would wait too long."""
+        with self._lock:
+            ahead = len(self._unfinished) - self._options.slots
+            if self._closing or ahead >= self._options.waiting or self._wait_s(ahead) > self._options.longest_wait_s:
+                raise QueueFull(self._wait_s(max(0, ahead)))
+            job = Job(prompt, options or Options(), Generation(self._interrupt))
+            self._unfinished.add(job)
+            if ahead >= 0:  # at once: the step that runs may take seconds, and a page would show nobody ahead till then
+                job.report_queue(Queued(ahead, self._wait_s(ahead)))
+        self._inbox.put(job)
+        if all(running.warm for running in list(self._running)):
+            self._llama.abort()  # prewarming gives way at once
+        return job.generation
+
+    def prewarm(self, prompts: list[Prompt]) -> None:
+        """Prompts worth having in the cache, most valuable first; computed only while nobody waits."""
+        self._warm.extend(prompts)
+        self._inbox.put(None)
+
+    def is_warm(self) -> bool:
+        """Whether everything handed to `prewarm` has been read."""
+        return not self._warm and not any(job.warm for job in list(self._running))
+
+    @property
+    def answer_s(self) -> float:
+        """Seconds of the whole machine that one answer takes; the queue's length follows from it."""
+        return self._pace.answer_s
+
+    def load(self) -> Load:
+        """How busy the engine is."""
+        present = len(self._unfinished)
+        waiting = max(0, present - self._options.slots)
+        wait = self._wait_s(present - self._options.slots)
+        return Load(min(present, self._options.slots), waiting, wait, self._silent_s())
+
+    def _silent_s(self) -> float:
+        beat = self._beat
+        if not self._thread.is_alive():
+            return math.inf
+        return time.monotonic() - beat if beat is not None else 0.0
+
+    def close(self) -> None:
+        """Stop at once and free everything; running generations end as cancelled."""
+        with self._lock:
+            self._closing = True
+        self._interrupt()
+        self._thread.join(timeout=10)
+
+    def _interrupt(self) -> None:
+        self._llama.abort()
+        self._inbox.put(None)
+
+    def _wait_s(self, ahead: int) -> float:
+        """Expected wait behind `ahead` others in the queue; a negative number of them means a free slot."""
+        return self._pace.wait_s(ahead) if ahead >= 0 else 0.0
+
+    # --- the engine's thread --------------------------------------------------------------------------
+
+    def _own(self, open_llama: Callable[[], Llama], opened: queue.SimpleQueue[Exception | None]) -> None:
+        try:
+            self._llama = open_llama()
+        except Exception as error:
+            opened.put(error)
+            return
+        self.chat_template, self.bos, self.eos = self._llama.chat_template, self._llama.bos, self._llama.eos
+        self.cells = self._llama.cells
+        self.window = min(self._options.window, self._llama.cells, self._llama.trained_context)
+        self._sequences = Sequences(self._llama, self._cache)
+        opened.put(None)
+        try:
+            while not self._closing:
+                self._turn()
+        except Exception:
+            logger.exception("the engine stopped")
+            self._end_all("error", "The model stopped working; please reload the page in a minute.")
+            raise
+        finally:
+            self._end_all("cancelled")
+            self._cache.close()
+            self._llama.close()
+
+    def _end_all(self, reason: FinishReason, error: str = "") -> None:
+        with self._lock:
+            self._closing = True
+            unfinished = list(self._unfinished)
+        for job in unfinished:
+            self._finish(job, reason, error)
+
+    def _turn(self) -> None:
+        idle = not (self._running or self._waiting or self._warm)
+        self._beat = None if idle else time.monotonic()
+        for job in self._drain(block=idle):
+            self._accept(job)
+        self._beat = time.monotonic()
+        # The flag is cleared before the check: a cancel that comes after the check aborts the step.
+        self._llama.clear_abort()
+        self._end_cancelled()
+        self._admit()
+        if self._running and self._inbox.empty() and not self._closing:
+            self._step()
+
+    def _drain(self, *, block: bool = False) -> list[Job]:
+        jobs = [self._inbox.get()] if block else []
+        while not self._inbox.empty():
+            jobs.append(self._inbox.get())
+        return [job for job in jobs if job]
+
+    def _accept(self, job: Job) -> None:
+        """Tokenise a newcomer and put it into the queue, or end it with the reason why not."""
+        try:
+            job.encode(lambda text, control: self._llama.tokenize(text, control=control), self.window)
+            job.sampler = None if job.warm else self._llama.new_sampler(job.options.sampling)
+        except (PromptTooLong, ValueError) as error:
+            self._finish(job, "error", str(error))
+            return
+        self._waiting.append(job)
+
+    def _end_cancelled(self) -> None:
+        now = time.monotonic()
+        for job in [*self._running, *self._waiting]:
+            if job.generation.cancelled:
+                self._finish(job, "cancelled")
+            elif job.started and now - job.started > job.options.deadline_s:
+                self._finish(job, "deadline")
+
+    def _admit(self) -> None:
+        if self._waiting:
+            for job in [job for job in self._running if job.warm]:
+                self._put_back(job)
+        while self._waiting and len(self._running) < self._options.slots:
+            self._start(self._waiting.popleft())
+        for ahead, job in enumerate(self._waiting):
+            job.report_queue(Queued(ahead, self._wait_s(ahead)))
+        if self._warm and not self._running and not self._waiting:
+            job = Job(self._warm[0], Options(max_tokens=0), Generation(lambda: None), warm=True)
+            job.encode(lambda text, control: self._llama.tokenize(text, control=control), self.window)
+            self._start(job)
+            self._warm.popleft()  # only now, so that `is_warm` never sees it in neither place
+
+    def _put_back(self, job: Job) -> None:
+        """Prewarming stops; what it has read stays, and it comes first when all is quiet again."""
+        self._warm.appendleft(job.prompt)
+        self._finish(job, "cancelled")
+
+    def _start(self, job: Job) -> None:
+        job.started = time.monotonic()
+        self._running.append(job)
+        encoded = job.encoded
+        sequence = self._sequences.open(encoded.tokens, encoded.boundaries)
+        if encoded.dropped:
+            self._sequences.cut(sequence, *encoded.cut)
+            job.target, job.boundaries = encoded.kept(), encoded.kept_boundaries()
+        job.sequence = sequence
+        job.restored = len(sequence.tokens)
+
+    def _step(self) -> None:
+        rows, owners = self._rows()
+        before = time.monotonic()
+        status = self._llama.decode(rows)
+        seconds = time.monotonic() - before
+        for job in owners:
+            job.machine_s += seconds / len(owners)
+        if status == DECODED:
+            self._pace.learn(len(rows), seconds)
+            self._after(rows, owners)
+            return
+        for job in owners:
+            self._sequences.rewind(job.running_sequence)
+        if status == NO_SLOT and not self._sequences.evict():
+            youngest = max(self._running, key=lambda job: job.started)
+            self._finish(youngest, "error", "The model's memory is full; start a new conversation or try again soon.")
+        elif status not in (ABORTED, NO_SLOT):
+            logger.error("llama_decode failed with %d", status)
+            for job in owners:
+                self._finish(job, "error", "The model failed on this answer; please ask again.")
+
+    def _rows(self) -> tuple[list[Row], dict[Job, int]]:
+        """The next batch, and for each job in it the index of its last row."""
+        rows: list[Row] = []
+        owners: dict[Job, int] = {}
+        reading = [job for job in self._running if job.reading]
+        for job in self._running:
+            if not job.reading:
+                owners[job] = len(rows)
+                rows.append(job.next_row())
+        room = min(self._pace.slice(len(rows)), MAX_BATCH - len(rows))
+        for job, count in zip(reading, share(room, [job.stretch for job in reading]), strict=True):
+            if count:
+                rows.extend(job.prompt_rows(count))
+                owners[job] = len(rows) - 1
+        return rows, owners
+
+    def _after(self, rows: list[Row], owners: dict[Job, int]) -> None:
+        """Take in a computed batch: progress for readers of prompts, a token for writers of answers."""
+        for job, last in owners.items():
+            sequence = job.running_sequence
+            sequence.tokens.extend(row.token for row in rows if row.sequence == sequence.id)
+            if job.reading:
+                decoding = sum(not other.reading for other in self._running)
+                eta = self._pace.prefill_s(job.remaining, decoding)
+                job.generation.put(Prefill(len(sequence.tokens), len(job.target), eta))
+                continue
+            if job.first_token_at is None and not job.generated:
+                self._sequences.keep(sequence, job.encoded.shared)
+                job.generation.put(Prefill(len(sequence.tokens), len(job.target), 0.0))
+            self._write(job, last)
+
+    def _write(self, job: Job, row: int) -> None:
+        if job.warm or job.options.max_tokens <= 0:
+            self._finish(job, "length")
+            return
+        token = self._llama.sample(job.sampler, row)
+        if self._llama.is_end(token) and not job.options.ignore_end:
+            self._finish(job, "stop")
+            return
+        text = job.take(token, self._llama.piece(token))
+        if text:
+            job.generation.put(TextDelta(text))
+        if len(job.generated) >= job.options.max_tokens or len(job.target) + len(job.generated) >= self.window:
+            self._finish(job, "length")
+
+    def _finish(self, job: Job, reason: FinishReason, error: str = "") -> None:
+        if job in self._running:
+            self._running.remove(job)
+        elif job in self._waiting:
+            self._waiting.remove(job)
+        if job.sequence:
+            self._sequences.park(job.sequence)
+        if job.sampler:
+            self._llama.free_sampler(job.sampler)
+        if text := job.rest():
+            job.generation.put(TextDelta(text))
+        with self._lock:
+            self._unfinished.discard(job)
+        if not job.warm and job.started and reason in ("stop", "length", "deadline"):
+            self._pace.learn_answer(job.machine_s)
+        job.generation.put(Finished(reason, job.counts(), job.timings(), tuple(job.generated), job.dropped, error))

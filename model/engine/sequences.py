@@ -1,0 +1,191 @@
+"""Which tokens lie in the KV cache, and how a new prompt gets as many of them as possible for nothing.
+
+Running and parked sequences share cells (`kv_unified`), so a prefix that any of them holds is taken over in 0.1 ms;
+what is no longer resident comes back from the prefix cache. Attention walks over the cells of everybody, so that the
+resting conversations of three others cost a reader a sixth of its speed: they move to RAM, where it has room, as soon
+as somebody else begins. All methods belong to the engine's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from model.engine.llama import Llama
+from model.engine.prefix_cache import PrefixCache, Snapshot, prefix_keys
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """One llama.cpp sequence: `tokens` are computed and lie in its cells at positions 0, 1, 2, ..."""
+
+    id: int
+    tokens: list[int] = field(default_factory=list)
+    shared: tuple[int, ...] = ()  # lengths worth keeping for everybody: after the brief, after the lead passage
+    shifted: bool = False  # tokens were cut out before the rest: no longer what computing afresh would give
+
+
+class Sequences:
+    """All sequence ids of one context: free, running, or parked for whoever comes with the same prefix."""
+
+    def __init__(self, llama: Llama, cache: PrefixCache) -> None:
+        self._llama = llama
+        self._cache = cache
+        self._spare = llama.options.sequences - 1  # for moving snapshots in and out
+        self._free = list(range(self._spare))
+        self._running: list[Sequence] = []
+        self._parked: list[Sequence] = []  # least recently used first
+        self._token_bytes = 0.0  # of a snapshot, as the last one was
+
+    def open(self, tokens: Seq[int], boundaries: Seq[int]) -> Sequence:
+        """A running sequence that already holds the longest prefix of `tokens` to be had, the last token excepted.
+
+        boundaries: lengths at which snapshots may exist. The last token is always left, its logits are needed.
+        """
+        sequence = Sequence(self._take_id())
+        usable = len(tokens) - 1
+        covered = self._take_over(sequence, tokens, usable)
+        # An answer ended by its length or by Stop lacks the state of its last token: it is found one before a boundary.
+        ends = {*boundaries, *(end - 1 for end in boundaries if end > 1), len(tokens)}
+        covered = min(usable, self._restore(sequence, tokens, covered, sorted(ends)))
+        sequence.tokens = list(tokens[:covered])
+        self._running.append(sequence)
+        self._set_aside()
+        return sequence
+
+    def _take_over(self, sequence: Sequence, tokens: Seq[int], usable: int) -> int:
+        wanted = np.asarray(tokens[:usable], dtype=np.int32)
+        covered, source = max(
+            ((_common(other.tokens, wanted), other) for other in [*self._parked, *self._running]),
+            key=lambda pair: pair[0],
+            default=(0, None),
+        )
+        if source is None or covered == 0:
+            return 0
+        self._llama.share(source.id, sequence.id, 0, covered)
+        sequence.shifted = source.shifted
+        if source in self._parked and covered == len(source.tokens):
+            self._release(source)  # the new sequence holds all of it
+        elif source in self._parked:
+            self._parked.append(self._parked.pop(self._parked.index(source)))
+        return covered
+
+    def _restore(self, sequence: Sequence, tokens: Seq[int], covered: int, ends: Seq[int]) -> int:
+        """Lay snapshots end to end behind what is covered, the longest reach first."""
+        keys = prefix_keys(tokens, ends)
+        while True:
+            beyond = [end for end in sorted(keys, reverse=True) if end > covered and keys[end] in self._cache]
+            found = next((s for s in map(self._cache.get, (keys[e] for e in beyond)) if s and s.start <= covered), None)
+            if found is None or not self._lay(found, sequence, covered):
+                break
+            covered = found.end
+        self._llama.forget(sequence.id, len(tokens) - 1, -1)  # a snapshot of the very prompt reaches one too far
+        return covered
+
+    def _lay(self, snapshot: Snapshot, sequence: Sequence, covered: int) -> bool:
+        laid = self._llama.restore(self._spare, snapshot.data)
+        while not laid and self.evict():
+            laid = self._llama.restore(self._spare, snapshot.data)
+        if laid:
+            self._llama.share(self._spare, sequence.id, covered, snapshot.end)
+        self._llama.forget(self._spare)
+        return laid
+
+    def _set_aside(self) -> None:
+        """Move resting conversations to RAM while nothing there has to give way for them.
+
+        A prompt that was left half read stays: its end is no boundary, so nobody would find it again.
+        """
+        for sequence in [sequence for sequence in self._parked if sequence.shared and not sequence.shifted]:
+            if (len(sequence.tokens) - max(sequence.shared)) * self._token_bytes <= self._cache.ram_room:
+                self._give_up(sequence)
+
+    def cut(self, sequence: Sequence, start: int, end: int) -> None:
+        """Take tokens [start, end) out of a sequence and close the gap, without computing anything again."""
+        held = len(sequence.tokens)
+        if held <= start:
+            return
+        if held <= end or not self._llama.can_shift:
+            self._llama.forget(sequence.id, start, -1)
+            del sequence.tokens[start:]
+            return
+        self._llama.forget(sequence.id, start, end)
+        # Rotating keys would rotate cells that other sequences share: move this one's tail to cells of its own.
+        self._own_tail(sequence, end)
+        self._llama.shift(sequence.id, end, held, start - end)
+        del sequence.tokens[start:end]
+        sequence.shifted = True
+
+    def _own_tail(self, sequence: Sequence, start: int) -> None:
+        self._llama.share(sequence.id, self._spare, start, -1)
+        data = self._llama.save(self._spare)
+        self._llama.forget(self._spare)
+        self._llama.forget(sequence.id, start, -1)
+        while not self._llama.restore(self._spare, data):
+            if not self.evict():
+                raise MemoryError("no KV cells are free to shift a conversation")
+        self._llama.share(self._spare, sequence.id, start, -1)
+        self._llama.forget(self._spare)
+
+    def keep(self, sequence: Sequence, boundaries: Seq[int]) -> None:
+        """Snapshot every shared boundary the sequence has passed and the cache does not hold yet."""
+        sequence.shared = tuple(sorted(end for end in boundaries if end <= len(sequence.tokens)))
+        if sequence.shifted:
+            return
+        keys, start = prefix_keys(sequence.tokens, sequence.shared), 0
+        for end in sequence.shared:
+            if keys[end] not in self._cache:
+                self._snapshot(sequence, start, end, keys[end], private=False)
+            start = end
+
+    def _snapshot(self, sequence: Sequence, start: int, end: int, key: bytes, *, private: bool) -> None:
+        self._llama.share(sequence.id, self._spare, start, end)
+        data = self._llama.save(self._spare)
+        self._llama.forget(self._spare)
+        self._token_bytes = len(data) / (end - start)
+        self._cache.put(Snapshot(key, start, end, data), private=private)
+
+    def rewind(self, sequence: Sequence) -> None:
+        """Forget whatever a failed step may have left behind the sequence's known tokens."""
+        self._llama.forget(sequence.id, len(sequence.tokens), -1)
+
+    def park(self, sequence: Sequence) -> None:
+        """The generation is over; its cells stay until somebody needs them."""
+        self._running.remove(sequence)
+        if sequence.tokens:
+            self._parked.append(sequence)
+        else:
+            self._release(sequence)
+
+    def evict(self) -> bool:
+        """Give up the parked sequence used longest ago, its conversation saved to RAM first; False if there is none."""
+        if not self._parked:
+            return False
+        self._give_up(self._parked[0])
+        return True
+
+    def _give_up(self, parked: Sequence) -> None:
+        start, end = max(parked.shared, default=0), len(parked.tokens)
+        if end > start and not parked.shifted:
+            self._snapshot(parked, start, end, prefix_keys(parked.tokens, [end])[end], private=True)
+        self._release(parked)
+
+    def _take_id(self) -> int:
+        if not self._free and not self.evict():
+            raise MemoryError("every sequence is running")
+        return self._free.pop()
+
+    def _release(self, sequence: Sequence) -> None:
+        if sequence in self._parked:
+            self._parked.remove(sequence)
+        self._llama.forget(sequence.id)
+        self._free.append(sequence.id)
+
+
+def _common(held: list[int], wanted: np.ndarray) -> int:
+    """Length of the common prefix."""
+    length = min(len(held), len(wanted))
+    differing = np.nonzero(np.asarray(held[:length], dtype=np.int32) != wanted[:length])[0]
+    return int(differing[0]) if len(differing) else length

@@ -1,0 +1,163 @@
+"""Turns a conversation, passages and a question into a prompt whose order keeps the prefix cache warm.
+
+Order: the route's brief, the earlier turns, the lead passage, further passages, a tool's result, the question.
+Granite's own template would put documents into the system message, which invalidates everything behind it at
+each turn; here they stand in the user's message, in the same `<documents>` form.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from model.engine.prompt import Prompt, Segment
+from model.engine.protocol import Engine
+from model.prompting.conversation import Block, Conversation, PastTurn
+from model.prompting.plain_text import plain
+from model.prompting.template import ChatTemplate
+from rag.types import Passage
+from tools.diagnosis.summary import is_whole_run, summary
+from tools.types import ToolResult
+
+QUESTION_TOKENS = 1000  # a visitor's message; the page states this limit
+# What the brief says is forgotten by the time the passages are read; a 1.5B model cited nothing without this.
+CITE = "Answer in full sentences, and end each with the number of its passage, like this [1].\n"
+TOOL_RESULT_CHARS = 2400  # about 700 tokens: more would be half a minute of reading on two cores
+LONGEST_TEXT = 240  # characters of one field, e.g. ping's whole output
+LONGEST_SERIES = 8  # entries of one list, e.g. processes
+_MARKUP = re.compile(r"<(?=/?\s*(?:tool_call|tools|tool_response|documents)\b)", re.IGNORECASE)
+
+
+def inert(text: str) -> str:
+    """Foreign text without hidden characters that cannot pass for our own markup.
+
+    Role tags need no care here: foreign text is tokenised so that they never become control tokens.
+    """
+    return _MARKUP.sub("\u2039", plain(text))
+
+
+def passage_text(number: int, passage: Passage) -> str:
+    """A passage as the model reads it, under the number it is to be cited by."""
+    return f"[{number}] {place(passage)}\n{inert(passage.text.strip())}\n"
+
+
+def place(passage: Passage) -> str:
+    """The line above a passage: its page and the headings it stands under."""
+    return inert(" > ".join(dict.fromkeys([passage.title, *passage.headings])))
+
+
+def user_message(question: str, passages: Sequence[Passage], told: str = "", hint: str = "") -> tuple[Block, ...]:
+    """What the model reads as the visitor's message; the state after the lead passage is worth keeping.
+
+    told: what the tools said, from `tool_text`.
+    """
+    blocks: list[Block] = []
+    if passages:
+        blocks.append(Block("<documents>\n" + passage_text(1, passages[0]), boundary=True))
+        rest = "".join(passage_text(i, passage) for i, passage in enumerate(passages[1:], start=2))
+        blocks.append(Block(rest + "</documents>\n" + CITE))
+    if told:
+        blocks.append(Block(f"<tool_response>\n{inert(told)}\n</tool_response>\n"))
+    if hint:
+        blocks.append(Block(hint.strip() + "\n"))
+    return (*blocks, Block(inert(question), limit=QUESTION_TOKENS, private=True))
+
+
+def tool_text(results: Sequence[ToolResult], now: float) -> str:
+    """Tools' results as the model reads them: compact JSON, cut where they are longer than it can read in time.
+
+    Of a run of every tool it reads the rules' diagnosis, which names the fields that matter of the thousands.
+    now: as for `tools.diagnosis.summary.summary`.
+    """
+    if is_whole_run(results):
+        return summary(results, now)
+    room = TOOL_RESULT_CHARS // max(1, len(results))
+    return "\n".join(_one_text(result, room) for result in results)
+
+
+def _one_text(result: ToolResult, room: int) -> str:
+    content = {"tool": result.tool_name, "success": result.success, "data": _brief(result.data), "error": result.error}
+    text = json.dumps(_rounded(content), ensure_ascii=False, separators=(",", ":"), default=str)
+    return text if len(text) <= room else text[:room] + " ... (cut)"
+
+
+def prompt_for(
+    engine: Engine, conversation: Conversation, brief: str, asked: Sequence[Block], *, public: bool = False
+) -> Prompt:
+    """The prompt for one more turn; without segments for an engine that applies a template of its own."""
+    template = ChatTemplate(engine.chat_template, engine.bos, engine.eos) if engine.chat_template else None
+    return build(conversation, brief, asked, template, engine.info.name, public=public)
+
+
+def build(
+    conversation: Conversation,
+    brief: str,
+    asked: Sequence[Block],
+    template: ChatTemplate | None,
+    engine: str,
+    *,
+    public: bool = False,
+) -> Prompt:
+    """The prompt for one more turn. Answers go in as the tokens that `engine` wrote, else as text.
+
+    template: None for an engine that takes messages and applies a template of its own. public: the question is ours,
+    such as a starter, so the state of the whole prompt may be kept on disk.
+    """
+    visible = conversation.visible
+    roles = ["system", *(role for _ in visible for role in ("user", "assistant")), "user"]
+    contents: list[Sequence[Block]] = [(Block(conversation.brief or brief, boundary=True),)]
+    texts = [conversation.brief or brief]
+    for turn in visible:
+        contents += [turn.asked, _written(turn, engine)]
+        texts += [_text(turn.asked), turn.answer]
+    contents.append(asked)
+    messages = tuple(zip(roles, [*texts, _text(asked)], strict=True))
+    segments = _segments(contents, template.scaffold(roles)) if template else ()
+    return Prompt(tuple(replace(s, private=False) for s in segments) if public else segments, messages)
+
+
+def _segments(contents: Sequence[Sequence[Block]], scaffold: Sequence[str]) -> tuple[Segment, ...]:
+    segments: list[Segment] = []
+    for i, blocks in enumerate(contents):
+        turn = (i + 1) // 2  # the brief is 0, then a question and its answer share a number
+        segments.append(Segment(scaffold[i], control=True, turn=turn))
+        segments += [_segment(block, turn) for block in blocks]
+    return (*segments, Segment(scaffold[-1], control=True, boundary=True, turn=len(contents) // 2))
+
+
+def _text(blocks: Sequence[Block]) -> str:
+    return "".join(block.text for block in blocks)
+
+
+def _written(turn: PastTurn, engine: str) -> Sequence[Block]:
+    if turn.engine == engine and turn.written:
+        return turn.written
+    return (Block(inert(turn.answer), boundary=True, private=True),)
+
+
+def _segment(block: Block, turn: int) -> Segment:
+    return Segment(block.text, block.tokens, False, block.boundary, block.private, turn, block.limit)
+
+
+def _brief(value: object) -> object:
+    """Without what costs many tokens and tells little: long raw output, and series beyond their first entries."""
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return value[:LONGEST_TEXT] + "..."
+    if isinstance(value, dict):
+        return {key: _brief(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_brief(item) for item in value[:LONGEST_SERIES]]
+    return value
+
+
+def _rounded(value: object) -> object:
+    """Numbers to three figures after the point: a model needs no more, and each digit is a token."""
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""Writes a model repository for the Hub: one GGUF, its checksum and its card."""

@@ -1,0 +1,59 @@
+"""Which prompts are worth having in the prefix cache before anybody asks, most valuable first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from model.engine.prompt import Prompt
+from model.engine.protocol import Engine
+from model.prompting.assemble import prompt_for, user_message
+from model.prompting.conversation import Conversation
+from model.prompting.system_prompts import RouteText
+from model.turn.chat import chosen
+from model.turn.retrieval import Searcher
+from model.turn.tool_calling import ToolMenu, menu_prompt
+from rag.types import Passage
+
+
+def warm_prompts(
+    engine: Engine,
+    routes: Iterable[RouteText],
+    searcher: Searcher | None,
+    menu: ToolMenu | None = None,
+    asked: Iterable[tuple[RouteText, str]] = (),
+    leads: Iterable[tuple[RouteText, Passage]] = (),
+) -> list[Prompt]:
+    """Every route's brief and the tools' menu, then each starter question as the very prompt a click on it gives.
+
+    leads: passages that led many answers, with the routes of these: any question on them then reads only itself.
+    asked: further questions that a click puts, with their routes; least valuable.
+    """
+    if not engine.chat_template:
+        return []  # a server keeps its own cache
+    asking = [route for route in routes if not route.reply]
+    menus = [menu_prompt(engine, menu, "", public=True)] if menu and not engine.info.stand_in else []
+    if searcher is None:
+        return [*_briefs(engine, asking), *menus]
+    starters = [(route, question) for route in asking for question in (*route.starters, *route.follow_ups)]
+    others = [click for click in dict.fromkeys(asked) if click not in starters and not click[0].reply]
+    return [
+        *_briefs(engine, asking),
+        *menus,
+        *_questions(engine, dict.fromkeys(starters), searcher),
+        *(_prompt(engine, route.brief, "", [passage]) for route, passage in leads),
+        *_questions(engine, others, searcher),
+    ]
+
+
+def _briefs(engine: Engine, routes: list[RouteText]) -> Iterator[Prompt]:
+    for brief in dict.fromkeys(route.brief for route in routes):
+        yield _prompt(engine, brief, "", [])
+
+
+def _questions(engine: Engine, clicks: Iterable[tuple[RouteText, str]], searcher: Searcher) -> Iterator[Prompt]:
+    for route, question in clicks:
+        yield _prompt(engine, route.brief, question, chosen(searcher.search(question).passages, engine.info.stand_in))
+
+
+def _prompt(engine: Engine, brief: str, question: str, passages: Sequence[Passage]) -> Prompt:
+    return prompt_for(engine, Conversation.new(), brief, user_message(question, passages), public=True)

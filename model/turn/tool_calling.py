@@ -1,0 +1,101 @@
+"""Lets the model choose a tool where the router's own choice is unsure, under a grammar that admits nothing else."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from string import Template
+from typing import Any
+
+from model.engine.events import Finished, Prefill, Queued, TextDelta
+from model.engine.prompt import Prompt
+from model.engine.protocol import Engine, Options, Sampling
+from model.prompting.assemble import inert, prompt_for, tool_text
+from model.prompting.conversation import Block, Conversation
+from model.turn.tool_grammar import Schema, grammar, read_call
+from tools.types import ToolCall, ToolResult
+
+logger = logging.getLogger(__name__)
+
+MAX_ROUNDS = 2  # calls the model may ask for in one turn
+CALL_TOKENS = 96  # the longest call the grammar admits with a few arguments; cut off, it counts as none
+CALL_CHARS = 4000  # a server that ignores CALL_TOKENS is left after so many; the text then counts as no call
+SEEN_CHARS = 600  # of the result so far: enough to tell whether another look is needed
+NAMED_BY = 4  # letters of an argument that must have been said: "firewall" names firewalld, "google" google.com
+
+
+@dataclass(frozen=True, slots=True)
+class ToolMenu:
+    """The tools a model may choose from, and how it is asked."""
+
+    brief: str  # the system message; always the same, so that its state stays in the prefix cache
+    grammar: str  # GBNF
+    schemas: tuple[Schema, ...]
+
+    @classmethod
+    def of(cls, brief: str, schemas: Sequence[Mapping[str, Any]]) -> ToolMenu:
+        """A menu from a brief with `$tools` in it; ValueError for a schema that no grammar can be made of."""
+        return cls(Template(brief).substitute(tools=_listed(schemas)), grammar(schemas), tuple(schemas))
+
+
+def choose(
+    engine: Engine, menu: ToolMenu, question: str, results: Sequence[ToolResult], host: str
+) -> Generator[Queued | Prefill, None, ToolCall | None]:
+    """Yield the engine's progress and return the call it chose, or None; nothing the model writes can raise here."""
+    options = Options(max_tokens=CALL_TOKENS, sampling=Sampling(grammar=menu.grammar), tools=menu.schemas)
+    written = ""
+    for event in engine.submit(menu_prompt(engine, menu, question, results), options):
+        if isinstance(event, TextDelta):
+            written += event.text
+            if len(written) > CALL_CHARS:
+                return None  # leaving the loop stops the engine
+        elif isinstance(event, Queued | Prefill):
+            yield event
+        elif isinstance(event, Finished) and event.reason in ("error", "deadline"):
+            return None
+    try:
+        name, arguments = read_call(written, menu.schemas)
+    except (ValueError, RecursionError):
+        logger.info("the model's call could not be read and counts as none")
+        return None
+    said = " ".join([question, *(json.dumps(result.data) for result in results)])
+    return ToolCall(name, _said(arguments, said), host) if name else None
+
+
+def _said(arguments: Mapping[str, Any], said: str) -> dict[str, Any]:
+    """The arguments without names that nobody mentioned: a small model likes to fill in something.
+
+    What falls away leaves the tool's default, which shows more rather than less.
+    """
+    known = said.casefold()
+
+    def named(value: object) -> bool:
+        return not isinstance(value, str) or value.casefold()[:NAMED_BY] in known
+
+    kept: dict[str, Any] = {
+        name: [item for item in value if named(item)] if isinstance(value, list) else value
+        for name, value in arguments.items()
+        if isinstance(value, list) or named(value)
+    }
+    return {name: value for name, value in kept.items() if value != []}
+
+
+def menu_prompt(
+    engine: Engine, menu: ToolMenu, question: str, results: Sequence[ToolResult] = (), *, public: bool = False
+) -> Prompt:
+    """The prompt that asks which tool to run; `results` are those of the turn so far. public: as in `prompt_for`."""
+    seen = "".join(f"Seen already: {inert(tool_text([result], 0.0)[:SEEN_CHARS])}\n" for result in results)
+    asked = (Block(seen + "Request: "), Block(inert(question), private=True))
+    return prompt_for(engine, Conversation.new(), menu.brief, asked, public=public)
+
+
+def _listed(schemas: Sequence[Schema]) -> str:
+    """One line a tool: name, arguments, what it looks at."""
+    lines = []
+    for schema in schemas:
+        function = schema.get("function", schema)
+        arguments = json.dumps(sorted(function.get("parameters", {}).get("properties", {})))
+        lines.append(f"- {function['name']} {arguments}: {function.get('description', '')}")
+    return "\n".join(lines)

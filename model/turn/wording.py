@@ -1,0 +1,71 @@
+"""What a turn says without asking the model: the lead before the answer, abstentions, notices behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from model.checking.commands import unknown_commands
+from model.checking.grounding import Given, unsupported
+from model.engine.events import Finished
+from model.turn.events import Notice
+from rag.types import SearchResult
+from tools.diagnosis.summary import summary
+from tools.types import ToolResult
+
+ABSTAIN = "The documentation I have does not answer this, so I would be guessing."
+NEAREST = "The nearest pages:"
+MOST_COMMANDS = 3  # warned of by name; the first is reason enough to look at the rest
+LONGEST_SHOWN = 120  # characters of such a line
+STAND_IN_ADDS = "*The stand-in model adds:*"
+NOT_LOADED = "The model is not ready yet, so this comes straight from the documentation or the tool."
+NO_SOURCES = (
+    "The documentation cannot be searched right now, and without sources I would be guessing. While the page says that "
+    "the index is being built, ask again in a minute; if it says that it failed, the operator runs: python -m rag build"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is said in the visitor's own language."""
+
+    abstain: str = ABSTAIN
+    nearest: str = NEAREST
+
+
+def lead(results: Sequence[ToolResult], found: SearchResult | None, now: float) -> str:
+    """What answers without any model: what the tools' results of `now` tell, or the extract of the passages."""
+    if results:
+        return summary(results, now)
+    return f"{found.extract} [1]" if found and found.extract else ""
+
+
+def abstention(result: SearchResult, words: Words) -> str:
+    """That the documentation does not answer, and which pages come nearest."""
+    pages = [f"- [{p.title}]({p.url})" if p.url.startswith("https://") else f"- {p.title}" for p in result.nearest[:3]]
+    return words.abstain + (f"\n\n{words.nearest}\n\n" + "\n".join(dict.fromkeys(pages)) if pages else "")
+
+
+def ending(finished: Finished) -> Iterator[Notice]:
+    """What the visitor should know of how the generation ended."""
+    if finished.reason == "error" and finished.error:
+        yield Notice(finished.error, "error")
+    if finished.reason == "deadline":
+        yield Notice("The answer took too long and was ended here; ask for less at a time.", "warning")
+    if finished.dropped_turns:
+        yield Notice(f"The {finished.dropped_turns} oldest turn(s) no longer fit and were dropped.")
+
+
+def marks(generated: str, evidence: Given, removed: int, uncited: bool, foreign: bool) -> Iterator[Notice]:
+    """What the check of a whole answer found: sentences without support, things taken out, citations missing.
+
+    foreign: the answer is not in the evidence's language.
+    """
+    for sentence in unsupported(generated, evidence, foreign=foreign):
+        yield Notice(f"Not found in the sources: \u201c{sentence}\u201d", "warning")
+    for line in unknown_commands(generated, evidence.texts())[:MOST_COMMANDS]:
+        yield Notice(f"In no source, so check it before you run it: `{line[:LONGEST_SHOWN]}`", "warning")
+    if removed:
+        yield Notice(f"{removed} citation(s) or address(es) that are in no source were taken out.")
+    if uncited:
+        yield Notice("The generated text cites no source; compare it with the excerpts above.", "warning")

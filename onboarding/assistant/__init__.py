@@ -1,0 +1,1 @@
+"""Answers a message with whatever parts are loaded; everything behind "ask"."""

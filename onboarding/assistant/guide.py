@@ -1,0 +1,209 @@
+"""The one door for whoever asks: routes a message, decides about a tool, and streams the chat turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model.engine.protocol import Engine
+from model.prompting.conversation import Conversation
+from model.prompting.plain_text import plain
+from model.prompting.system_prompts import RouteText, load_routes
+from model.turn.chat import Ask, Chat, TurnRecord
+from model.turn.events import Notice, RouteChosen, TurnEvent
+from model.turn.lead_counts import LeadCounts
+from model.turn.prewarm import warm_prompts
+from onboarding.assistant.parts import Parts
+from onboarding.assistant.replies import Replies
+from onboarding.routing.lexicon import load_lexicon
+from onboarding.routing.router import Route
+from onboarding.routing.tool_choice import TOOLS, ToolChoice
+from onboarding.tours.content import load_tours
+from rag.search.retriever import Retriever
+from rag.types import Passage
+from tools.simulation.hosts import DEFAULT_HOST
+from tools.types import ToolCall, ToolResult
+
+MAX_CHARS = 4000  # of one message; the token limit of the model's own vocabulary comes on top
+MAX_TURNS = 40  # of one conversation
+LOADING_WAIT_S = 90.0  # the encoder loads in ~10 s, several times that on a busy machine
+USED_LEADS = 24  # passages read ahead because answers often began with them; ~150 tokens each
+FALLBACK = "general_question"  # where no router is to be had
+PROMPTS = Path(__file__).parents[1] / "prompts"
+
+
+class Unusable(ValueError):
+    """A message that cannot be taken; the text is one sentence for the visitor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the page says about itself."""
+
+    parts: dict[str, str] = field(default_factory=dict)  # part -> "ready", "loading", "building 12/40", "failed: ..."
+    model_label: str = ""
+    stand_in: bool = False
+    note: str = ""  # one sentence, "" when all is well
+    ahead: int = 0  # answers that would come before a new one
+    eta_s: float = 0.0
+    downloading: str = ""
+
+
+class Guide:
+    """Answers visitors with whatever parts are loaded."""
+
+    def __init__(
+        self, parts: Parts, record: Callable[[TurnRecord], None] = lambda _record: None, prompts: Path = PROMPTS
+    ) -> None:
+        self.parts = parts
+        self.routes: Mapping[str, RouteText] = load_routes(prompts)
+        self._replies = Replies(load_lexicon(), prompts / "replies")
+        self._leads = LeadCounts(parts.settings.data / "leads.json")
+        self._record_turn = record
+        self._chat = Chat(parts.engine_for, lambda: self.parts.retriever, self.run_tool, self._record)
+        parts.on_ready = self._prewarm
+
+    @property
+    def retriever(self) -> Retriever | None:
+        """Retrieval, for tabs that never wait for the model; None while it loads."""
+        return self.parts.retriever
+
+    def explain(self, text: str) -> dict[str, object]:
+        """Where a first message would go and which check it asks for, as JSON values; raises Unusable."""
+        conversation = Conversation.new()
+        text = _checked(text, conversation)
+        route = self._route(text, conversation, None)
+        choice = self._choice(text, route, conversation)
+        return {
+            "route": route.name,
+            "label": self.routes[route.name].label,
+            "confidence": round(route.confidence, 3),
+            "intent": choice.intent,
+            "tool": choice.tool,
+            "arguments": dict(choice.args),
+        }
+
+    def run_tool(self, call: ToolCall) -> ToolResult:
+        """Run one simulated tool in the sandbox."""
+        return self.parts.sandbox.call(call.tool, call.arguments, call.host)
+
+    def ask(
+        self, text: str, conversation: Conversation, *, route: str | None = None, host: str = DEFAULT_HOST
+    ) -> Iterator[TurnEvent]:
+        """The events of one turn, RouteChosen first; raises Unusable for a message that cannot be taken.
+
+        route: the visitor's own choice. Closing the iterator stops the computing.
+        """
+        text = _checked(text, conversation)
+        return self._events(text, conversation, route, host)
+
+    def _events(self, text: str, conversation: Conversation, override: str | None, host: str) -> Iterator[TurnEvent]:
+        if self.parts.router is None:
+            yield Notice("Still loading; your question is taken and will be answered in a few seconds.")
+            self.parts.wait_for_router(LOADING_WAIT_S)
+        route = self._route(text, conversation, override)
+        words = self.routes[route.name]
+        yield RouteChosen(route.name, words.label, route.confidence, overridden=override is not None)
+        yield from self._chat.answer(self._ask(text, conversation, route, host))
+
+    def _route(self, text: str, conversation: Conversation, override: str | None) -> Route:
+        if override:
+            return Route(override, 1.0)
+        if self.parts.router is None:
+            return Route(FALLBACK, 0.0)
+        return self.parts.router.route(text, conversation.questions)
+
+    def _ask(self, text: str, conversation: Conversation, route: Route, host: str) -> Ask:
+        words = self.routes[route.name]
+        if words.reply:
+            return Ask(text, conversation, route.name, reply=self._replies.say(route.name, text))
+        choice = self._choice(text, route, conversation)
+        if choice.intent == "action":
+            return Ask(text, conversation, route.name, reply=self._replies.refuse_action(text, choice.suggestion))
+        hint = words.hint if conversation.brief and conversation.brief != words.brief else ""
+        menu = self.parts.menu if _is_doubtful(choice, route) else None
+        calls = self._calls(choice, host)
+        search, said = self._replies.in_english(text), self._replies.abstaining(text)
+        return Ask(text, conversation, route.name, words.brief, search, said, hint, calls=calls, menu=menu, host=host)
+
+    def _calls(self, choice: ToolChoice, host: str) -> tuple[ToolCall, ...]:
+        """The calls a choice stands for: one tool, all of them for a check of the whole host, or none."""
+        if choice.tool:
+            return (ToolCall(choice.tool, dict(choice.args), host),)
+        if choice.intent != "check":
+            return ()
+        return tuple(ToolCall(tool, {}, host) for tool in TOOLS)
+
+    def _choice(self, text: str, route: Route, conversation: Conversation) -> ToolChoice:
+        if self.parts.chooser is None:
+            return ToolChoice("none", None)
+        return self.parts.chooser.choose(text, route, conversation.questions)
+
+    def status(self) -> Status:
+        """What is loading, who answers, and how long one would wait; cheap."""
+        parts, engine = self.parts, self.parts.engine
+        load = engine.load() if engine else None
+        return Status(
+            dict(parts.status),
+            _label(engine),
+            bool(engine and engine.info.stand_in),
+            parts.note,
+            load.waiting if load else 0,
+            load.eta_s if load else 0.0,
+            parts.downloading,
+        )
+
+    def _record(self, turn: TurnRecord) -> None:
+        if turn.passages:
+            self._leads.note(turn.route, turn.passages[0])
+        self._record_turn(turn)
+
+    def _prewarm(self, engine: Engine) -> None:
+        routes, asked = self.routes.values(), self._tour_questions()
+        engine.prewarm(warm_prompts(engine, routes, self.retriever, self.parts.menu, asked, self._used_leads()))
+
+    def _used_leads(self) -> list[tuple[RouteText, Passage]]:
+        """The passages that led most answers so far and are still there, with the routes of those answers."""
+        if self.retriever is None:
+            return []
+        used = [
+            (self.routes.get(route), self.retriever.passage(id_)) for route, id_ in self._leads.most_used(USED_LEADS)
+        ]
+        return [(route, passage) for route, passage in used if route and passage]
+
+    def _tour_questions(self) -> list[tuple[RouteText, str]]:
+        """What "Ask about this step" puts, with its route; a question that runs a tool reads a result no cache has."""
+        if self.parts.router is None:
+            return []
+        found = []
+        for question in dict.fromkeys(step.ask for tour in load_tours().values() for step in tour.steps):
+            route = self._route(question, Conversation.new(), None)
+            if self._choice(question, route, Conversation.new()).intent not in {"check", "action"}:
+                found.append((self.routes[route.name], question))
+        return found
+
+
+def _is_doubtful(choice: ToolChoice, route: Route) -> bool:
+    """Whether a model should have a say: the classifier wavers, and a check is what it wavers about."""
+    return not choice.is_sure and (choice.intent == "check" or route.name == "diagnostics")
+
+
+def _checked(text: str, conversation: Conversation) -> str:
+    """The message without what nobody can see; raises Unusable."""
+    text = text.strip()
+    if len(text) > MAX_CHARS:
+        raise Unusable(f"Your message has {len(text):,} characters and {MAX_CHARS:,} are allowed; shorten it.")
+    text = plain(text).strip()
+    if not text:
+        raise Unusable("Please write a question first.")
+    if len(conversation.turns) >= MAX_TURNS:
+        raise Unusable(f"This conversation has reached its {MAX_TURNS} turns; start a new one.")
+    return text
+
+
+def _label(engine: Engine | None) -> str:
+    if engine is None:
+        return ""
+    size = f", {engine.info.bytes / 1e6:,.0f} MB" if engine.info.bytes else ""
+    return engine.info.label + size

@@ -1,0 +1,260 @@
+"""The parts a visit needs, loaded behind the first page, each with a status the page can show.
+
+Order: the embedded model, so that something answers; the encoder with index and router; then, with MODEL=auto, the
+larger model in the background. A part that fails says why and leaves the others alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model.catalogue.download import fetch, find
+from model.catalogue.entries import DEFAULT, EMBEDDED, Entry, catalogue, prove
+from model.catalogue.load import Limits, looks_like_path, open_engine
+from model.engine.protocol import Engine, ModelUnusable
+from model.engine.scripted import ScriptedEngine
+from model.prompting.conversation import Conversation
+from model.turn.tool_calling import ToolMenu
+from onboarding.routing.classifier import ArtefactStale
+from onboarding.routing.router import Router
+from onboarding.routing.tool_choice import ToolChooser
+from rag.embedding.embedder import Embedder
+from rag.errors import RagError
+from rag.index.store import load
+from rag.search.retriever import Retriever, open_or_build
+from tools.registry import Registry
+from tools.sandbox.sandbox import Sandbox
+from tools.sandbox.worker_process import SandboxError
+
+logger = logging.getLogger(__name__)
+
+CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
+MENU = Path(__file__).parents[1] / "prompts" / "menu.txt"
+MB = 1_000_000
+MENDING_S = 5.0  # between two looks at an index that could not be used
+
+
+@dataclass(frozen=True, slots=True)
+class PartsSettings:
+    """What to load, and where to keep things."""
+
+    model: str = "auto"  # "auto", a catalogue name, or a path to a GGUF
+    engine: str = "local"  # or "scripted": no model, for work on the page
+    engine_url: str = ""  # an OpenAI-compatible server instead of a local model
+    engine_token: str = ""  # what that server wants as its API key
+    data: Path = Path(".data")
+    embedding: str = ""  # another sentence-transformers model, by name or folder
+    index: Path | None = None  # a ready-made index to use as it is, instead of one over our own pages
+    limits: Limits = field(default_factory=Limits)
+
+
+class Parts:
+    """Everything that takes time to load. Attributes are None until their part is ready."""
+
+    def __init__(self, settings: PartsSettings, sandbox: Sandbox | None = None) -> None:
+        self.settings = settings
+        self.retriever: Retriever | None = None
+        self.router: Router | None = None
+        self.chooser: ToolChooser | None = None
+        self.menu: ToolMenu | None = None
+        self.sandbox = sandbox or Sandbox()
+        self.status: dict[str, str] = dict.fromkeys(("model", "search", "router", "tools"), "waiting")
+        self.downloading = ""
+        self.note = ""
+        self.on_ready: Callable[[Engine], None] = lambda _engine: None  # called when engine and search are there
+        self._engines: dict[str, Engine] = {}
+        self._current = ""
+        self._served: dict[str, str] = {}  # conversation id -> engine name
+        self._ready = threading.Event()  # encoder and router
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._load, name="parts", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load; returns at once."""
+        self._thread.start()
+
+    def wait_for_router(self, timeout_s: float) -> bool:
+        """Wait until questions can be routed; False when that takes too long or has failed."""
+        return self._ready.wait(timeout_s) and self.router is not None
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine for new conversations."""
+        return self._engines.get(self._current)
+
+    def engine_for(self, conversation: Conversation) -> Engine | None:
+        """The engine that serves a conversation: the one it began with, so that answers never change voice silently."""
+        began = next((turn.engine for turn in conversation.turns if turn.engine), self._current)
+        return self._engines.get(began) or self.engine
+
+    @property
+    def silent_s(self) -> float:
+        """The longest that an engine with work has shown no life, seconds; infinite when one has ended."""
+        return max((engine.load().silent_s for engine in list(self._engines.values())), default=0.0)
+
+    def close(self) -> None:
+        """Stop everything, in the middle of whatever it does."""
+        self._closed.set()
+        for engine in list(self._engines.values()):
+            engine.close()
+        self.sandbox.close()
+
+    # --- loading --------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        self._attempt("model", self._load_first_model)
+        self._attempt("search", self._load_search)
+        self._ready.set()
+        if self.settings.model == "auto" and self.settings.engine == "local" and not self.settings.engine_url:
+            self._attempt("model", self._load_default_model)
+
+    def _attempt(self, part: str, load: Callable[[], None]) -> None:
+        try:
+            load()
+        except Exception as error:  # one part must not take the page down
+            expected = isinstance(error, ModelUnusable | RagError | ArtefactStale | SandboxError | OSError)
+            logger.error("%s: %s", part, error, exc_info=not expected)
+            self.downloading = ""
+            self.note = str(error) if expected else f"The {part} could not be loaded; the log says why."
+            # A larger model that cannot be had leaves the one that answers already.
+            self.status[part] = "ready" if part == "model" and self.engine else f"failed: {self.note}"
+
+    def _load_first_model(self) -> None:
+        settings = self.settings
+        self.status["model"] = "loading"
+        if settings.engine == "scripted":
+            self._serve(ScriptedEngine())
+        elif settings.engine_url:
+            from model.engine.remote import RemoteEngine  # only where a server is used
+
+            self._serve(RemoteEngine(settings.engine_url, settings.model, token=settings.engine_token))
+        elif looks_like_path(settings.model):
+            self._open(Path(settings.model).expanduser(), None)
+        elif settings.model != "auto":
+            self._open_entry(self._entry(settings.model))
+        else:
+            self._open_default_or_embedded()
+
+    def _open_default_or_embedded(self) -> None:
+        """The large model where its file lies here and is sound, else the one that came with the app."""
+        default = catalogue()[DEFAULT]
+        if path := find(default, self._models):
+            try:
+                self._open(path, default)
+                return
+            except ModelUnusable as error:
+                logger.error("model: %s", error)
+                self.note = str(error)
+        self._open_entry(catalogue()[EMBEDDED])
+
+    def _load_default_model(self) -> None:
+        entry = catalogue()[DEFAULT]
+        if entry.name not in self._engines:
+            self._open_entry(entry)
+
+    def _entry(self, name: str) -> Entry:
+        entries = catalogue()
+        if name not in entries:
+            raise ModelUnusable(f"MODEL={name} is not known; use auto, a path to a GGUF, or: {', '.join(entries)}.")
+        return entries[name]
+
+    @property
+    def _models(self) -> Path:
+        return self.settings.data / "models"
+
+    def _open_entry(self, entry: Entry) -> None:
+        path = find(entry, self._models)
+        if path is None:
+            self.downloading = entry.label
+            path = fetch(entry, self._models, lambda done, total: self._report(entry, done, total))
+            self.downloading = ""
+        self._open(path, entry)
+
+    def _report(self, entry: Entry, done: int, total: int) -> None:
+        size = total or entry.bytes
+        self.downloading = f"{entry.label}: {done // MB:,} of {size // MB:,} MB"
+
+    def _open(self, path: Path, entry: Entry | None) -> None:
+        engine = open_engine(path, self.settings.data, self.settings.limits, entry)
+        self._serve(engine)
+        if engine.cells < self.settings.limits.cells:
+            self.note = f"Memory is short here: all conversations together share {engine.cells:,} tokens."
+        threading.Thread(target=self._prove, args=(path, entry, engine.info.name), name="proof", daemon=True).start()
+
+    def _prove(self, path: Path, entry: Entry | None, name: str) -> None:
+        """Read the whole file once more while it serves already, and take the model out of service if it has rotted."""
+        try:
+            prove(path, entry, self.settings.data / "digests.json")
+        except ModelUnusable as error:
+            self._retire(name, str(error))
+        except OSError as error:
+            logger.warning("%s cannot be read again: %s", path, error.strerror)
+
+    def _retire(self, name: str, why: str) -> None:
+        """Answers come from another model, or from the documentation alone."""
+        logger.error("model: %s", why)
+        engine = self._engines.pop(name)
+        self._current = next(iter(self._engines), "")
+        self.note = why
+        self.status["model"] = "ready" if self.engine else f"failed: {why}"
+        engine.close()
+        if self.engine is None and self.settings.model == "auto" and name != EMBEDDED:
+            self._attempt("model", lambda: self._open_entry(catalogue()[EMBEDDED]))
+
+    def _serve(self, engine: Engine) -> None:
+        self._engines[engine.info.name] = engine
+        self._current = engine.info.name
+        self.status["model"] = "ready"
+        if self.retriever:
+            self.on_ready(engine)
+
+    def _load_search(self) -> None:
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        self.status["router"] = self.status["search"] = "loading"
+        embedder = Embedder(self.settings.embedding) if self.settings.embedding else Embedder()
+        self._attempt("router", lambda: self._load_router(embedder))
+        self._ready.set()
+        self._attempt("tools", self._start_tools)
+        try:
+            self._use_index(embedder)
+        except (RagError, OSError):
+            threading.Thread(target=self._await_mending, args=(embedder,), name="mending", daemon=True).start()
+            raise
+
+    def _start_tools(self) -> None:
+        self.status["tools"] = "loading"
+        self.sandbox.list_tools()  # starts its worker, so that nobody waits for that later
+        self.status["tools"] = "ready"
+
+    def _use_index(self, embedder: Embedder) -> None:
+        self.retriever = self._open_retriever(embedder)
+        self.status["search"] = "ready"
+        if self.engine:
+            self.on_ready(self.engine)
+
+    def _await_mending(self, embedder: Embedder) -> None:
+        """Look again from time to time whether the command that the message names has been run."""
+        while self.retriever is None and not self._closed.wait(MENDING_S):
+            with suppress(RagError, OSError):
+                self._use_index(embedder)
+                self.note = ""
+
+    def _load_router(self, embedder: Embedder) -> None:
+        self.router = Router(embedder)
+        self.chooser = ToolChooser(embedder, self.router.reader)
+        self.menu = ToolMenu.of(MENU.read_text(encoding="utf-8"), Registry.default().schemas())
+        self.status["router"] = "ready"
+
+    def _open_retriever(self, embedder: Embedder) -> Retriever:
+        if self.settings.index:
+            return Retriever(load(self.settings.index, embedder), embedder)
+        return open_or_build(CORPUS, self.settings.data / "index", embedder, self._indexing)
+
+    def _indexing(self, done: int, total: int) -> None:
+        self.status["search"] = f"building {done}/{total}"

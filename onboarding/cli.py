@@ -1,0 +1,69 @@
+"""`python -m onboarding MESSAGE`: route, confidence and tool choice of one message."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from onboarding.routing.classifier import ArtefactStale
+from onboarding.routing.router import Route, Router
+from onboarding.routing.tool_choice import ToolChoice, ToolChooser
+from rag.embedding.embedder import Embedder
+from rag.errors import ModelMissing
+
+SHOWN = 3  # routes in the list of what else it might be
+
+
+def main(argv: Sequence[str]) -> int:
+    """Read the message and print what it was taken for; 1 when a part is missing, with the remedy."""
+    options = _parser().parse_args(argv)
+    text, history = " ".join(options.message), options.after
+    try:
+        embedder = Embedder()
+        router = Router(embedder)
+        chooser = ToolChooser(embedder, router.reader)
+    except (ArtefactStale, ModelMissing) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    route = router.route(text, history)
+    choice = chooser.choose(text, route, history)
+    likeliest = sorted(router.probabilities(text, history).items(), key=lambda pair: -pair[1])[:SHOWN]
+    print(_json(route, choice, likeliest) if options.json else _text(route, choice, likeliest))
+    return 0
+
+
+def _text(route: Route, choice: ToolChoice, likeliest: Sequence[tuple[str, float]]) -> str:
+    others = ", ".join(f"{name} {p:.2f}" for name, p in likeliest if name != route.name)
+    call = f"{choice.tool or 'all tools'}({_arguments(choice)})" if choice.intent == "check" else "no tool"
+    return "\n".join(
+        [
+            f"route   {route.name} {route.confidence:.2f}" + (f"   (then {others})" if others else ""),
+            f"intent  {choice.intent} {choice.confidence:.2f}" + ("" if choice.is_sure else "   (unsure)"),
+            f"call    {call}",
+        ]
+    )
+
+
+def _arguments(choice: ToolChoice) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in choice.args.items())
+
+
+def _json(route: Route, choice: ToolChoice, likeliest: Sequence[tuple[str, float]]) -> str:
+    result = {
+        "route": route.name,
+        "confidence": round(route.confidence, 3),
+        "likeliest": {name: round(p, 3) for name, p in likeliest},
+        "intent": choice.intent,
+        "tool": choice.tool,
+        "args": choice.args,
+        "tool_confidence": round(choice.confidence, 3),
+    }
+    return json.dumps(result, ensure_ascii=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m onboarding", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("message", nargs="+", help="what the visitor writes")
+    parser.add_argument("--after", action="append", default=[], help="an earlier message; repeat it, oldest first")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser

@@ -1,0 +1,1 @@
+"""Serves whoever operates the Space: logs, health, memory, faults of handlers."""

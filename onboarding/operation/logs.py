@@ -1,0 +1,131 @@
+"""Logs: one JSON object a line for machines, or plain lines for a terminal; neither holds what a visitor wrote.
+
+Covers: our own events carry names, counts and timings only; in JSON an exception is its type and its frames without
+its message, because a message may quote its cause; lines that a library prints to the error stream become records,
+tracebacks among them stripped in the same way. Does not cover: a library that logs, at level warning or above, a
+sentence with a visitor's words in it (tests/onboarding/test_canaries.py looks for that), and what native code writes
+to the file descriptor itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import traceback
+from types import TracebackType
+from typing import Any, TextIO
+
+from pythonjsonlogger.json import JsonFormatter
+
+QUIET = ("httpx", "httpx2", "huggingface_hub", "sentence_transformers")  # they name every address they fetch
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)')
+HEAD = "Traceback (most recent call last):"
+KIND = re.compile(r"^[A-Za-z_][\w.]*")
+MARGIN = re.compile(r"^\s*[+|] ?")  # of an exception group's traceback
+LINE_CHARS = 400  # of a printed line
+
+
+def event(logger: logging.Logger, name: str, **fields: object) -> None:
+    """Log that something happened, with its figures. Never hand over what a visitor wrote."""
+    logger.info(name, extra={"fields": {"event": name, **fields}})
+
+
+def set_up_logging(form: str, stream: TextIO | None = None) -> None:
+    """Send every logger's records to `stream` (standard error) as "json" or "text"; Python's warnings too."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Text("%(asctime)s %(name)s: %(message)s"))
+    handler.setLevel(logging.INFO)  # for libraries that lower their own logger's level
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    for library in QUIET:
+        logging.getLogger(library).setLevel(logging.ERROR)
+
+
+class _Json(JsonFormatter):
+    """time, level, logger, then an event's fields or a message."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ["levelname", "name", "message"],
+            rename_fields={"levelname": "level", "name": "logger", "timestamp": "time"},
+            reserved_attrs=[*logging.LogRecord("", 0, "", 0, "", (), None).__dict__, "message", "asctime", "fields"],
+            timestamp=True,
+        )
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        """An event's name stands under `event`, so its message would only repeat it."""
+        super().add_fields(log_data, record, message_dict)
+        fields = getattr(record, "fields", None)
+        if fields:
+            log_data.pop("message", None)
+            log_data.update(fields)
+        if record.name == "asyncio":  # its further lines show the task, exception and message included
+            log_data["message"] = record.getMessage().partition("\n")[0]
+
+    def formatException(self, ei: ExcInfo) -> str:  # noqa: N802  the name is logging's
+        """Type and frames, innermost last; no message."""
+        kind, _, trace = ei
+        frames = [f"{_short(f.filename)}:{f.lineno} {f.name}" for f in traceback.extract_tb(trace)]
+        return " > ".join([*frames, kind.__name__ if kind else "unknown"])
+
+
+class _Text(logging.Formatter):
+    """Plain lines; an event's fields follow its name."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        fields = getattr(record, "fields", None) or {}
+        said = " ".join(f"{name}={value}" for name, value in fields.items() if name != "event")
+        return f"{line} {said}" if said else line
+
+
+class PrintedLines:
+    """Stands in for the error stream where logs are JSON: what is printed becomes records of the logger "stderr"."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("stderr")
+        self._rest = ""
+        self._frames: list[str] | None = None  # of the traceback that is being printed
+
+    def write(self, text: str) -> int:
+        """Take text; a record is made at each end of a line."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            if self._take(line.rpartition("\r")[2]):
+                break  # an exception's message may have further lines; they come in the same piece
+        self._rest = self._rest.rpartition("\r")[2][-10 * LINE_CHARS :]  # a progress bar overwrites itself
+        return len(text)
+
+    def _take(self, line: str) -> bool:
+        """Whether the line was the end of a traceback."""
+        line, in_group = MARGIN.subn("", line)
+        if not line.strip("+- 0123456789" if in_group else None):
+            return False
+        if line.strip().endswith(HEAD):
+            self._frames = []
+        elif self._frames is None and not in_group:
+            self._logger.info("%s", line[:LINE_CHARS])
+        elif found := FRAME.match(line):
+            self._frames = [*(self._frames or []), f"{_short(found['file'])}:{found['line']} {found['name']}"]
+        elif not line[0].isspace():
+            kind = KIND.match(line)
+            self._logger.error("%s", " > ".join([*(self._frames or []), kind[0] if kind else "unknown"]))
+            self._frames = None
+            return True
+        return False
+
+    def flush(self) -> None:
+        """Nothing is held back but an unfinished line."""
+
+    def isatty(self) -> bool:
+        """No terminal: libraries then draw no progress."""
+        return False
+
+
+def _short(path: str) -> str:
+    """The last three parts of a path: enough to find the line, without the machine's folders."""
+    return "/".join(path.replace("\\", "/").split("/")[-3:])

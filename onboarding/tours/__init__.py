@@ -1,0 +1,1 @@
+"""Holds the tours' words and exercises. Knows no widgets."""

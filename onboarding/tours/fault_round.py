@@ -1,0 +1,65 @@
+"""The "find the fault" round over a simulated host: hints, a guess among plausible causes, then what proves it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tools.simulation.hosts import Evidence, Host
+from tools.types import Json, Report
+
+CLOSE = 60  # characters of an observed value that are shown
+BEFORE = 20  # of them before the words that matter, where some do
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be said of a guess."""
+
+    right: bool
+    why: str  # one sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One line of evidence, with what the tool reports at this moment."""
+
+    where: str  # "tool: field.path"
+    observed: str
+    says: str
+
+
+def causes(host: Host) -> list[str]:
+    """The true cause among the decoys, in an order that tells nothing and stays the same."""
+    every = [host.answer, *(decoy.cause for decoy in host.decoys)]
+    return sorted(every, key=lambda cause: hashlib.blake2b(f"{host.id} {cause}".encode(), digest_size=8).digest())
+
+
+def judge(host: Host, guess: str) -> Verdict:
+    """Whether `guess`, one of `causes`, is the cause; ValueError when it is none of them."""
+    if guess == host.answer:
+        return Verdict(True, host.cause)
+    for decoy in host.decoys:
+        if decoy.cause == guess:
+            return Verdict(False, decoy.why_not)
+    raise ValueError(f"{guess!r} is not among the causes of {host.id}; choose one that is shown.")
+
+
+def proofs(host: Host, run: Report) -> Iterator[Proof]:
+    """The evidence of the cause, as a comprehensive run shows it."""
+    for evidence in host.evidence:
+        shown = "absent" if evidence.relation == "absent" else _close_up(evidence, evidence.observed(run))
+        yield Proof(f"{evidence.tool}: {'.'.join(evidence.field)}", shown, evidence.says)
+
+
+def _close_up(evidence: Evidence, observed: Json) -> str:
+    """The observed value on one line; of a long text the part that proves something."""
+    if not isinstance(observed, str):
+        observed = json.dumps(observed, ensure_ascii=False, default=str)
+    line = " ".join(observed.split())
+    wanted = str(evidence.value) if evidence.relation == "contains" else ""
+    start = max(0, line.find(wanted) - BEFORE) if len(line) > CLOSE else 0
+    shown = line[start : start + CLOSE]
+    return f"{'…' if start else ''}{shown}{'…' if start + CLOSE < len(line) else ''}"

@@ -1,0 +1,1 @@
+"""Draws the chat tab and keeps its session."""

@@ -1,0 +1,53 @@
+"""The words around the conversation: the empty state, the line under the composer, what a screen reader hears."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from onboarding.ui.chat.render import Routes, ask_button
+from onboarding.ui.chat.turns import Turn
+from onboarding.ui.kit.languages import ENGLISH, Speech
+from onboarding.ui.kit.markup import fill, join, trusted
+
+STARTERS = 2  # of each route
+GROUPS = 6  # fill two or three columns evenly; further routes are in the menu beside each answer
+FIRST = ("introduction", "deploy", "rhel10", "plugins", "diagnostics", "contribute")  # a newcomer's order
+KEYS = "<kbd>Enter</kbd> {} · <kbd>Shift</kbd>+<kbd>Enter</kbd> {} · <kbd>Esc</kbd> {}"
+
+
+def starters(routes: Routes, drawing: str = "", speech: Speech = ENGLISH) -> str:
+    """The empty state: what one can ask here, by route; `drawing` is the page's own SVG."""
+    names = [*(name for name in FIRST if name in routes), *(name for name in routes if name not in FIRST)]
+    offered = [routes[name] for name in names if routes[name].starters][:GROUPS]
+    groups = join(
+        fill("<section><h3>{}</h3>{}</section>", text.label, _buttons(text.starters[:STARTERS])) for text in offered
+    )
+    html = '{}<h2>{}</h2><p class="lead">{}</p><div class="starters">{}</div>'
+    return str(fill(html, trusted(drawing), speech("empty_title"), speech("empty_lead"), groups))
+
+
+def _buttons(texts: tuple[str, ...]) -> Markup:
+    return join(ask_button(text, "starter") for text in texts)
+
+
+def hint(text: str = "", kind: str = "", speech: Speech = ENGLISH) -> str:
+    """The line under the composer: how to use it, or why it refused."""
+    if text:
+        return str(fill('<p class="hint {}" role="alert">{}</p>', kind, text))
+    keys = fill(KEYS, speech("key_sends"), speech("key_line"), speech("key_stops"))
+    return str(fill('<p class="hint"><span class="keys">{}</span></p>', keys))
+
+
+def spoken(turn: Turn, speech: Speech = ENGLISH) -> str:
+    """What a screen reader is told, as plain text; it changes seldom, so that streaming does not chatter."""
+    match turn.phase:
+        case "reading":
+            return speech("spoken_reading", n=len(turn.sources))
+        case "done":
+            return speech("spoken_answer", text=turn.text)
+        case "stopped":
+            return speech("stopped")
+        case "failed" if turn.failure:
+            return turn.failure
+        case phase:
+            return speech(f"spoken_{phase}")

@@ -1,0 +1,212 @@
+"""A turn as HTML, part by part. Pure functions; everything foreign goes through `fill` or `to_html`.
+
+A part is a string that the page puts into a slot of its own (static/transcript.js). While an answer streams only the
+slot that changed is touched, so an opened source stays open and nothing above the new words moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from markupsafe import Markup
+
+from model.engine.events import Prefill, Queued
+from model.prompting.system_prompts import RouteText
+from model.turn.events import Notice, RouteChosen, TurnFinished
+from onboarding.ui.chat.evidence import evidence, source_links, split_quote, step, tally
+from onboarding.ui.chat.turns import Turn
+from onboarding.ui.kit.languages import ENGLISH, Speech
+from onboarding.ui.kit.markdown import to_html
+from onboarding.ui.kit.markup import fill, join
+
+OPEN_TOUR = "rhel10"  # the tour that is offered to whoever finds every seat taken
+FAULTS = frozenset({"error", "full"})  # kinds of notice that come first
+SHOWN_NOTICES = 2  # a rambling model earns a remark per sentence
+UNSURE = 0.5  # below this the route is shown with a question mark
+
+REASONS = {"length": "too_long", "deadline": "out_of_time", "cancelled": "stopped"}  # to keys of the page's words
+
+THUMB = Markup(
+    '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M5 7.4 7.6 2c1.1 0 1.9.8 1.9 1.9L9.2 6.3h3.6c.9 0 1.5.8'
+    ' 1.3 1.7l-.9 4.3c-.2.8-.8 1.3-1.6 1.3H5z"/><path d="M5 7.4H2v6.2h3z"/></svg>'
+)
+
+Routes = Mapping[str, RouteText]
+
+
+def turn_parts(turn: Turn, routes: Routes, speech: Speech = ENGLISH, *, last: bool) -> dict[str, str]:
+    """Every slot of a turn by name; an empty string leaves its slot empty. Only the last turn offers actions."""
+    parts = {
+        "question": question(turn, speech, last=last),
+        "route": route(turn, routes, speech, last=last) + tally(turn.found, speech),
+        "steps": join(step(one, speech) for one in turn.steps),
+        "evidence": evidence(turn, speech),
+        "answer": answer(turn, speech),
+        "notices": notices(turn, speech),
+        "meta": meta(turn, speech, last=last),
+        "next": following(turn, routes, speech) if last else Markup(""),
+    }
+    return {name: str(part) for name, part in parts.items()}
+
+
+def question(turn: Turn, speech: Speech, *, last: bool) -> Markup:
+    """What the visitor asked, as typed."""
+    edit = action("edit", speech)
+    html = '<div class="asked" dir="auto">{}</div>{}'
+    return fill(html, turn.question, edit if last and not turn.running else "")
+
+
+def route(turn: Turn, routes: Routes, speech: Speech, *, last: bool) -> Markup:
+    """The route as a chip; on the last turn a menu of the others, each of which asks again."""
+    if turn.route is None:
+        pending = fill('<span class="chip pending">{}</span>', speech("choosing"))
+        return pending if turn.running else Markup("")
+    unsure = "?" if turn.route.confidence < UNSURE else ""
+    label = fill('<span class="as">{}</span> {}{}', speech("answered_as"), turn.route.label, unsure)
+    if not last or turn.running:
+        return fill('<span class="chip" title="{}">{}</span>', _how_sure(turn.route, speech), label)
+    html = (
+        '<details class="menu"><summary class="chip" title="{0}">{1}<span class="change">{2}</span></summary>'
+        '<div class="sheet" role="menu" aria-label="{3}"><p>{3}</p>{4}</div></details>'
+    )
+    others = _other_routes(turn.route.name, routes)
+    return fill(html, _how_sure(turn.route, speech), label, speech("change"), speech("again_as"), others)
+
+
+def _how_sure(chosen: RouteChosen, speech: Speech) -> str:
+    share = f"{chosen.confidence:.2f}"
+    return speech("your_choice") if chosen.overridden else speech("confidence", share=share)
+
+
+def _other_routes(current: str, routes: Routes) -> Markup:
+    html = '<button type="button" role="menuitem" data-act="route" data-route="{}"{}>{}</button>'
+    mark = Markup(' aria-current="true"')
+    offered = {name: text for name, text in routes.items() if text.starters}
+    return join(fill(html, name, mark if name == current else "", text.label) for name, text in offered.items())
+
+
+def answer(turn: Turn, speech: Speech) -> Markup:
+    """The text so far, and what is being waited for: before the text, or below it when more is being read."""
+    words = split_quote(turn)[1]
+    wait = progress(turn, speech) if turn.running and (turn.progress or not words) else Markup("")
+    if not words:
+        return wait
+    nearest = turn.found.nearest if turn.found and not turn.sources else []
+    text = to_html(words, source_links(turn.sources), [passage.url for passage in nearest])
+    state = "streaming" if turn.running and not wait else ""
+    return fill('<div class="text {}">{}</div>{}', state, text, wait)
+
+
+def progress(turn: Turn, speech: Speech) -> Markup:
+    """One line and one bar for the time before the first token."""
+    match turn.progress:
+        case Queued(ahead, eta_s):
+            left = _about(eta_s, speech)
+            said = speech.count("ahead", ahead, left=left) if ahead else speech("ahead_none", left=left)
+            return _bar(said)
+        case Prefill(done, total, eta_s) if done < total:
+            said = speech("reading", done=done, total=total, left=_about(eta_s, speech))
+            return _bar(said, done / max(total, 1), speech("reading_prompt"))
+        case Prefill():
+            return _bar(speech("writing"), 1.0, speech("reading_prompt"))
+    return _bar(speech("preparing" if turn.found or turn.steps else "looking"))
+
+
+def _bar(text: str, share: float | None = None, label: str = "") -> Markup:
+    """`share` is 0..1, None when unknown; `label` names the bar to a screen reader."""
+    if share is None:
+        return fill('<div class="progress"><span>{}</span><i class="bar unknown"></i></div>', text)
+    html = (
+        '<div class="progress"><span>{0}</span><i class="bar" role="progressbar" aria-label="{2}"'
+        ' aria-valuemin="0" aria-valuemax="100" aria-valuenow="{1}"><b style="width:{1}%"></b></i></div>'
+    )
+    return fill(html, text, round(100 * min(max(share, 0.0), 1.0)), label)
+
+
+def _about(seconds: float, speech: Speech) -> str:
+    if seconds < 90:
+        return speech("left_s", n=max(1, round(seconds)))
+    return speech("left_min", n=round(seconds / 60))
+
+
+def notices(turn: Turn, speech: Speech) -> Markup:
+    """What the visitor should know about this answer."""
+    said, reason = (
+        sorted(turn.notices, key=lambda notice: notice.kind not in FAULTS),
+        turn.finished.reason if turn.finished else "",
+    )
+    if turn.failure:
+        said.insert(0, Notice(turn.failure, "error"))
+    elif reason == "error" and not any(notice.kind in FAULTS for notice in said):
+        said.append(Notice(speech("broke_off"), "error"))
+    elif turn.stopped or reason in REASONS:
+        said.append(Notice(speech(REASONS[reason or "cancelled"])))
+    shown, folded = said[:SHOWN_NOTICES], said[SHOWN_NOTICES:]
+    if len(folded) < 2:  # one more line costs no more than the line that hides it
+        return join(map(_notice, said))
+    more = '{}<details class="more"><summary>{}</summary>{}</details>'
+    return fill(more, join(map(_notice, shown)), speech("more_remarks", n=len(folded)), join(map(_notice, folded)))
+
+
+def _notice(notice: Notice) -> Markup:
+    return fill('<p class="notice {}">{}</p>', notice.kind, notice.text)
+
+
+def meta(turn: Turn, speech: Speech, *, last: bool) -> Markup:
+    """The quiet line: what can be done with the answer, and what it took."""
+    if turn.running:
+        return Markup("")
+    copy = action("copy", speech) if turn.text else ""
+    again = action("retry", speech) if last else ""
+    thumbs = thumb("up", speech) + thumb("down", speech) if turn.text else ""
+    html = '<span class="actions">{}{}{}</span><span class="figures">{}</span>'
+    return fill(html, copy, again, thumbs, figures(turn.finished, speech) if turn.finished else "")
+
+
+def action(act: str, speech: Speech) -> Markup:
+    """A quiet button; `act` names its handler in static/transcript.js and its word."""
+    return fill('<button type="button" class="quiet" data-act="{}">{}</button>', act, speech(act))
+
+
+def thumb(way: str, speech: Speech) -> Markup:
+    """A button that judges the answer; static/feedback.js hears it, and hides it where nobody keeps judgements."""
+    html = (
+        '<button type="button" class="quiet thumb" data-feedback="{0}" aria-pressed="false" aria-label="{1}"'
+        ' title="{1}">{2}</button>'
+    )
+    return fill(html, way, speech(f"feedback_{way}"), THUMB)
+
+
+def figures(finished: TurnFinished, speech: Speech) -> Markup:
+    """Seconds to the first token, tokens per second and the model, as far as they are known."""
+    timings, said = finished.timings, []
+    if timings.first_token_s is not None:
+        said.append(speech("first_token", s=f"{timings.first_token_s:.1f}"))
+    if rate := timings.tokens_per_s(finished.counts.generated):
+        said.append(speech("tokens_per_s", rate=f"{rate:.1f}"))
+    if finished.model:
+        said.append(finished.model)
+    return join(fill("<span>{}</span>", text) for text in said)
+
+
+def following(turn: Turn, routes: Routes, speech: Speech) -> Markup:
+    """What may come next: questions, or where no seat was free the tabs that never queue."""
+    if any(notice.kind == "full" for notice in turn.notices):
+        html = '<button type="button" class="follow-up" data-act="tab" data-tab="{}">{}</button>'
+        ways = ((OPEN_TOUR, "meanwhile_tour"), ("search", "meanwhile_search"))
+        return join(fill(html, tab, speech(key)) for tab, key in ways)
+    return follow_ups(turn, routes)
+
+
+def follow_ups(turn: Turn, routes: Routes) -> Markup:
+    """Questions that may come next; they are written down beforehand and cost no tokens."""
+    if turn.running or turn.route is None or turn.route.name not in routes:
+        return Markup("")
+    texts = routes[turn.route.name].follow_ups
+    return join(ask_button(text, "follow-up") for text in texts if text.casefold() != turn.question.casefold())
+
+
+def ask_button(text: str, kind: str) -> Markup:
+    """A button that asks its own text."""
+    html = '<button type="button" class="{}" data-act="ask" data-text="{}" dir="auto">{}</button>'
+    return fill(html, kind, text, text)

@@ -1,0 +1,140 @@
+"""What the server remembers of one open page: its conversation, the turns shown, and the turn under way."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from model.prompting.conversation import Conversation
+from model.turn.events import TurnEvent
+from onboarding.ui.chat.shelf import Shelf, read_shelf, restore, save
+from onboarding.ui.chat.turns import Turn, advance_all
+from onboarding.ui.kit.languages import ENGLISH, Speech
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a visitor wants to have answered."""
+
+    text: str
+    route: str | None = None  # the visitor's choice of topic
+    turn: str = ""  # id of the turn that this replaces, "" for a new one
+
+
+@dataclass(slots=True)
+class Session:
+    """One open page. Gradio copies an empty one for each visitor, so nothing random is made before it is used."""
+
+    conversation: Conversation | None = None
+    turns: list[Turn] = field(default_factory=list)
+    shelf: Shelf = field(default_factory=Shelf)  # what the browser keeps, as last heard or told
+    drawn: dict[str, tuple[Turn, bool, dict[str, str]]] = field(default_factory=dict)  # id -> turn, last, its HTML
+    speech: Speech = ENGLISH  # the page's words in the visitor's language
+    wake: asyncio.Event | None = None  # set to make the turn under way look up
+
+    @property
+    def live(self) -> Turn | None:
+        """The turn that is being answered."""
+        return self.turns[-1] if self.turns and self.turns[-1].running else None
+
+    def hear(self, stored: object) -> None:
+        """Take note of what the browser keeps; take up its open conversation when none is known (reload, restart)."""
+        self.shelf = read_shelf(stored)
+        item = self.shelf.get(self.shelf.open_id) if not self.turns else None
+        if item:
+            self.conversation, self.turns = restore(item)
+
+    def keep(self) -> None:
+        """Put the finished turns of this conversation on the shelf."""
+        if not self.conversation:
+            return
+        old = self.shelf.get(self.conversation.id)
+        item = save(self.conversation.id, self.turns, old.title if old else "")
+        self.shelf = self.shelf.put(item) if item else self.shelf
+
+    def begin(self, request: Request) -> tuple[Turn, asyncio.Event]:
+        """Start a turn and the event that wakes it; asking again or editing forgets that turn and those after it."""
+        self.conversation = self.conversation or Conversation.new()
+        for at, turn in enumerate(self.turns):
+            if turn.id == request.turn:
+                self.conversation = turn.before
+                del self.turns[at:]
+                break
+        self.turns.append(Turn(secrets.token_hex(4), request.text, self.conversation))
+        self.wake = asyncio.Event()
+        return self.turns[-1], self.wake
+
+    def update(self, turn_id: str, events: list[TurnEvent]) -> bool:
+        """Fold events into a turn; False when it was stopped, left or replaced in the meantime.
+
+        A finished turn's conversation becomes the current one.
+        """
+        if not self.turns or self.turns[-1].id != turn_id or self.turns[-1].stopped:
+            return False
+        turn = self.turns[-1] = advance_all(self.turns[-1], events)
+        if turn.finished and isinstance(turn.finished.conversation, Conversation):
+            self.conversation = turn.finished.conversation
+        return True
+
+    def stop(self, turn_id: str = "") -> None:
+        """Mark the live turn, or only the one of that id, as stopped; what was written stays on the page."""
+        if self.live and turn_id in {"", self.live.id}:
+            self.turns[-1] = self.live.stop()
+            if self.wake:
+                self.wake.set()
+
+    def fail(self, reason: str) -> None:
+        """Mark the last turn as broken, unless it was answered."""
+        if self.turns and not self.turns[-1].finished:
+            self.turns[-1] = replace(self.turns[-1], failure=reason)
+
+    def refuse(self, turn_id: str) -> None:
+        """Take a turn back: it was never asked."""
+        self.turns = [turn for turn in self.turns if turn.id != turn_id]
+
+    def clear(self) -> None:
+        """Begin a new conversation."""
+        self.stop()
+        self.conversation, self.turns, self.drawn = None, [], {}
+        self.shelf = self.shelf.model_copy(update={"open_id": ""})
+
+    def open(self, conversation_id: str) -> None:
+        """Go back to a conversation on the shelf; an unknown id changes nothing."""
+        item = self.shelf.get(conversation_id)
+        if item:
+            self.clear()
+            self.shelf = self.shelf.model_copy(update={"open_id": conversation_id})
+            self.conversation, self.turns = restore(item)
+
+    def forget(self, conversation_id: str) -> None:
+        """Take a conversation off the shelf, and off the page when it is the open one."""
+        if self.conversation and self.conversation.id == conversation_id:
+            self.clear()
+        self.shelf = self.shelf.without(conversation_id)
+
+
+def read_request(data: Mapping[str, Any] | None, typed: str, session: Session, routes: Mapping[str, object]) -> Request:
+    """What was asked: `data` comes from a button in the transcript, `typed` from the composer.
+
+    Everything in `data` was sent by a browser: unknown kinds, turns and routes lead to an empty request.
+    """
+    if not data:
+        return Request(typed.strip())
+    text, turn_id, route = (str(data.get(key, "")) for key in ("text", "turn", "route"))
+    if data.get("kind") == "question":
+        return Request(text.strip())
+    old = next((turn for turn in session.turns if turn.id == turn_id), None)
+    if old is None:
+        return Request("")
+    chosen = old.route.name if old.route and old.route.overridden else None
+    match data.get("kind"):
+        case "edit":
+            return Request(text.strip(), None, turn_id)
+        case "route" if route in routes:
+            return Request(old.question, route, turn_id)
+        case "retry":
+            return Request(old.question, chosen, turn_id)
+    return Request("")

@@ -1,0 +1,150 @@
+"""Conversations as a browser keeps them: a short list of plain values, checked whenever it comes back.
+
+What a browser returns is foreign data: only texts and web addresses of the expected types pass, within limits.
+A visitor who edits the list can mislead only the model that answers that same visitor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model.checking.terminal_escapes import harmless
+from model.engine.events import Counts, Timings
+from model.prompting.assemble import user_message
+from model.prompting.conversation import Conversation, PastTurn
+from model.turn.events import RouteChosen, TurnFinished
+from onboarding.assistant.guide import MAX_CHARS, MAX_TURNS
+from onboarding.ui.chat.turns import Turn
+from onboarding.ui.kit.markdown import safe_url
+from rag.types import Passage, SearchResult
+
+STORAGE_KEY = "qubinode-conversations"
+STORAGE_SALT = "qubinode-navigator"  # no secret: it travels to every browser; fixed, so that a restart can read on
+MAX_BYTES = 48_000  # the list travels with each question; the guard in front of the page lets 256 KiB through
+MAX_CONVERSATIONS = 20
+TITLE_LENGTH = 60
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class SavedTurn(_Plain):
+    """A question and its finished answer."""
+
+    question: str = Field(max_length=MAX_CHARS)
+    answer: str = Field(max_length=20_000)
+    route: str = Field(default="", max_length=40)
+    label: str = Field(default="", max_length=60)
+    sources: tuple[tuple[str, str], ...] = Field(default=(), max_length=12)  # (title, address)
+
+
+class SavedConversation(_Plain):
+    """One conversation under the title that the list shows."""
+
+    id: str = Field(max_length=40)
+    title: str = Field(max_length=200)
+    turns: tuple[SavedTurn, ...] = Field(min_length=1, max_length=MAX_TURNS)
+
+
+class Shelf(_Plain):
+    """All conversations of one browser, the latest first; `open_id` is the one on the page."""
+
+    open_id: str = Field(default="", max_length=40)
+    items: tuple[SavedConversation, ...] = Field(default=(), max_length=200)
+
+    def get(self, conversation_id: str) -> SavedConversation | None:
+        """The conversation of that id, or None."""
+        return next((item for item in self.items if item.id == conversation_id), None)
+
+    def put(self, item: SavedConversation) -> Shelf:
+        """With `item` first and open; the oldest give way until the list fits."""
+        kept = [item, *(other for other in self.items if other.id != item.id)][:MAX_CONVERSATIONS]
+        shelf = Shelf(open_id=item.id, items=tuple(kept))
+        while len(shelf.items) > 1 and shelf.size > MAX_BYTES:
+            shelf = Shelf(open_id=item.id, items=shelf.items[:-1])
+        return shelf if shelf.size <= MAX_BYTES else _shortened(shelf)
+
+    def without(self, conversation_id: str) -> Shelf:
+        """Without the conversation of that id."""
+        open_id = "" if self.open_id == conversation_id else self.open_id
+        return Shelf(open_id=open_id, items=tuple(item for item in self.items if item.id != conversation_id))
+
+    def renamed(self, conversation_id: str, title: str) -> Shelf:
+        """With another title for one conversation; an empty title changes nothing."""
+        title = " ".join(title.split())[:TITLE_LENGTH]
+        item = self.get(conversation_id)
+        if not item or not title:
+            return self
+        new = item.model_copy(update={"title": title})
+        return self.model_copy(update={"items": tuple(new if i.id == new.id else i for i in self.items)})
+
+    @property
+    def size(self) -> int:
+        """Bytes of the list as JSON."""
+        return len(self.model_dump_json().encode())
+
+
+def _shortened(shelf: Shelf) -> Shelf:
+    """One conversation that is too long by itself loses its oldest turns."""
+    item = shelf.items[0]
+    while len(item.turns) > 1 and shelf.size > MAX_BYTES:
+        item = item.model_copy(update={"turns": item.turns[1:]})
+        shelf = shelf.model_copy(update={"items": (item,)})
+    return shelf if shelf.size <= MAX_BYTES else Shelf()
+
+
+def read_shelf(value: object) -> Shelf:
+    """What the browser sent, or an empty list when it is not what `dump` wrote."""
+    try:
+        return Shelf.model_validate(value)
+    except ValidationError:
+        return Shelf()
+
+
+def save(conversation_id: str, turns: Sequence[Turn], title: str = "") -> SavedConversation | None:
+    """The finished turns of a conversation, or None when there are none."""
+    kept = tuple(_saved_turn(turn) for turn in turns if turn.phase == "done")
+    if not kept:
+        return None
+    return SavedConversation(id=conversation_id, title=title or _title(kept[0].question), turns=kept)
+
+
+def _saved_turn(turn: Turn) -> SavedTurn:
+    route = turn.route or RouteChosen("", "", 1.0)
+    sources = tuple((passage.title, safe_url(passage.url)) for passage in turn.sources[:12])
+    return SavedTurn(question=turn.question, answer=turn.text, route=route.name, label=route.label, sources=sources)
+
+
+def _title(question: str) -> str:
+    words = " ".join(question.split())
+    return words if len(words) <= TITLE_LENGTH else words[: TITLE_LENGTH - 1].rstrip() + "…"
+
+
+def restore(item: SavedConversation) -> tuple[Conversation, list[Turn]]:
+    """The conversation as the model may continue it, and its turns as the page shows them.
+
+    What an answer was drawn from is not kept, so a terminal escape that its sources held is made harmless too.
+    """
+    conversation, turns = Conversation(item.id), []
+    for number, kept in enumerate(item.turns):
+        past = kept.model_copy(update={"answer": harmless(kept.answer)})
+        turns.append(_restored(f"{item.id}-{number}", past, conversation))
+        asked = user_message(past.question, [])
+        conversation = conversation.with_turn(PastTurn(past.question, past.answer, past.route, asked), brief="")
+    return conversation, turns
+
+
+def _restored(turn_id: str, past: SavedTurn, before: Conversation) -> Turn:
+    passages = [Passage("", "", title, (), "", (0, 0), safe_url(url), 0.0, "") for title, url in past.sources]
+    return Turn(
+        id=turn_id,
+        question=past.question,
+        before=before,
+        route=RouteChosen(past.route, past.label, 1.0) if past.label else None,
+        found=SearchResult(passages, 1.0, ""),
+        text=past.answer,
+        finished=TurnFinished(past.answer, "stop", Counts(), Timings(), "", bool(passages), before),
+    )

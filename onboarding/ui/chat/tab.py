@@ -1,0 +1,258 @@
+"""The chat tab: composer, transcript, and the handlers between them and the guide.
+
+Own Blocks with state on the server: a page can say what it wants asked, never what was said before. Everything that
+uses the model shares one Gradio lane with a wide limit, because the engine batches and queues by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from model.engine.prompt import PromptTooLong
+from model.prompting.conversation import Conversation
+from model.turn.events import TurnEvent
+from onboarding.assistant.guide import Unusable
+from onboarding.edge.admission import LANE, LANE_LIMIT, Place
+from onboarding.edge.client_address import place_of, who
+from onboarding.edge.rate_limits import Gate, Who
+from onboarding.ui.chat import shelf as saved
+from onboarding.ui.chat.around import hint, spoken, starters
+from onboarding.ui.chat.evidence import sources_markdown
+from onboarding.ui.chat.relay import relay
+from onboarding.ui.chat.render import turn_parts
+from onboarding.ui.chat.session import Request, Session, read_request
+from onboarding.ui.chat.shelf_bar import shelf_html
+from onboarding.ui.chat.turns import Turn
+from onboarding.ui.kit.languages import say, speech_for
+from onboarding.ui.kit.theme import script
+from onboarding.usage.recorder import Usage
+
+if TYPE_CHECKING:
+    from onboarding.assistant.guide import Guide
+
+logger = logging.getLogger(__name__)
+
+MAX_TYPED = 30_000  # characters a page may send; the limit in tokens is the guide's, and its message names it
+# What the script of the transcript says itself.
+SCRIPTED = ("copy", "copied", "copy_blocked", "edit_field", "rename_field", "conversation", "simulated_host")
+
+Updates = dict[gr.components.Component, Any]
+
+
+class ChatTab:
+    """The widgets of the chat and what they do. `build` is called once, inside the tab."""
+
+    def __init__(self, guide: Guide, hosts: Mapping[str, str], usage: Usage, gate: Gate) -> None:
+        """hosts: id -> title of the simulated hosts that tools may look at; the first is preselected."""
+        self._guide = guide
+        self._hosts = hosts
+        self._usage = usage
+        self._gate = gate
+        self._drawing = script("rose.svg")
+
+    def build(self) -> None:
+        """Lay out the tab and wire it."""
+        self.session = gr.State(Session())
+        self.shelf = gr.BrowserState(storage_key=saved.STORAGE_KEY, secret=saved.STORAGE_SALT)
+        self.view = gr.HTML(
+            self._view(Session()),
+            html_template=script("transcript.html"),
+            js_on_load=script("transcript.js"),
+            apply_default_css=False,
+            elem_id="transcript",
+        )
+        with gr.Column(elem_id="composer", min_width=0):
+            with gr.Column(elem_id="box", min_width=0):
+                self._build_box()
+            self.hint = gr.HTML(hint(), elem_id="hint", apply_default_css=False, js_on_load=None)
+
+    def _build_box(self) -> None:
+        self.text = gr.Textbox(
+            label=say("question"),
+            placeholder=say("question_placeholder"),
+            show_label=False,
+            container=False,
+            lines=1,
+            max_lines=8,
+            max_length=MAX_TYPED,
+            autofocus=True,
+            elem_id="question",
+        )
+        with gr.Row(elem_id="tools"):
+            choices = [(title, host) for host, title in self._hosts.items()]
+            self.host = gr.Dropdown(
+                choices,
+                value=next(iter(self._hosts), None),
+                label=say("simulated_host"),
+                container=False,
+                filterable=False,
+                visible=len(choices) > 1,
+                elem_id="host",
+                min_width=0,
+            )
+            self.stop = gr.Button(say("stop"), variant="stop", size="sm", visible=False, elem_id="stop", min_width=0)
+            self.send = gr.Button(say("send"), variant="primary", size="sm", elem_id="send", min_width=0)
+
+    def wire(self, demo: gr.Blocks, tabs: gr.Tabs) -> None:
+        """Connect the events; `demo` is the page, whose load restores what the browser kept."""
+        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        outputs = [self.view, self.session, self.shelf, self.text, self.send, self.stop, self.hint]
+        asking = gr.on(
+            [self.text.submit, self.send.click, self.view.submit],
+            self._ask,
+            [self.text, self.host, self.session, self.shelf],
+            outputs,
+            concurrency_id=LANE,
+            concurrency_limit=LANE_LIMIT,
+            trigger_mode="multiple",
+            **quiet,
+        )
+        asking.failure(self._broke, [self.session], outputs, **quiet)
+        self.stop.click(self._stop, [self.session], outputs, queue=False, **quiet)
+        self.view.input(self._shelve, [self.session, self.shelf], outputs, queue=False, **quiet)
+        self.view.select(_open_tab, None, tabs, queue=False, **quiet)
+        demo.load(self._restore, [self.session, self.shelf], outputs, queue=False, **quiet)
+
+    async def _ask(
+        self, typed: str, host: str, session: Session, stored: object, event: gr.EventData, client: gr.Request
+    ) -> AsyncGenerator[Updates, None]:
+        data, asker, place = _data(event), who(client), place_of(client)
+        session.speech = speech_for(client)
+        session.hear(stored)
+        wanted = read_request(data, typed or "", session, self._guide.routes)
+        if session.live or not wanted.text:
+            self._gate.crowd.leave(place)
+            why = "ask_busy" if session.live else "" if data else "ask_empty"
+            yield {self.hint: hint(session.speech(why) if why else "", "warning", session.speech)}
+            return
+        turn, wake = session.begin(wanted)
+        yield self._show(session) | self._hint(session) | ({} if data else {self.text: ""})
+        try:
+            async with aclosing(relay(lambda: self._events(asker, place, wanted, turn.before, host), wake)) as batches:
+                async for batch in batches:
+                    if not session.update(turn.id, batch):
+                        break
+                    yield self._step(session)
+        except (PromptTooLong, Unusable) as refusal:
+            session.refuse(turn.id)
+            said = {self.hint: hint(str(refusal), "warning")}
+            yield self._show(session) | said | ({} if data else {self.text: wanted.text})
+        finally:
+            session.stop(turn.id)  # a tab that was closed: its next reader must not find a turn that never ends
+        yield self._show(session)
+
+    def _events(
+        self, asker: Who, place: Place | None, request: Request, before: Conversation, host: str
+    ) -> Iterator[TurnEvent]:
+        known = host if host in self._hosts else next(iter(self._hosts), "")
+        return self._gate.guarded(
+            asker, lambda: self._guide.ask(request.text, before, route=request.route, host=known), place
+        )
+
+    def _step(self, session: Session) -> Updates:
+        """What one batch of events changes: the transcript, and at the end everything that waited for it."""
+        if session.live:
+            return {self.view: self._view(session)}
+        session.keep()
+        return self._show(session, store=True)
+
+    async def _stop(self, session: Session, client: gr.Request) -> Updates:
+        """Ask the turn under way to end; it draws the page itself, so that nobody draws over it.
+
+        Not `cancels=`: a cancelled event's last drawing can arrive after this one's and bring the old text back.
+        """
+        if not session.live:
+            return self._show(session)
+        self._usage.stop(who(client).visitor)
+        session.stop()
+        return self._hint(session)
+
+    def _broke(self, session: Session) -> Updates:
+        session.fail(session.speech("ask_broke"))
+        return self._show(session)
+
+    def _restore(self, session: Session, stored: object, request: gr.Request) -> Updates:
+        session.speech = speech_for(request)
+        session.hear(stored)
+        return self._show(session) | self._hint(session)
+
+    async def _shelve(self, session: Session, stored: object, event: gr.EventData, request: gr.Request) -> Updates:
+        """New, open, rename, forget: what the bar above the conversation offers."""
+        session.speech = speech_for(request)
+        session.hear(stored)
+        data = _data(event) or {}
+        chosen = str(data.get("id", ""))
+        match data.get("kind"):
+            case "new":
+                session.clear()
+            case "open":
+                session.open(chosen)
+            case "rename":
+                session.shelf = session.shelf.renamed(chosen, str(data.get("title", "")))
+            case "forget":
+                session.forget(chosen)
+        return self._show(session, store=True) | self._hint(session)
+
+    def _show(self, session: Session, *, store: bool = False) -> Updates:
+        """Everything that depends on whether an answer is under way; `store` also tells the browser what to keep."""
+        busy = session.live is not None
+        updates: Updates = {
+            self.view: self._view(session),
+            self.session: session,
+            self.send: gr.update(visible=not busy),
+            self.stop: gr.update(visible=busy),
+        }
+        return updates | ({self.shelf: session.shelf.model_dump(mode="json")} if store else {})
+
+    def _hint(self, session: Session) -> Updates:
+        return {self.hint: hint(speech=session.speech)}
+
+    def _view(self, session: Session) -> dict[str, Any]:
+        """The value of the transcript; see static/transcript.js."""
+        turns, shelf, routes, speech = session.turns, session.shelf, self._guide.routes, session.speech
+        known = shelf.get(session.conversation.id) if session.conversation else None
+        return {
+            "turns": [
+                {
+                    "id": turn.id,
+                    "question": turn.question,
+                    "text": turn.text,
+                    "sources": sources_markdown(turn.sources),
+                    "parts": self._parts(session, turn),
+                }
+                for turn in turns
+            ],
+            "empty": starters(routes, self._drawing, speech),
+            "shelf": shelf_html(shelf, known.title if known and len(turns) > 1 else "", speech, started=bool(turns)),
+            "spoken": spoken(turns[-1], speech) if turns else "",
+            "words": {key: speech(key) for key in SCRIPTED},
+            "busy": session.live is not None,
+        }
+
+    def _parts(self, session: Session, turn: Turn) -> dict[str, str]:
+        """A turn as HTML; drawn again only when it changed, because earlier answers are many and never change."""
+        last = turn is session.turns[-1]
+        before = session.drawn.get(turn.id)
+        if before is None or before[0] is not turn or before[1] != last:
+            before = session.drawn[turn.id] = (
+                turn,
+                last,
+                turn_parts(turn, self._guide.routes, session.speech, last=last),
+            )
+        return before[2]
+
+
+def _open_tab(event: gr.EventData) -> Any:
+    """The tab a button in the transcript leads to; Gradio ignores one that is not there."""
+    return gr.Tabs(selected=str((getattr(event, "_data", None) or {}).get("tab", "chat")))
+
+
+def _data(event: gr.EventData | None) -> dict[str, Any] | None:
+    """What a button in the transcript sent, or None when the composer was used."""
+    data = getattr(event, "_data", None)
+    return data if isinstance(data, dict) and data.get("kind") else None

@@ -1,0 +1,112 @@
+"""One turn as the page knows it: a fold over the events of `model.turn.events`. Pure; knows neither HTML nor Gradio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Literal
+
+from model.engine.events import Prefill, Queued, TextDelta
+from model.prompting.conversation import Conversation
+from model.turn.events import (
+    Notice,
+    RouteChosen,
+    SourcesFound,
+    ToolFinished,
+    ToolStarted,
+    TurnEvent,
+    TurnFinished,
+)
+from rag.types import Passage, SearchResult
+from tools.types import ToolCall, ToolResult
+
+Phase = Literal["searching", "waiting", "reading", "writing", "done", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A tool call and, once it is there, its result."""
+
+    call: ToolCall
+    result: ToolResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question and everything that is known about its answer so far."""
+
+    id: str
+    question: str
+    before: Conversation  # what the conversation was when this was asked: asking again starts there
+    route: RouteChosen | None = None
+    found: SearchResult | None = None
+    steps: tuple[Step, ...] = ()
+    progress: Queued | Prefill | None = None  # what is waited for; None once text comes
+    text: str = ""
+    notices: tuple[Notice, ...] = ()
+    finished: TurnFinished | None = None
+    stopped: bool = False
+    failure: str = ""  # one sentence when the turn broke
+
+    @property
+    def phase(self) -> Phase:
+        """What is going on, for the reader of the page."""
+        if self.failure:
+            return "failed"
+        if self.stopped or (self.finished and self.finished.reason == "cancelled"):
+            return "stopped"
+        if self.finished:
+            return "failed" if self.finished.reason == "error" else "done"
+        if isinstance(self.progress, Queued):
+            return "waiting"
+        if self.progress:
+            return "reading"
+        return "writing" if self.text else "searching"
+
+    @property
+    def running(self) -> bool:
+        """Whether more can still come."""
+        return self.phase in {"searching", "waiting", "reading", "writing"}
+
+    @property
+    def sources(self) -> list[Passage]:
+        """The passages that `[1]`, `[2]`, ... mean, in that order."""
+        return self.found.passages if self.found else []
+
+    def stop(self) -> Turn:
+        """The turn as it stands when the visitor stops it; a turn that has ended stays as it is."""
+        return replace(self, stopped=True) if self.running else self
+
+
+def advance(turn: Turn, event: TurnEvent) -> Turn:
+    """The turn after one more event."""
+    match event:
+        case RouteChosen():
+            return replace(turn, route=event)
+        case SourcesFound(result):
+            return replace(turn, found=result)
+        case ToolStarted(call):
+            return replace(turn, steps=(*turn.steps, Step(call)))
+        case ToolFinished(call, result):
+            return replace(turn, steps=_with_result(turn.steps, call, result))
+        case Queued() | Prefill():
+            return replace(turn, progress=event)
+        case TextDelta(text):
+            return replace(turn, text=turn.text + text, progress=None)
+        case Notice():
+            return replace(turn, notices=(*turn.notices, event))
+        case TurnFinished():
+            return replace(turn, finished=event, text=event.answer or turn.text)
+
+
+def advance_all(turn: Turn, events: Iterable[TurnEvent]) -> Turn:
+    """The turn after several events."""
+    return reduce(advance, events, turn)
+
+
+def _with_result(steps: tuple[Step, ...], call: ToolCall, result: ToolResult) -> tuple[Step, ...]:
+    for at in range(len(steps) - 1, -1, -1):
+        if steps[at].call == call and steps[at].result is None:
+            return (*steps[:at], Step(call, result), *steps[at + 1 :])
+    return (*steps, Step(call, result))

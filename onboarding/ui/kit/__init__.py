@@ -1,0 +1,1 @@
+"""Gives every tab its theme, words, markup and hooks."""

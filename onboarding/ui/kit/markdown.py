@@ -1,0 +1,213 @@
+"""Markdown that nobody has to trust, as HTML that nobody has to fear.
+
+The model's text and the corpus's excerpts are foreign: raw HTML in them is shown as text, an image as its
+description, a link as its words. The only live links are `[n]` for a source that was given, and a link to exactly
+such a source's address. A terminal escape that only Markdown puts together is made harmless. `nh3` (ammonia) then
+removes whatever is not on a short list, should the parser ever err. Does not judge what the text says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+from markdown_it.utils import OptionsDict
+from markupsafe import Markup, escape
+from pygments import highlight
+from pygments.formatters.html import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+from pygments.util import ClassNotFound
+
+from model.checking.terminal_escapes import TerminalEscapes
+from model.prompting.plain_text import plain
+from onboarding.ui.kit.markup import fill, trusted
+
+CITATION = re.compile(r"\[(\d{1,2})\]")
+MAX_HIGHLIGHTED = 4_000  # characters; a longer block is shown plain, so that streaming stays cheap
+BLOCKS = ("paragraph_open", "heading_open", "blockquote_open", "list_item_open", "th_open", "td_open")
+
+TAGS = {
+    *(
+        "p",
+        "br",
+        "hr",
+        "em",
+        "strong",
+        "s",
+        "blockquote",
+        "ul",
+        "ol",
+        "li",
+        "code",
+        "pre",
+        "span",
+        "div",
+        "button",
+        "a",
+    ),
+    *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
+}
+ATTRIBUTES = {
+    "*": {"class", "dir"},
+    "a": {"href", "title", "target", "data-n"},
+    "button": {"type", "data-act"},
+    "pre": {"tabindex"},
+    "span": {"title"},
+    "ol": {"start"},
+    "th": {"style"},
+    "td": {"style"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a citation leads."""
+
+    url: str  # "" when the source has no public address
+    title: str
+
+
+def safe_url(url: str) -> str:
+    """The address when it is a web address with a host, otherwise ""."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # e.g. a bracket that opens an IPv6 address and never closes
+        return ""
+    return url if parts.scheme in {"http", "https"} and parts.netloc else ""
+
+
+def to_html(text: str, links: Mapping[int, Link] | None = None, urls: Iterable[str] = ()) -> Markup:
+    """`text` rendered; `[n]` becomes a link where `links` has n, everything else that is active becomes inert.
+
+    urls: further addresses that a link in `text` may lead to.
+    """
+    links = links or {}
+    allowed = {url for url in (*urls, *(link.url for link in links.values())) if safe_url(url)}
+    env = {"links": links, "urls": allowed, "text": text}
+    return trusted(_clean(_parser().render(plain(text), env)))
+
+
+def inline_html(text: str) -> Markup:
+    """One line of foreign Markdown, without paragraphs, links or citations: for an excerpt."""
+    return trusted(_clean(_parser().renderInline(plain(text), {"links": {}, "urls": set(), "text": text})))
+
+
+def _clean(html: str) -> str:
+    return nh3.clean(
+        html,
+        tags=TAGS,
+        attributes=ATTRIBUTES,
+        link_rel="noopener noreferrer",
+        url_schemes={"http", "https"},
+        filter_style_properties={"text-align"},
+    )
+
+
+@cache
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+    parser.disable("reference")  # "[1]: https://elsewhere" must not redefine a citation
+    parser.inline.ruler.before("link", "citation", _citation)
+    parser.core.ruler.push("inert", _make_inert)
+    for name, rule in (("citation", _render_citation), ("fence", _render_code), ("code_block", _render_code)):
+        parser.add_render_rule(name, rule)
+    return parser
+
+
+def _citation(state: StateInline, silent: bool) -> bool:
+    """`[n]` for a known n; "[n](" stays with the link rule, which makes it plain words."""
+    match = CITATION.match(state.src, state.pos)
+    if not match or int(match[1]) not in state.env["links"] or state.src[match.end() : match.end() + 1] == "(":
+        return False
+    if not silent:
+        if state.pending.endswith(" "):
+            state.pending = state.pending[:-1] + "\N{NO-BREAK SPACE}"  # the number never opens a line
+        state.push("citation", "", 0).meta = {"n": int(match[1])}
+    state.pos = match.end()
+    return True
+
+
+def _make_inert(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type in BLOCKS:
+            token.attrSet("dir", "auto")  # a right-to-left paragraph runs right to left among others
+        if token.children:
+            children = [_inert(child) for child in _without_foreign_links(token.children, state.env["urls"])]
+            token.children = _without_new_escapes(children, state.env["text"])
+
+
+def _without_new_escapes(tokens: list[Token], text: str) -> list[Token]:
+    r"""The tokens, or one plain text where emphasis, entities and backslashes together spell a terminal escape.
+
+    Those that stand in `text` were judged while it streamed; \x1*b*[2J does not, and is copied from a page as one.
+    """
+    seen = "".join("\n" if token.type in {"softbreak", "hardbreak"} else token.content for token in tokens)
+    escapes = TerminalEscapes([text])
+    left = escapes.feed(seen) + escapes.flush()
+    return tokens if left == seen else [Token("text", "", 0, content=left)]
+
+
+def _without_foreign_links(tokens: Sequence[Token], urls: set[str]) -> list[Token]:
+    kept: list[Token] = []
+    live = False  # links do not nest in CommonMark
+    for token in tokens:
+        if token.type == "link_open":
+            live = str(token.attrGet("href") or "") in urls
+            token.attrs = {"href": token.attrs["href"], "target": "_blank"} if live else {}
+        if token.type not in {"link_open", "link_close"} or live:
+            kept.append(token)
+    return kept
+
+
+def _inert(token: Token) -> Token:
+    """An image becomes its description."""
+    return Token("text", "", 0, content=token.content or "image") if token.type == "image" else token
+
+
+def _render_citation(
+    _: RendererHTML, tokens: Sequence[Token], at: int, __: OptionsDict, env: MutableMapping[str, Any]
+) -> str:
+    number = tokens[at].meta["n"]
+    return citation(number, env["links"][number])
+
+
+def citation(number: int, link: Link) -> Markup:
+    """The small raised number that leads to a source."""
+    if not safe_url(link.url):
+        return fill('<span class="cite" title="{}">{}</span>', link.title, number)
+    html = '<a class="cite" data-n="{}" href="{}" target="_blank" title="{}">{}</a>'
+    return fill(html, number, link.url, link.title, number)
+
+
+def _render_code(
+    _: RendererHTML, tokens: Sequence[Token], at: int, __: OptionsDict, ___: MutableMapping[str, Any]
+) -> str:
+    language = tokens[at].info.split()[0] if tokens[at].info.split() else ""
+    return code_block(tokens[at].content, language)
+
+
+def code_block(code: str, language: str = "") -> Markup:
+    """A code block with a copy button; coloured when Pygments knows the language."""
+    button = '<button type="button" class="copy-code" data-act="copy-code">Copy</button>'
+    html = '<div class="code" dir="ltr">' + button + '<pre tabindex="0"><code>{}</code></pre></div>\n'
+    return fill(html, _coloured(code.rstrip("\n"), language))
+
+
+def _coloured(code: str, language: str) -> Markup:
+    if not language or len(code) > MAX_HIGHLIGHTED:
+        return escape(code)
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False)
+    except ClassNotFound:
+        return escape(code)
+    return trusted(highlight(code, lexer, HtmlFormatter(nowrap=True)).rstrip("\n"))

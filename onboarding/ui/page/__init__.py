@@ -1,0 +1,1 @@
+"""Draws the page around the tabs: header, welcome, feedback."""

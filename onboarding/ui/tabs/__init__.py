@@ -1,0 +1,1 @@
+"""Draws the tabs that never wait for the model: search, diagnostics, insights."""

@@ -1,0 +1,75 @@
+"""The Search tab: passages as one types, without a model and without a queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gradio as gr
+from markupsafe import Markup
+
+from onboarding.ui.chat.evidence import sources
+from onboarding.ui.kit.hooks import QUIET, Hooks
+from onboarding.ui.kit.languages import ENGLISH, Speech, say, speech_for
+from onboarding.ui.kit.markup import fill
+from onboarding.ui.kit.theme import script
+
+if TYPE_CHECKING:
+    from onboarding.assistant.guide import Guide
+
+LEAST, LONGEST = 3, 300  # characters that are searched for
+
+
+class SearchTab:
+    """Builds the tab; nothing of a search is kept.
+
+    The tab's script asks (static/search.js), not the text box: with `trigger_mode="always_last"` Gradio now and then
+    sends two requests at once, and the older answer may come last and stay.
+    """
+
+    def __init__(self, guide: Guide) -> None:
+        self._guide = guide
+
+    def build(self, hooks: Hooks) -> None:
+        """Lay out the tab and wire it."""
+        with gr.Column(elem_id="search", elem_classes="tour"):
+            box = gr.Textbox(
+                label=say("search_box"), placeholder="RHEL 10 requirements", max_length=LONGEST,
+                elem_id="search-box",
+            )  # fmt: skip
+            found = gr.HTML(
+                self.found("", ENGLISH),
+                html_template='<div class="found" aria-live="polite"></div>',
+                js_on_load=script("search.js"),
+                elem_id="search-found",
+                apply_default_css=False,
+            )
+            ask = gr.Button(say("search_ask"), size="sm", elem_id="search-ask")
+        found.input(self._typed, None, found, trigger_mode="multiple", **QUIET)
+        hooks.tab.select(self._opened, None, found, **QUIET)
+        hooks.hand_over(ask, lambda text: text, [box])
+
+    def found(self, query: str, speech: Speech) -> dict[str, str]:
+        """What the script draws: the query it answers, and HTML."""
+        text = query.strip()[:LONGEST]
+        retriever = self._guide.retriever
+        if len(text) < LEAST:
+            html = _said("search_empty", speech)
+        elif retriever is None:
+            html = _said("search_loading", speech)
+        else:
+            result = retriever.search(text)
+            head = Markup("") if result.passages else _said("search_nothing", speech)
+            html = head + sources(result.passages or result.nearest, speech)
+        return {"query": query, "html": str(html)}
+
+    def _typed(self, event: gr.EventData, request: gr.Request) -> dict[str, str]:
+        data = getattr(event, "_data", None)
+        text = data.get("text", "") if isinstance(data, dict) else ""
+        return self.found(str(text), speech_for(request))
+
+    def _opened(self, request: gr.Request) -> dict[str, str]:
+        return self.found("", speech_for(request))
+
+
+def _said(key: str, speech: Speech) -> Markup:
+    return fill('<p class="small">{}</p>', speech(key))

@@ -1,0 +1,164 @@
+"""The plugin tour: the life cycle to step through, a batch with dependencies, and a skeleton that is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gradio as gr
+
+from onboarding.tours.content import TourStep
+from onboarding.tours.plugin_check import SKELETON, check_plugin, class_name
+from onboarding.tours.plugin_lab import DESIRED, STAGES, Lab, advance, drift, run_batch
+from onboarding.ui.kit.hooks import QUIET
+from onboarding.ui.kit.markup import fill, join
+from onboarding.ui.tours.tour import TourTab
+
+BATCH = ("RHEL10Plugin", "VaultIntegrationPlugin", "AIAssistantPlugin")
+NOBODY = "none"
+NO_CLASS = "# The skeleton has no plugin class yet; go back one step and mend it."
+
+
+class PluginsTour(TourTab):
+    """Six steps; the plugin that a visitor writes is parsed and never run."""
+
+    name = "plugins"
+
+    def bodies(self) -> list[Callable[[TourStep], None]]:
+        """Life cycle, twice, dependencies, write, enable, look up."""
+        return [self._cycle, self._twice, self._batch, self._write, self._enable, self.build_topics]
+
+    def _cycle(self, _step: TourStep) -> None:
+        lab = gr.State(Lab())
+        shown = gr.HTML(lab_html(Lab()), elem_id="plugins-lab", apply_default_css=False)
+        with gr.Row(elem_classes="bar"):
+            step = gr.Button("Step", variant="primary", size="sm", elem_id="plugins-step", min_width=110)
+            again = gr.Button("Start over", size="sm", elem_id="plugins-reset", min_width=110)
+        step.click(lambda now: _drawn(advance(now)), lab, [lab, shown], **QUIET)
+        again.click(lambda: _drawn(Lab()), None, [lab, shown], **QUIET)
+
+    def _twice(self, _step: TourStep) -> None:
+        lab, told = gr.State(Lab()), gr.State(())
+        with gr.Row(elem_classes="bar"):
+            run = gr.Button("Run the plugin", variant="primary", size="sm", elem_id="plugins-run", min_width=140)
+            spoil = gr.Button("Disable libvirtd by hand", size="sm", elem_id="plugins-drift", min_width=180)
+        shown = gr.HTML("", elem_id="plugins-runs", apply_default_css=False)
+        run.click(_whole_run, [lab, told], [lab, told, shown], **QUIET)
+        spoil.click(_spoil, [lab, told], [lab, told, shown], **QUIET)
+
+    def _batch(self, _step: TourStep) -> None:
+        choices = [NOBODY, *BATCH, "FreeIPAPlugin"]
+        with gr.Row():
+            needs = [
+                gr.Dropdown(choices, value=NOBODY, label=f"{name} needs", elem_id=f"plugins-needs-{at}")
+                for at, name in enumerate(BATCH)
+            ]
+            failing = gr.Dropdown([NOBODY, *BATCH], value=NOBODY, label="What fails", elem_id="plugins-failing")
+        shown = gr.HTML(_batch_html(*[NOBODY] * 4), elem_id="plugins-batch", apply_default_css=False)
+        for field in (*needs, failing):
+            field.change(_batch_html, [*needs, failing], shown, **QUIET)
+
+    def _write(self, _step: TourStep) -> None:
+        self._source = gr.Code(SKELETON, language="python", label="Your plugin", elem_id="plugins-source", lines=24)
+        check = gr.Button("Check the structure", variant="primary", size="sm", elem_id="plugins-check")
+        shown = gr.HTML("", elem_id="plugins-findings", apply_default_css=False)
+        check.click(_findings, self._source, shown, **QUIET)
+
+    def _enable(self, _step: TourStep) -> None:
+        config = gr.Code(_config(SKELETON), language="yaml", label="config/plugins.yml", elem_id="plugins-config")
+        run = gr.Code(_run(SKELETON), language="shell", label="Run it", elem_id="plugins-command")
+        self._source.change(lambda source: (_config(source), _run(source)), self._source, [config, run], **QUIET)
+
+
+def lab_html(lab: Lab) -> str:
+    """The life cycle as a row of stages with the present one marked, the host's state, and what the plugin says."""
+    stages = join(
+        fill(
+            '<li class="{}"{}>{}</li>',
+            "now" if stage == lab.stage else "",
+            fill(' aria-current="step"') if stage == lab.stage else "",
+            stage,
+        )
+        for stage in STAGES
+    )
+    state = dict(lab.state)
+    rows = join(
+        fill(
+            '<tr class="{}"><td>{}</td><td>{}</td><td>{}</td></tr>',
+            "yes" if state[name] == want else "no",
+            name,
+            want,
+            state[name],
+        )
+        for name, want in DESIRED.items()
+    )
+    html = (
+        '<p><span class="badge">Simulated</span> status: <strong>{}</strong></p><ol class="cycle">{}</ol>'
+        '<p class="said" aria-live="polite">{}</p><table class="facts"><thead><tr><th>Service</th><th>Desired</th>'
+        "<th>Current</th></tr></thead><tbody>{}</tbody></table>"
+    )
+    return fill(html, lab.status, stages, lab.said, rows)
+
+
+def _drawn(lab: Lab) -> tuple[Lab, str]:
+    return lab, lab_html(lab)
+
+
+def _whole_run(lab: Lab, told: tuple[str, ...]) -> tuple[Lab, tuple[str, ...], str]:
+    runs, changed = lab.runs, ", ".join(lab.missing)
+    while lab.runs == runs:
+        lab = advance(lab)
+    told = (*told, f"Run {lab.runs}: {lab.status}" + (f", applied {changed}" if changed else ", nothing applied"))
+    return lab, told, _told(told)
+
+
+def _spoil(lab: Lab, told: tuple[str, ...]) -> tuple[Lab, tuple[str, ...], str]:
+    lab = drift(lab)
+    told = (*told, f"By hand: {lab.said}")
+    return lab, told, _told(told)
+
+
+def _told(told: tuple[str, ...]) -> str:
+    return fill('<ol class="log">{}</ol>', join(fill("<li>{}</li>", line) for line in told[-8:]))
+
+
+def _batch_html(first: str, second: str, third: str, failing: str) -> str:
+    chosen = zip(BATCH, (first, second, third), strict=True)
+    needs = {name: [] if need == NOBODY else [need] for name, need in chosen}
+    try:
+        ran = run_batch(needs, failing)
+    except ValueError as error:
+        return fill('<p class="trouble">{}</p>', str(error))
+    row = '<tr class="{}"><td>{}</td><td><code>{}</code></td><td>{}: {}</td></tr>'
+    rows = join(
+        fill(row, "yes" if item.status == "completed" else "no", at, item.plugin, item.status, item.message)
+        for at, item in enumerate(ran, start=1)
+    )
+    head = "<thead><tr><th>Order</th><th>Plugin</th><th>Ends as</th></tr></thead>"
+    return fill('<table class="facts">{}<tbody>{}</tbody></table>', fill(head), rows)
+
+
+def _findings(source: str) -> str:
+    row = '<li class="{}"><span aria-hidden="true">{}</span> {}{}</li>'
+    items = join(
+        fill(
+            row,
+            "yes" if finding.ok else "no",
+            "✓" if finding.ok else "✗",
+            finding.text.replace("`", ""),
+            f" (line {finding.line})" if finding.line else "",
+        )
+        for finding in check_plugin(source or "")
+    )
+    return fill('<ul class="findings">{}</ul>', items)
+
+
+def _config(source: str) -> str:
+    name = class_name(source or "")
+    return f"plugins:\n  enabled:\n    - {name}\n\n{name}: {{}}\n" if name else NO_CLASS
+
+
+def _run(source: str) -> str:
+    name = class_name(source or "")
+    if not name:
+        return NO_CLASS
+    return f"python3 qubinode_cli.py list\npython3 qubinode_cli.py execute --plugins {name} --inventory localhost\n"

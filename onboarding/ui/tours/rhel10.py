@@ -1,0 +1,143 @@
+"""The RHEL 10 tour: six steps, each with something live that needs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from onboarding.tours.content import TourStep
+from onboarding.tours.deploy_command import MODES, Answers, command, environment, problems
+from onboarding.tours.readiness import Check, PluginRun, plugin_run, readiness
+from onboarding.ui.kit.hooks import QUIET
+from onboarding.ui.kit.languages import say
+from onboarding.ui.kit.markup import fill, join
+from onboarding.ui.tours.tour import TourTab
+
+SERVICES = ["libvirtd", "virtqemud", "NetworkManager", "firewalld", "sshd", "chronyd"]
+
+
+class Rhel10Tour(TourTab):
+    """From a host's readiness to the deploy command; everything a visitor does stays in the components."""
+
+    name = "rhel10"
+
+    def bodies(self) -> list[Callable[[TourStep], None]]:
+        """Check, changes, plugin, deploy, verify, next."""
+        return [self._check, self.build_topics, self._plugin, self._deploy, self._verify, self._next]
+
+    def _check(self, _step: TourStep) -> None:
+        choices = [(f"{host.title} ({host.id})", host.id) for host in self._hosts.values()]
+        host = self._host = gr.Dropdown(choices, value=self.tour.host, label=say("simulated_host"), elem_id="tour-host")
+        self._chosen = host
+        shown = gr.HTML(self._readiness(self.tour.host), elem_id="tour-readiness", apply_default_css=False)
+        host.change(self._readiness, host, shown, **QUIET)
+
+    def _readiness(self, host: str) -> str:
+        checks = readiness(self._hosts[host])
+        verdict = "Ready for RHEL 10." if all(check.ok for check in checks) else "Not ready for RHEL 10 as it is."
+        rows = join(_check_row(check) for check in checks)
+        return fill(
+            '<p><span class="badge">Simulated</span> <strong>{}</strong></p>'
+            '<table class="facts"><thead><tr><th>Check</th><th>Found</th><th></th></tr></thead>'
+            "<tbody>{}</tbody></table>",
+            verdict,
+            rows,
+        )
+
+    def _plugin(self, _step: TourStep) -> None:
+        installed = gr.State(())
+        run = gr.Button("Run the plugin", elem_id="tour-run")
+        shown = gr.HTML("", elem_id="tour-plugin", apply_default_css=False)
+        run.click(self._run_plugin, [self._chosen, installed], [installed, shown], **QUIET)
+        self._chosen.change(lambda: ((), ""), None, [installed, shown], **QUIET)
+
+    def _run_plugin(self, host: str, installed: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+        result = plugin_run(self._hosts[host], installed)
+        return result.after, _run_table(result)
+
+    def _deploy(self, _step: TourStep) -> None:
+        with gr.Row():
+            domain = gr.Textbox("lab.example.com", label="Domain", elem_id="tour-domain")
+            user = gr.Textbox("lab-user", label="Admin user")
+            cluster = gr.Textbox("qubinode", label="Cluster name")
+        with gr.Row():
+            mode = gr.Dropdown(list(MODES), value=MODES[0], label="Mode")
+            assistant = gr.Checkbox(True, label="AI assistant")
+            airflow = gr.Checkbox(True, label="Airflow")
+        fields: list[gr.components.Component] = [domain, user, cluster, mode, assistant, airflow]
+        trouble = gr.Markdown("", elem_id="tour-trouble")
+        built = gr.Code(_built(_default_answers())[1], language="shell", label="Your command", elem_id="tour-command")
+        env = gr.Code(_env(_default_answers()), language="shell", label="The same as .env")
+        for field in fields:
+            field.change(_deployment, fields, [trouble, built, env], **QUIET)
+
+    def _verify(self, _step: TourStep) -> None:
+        check = gr.Button("Check the services", elem_id="tour-verify")
+        shown = gr.HTML("", elem_id="tour-services", apply_default_css=False)
+        check.click(self._services, self._chosen, shown, **QUIET)
+
+    def _services(self, host: str) -> str:
+        result = self._guide.parts.sandbox.call("service_status", {"services": SERVICES}, host)
+        if not result.success:
+            return fill("<p>{}</p>", result.error or "The tool did not answer.")
+        row = "<tr><td><code>{}</code></td><td>{}</td><td>{}</td></tr>"
+        services = result.data["services"].items()
+        rows = join(fill(row, name, item.get("status", ""), item.get("loadstate", "")) for name, item in services)
+        return fill(
+            '<p><span class="badge">Simulated</span> <code>service_status</code> on {}</p>'
+            '<table class="facts"><thead><tr><th>Service</th><th>State</th><th>Unit</th></tr></thead>'
+            "<tbody>{}</tbody></table><p>With modular daemons <code>virtqemud</code> is active and "
+            "<code>libvirtd</code> is not; that is healthy.</p>",
+            host,
+            rows,
+        )
+
+    def _next(self, _step: TourStep) -> None:
+        gr.Markdown("**Next: write a plugin.** Press *Ask about this step*, and the answer comes with its sources.")
+
+
+def _check_row(check: Check) -> Any:
+    mark, word = ("✓", "ok") if check.ok else ("✗", "no")
+    advice = fill('<br><span class="advice">{}</span>', check.advice) if not check.ok and check.advice else fill("")
+    found = check.found.replace("`", "")
+    return fill(
+        '<tr class="{}"><td>{}</td><td>{}{}</td><td>{} {}</td></tr>', word, check.what, found, advice, mark, word
+    )
+
+
+def _run_table(run: PluginRun) -> str:
+    steps = [
+        ("Check", f"{len(run.before)} packages found"),
+        ("Compare", f"missing: {', '.join(run.missing)}" if run.missing else "nothing is missing"),
+        ("Apply", f"{len(run.missing)} installed" if run.changed else "skipped"),
+        ("Check again", "already in desired state" if not run.changed else f"{len(run.after)} packages found"),
+    ]
+    rows = join(fill("<tr><td>{}</td><td>{}</td></tr>", *step) for step in steps)
+    html = (
+        '<p><span class="badge">Simulated</span> status: <strong>{}</strong></p>'
+        '<table class="facts"><tbody>{}</tbody></table>'
+    )
+    return fill(html, run.status, rows)
+
+
+def _default_answers() -> Answers:
+    return Answers("lab.example.com", "lab-user")
+
+
+def _deployment(
+    domain: str, user: str, cluster: str, mode: str, assistant: bool, airflow: bool
+) -> tuple[str, str, str]:
+    answers = Answers(domain.strip(), user.strip(), cluster.strip(), mode, assistant, airflow)
+    trouble, built = _built(answers)
+    return trouble, built, _env(answers) if not trouble else ""
+
+
+def _built(answers: Answers) -> tuple[str, str]:
+    found = problems(answers)
+    return "\n".join(f"- {problem}" for problem in found), "" if found else command(answers)
+
+
+def _env(answers: Answers) -> str:
+    return "\n".join(f"{name}={value}" for name, value in environment(answers).items())

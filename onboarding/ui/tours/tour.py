@@ -1,0 +1,151 @@
+"""What every guided tour has: its walk, links to its steps, taking it up again, and the way out into the chat."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gradio as gr
+
+from onboarding.edge.client_address import who
+from onboarding.tours.content import Tour, TourStep, load_tours
+from onboarding.ui.kit.hooks import QUIET, Hooks
+from onboarding.ui.kit.languages import say
+from onboarding.ui.kit.markup import fill
+from tools.simulation.hosts import Host
+
+if TYPE_CHECKING:
+    from onboarding.assistant.guide import Guide
+
+NO_SEARCH = "The search index is still loading; try again in a few seconds."
+# The button that was pressed is gone with its step: the next one is read from its top, by eye and by screen reader.
+TO_THE_TOP = """() => {
+  const title = document.querySelector("#tour-NAME h2");
+  title.tabIndex = -1;
+  title.focus({ preventScroll: true });
+  title.scrollIntoView({ block: "nearest" });
+}"""
+NOT_SAID = "The documentation does not say."
+
+
+class TourTab(ABC):
+    """A tour in its tab: words from `onboarding/tours/NAME.toml`, and a live body a step from the subclass."""
+
+    name: ClassVar[str]
+
+    def __init__(self, guide: Guide, hosts: Mapping[str, Host]) -> None:
+        tours = load_tours()
+        self._guide = guide
+        self._hosts = hosts
+        self._following = tours.get(tours[self.name].next)
+        self.tour: Tour = tours[self.name]
+        self._host: gr.Dropdown | None = None  # of the tour, where it has one; "ask" takes it along
+
+    @abstractmethod
+    def bodies(self) -> list[Callable[[TourStep], None]]:
+        """What each step shows below its words, in the order of the steps."""
+
+    def build(self, hooks: Hooks) -> None:
+        """Lay the steps out inside the current tab."""
+        with gr.Column(elem_id=f"tour-{self.name}", elem_classes="tour"):
+            gr.HTML(fill("<h2>{}</h2>", self.tour.title), apply_default_css=False, padding=False)
+            with gr.Walkthrough(selected=1) as walkthrough:
+                for number, (step, body) in enumerate(zip(self.tour.steps, self.bodies(), strict=True), start=1):
+                    with gr.Step(step.name, id=number):
+                        gr.Markdown(step.text)
+                        body(step)
+                        self._footer(number, step, walkthrough, hooks)
+        self._usage = hooks.usage
+        hooks.page.load(self._arrive, hooks.reached, [walkthrough, hooks.reached, hooks.tabs], **QUIET)
+        # What the load tells a tab that is not on show gets lost: the page has not drawn it yet.
+        hooks.tab.select(self._take_up, hooks.reached, walkthrough, **QUIET)
+
+    def _footer(self, number: int, step: TourStep, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
+        with gr.Row(elem_classes="tour-footer"):
+            if number > 1:
+                back = gr.Button(say("back"), size="sm", elem_id=f"{self.name}-back-{number}")
+                self._goto(back, walkthrough, number - 1, hooks)
+            if number < len(self.tour.steps):
+                forward = gr.Button(say("next"), variant="primary", size="sm", elem_id=f"{self.name}-next-{number}")
+                self._goto(forward, walkthrough, number + 1, hooks)
+            else:
+                self._way_on(walkthrough, hooks)
+            self._ask_step(number, step, hooks)
+            link = f"?tour={self.name}&step={number}"
+            gr.HTML(fill('<a class="permalink" href="{}">Link to this step</a>', link), apply_default_css=False)
+
+    def _ask_step(self, number: int, step: TourStep, hooks: Hooks) -> None:
+        """The way into the chat, with the step's question and the host it is about."""
+        ask = gr.Button(say("ask_step"), size="sm", elem_id=f"{self.name}-ask-{number}")
+        if self._host is None:
+            hooks.hand_over(ask, lambda: step.ask, [])
+        else:
+            hooks.hand_over_host(ask, lambda _host: step.ask, self._host)
+        if number == len(self.tour.steps):
+            ask.click(self._note_end, None, None, **QUIET)
+
+    def _goto(self, button: gr.Button, walkthrough: gr.Walkthrough, step: int, hooks: Hooks) -> None:
+        def go(reached: object, request: gr.Request) -> tuple[Any, Any]:
+            self._usage.tour_step(who(request).visitor, self.name, step)
+            return gr.Walkthrough(selected=step), self._note(reached, step)
+
+        moved = button.click(go, hooks.reached, [walkthrough, hooks.reached], **QUIET)
+        moved.then(None, js=TO_THE_TOP.replace("NAME", self.name), **QUIET)
+
+    def _note_end(self, request: gr.Request) -> None:
+        self._usage.tour_end(who(request).visitor, self.name)
+
+    def _way_on(self, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
+        """One suggestion of what next; this tour then begins anew."""
+        label = f"Go on: {self._following.label}" if self._following else "Go on: ask the assistant"
+        target = self._following.name if self._following else "chat"
+        on = gr.Button(label, variant="primary", size="sm", elem_id=f"{self.name}-on")
+
+        def leave(reached: object, request: gr.Request) -> tuple[Any, Any, Any]:
+            self._note_end(request)
+            return gr.Walkthrough(selected=1), self._note(reached, 1), gr.Tabs(selected=target)
+
+        on.click(leave, hooks.reached, [walkthrough, hooks.reached, hooks.tabs], **QUIET)
+
+    def _arrive(self, reached: object, request: gr.Request) -> tuple[Any, Any, Any]:
+        """A link opens its step and its tab."""
+        asked = dict(request.query_params) if request else {}
+        if asked.get("tour") != self.name:
+            return gr.skip(), gr.skip(), gr.skip()
+        step = self._valid(asked["step"]) if "step" in asked else self._reached(reached)
+        self._usage.tour_step(who(request).visitor, self.name, step)
+        return gr.Walkthrough(selected=step), self._note(reached, step), gr.Tabs(selected=self.name)
+
+    def _take_up(self, reached: object, request: gr.Request) -> Any:
+        step = self._reached(reached)
+        self._usage.tour_step(who(request).visitor, self.name, step)
+        return gr.Walkthrough(selected=step)
+
+    def _reached(self, reached: object) -> int:
+        return self._valid(reached.get(self.name)) if isinstance(reached, dict) else 1
+
+    def _note(self, reached: object, step: int) -> dict[str, Any]:
+        """What the browser keeps, with this tour's step; it may hold anything a visitor put there."""
+        return {**(reached if isinstance(reached, dict) else {}), self.name: step}
+
+    def _valid(self, step: object) -> int:
+        text = str(step)
+        return int(text) if text.isdecimal() and 1 <= int(text) <= len(self.tour.steps) else 1
+
+    def look_up(self, question: str) -> str:
+        """Markdown: what the documentation says to a question, without any model."""
+        retriever = self._guide.retriever
+        if retriever is None:
+            return NO_SEARCH
+        result = retriever.search(question)
+        if not result.passages:
+            return NOT_SAID
+        lead = result.passages[0]
+        return f"{result.extract}\n\nSource: [{lead.title}]({lead.url})"
+
+    def build_topics(self, step: TourStep) -> None:
+        """Questions to choose from, each looked up while the visitor waits."""
+        topic = gr.Radio(list(step.topics), label=say("look_up"), elem_id=f"{self.name}-topic")
+        shown = gr.Markdown(say("choose_question"), elem_id=f"{self.name}-extract")
+        topic.change(self.look_up, topic, shown, **QUIET)

@@ -1,0 +1,1 @@
+"""Embeds texts as vectors, by llama.cpp or by sentence-transformers."""

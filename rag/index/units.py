@@ -1,0 +1,111 @@
+"""Between chunking and embedding: what text is embedded, near-duplicates folded, questions given to units."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from rag.reading.documents import Corpus
+from rag.types import Chunk, Unit
+
+SHINGLE = 5  # words
+DUPLICATE = 0.9  # Jaccard similarity of shingles from which two units count as one
+SHORT = 120  # characters; below this equal text says nothing ("Run the playbook:")
+_MARKS = re.compile(r"^\s*(`{3,}|~{3,})\S*\s*$|^\s*\|[\s:|\-]+\|\s*$", re.MULTILINE)
+_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+
+
+class _Encodes(Protocol):
+    def encode(self, texts: Sequence[str]) -> np.ndarray: ...
+
+
+def chunk_text(unit: Unit, chunk: Chunk) -> str:
+    """Return what is embedded for a chunk: title and headings as context, then the text without marks."""
+    return _in_context(unit.title, chunk.headings, chunk.text)
+
+
+def unit_text(unit: Unit) -> str:
+    """Return what is embedded for a whole unit; the model reads its first ~250 tokens."""
+    return _in_context(unit.title, unit.headings, unit.text)
+
+
+def _in_context(title: str, headings: tuple[str, ...], text: str) -> str:
+    return f"{' > '.join(dict.fromkeys((title, *headings)))}\n{plain(text)}"
+
+
+def plain(text: str) -> str:
+    """Return Markdown without fences, table rules, emphasis and link targets."""
+    text = _LINK.sub(r"\1", _MARKS.sub("", text))
+    return re.sub(r"\n{2,}", "\n", re.sub(r"\*\*|__|`|^#+ ", "", text, flags=re.MULTILINE)).strip()
+
+
+def fold_duplicates(units: list[Unit]) -> list[Unit]:
+    """Return `units` without near-duplicates; the first of each kind keeps the others' paths in `also`."""
+    holders: dict[str, list[int]] = defaultdict(list)  # shingle -> kept units that hold it
+    kept: list[Unit] = []
+    sets: list[frozenset[str]] = []
+    for unit in units:
+        own = _shingles(unit.text) if len(unit.text) >= SHORT else frozenset()
+        twin = _twin(own, sets, holders)
+        if twin is None:
+            for shingle in own:
+                holders[shingle].append(len(kept))
+            kept.append(unit)
+            sets.append(own)
+        elif unit.path != kept[twin].path:
+            kept[twin] = replace(kept[twin], also=tuple(dict.fromkeys((*kept[twin].also, unit.path))))
+    return kept
+
+
+def _twin(own: frozenset[str], sets: list[frozenset[str]], holders: dict[str, list[int]]) -> int | None:
+    shared: dict[int, int] = defaultdict(int)
+    for shingle in own:
+        for at in holders.get(shingle, ()):
+            shared[at] += 1
+    best = max(shared, key=shared.__getitem__, default=None)
+    if best is None:
+        return None
+    return best if shared[best] / len(own | sets[best]) >= DUPLICATE else None
+
+
+def _shingles(text: str) -> frozenset[str]:
+    tokens = re.findall(r"\w+", text.lower())
+    return frozenset(" ".join(tokens[at : at + SHINGLE]) for at in range(max(1, len(tokens) - SHINGLE + 1)))
+
+
+def assign_questions(units: list[Unit], corpus: Corpus, embedder: _Encodes) -> list[Unit]:
+    """Give every known question to the unit that answers it.
+
+    Questions listed by heading go to the unit with that heading; those of a page's front matter to the unit of the
+    page that they are closest to, judged by its text and by the questions listed for it.
+    """
+    given: dict[int, list[str]] = defaultdict(list)
+    pages: dict[str, list[int]] = defaultdict(list)
+    for at, unit in enumerate(units):
+        pages[unit.path].append(at)
+    for path, headings in corpus.asked.items():
+        for heading, questions in headings.items():
+            given[_under(units, pages[path], heading)].extend(questions)
+    listed = {at: tuple(questions) for at, questions in given.items()}
+    for document in corpus.documents:
+        own = pages[document.path]
+        if document.questions and own:
+            vectors = embedder.encode(document.questions)
+            alike = np.stack([_alike(vectors, units[at], listed.get(at, ()), embedder) for at in own])
+            for question, best in zip(document.questions, alike.argmax(axis=0), strict=True):
+                given[own[best]].append(question)
+    return [replace(unit, questions=tuple(given[at])) if at in given else unit for at, unit in enumerate(units)]
+
+
+def _alike(vectors: np.ndarray, unit: Unit, listed: tuple[str, ...], embedder: _Encodes) -> np.ndarray:
+    """Return how close each question vector is to a unit, of shape (questions,)."""
+    text: np.ndarray = vectors @ embedder.encode([unit_text(unit)])[0]
+    return text + (vectors @ embedder.encode(listed).T).max(axis=1) if listed else text
+
+
+def _under(units: list[Unit], own: list[int], heading: str) -> int:
+    """Return the first unit of a page that has text under `heading`; -1, which is nobody's number, when none has."""
+    return next((at for at in own if any(heading in chunk.headings for chunk in units[at].chunks)), -1)

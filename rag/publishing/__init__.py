@@ -1,0 +1,1 @@
+"""Sends folders to the Hugging Face Hub; writes our pages as a dataset."""

@@ -1,0 +1,163 @@
+"""Our own pages as a Hugging Face dataset: Parquet, a card, and a scan that stops it when anything private is in it.
+
+Only pages that name their sources are taken, which are the pages this project wrote; an upstream snapshot has none and
+is refused.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rag.chunking.chunker import chunk
+from rag.errors import SecretFound, SourceUnreadable
+from rag.reading.documents import Corpus, read_corpus
+from rag.reading.links import UPSTREAM_COMMIT, linker, source_link
+from rag.secrets.find import find_secrets
+from rag.types import Document, Unit
+
+LICENCE = "CC-BY-4.0"
+Row = dict[str, Any]
+
+_PASSAGES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("page", pa.string()),
+        ("title", pa.string()),
+        ("headings", pa.list_(pa.string())),
+        ("text", pa.string()),
+        ("first_line", pa.int32()),
+        ("last_line", pa.int32()),
+        ("topics", pa.list_(pa.string())),
+        ("sources", pa.list_(pa.string())),
+        ("licence", pa.string()),
+    ]
+)
+_QUESTIONS = pa.schema(
+    [
+        ("question", pa.string()),
+        ("page", pa.string()),
+        ("heading", pa.string()),
+        ("answerable", pa.bool_()),
+        ("answer_facts", pa.list_(pa.string())),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was written: the folder and the number of rows per file."""
+
+    folder: Path
+    rows: dict[str, int]
+
+
+def write_dataset(corpus: Path, judged: Path | None, out: Path, repo: str) -> Published:
+    """Write the dataset into the folder `out`: passages, questions for training and for evaluation, and the card.
+
+    `judged` is a file of judged questions (one JSON object per line) for the evaluation split. Raises SecretFound
+    before anything is written when a page or a question holds what looks like a secret or personal data, and
+    SourceUnreadable for pages that are not ours.
+    """
+    read = read_corpus(corpus)
+    _own_only(read)
+    tables = {
+        "data/passages.parquet": pa.Table.from_pylist(list(_passages(read)), _PASSAGES),
+        "data/questions_train.parquet": pa.Table.from_pylist(list(_asked(read.documents)), _QUESTIONS),
+        "data/questions_eval.parquet": pa.Table.from_pylist(_judged(judged), _QUESTIONS),
+    }
+    _scan(tables)
+    (out / "data").mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        pq.write_table(table, out / name, compression="zstd")
+    rows = {name: table.num_rows for name, table in tables.items()}
+    (out / "README.md").write_text(_card(repo, read, rows), "utf-8")
+    return Published(out, rows)
+
+
+def _own_only(corpus: Corpus) -> None:
+    if corpus.skipped:
+        names = ", ".join(f"{skipped.path} ({skipped.reason})" for skipped in corpus.skipped[:3])
+        raise SecretFound(f"the corpus holds files that cannot be published: {names}; mend or remove them")
+    foreign = [document.path for document in corpus.documents if not document.sources]
+    if foreign:
+        raise SourceUnreadable(
+            f"{foreign[0]} names no sources in its front matter; only our own pages are published, never upstream's"
+        )
+
+
+def _passages(corpus: Corpus) -> Iterator[Row]:
+    link = linker(corpus)
+    for document in corpus.documents:
+        for unit in chunk(document, link):
+            yield _passage(document, unit)
+
+
+def _passage(document: Document, unit: Unit) -> Row:
+    return {
+        "id": unit.id,
+        "page": document.path,
+        "title": document.title,
+        "headings": list(unit.headings),
+        "text": unit.text,
+        "first_line": unit.lines[0],
+        "last_line": unit.lines[1],
+        "topics": list(document.topics),
+        "sources": [source_link(path) for path in document.sources],
+        "licence": LICENCE,
+    }
+
+
+def _asked(documents: Sequence[Document]) -> Iterator[Row]:
+    for document in documents:
+        for question in document.questions:
+            yield {
+                "question": question,
+                "page": document.path,
+                "heading": "",
+                "answerable": True,
+                "answer_facts": [],
+            }
+
+
+def _judged(path: Path | None) -> list[Row]:
+    if path is None:
+        return []
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+    return [
+        {
+            "question": row["question"],
+            "page": row.get("page", ""),
+            "heading": row.get("heading", ""),
+            "answerable": row.get("kind") != "unanswerable",
+            "answer_facts": row.get("answer_facts", []),
+        }
+        for row in rows
+    ]
+
+
+def _scan(tables: dict[str, pa.Table]) -> None:
+    for name, table in tables.items():
+        for number, row in enumerate(table.to_pylist(), 1):
+            text = "\n".join(str(value) for key, value in row.items() if key not in {"id", "sources"})
+            found = find_secrets(text, strict=True)
+            if found:
+                place = row.get("page") or f"row {number}"
+                raise SecretFound(f"{name}: {place} may hold a {found[0].kind}; nothing was published, mend the page")
+
+
+def _card(repo: str, corpus: Corpus, rows: dict[str, int]) -> str:
+    template = Template(Path(__file__).with_name("dataset_card.md").read_text("utf-8"))
+    return template.substitute(
+        repo=repo,
+        pages=len(corpus.documents),
+        passages=rows["data/passages.parquet"],
+        train=rows["data/questions_train.parquet"],
+        judged=rows["data/questions_eval.parquet"],
+        commit=UPSTREAM_COMMIT,
+    )

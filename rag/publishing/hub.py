@@ -1,0 +1,254 @@
+"""Sending a folder to the Hugging Face Hub, for whoever publishes: the dataset, a model, the Space.
+
+What is sent is compared first and read back afterwards, so that a second run sends nothing and a cut one is resumed.
+Files are deleted only inside the folders that a target owns. Covers: wrong tokens, rate limits, a Hub that fails or
+is cut off, somebody else's commit in between, credentials and personal data in text files, changes nobody committed.
+Does not cover: what binary files hold, and two publishers of one repository that alternate.
+"""
+
+import fnmatch
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import Literal
+
+import httpx2
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.hf_api import RepoFile
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from rag.errors import RagError, SecretFound
+from rag.secrets.find import find_secrets
+
+ATTEMPTS = 4
+LONGEST_WAIT_S = 60.0
+DIGESTS = frozenset({"Hex High Entropy String"})  # cards and lock files are full of sha256
+CONFLICTS = frozenset({409, 412})  # somebody else committed between the comparison and the upload
+TROUBLE = frozenset({408, 429, 500, 502, 503, 504})  # passes by itself; the client waits it out when it uploads
+_BINARY = b"\0"
+_RESUME = "run the same command again, it resumes"
+
+
+class PublishRefused(RagError):
+    """Nothing was sent; the message says what to do first."""
+
+
+class HubFailed(RagError):
+    """The Hub did not take the files; running the same command again resumes."""
+
+
+class _Again(Exception):
+    """The Hub may take it at the next try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A repository on the Hub, and the folders in it whose files are all ours ("" for all of it)."""
+
+    repo: str  # user/name
+    kind: Literal["model", "dataset", "space"]
+    owned: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How a folder differs from what lies on the Hub; paths with / between folders."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    deleted: tuple[str, ...]
+    same: int
+    parent: str = ""  # the Hub's newest commit; "" when there is no repository yet
+
+    @property
+    def none(self) -> bool:
+        """Whether there is nothing to send."""
+        return not (self.added or self.changed or self.deleted)
+
+    def __str__(self) -> str:
+        rows = [("+", self.added), ("~", self.changed), ("-", self.deleted)]
+        lines = [f"{sign} {path}" for sign, paths in rows for path in paths]
+        return "\n".join([*lines, f"{len(lines)} to change, {self.same} unchanged"])
+
+
+def client(token_needed: bool = True) -> HfApi:
+    """The Hub's client with the token of HF_TOKEN, at HF_ENDPOINT. Raises PublishRefused without a token."""
+    token = os.environ.get("HF_TOKEN", "")
+    if token_needed and not token:
+        raise PublishRefused("set HF_TOKEN to a token that may write, or leave out --send")
+    return HfApi(token=token or False)
+
+
+def local_files(folder: Path) -> list[str]:
+    """The files below `folder`, sorted, with / between folders."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def compare(api: HfApi, target: Target, folder: Path) -> Changes:
+    """How `folder` differs from the Hub, by git and LFS digests. Raises HubFailed when the Hub cannot be read."""
+    try:
+        parent, remote = _remote(api, target)
+    except (HfHubHTTPError, httpx2.HTTPError) as error:
+        raise HubFailed(f"{target.repo} could not be read ({_short(error)}); run the same command again") from error
+    local = local_files(folder)
+    added = tuple(path for path in local if path not in remote)
+    changed = tuple(path for path in local if path in remote and not _same(folder / path, remote[path]))
+    deleted = tuple(path for path in sorted(remote) if path not in local and _owned(path, target))
+    return Changes(added, changed, deleted, len(local) - len(added) - len(changed), parent)
+
+
+def preview(target: Target, folder: Path) -> str:
+    """What `send` would change, as Markdown; needs no token, and says so where the Hub cannot be read."""
+    try:
+        changes = str(compare(client(token_needed=False), target, folder))
+    except HubFailed as error:
+        changes = f"{error}\n{len(local_files(folder))} files would be sent"
+    return f"### {target.kind} {target.repo}\n\n```\n{changes}\n```"
+
+
+def has_tag(api: HfApi, target: Target, tag: str) -> bool:
+    """Whether the repository has a tag of that name; False too where there is no repository."""
+    try:
+        return bool(api.revision_exists(target.repo, tag, repo_type=target.kind))
+    except (HfHubHTTPError, httpx2.HTTPError) as error:
+        raise HubFailed(f"{target.repo} could not be read ({_short(error)}); {_RESUME}") from error
+
+
+def send(api: HfApi, target: Target, folder: Path, message: str, pause_s: float = 1.0) -> Changes:
+    """Bring the repository to what `folder` holds; return what that changed, compared before the first try.
+
+    Raises PublishRefused for a token without the right, and HubFailed after ATTEMPTS tries or when what is read back
+    differs.
+    """
+    _check_token(api)
+    tries = Retrying(
+        retry=retry_if_exception_type(_Again),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_exponential(multiplier=pause_s, max=LONGEST_WAIT_S),
+        reraise=True,
+    )
+    try:
+        tries(_create, api, target)
+        first = compare(api, target, folder)
+        tries(_send_once, api, target, folder, message)
+    except _Again as error:
+        raise HubFailed(f"{target.repo} was not updated ({error}); {_RESUME}") from error
+    if not (left := compare(api, target, folder)).none:
+        raise HubFailed(f"read back, {target.repo} differs from what was sent:\n{left}")
+    return first
+
+
+def _send_once(api: HfApi, target: Target, folder: Path, message: str) -> None:
+    changes = compare(api, target, folder)
+    if changes.none:  # a commit whose answer was lost, too
+        return
+    with _judged(again=CONFLICTS):
+        api.upload_folder(
+            repo_id=target.repo,
+            repo_type=target.kind,
+            folder_path=folder,
+            allow_patterns=[escape(path) for path in (*changes.added, *changes.changed)],
+            delete_patterns=[escape(path) for path in changes.deleted],
+            commit_message=message,
+            parent_commit=changes.parent or None,
+        )
+
+
+def _create(api: HfApi, target: Target) -> None:
+    with _judged(again=TROUBLE):
+        sdk = "docker" if target.kind == "space" else None
+        api.create_repo(target.repo, repo_type=target.kind, space_sdk=sdk, exist_ok=True)
+
+
+@contextmanager
+def _judged(again: frozenset[int]) -> Iterator[None]:
+    """Turn the Hub's failures into: try again (those statuses), failed, or refused."""
+    try:
+        yield
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status in again:
+            raise _Again(_short(error)) from error
+        if status in TROUBLE:
+            raise HubFailed(f"the Hub is in trouble ({_short(error)}); {_RESUME}") from error
+        raise PublishRefused(f"the Hub refused ({_short(error)}); check the token's rights") from error
+    except httpx2.HTTPError as error:
+        raise HubFailed(f"the connection broke ({_short(error)}); {_RESUME}") from error
+
+
+def _check_token(api: HfApi) -> None:
+    try:
+        api.whoami()
+    except HfHubHTTPError as error:
+        if error.response.status_code in {401, 403}:
+            raise PublishRefused("the token is not valid; set HF_TOKEN to one that may write") from error
+        raise HubFailed(f"the Hub does not answer ({_short(error)}); run the same command again") from error
+    except httpx2.HTTPError as error:
+        raise HubFailed(f"the Hub cannot be reached ({_short(error)}); check the network") from error
+
+
+def _remote(api: HfApi, target: Target) -> tuple[str, dict[str, RepoFile]]:
+    try:
+        sha = api.repo_info(target.repo, repo_type=target.kind).sha or ""
+        if not sha:
+            return "", {}
+        tree = api.list_repo_tree(target.repo, repo_type=target.kind, revision=sha, recursive=True)
+        return sha, {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
+    except RepositoryNotFoundError:
+        return "", {}
+
+
+def _same(path: Path, remote: RepoFile) -> bool:
+    if remote.size != path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        if remote.lfs is not None:
+            return hashlib.file_digest(file, "sha256").hexdigest() == remote.lfs.sha256
+        blob = hashlib.sha1(b"blob %d\0" % remote.size, usedforsecurity=False)
+        blob.update(file.read())
+    return blob.hexdigest() == remote.blob_id
+
+
+def _owned(path: str, target: Target) -> bool:
+    return path != ".gitattributes" and any(
+        not folder or path == folder or path.startswith(f"{folder}/") for folder in target.owned
+    )
+
+
+def _short(error: Exception) -> str:
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else ""
+    return f"{type(error).__name__} {status}".strip()
+
+
+def refuse_private(folder: Path, ignored: frozenset[str] = DIGESTS, skip: Sequence[str] = ()) -> None:
+    """Raise SecretFound when a text file below `folder` may hold a credential or personal data.
+
+    `ignored` are kinds of finding, `skip` patterns of paths, for what is known to be harmless.
+    """
+    for path, text in _texts(folder, skip):
+        for hit in find_secrets(text, strict=True):
+            if hit.kind not in ignored:
+                raise SecretFound(f"{path}, line {hit.line}, may hold a {hit.kind}; nothing was sent, mend the file")
+
+
+def _texts(folder: Path, skip: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for path in local_files(folder):
+        data = (folder / path).read_bytes() if not any(fnmatch.fnmatch(path, one) for one in skip) else _BINARY
+        if _BINARY not in data[:8000]:
+            yield path, data.decode("utf-8", "replace")
+
+
+def refuse_dirty(checkout: Path) -> None:
+    """Raise PublishRefused unless `checkout` is a git checkout in which everything is committed."""
+    command = ["git", "-C", str(checkout), "status", "--porcelain"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise PublishRefused(f"{checkout} is no git checkout; publish from one, so that it can be traced")
+    if done.stdout.strip():
+        raise PublishRefused(f"{done.stdout.splitlines()[0][3:]} is not committed; commit or stash it first")

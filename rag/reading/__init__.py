@@ -1,0 +1,1 @@
+"""Reads a corpus: documents, front matter and links."""

@@ -1,0 +1,183 @@
+"""Reading a corpus: a folder, a tar archive or a git URL becomes documents, and a list of what was skipped and why."""
+
+import hashlib
+import re
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import yaml
+
+from rag.chunking.chunker import parser_for
+from rag.errors import SourceUnreadable
+from rag.reading import frontmatter
+from rag.secrets.find import find_secrets
+from rag.types import Document, Skipped
+
+MAX_BYTES = 512 * 1024  # larger text files are data, not documentation
+CLONE_SECONDS = 300
+_IGNORED = {".git", "node_modules", "__pycache__", ".venv"}
+QUESTIONS = "questions.yaml"  # at the top of a corpus: page -> heading -> questions it answers
+_LISTS = {"MANIFEST.tsv", QUESTIONS}  # they describe the corpus and are no part of it
+_GIT_URL = re.compile(r"^(https?://|ssh://|git@|git://|file://)")
+_TITLE = re.compile(r"^#\s+(.+?)\s*#*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What a source holds: documents in path order, skipped files, and the commit it was taken at ("" unknown)."""
+
+    documents: list[Document]
+    skipped: list[Skipped]
+    commit: str = ""
+    origin: str = ""  # address of the repository, for links; "" when there is none
+    asked: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)  # page -> heading -> questions
+
+
+def read_corpus(source: str | Path) -> Corpus:
+    """Read every indexable file of a folder, a .tar/.tar.gz archive or a git URL.
+
+    Raises SourceUnreadable when the source does not exist, is no archive, cannot be cloned or holds no document.
+    """
+    with _as_folder(source) as folder:
+        documents: list[Document] = []
+        skipped: list[Skipped] = []
+        for path in _files(folder):
+            name = path.relative_to(folder).as_posix()
+            read = _read(path, name)
+            if isinstance(read, Document):
+                documents.append(read)
+            else:
+                skipped.append(read)
+        if not documents:
+            raise SourceUnreadable(f"{source} holds no document that can be indexed; give a folder with .md files")
+        return Corpus(documents, skipped, _commit(folder), _origin(folder), _questions(folder))
+
+
+@contextmanager
+def _as_folder(source: str | Path) -> Iterator[Path]:
+    if isinstance(source, str) and _GIT_URL.match(source):
+        with tempfile.TemporaryDirectory() as scratch:
+            yield _clone(source, Path(scratch) / "clone")
+        return
+    path = Path(source)
+    if path.is_dir():
+        yield path
+    elif path.is_file():
+        with tempfile.TemporaryDirectory() as scratch:
+            yield _unpack(path, Path(scratch))
+    else:
+        raise SourceUnreadable(f"{source} does not exist; give a folder, a tar archive or a git URL")
+
+
+def _clone(url: str, target: Path) -> Path:
+    command = ["git", "clone", "--quiet", "--depth", "1", "--", url, str(target)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=CLONE_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise SourceUnreadable(f"cloning {url} took over {CLONE_SECONDS} s; clone it and give the folder") from error
+    if done.returncode:
+        raise SourceUnreadable(f"git cannot clone {url}: {done.stderr.strip()[-300:]}")
+    return target
+
+
+def _unpack(archive: Path, target: Path) -> Path:
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(target, filter="data")  # refuses links and paths that leave the folder
+    except (tarfile.TarError, OSError) as error:
+        raise SourceUnreadable(f"{archive} is no readable tar archive ({error})") from error
+    inside = list(target.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else target
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).parts
+        if path.is_file() and not path.is_symlink() and not _IGNORED & set(inside) and path.name not in _LISTS:
+            yield path
+
+
+def _read(path: Path, name: str) -> Document | Skipped:
+    if parser_for(name) is None:
+        return Skipped(name, f"kind of file not indexed ({path.suffix or 'no suffix'})")
+    if path.stat().st_size > MAX_BYTES:
+        return Skipped(name, f"larger than {MAX_BYTES // 1024} KiB")
+    data = path.read_bytes()
+    if b"\0" in data:
+        return Skipped(name, "binary")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return Skipped(name, f"not UTF-8 (byte {error.start})")
+    if not text.strip():
+        return Skipped(name, "empty")
+    if secrets := find_secrets(text):
+        return Skipped(name, "may hold a secret: " + ", ".join(f"{s.kind} in line {s.line}" for s in secrets[:3]))
+    return _document(name, text, hashlib.sha256(data).hexdigest())
+
+
+def _document(name: str, text: str, digest: str) -> Document:
+    fields, body = frontmatter.split(text)
+    return Document(
+        path=name,
+        text=body,
+        title=next(iter(_strings(fields.get("title"))), "") or _first_heading(name, body) or _from_name(name),
+        digest=digest,
+        topics=_strings(fields.get("topics")),
+        questions=_strings(fields.get("questions")),
+        sources=_strings(fields.get("sources")),
+    )
+
+
+def _first_heading(name: str, body: str) -> str:
+    if PurePosixPath(name).suffix not in {".md", ".markdown"}:
+        return ""  # a "# line" elsewhere is a comment
+    found = _TITLE.search(body)
+    return re.sub(r"[*`]|\{[:#][^}]*\}", "", found[1]).strip() if found else ""
+
+
+def _from_name(name: str) -> str:
+    path = PurePosixPath(name)
+    words = re.sub(r"[-_.]+", " ", path.stem).strip()
+    return f"{words} ({path.name})" if path.suffix in {".yml", ".yaml"} else words.capitalize()
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    """The texts of a field; what is nested deeper, as aliases can make it without end, is none."""
+    items = value if isinstance(value, list) else [value]
+    return tuple(item.strip() for item in items if isinstance(item, str) and item.strip())
+
+
+def _questions(folder: Path) -> dict[str, dict[str, list[str]]]:
+    path = folder / QUESTIONS
+    if not path.is_file():
+        return {}
+    try:
+        pages = yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - only text, lists, mappings
+        return {page: {head: list(_strings(asked)) for head, asked in heads.items()} for page, heads in pages.items()}
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, RecursionError) as error:
+        raise SourceUnreadable(f"{path.name} is not page -> heading -> list of questions ({error})") from error
+
+
+def _commit(folder: Path) -> str:
+    manifest = folder / "MANIFEST.tsv"
+    if manifest.is_file():
+        rows = manifest.read_text("utf-8").splitlines()
+        if len(rows) > 1 and rows[0].split("\t")[-1] == "commit":
+            return rows[1].split("\t")[-1]
+    return _git(folder, "rev-parse", "HEAD") if (folder / ".git").exists() else ""
+
+
+def _origin(folder: Path) -> str:
+    address = _git(folder, "remote", "get-url", "origin") if (folder / ".git").exists() else ""
+    return address.removesuffix(".git") if address.startswith("https://") else ""
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

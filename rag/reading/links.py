@@ -1,0 +1,32 @@
+"""Addresses of passages: the upstream file at its commit, with the line range."""
+
+from collections.abc import Callable
+
+from rag.reading.documents import Corpus
+from rag.types import Document, Lines
+
+UPSTREAM = "https://github.com/Qubinode/qubinode_navigator"
+UPSTREAM_COMMIT = "03ce823946f70ea53e57702986d374c2132aeaac"  # the snapshot our pages rest on
+
+
+def source_link(path: str) -> str:
+    """Return the address of an upstream file that a page names as its source; full addresses stay as they are."""
+    return path if path.startswith("https://") else f"{UPSTREAM}/blob/{UPSTREAM_COMMIT}/{path}"
+
+
+def linker(corpus: Corpus) -> Callable[[Document, Lines], str]:
+    """Return the function that gives a line range of a document its address.
+
+    A page that names its sources links to the first of them; any other file to itself in the repository the corpus
+    came from.
+    """
+    origin = corpus.origin or (UPSTREAM if corpus.commit else "")
+
+    def link(document: Document, lines: Lines) -> str:
+        if document.sources:
+            return source_link(document.sources[0])
+        if not origin or not corpus.commit:
+            return ""
+        return f"{origin}/blob/{corpus.commit}/{document.path}#L{lines[0]}-L{lines[1]}"
+
+    return link

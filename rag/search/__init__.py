@@ -1,0 +1,1 @@
+"""Searches an index: query, fusion, rerank, abstaining and extract."""

@@ -1,0 +1,117 @@
+"""Abstaining: from the evidence of a search to the probability that the corpus answers the question."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rag.index.lexical import terms
+from rag.index.store import Index
+from rag.search.fusion import Candidates
+from rag.search.query import Query
+
+KINDS_FILE = Path(__file__).parent / "kinds.npz"
+TOP = 5  # passages whose evidence counts
+SIGNALS = (
+    "chunk",  # best cosine of a chunk
+    "whole",  # and of a whole unit
+    "question",  # best cosine of a question the corpus is known to answer
+    "page_question",
+    "body",  # best BM25 of the text, as a share of what the query's terms are worth
+    "page_words",
+    "held",  # share of the query's terms, by weight, that the first passage holds
+    "known",  # and that the corpus holds anywhere
+    "terms",  # number of terms, logarithmic
+    "keyed",  # 1.0 when the corpus lists questions at all
+    "kind",  # of question: prices, live figures and other people's products are never answered
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Tells the kind of question from its vector: a support vector machine with a Gaussian kernel."""
+
+    vectors: np.ndarray  # (m, dimension) support vectors of length 1
+    weights: np.ndarray  # (m,) positive for questions that documentation answers
+    bias: float
+    gamma: float
+
+    def logit(self, vector: np.ndarray) -> float:
+        """Return how clearly a question with this vector is of a kind that documentation answers, about -3..3."""
+        kernel = np.exp(2 * self.gamma * (self.vectors @ vector - 1))  # |a - b|^2 = 2 - 2 a.b for length 1
+        return float(kernel @ self.weights) + self.bias
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A logistic regression over SIGNALS and the probability below which a search abstains."""
+
+    weights: Mapping[str, float]
+    bias: float
+    threshold: float  # 0..1
+    kinds: Kinds | None  # fits one embedding model only; with another the signal counts as 0
+
+    def kind(self, vector: np.ndarray) -> float:
+        """Return the signal "kind" of a question with this vector."""
+        return self.kinds.logit(vector) if self.kinds else 0.0
+
+    def probability(self, signals: Mapping[str, float]) -> float:
+        """Return the probability, 0..1, that the corpus answers."""
+        logit = self.bias + sum(self.weights[name] * signals[name] for name in SIGNALS)
+        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit))))
+
+
+def load_calibration(model_digest: str) -> Calibration:
+    """Return the calibration that ships with the package, for an index built with the model of this digest."""
+    data = json.loads(Path(__file__).with_name("weights.json").read_text("utf-8"))["answerable"]
+    return Calibration(data["weights"], data["bias"], data["threshold"], load_kinds(model_digest))
+
+
+def load_kinds(model_digest: str, path: Path = KINDS_FILE) -> Kinds | None:
+    """Read the support vectors; None when they are of another embedding model or not fitted yet."""
+    if not path.is_file():
+        return None
+    arrays = np.load(path, allow_pickle=False)
+    if str(arrays["model"]) != model_digest:
+        return None
+    vectors = arrays["vectors"].astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Kinds(vectors, arrays["weights"], float(arrays["bias"]), float(arrays["gamma"]))
+
+
+def save_kinds(kinds: Kinds, model_digest: str, path: Path = KINDS_FILE) -> None:
+    """Write the support vectors with eight bits per number."""
+    rounded = np.round(kinds.vectors / np.abs(kinds.vectors).max(axis=1, keepdims=True) * 127).astype(np.int8)
+    np.savez_compressed(
+        path,
+        vectors=rounded,
+        weights=kinds.weights.astype(np.float32),
+        bias=np.array(kinds.bias),
+        gamma=np.array(kinds.gamma),
+        model=np.array(model_digest),
+    )
+
+
+def signals(index: Index, query: Query, found: Candidates, order: Sequence[int], kind: float) -> dict[str, float]:
+    """Return what tells an answerable question from another; `order` sorts the candidates, best first."""
+    top = list(order[:TOP])
+    if not top:
+        return dict.fromkeys(SIGNALS, 0.0) | {"kind": kind}
+    idf = index.lexical.idf
+    unseen = math.log1p(len(index.units) + 0.5)  # what a term held by no unit is worth
+    worth = {term: idf.get(term, unseen) for term in query.terms}
+    total = sum(worth.values()) or 1.0
+    unit = index.units[found.units[top[0]]]
+    held = set(terms(" ".join((unit.title, *unit.headings, unit.text))))
+    names = ("chunk", "whole", "question", "page_question", "body", "page_words")
+    best = {name: float(found.column(name)[top].max()) for name in names}
+    return best | {
+        "held": sum(value for term, value in worth.items() if term in held) / total,
+        "known": sum(value for term, value in worth.items() if term in idf) / total,
+        "terms": math.log1p(len(query.terms)),
+        "keyed": float(index.manifest.questions > 0),
+        "kind": kind,
+    }

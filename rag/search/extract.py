@@ -1,0 +1,191 @@
+"""The instant extract: the sentences, the table rows or the command block of the passages that answer the question."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rag.index.lexical import terms
+from rag.search.query import Query
+from rag.search.segments import Segment, segments
+
+MAX_SENTENCES = 3
+MAX_CHARS = 600  # what is read before the first token arrives
+MAX_GROUP, MAX_GROUP_CHARS = 14, 1300  # entries of a list or table, which are scanned rather than read
+LISTED = frozenset({"item", "row"})
+MAX_CODE_LINES = 14
+NEAR = 0.55  # a further segment must score at least this share of the best
+FIRST = 0.12  # the first sentence of a section states its point more often than not
+EXPANSION = 0.4
+_ASKS_COMMAND = re.compile(
+    r"\b(command|commands|cmd|cli|syntax|shell|run|type|trigger|install|enable|disable|start|stop|restart|create|set"
+    r"|export|list|check|deploy|build|delete|remove|add|configure|how (?:do|can|to)|example|snippet|curl)\b",
+    re.IGNORECASE,
+)
+
+_ASKS_LIST = re.compile(
+    r"\b(?:which|what (?:are|kinds?|types?)|lists?|all|every|each|names?|kinds|types|options|variables|vars|systems"
+    r"|distros|tools|ports|parameters|params|steps|order|requirements|components|parts|pieces)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A segment with its relevance to the question, 0..~2."""
+
+    segment: Segment
+    score: float
+
+
+def score_segments(
+    text: str, query: Query, idf: Callable[[str], float], similarity: Callable[[str], float]
+) -> list[Scored]:
+    """Score every segment of a passage; `similarity` is the cosine of the chunk that holds a segment."""
+    weights = {term: idf(term) for term in query.terms} | {term: EXPANSION * idf(term) for term in query.expansions}
+    total = sum(idf(term) for term in query.terms) or 1.0
+    wants_command = bool(_ASKS_COMMAND.search(query.text))
+    scored: list[Scored] = []
+    for at, segment in enumerate(segments(text)):
+        own = _term_set(segment.text)
+        led = _term_set(segment.lead) - own
+        overlap = sum(weights.get(term, 0.0) for term in own) + 0.5 * sum(weights.get(term, 0.0) for term in led)
+        score = overlap / total + similarity(segment.text) + (FIRST if at == 0 else 0.0)
+        if segment.kind == "code":
+            score += 0.15 if wants_command else -0.15
+        scored.append(Scored(segment, score))
+    return scored
+
+
+@lru_cache(maxsize=50_000)
+def _term_set(text: str) -> frozenset[str]:
+    return frozenset(terms(text))
+
+
+def excerpt(scored: Sequence[Scored], query: Query) -> str:
+    """Return the one sentence, row or command line that matters; "" for a passage without any."""
+    if not scored:
+        return ""
+    best = max(scored, key=lambda item: item.score).segment
+    return _command_line(best.text, set(query.terms)) if best.kind == "code" else best.text
+
+
+def compose(scored: Sequence[Scored], query: Query) -> str:
+    """Return what answers best of one passage as Markdown: a command block, a list or table, or sentences in order."""
+    if not scored:
+        return ""
+    at = max(range(len(scored)), key=lambda number: scored[number].score)
+    best = scored[at].segment
+    if best.kind == "code":
+        return _code(best)
+    every = [item.segment for item in scored]
+    if best.kind in LISTED:
+        return _render([*_introduction(every, at), *(every[number] for number in _of_group(scored, at))])
+    chosen = _sentences(scored, at)
+    said = [number for number in chosen if every[number].kind not in LISTED]
+    listed = [number for number in chosen if every[number].kind in LISTED]
+    following = said[-1] + 1
+    if not listed and _ASKS_LIST.search(query.text) and following < len(every) and every[following].kind in LISTED:
+        listed = [following]
+    group = _of_group(scored, listed[0]) if listed else []  # half a table would be taken for the whole
+    whole = [every[number] for number in sorted({*said, *group})]
+    return _render(_with_introduced(whole, every, bool(_ASKS_COMMAND.search(query.text))))
+
+
+def _sentences(scored: Sequence[Scored], best: int) -> list[int]:
+    """Return the numbers of the best sentence and of further segments that add to it, in the order of the text."""
+    chosen, size = [best], len(scored[best].segment.text)
+    for at in sorted(range(len(scored)), key=lambda number: -scored[number].score):
+        item = scored[at]
+        if at == best or scored[best].segment.text.endswith(":") or item.segment.text.endswith("?"):
+            continue  # what a lead-in introduces is the answer; a question in the text is none
+        near = item.score >= NEAR * scored[best].score and item.segment.kind != "code"
+        follows = at == best + 1 and item.segment.paragraph == scored[best].segment.paragraph
+        if len(chosen) < MAX_SENTENCES and size + len(item.segment.text) <= MAX_CHARS and (near or follows):
+            chosen.append(at)
+            size += len(item.segment.text)
+    return sorted(chosen)
+
+
+def _introduction(every: Sequence[Segment], at: int) -> list[Segment]:
+    """Return the sentences that a list or table at `at` needs: the passage's first one and the one just before it."""
+    start = next(number for number, segment in enumerate(every) if segment.paragraph == every[at].paragraph)
+    if start and every[start].kind == "item":  # the items of one list are paragraphs of their own
+        while start and every[start - 1].kind == "item":
+            start -= 1
+    before = dict.fromkeys(number for number in (0, start - 1) if 0 <= number < start)
+    return [every[number] for number in before if every[number].kind == "sentence"]
+
+
+def _of_group(scored: Sequence[Scored], at: int) -> list[int]:
+    """Return the entries of the list or table around `at`, by number: all where it is short, else the best ones."""
+    start = end = at
+    while start and _same_group(scored[start - 1].segment, scored[at].segment):
+        start -= 1
+    while end + 1 < len(scored) and _same_group(scored[end + 1].segment, scored[at].segment):
+        end += 1
+    numbers = sorted(range(start, end + 1), key=lambda number: -scored[number].score)
+    kept: list[int] = []
+    size = len(scored[at].segment.head)
+    for number in numbers:
+        size += len(scored[number].segment.text)
+        if kept and (size > MAX_GROUP_CHARS or len(kept) >= MAX_GROUP):
+            break
+        kept.append(number)
+    return sorted(kept)
+
+
+def _same_group(one: Segment, other: Segment) -> bool:
+    return one.kind == other.kind and (one.kind == "item" or one.paragraph == other.paragraph)
+
+
+def _with_introduced(chosen: list[Segment], every: list[Segment], wants_command: bool) -> list[Segment]:
+    """Follow each lead-in ("Run:") by what it introduces; alone it says nothing, so one of nothing is left out.
+
+    Where a command is wanted, any sentence is followed by the command block that stands right behind it.
+    """
+    whole: list[Segment] = []
+    for segment in chosen:
+        introduced = [other for other in every if other.lead == segment.text and segment.text]
+        if not segment.text.endswith(":"):
+            commands = [other for other in introduced if other.kind == "code"] if wants_command else []
+            whole += [part for part in (segment, *commands) if part not in whole]
+        elif introduced:
+            whole += [segment, *(other for other in introduced[:MAX_GROUP] if other not in whole)]
+    return whole or chosen
+
+
+def _command_line(block: str, wanted: set[str]) -> str:
+    lines = [line.strip() for line in block.split("\n")[1:-1] if line.strip() and not line.strip().startswith("#")]
+    return max(lines, key=lambda line: len(wanted & set(terms(line))), default=block)
+
+
+def _code(segment: Segment) -> str:
+    lead = segment.lead if len(segment.lead) <= MAX_CHARS else ""
+    return "\n\n".join(part for part in (lead, _shortened(segment.text)) if part)
+
+
+def _shortened(block: str) -> str:
+    """Return a fenced block with at most MAX_CODE_LINES lines, fences included."""
+    lines = block.split("\n")
+    return block if len(lines) <= MAX_CODE_LINES else "\n".join([*lines[: MAX_CODE_LINES - 1], lines[-1]])
+
+
+def _render(chosen: list[Segment]) -> str:
+    """Join segments: sentences of a paragraph by a space, list items by a line end, rows under their header."""
+    text = ""
+    before: Segment | None = None
+    for segment in chosen:
+        same = before is not None and before.kind == segment.kind and before.paragraph == segment.paragraph
+        if segment.kind == "row" and not same:
+            text += f"\n\n{segment.head}\n{segment.text}"
+        elif segment.kind == "code":
+            text += f"\n\n{_shortened(segment.text)}"
+        elif segment.kind == "sentence" and same:
+            text += f" {segment.text}"
+        elif segment.kind in {"item", "row"} and before is not None and before.kind == segment.kind:
+            text += f"\n{segment.text}"
+        else:
+            text += f"\n\n{segment.text}"
+        before = segment
+    return text.strip()

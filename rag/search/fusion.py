@@ -1,0 +1,121 @@
+"""Relevance of units to a query: dense, lexical and page-level evidence, fused by a linear model."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rag.index.dense import CHUNK, QUESTION, WHOLE
+from rag.index.lexical import FIELDS
+from rag.index.store import Index
+from rag.search.query import Query
+
+CANDIDATE_VECTORS = 400  # nearest vectors whose units are looked at; ~150 units
+CANDIDATE_LEXICAL = 100  # units with the best BM25 sum
+# What a passage costs the next one of its page, in units of relevance; chosen on rag/training, each file held out.
+BEST_PAGE_COST, OTHER_PAGE_COST, BEST_PAGE_MOST = 0.8, 2.0, 4
+PAGE_BEST = 3  # a page is judged by the mean of its three best units
+
+# Kinds of page that can be told by name; which of them answer visitors' questions is learned, not set here.
+KINDS: Mapping[str, re.Pattern[str]] = {
+    "research": re.compile(r"research"),
+    "plan": re.compile(r"plan|roadmap|vision|status|summary|prd|design|strategy"),
+    "decision": re.compile(r"(^|/)adrs?/"),
+    "settings": re.compile(r"\.(ya?ml|example)$"),
+    "guide": re.compile(r"readme|getting|quick|guide|troubleshoot"),
+    "landing": re.compile(r"(^|/)index\."),
+}
+FEATURES = (
+    "chunk",  # best cosine among the chunks of the unit
+    "whole",  # cosine of the whole unit
+    "question",  # best cosine among the questions the unit is known to answer
+    "page_question",  # the same over its page
+    *FIELDS,  # BM25 of each field, as a share of what the query's terms are worth
+    *(f"more_{name}" for name in FIELDS),  # the same for glossary expansions
+    "page_chunk",  # mean of the page's best units, dense
+    "page_words",  # and lexical
+    *KINDS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The units in question and their features, a float32 matrix of shape (units, len(FEATURES) or more)."""
+
+    units: np.ndarray  # (n,) unit numbers
+    features: np.ndarray
+
+    def column(self, name: str) -> np.ndarray:
+        """Return one of FEATURES of every candidate, float32 of shape (n,)."""
+        values: np.ndarray = self.features[:, FEATURES.index(name)]
+        return values
+
+
+def candidates(index: Index, query: Query, vector: np.ndarray) -> Candidates:
+    """Collect the units that either side ranks high, with all features computed for each."""
+    ceiling = 1e-6 + sum(index.lexical.idf.get(term, 0.0) for term in query.terms)
+    own = {name: index.lexical.scores(query.terms, name) / ceiling for name in FIELDS}
+    words = np.sum(list(own.values()), axis=0)
+    units = np.union1d(index.dense.nearest(vector, CANDIDATE_VECTORS), _best(words, CANDIDATE_LEXICAL))
+    chunk, whole, question = _cosines(index, units, vector)
+    pages = np.unique([index.units[at].path for at in units], return_inverse=True)[1]
+    columns = [chunk, whole, question, _page_mean(pages, question, 1), *(own[name][units] for name in FIELDS)]
+    columns += [(index.lexical.scores(query.expansions, name) / ceiling)[units] for name in FIELDS]
+    columns += [_page_mean(pages, chunk, PAGE_BEST), _page_mean(pages, words[units], PAGE_BEST)]
+    paths = [index.units[at].path.lower() for at in units]
+    columns += [np.array([bool(kind.search(path)) for path in paths], dtype=np.float32) for kind in KINDS.values()]
+    return Candidates(units, np.stack(columns, axis=1).astype(np.float32))
+
+
+def varied(relevance: np.ndarray, pages: Sequence[str]) -> list[int]:
+    """Return the positions of all candidates, best first, with other pages coming sooner than relevance alone would.
+
+    Each passage of a page costs the page's next one; least where the page holds the best passage of all, which then
+    often holds the other half of the answer too, but no more than BEST_PAGE_MOST of its passages come early.
+    """
+    order = np.argsort(-relevance, kind="stable").tolist()
+    seen: dict[str, int] = {}
+    adjusted: dict[int, float] = {}
+    for at in order:
+        earlier = seen.get(pages[at], 0)
+        best = pages[at] == pages[order[0]]
+        late = best and earlier >= BEST_PAGE_MOST
+        cost = float("inf") if late else earlier * (BEST_PAGE_COST if best else OTHER_PAGE_COST)
+        adjusted[at] = float(relevance[at]) - cost
+        seen[pages[at]] = earlier + 1
+    return sorted(order, key=lambda at: -adjusted[at])
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the positions of the `count` highest scores above zero."""
+    top = np.argpartition(-scores, min(count, len(scores)) - 1)[:count]
+    positive: np.ndarray = top[scores[top] > 0]
+    return positive
+
+
+def _cosines(index: Index, units: np.ndarray, vector: np.ndarray) -> list[np.ndarray]:
+    """Return for each unit the best cosine among its chunks, of its whole text, and among its questions."""
+    owner, kind = index.dense.owner, index.dense.kind
+    starts, ends = np.searchsorted(owner, units), np.searchsorted(owner, units, side="right")
+    rows = np.concatenate([np.arange(start, end) for start, end in zip(starts, ends, strict=True)])
+    cosine = index.dense.vectors[rows] @ vector
+    at = np.repeat(np.arange(len(units)), ends - starts)
+    columns = []
+    for wanted in (CHUNK, WHOLE, QUESTION):
+        best = np.zeros(len(units), dtype=np.float32)
+        mask = kind[rows] == wanted
+        np.maximum.at(best, at[mask], cosine[mask])
+        columns.append(best)
+    return columns
+
+
+def _page_mean(pages: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
+    """Return for each candidate the mean of the `count` best scores on its page, missing ones counted as 0."""
+    order = np.lexsort((-scores, pages))
+    starts = np.searchsorted(pages[order], np.arange(pages.max() + 1))
+    ranks = np.arange(len(order)) - starts[pages[order]]
+    kept = order[ranks < count]
+    total = np.bincount(pages[kept], weights=scores[kept], minlength=len(starts))
+    means: np.ndarray = (total / count)[pages]
+    return means

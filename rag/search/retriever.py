@@ -1,0 +1,165 @@
+"""Search: one question in, ranked passages, an extract and the probability that they answer it out."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from rag.errors import IndexCorrupt, IndexMissing, IndexStale
+from rag.index.build import Progress, corpus_digest, silent, write
+from rag.index.store import Encoder, Index, load
+from rag.reading.documents import read_corpus
+from rag.reading.links import source_link
+from rag.search.abstain import load_calibration, signals
+from rag.search.extract import Scored, compose, excerpt
+from rag.search.fusion import FEATURES, Candidates, candidates, varied
+from rag.search.query import Query, load_glossary, prepare
+from rag.search.rerank import ALL, look_again
+from rag.types import Passage, SearchResult, Unit
+
+NEAREST = 3  # pages named when abstaining
+
+
+class WordEncoder(Encoder, Protocol):
+    """An encoder that also knows which words are ordinary ones."""
+
+    def is_word(self, word: str) -> bool:
+        """Tell whether `word` is an ordinary word, never to be taken for a misspelt name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a passage was found: the value of every feature and what the query was read as."""
+
+    passage: Passage
+    features: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each feature is worth, as fitted by rag.training.fit: at the first look, and at the second."""
+
+    first: np.ndarray  # float32 (len(FEATURES),)
+    second: np.ndarray  # float32 (len(ALL),)
+
+
+def load_weights() -> Weights:
+    """Return the weights that ship with the package."""
+    data = json.loads(Path(__file__).with_name("weights.json").read_text("utf-8"))
+    first, second = ((data["fusion"], FEATURES), (data["second"], ALL))
+    return Weights(*(np.array([part[name] for name in names], dtype=np.float32) for part, names in (first, second)))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The candidates that were looked at twice, how relevant each is, and their order, best first."""
+
+    query: Query
+    vector: np.ndarray  # of the query
+    found: Candidates  # features: ALL
+    scored: list[list[Scored]]  # the segments of each candidate
+    relevance: np.ndarray  # (n,)
+    order: list[int]
+
+
+class Retriever:
+    """Answers questions from one index. Safe to use from several threads: a search changes nothing."""
+
+    def __init__(self, index: Index, embedder: WordEncoder, weights: Weights | None = None) -> None:
+        """Take a loaded index and the embedder it was built with; `weights` are those that ship unless given."""
+        self.index = index
+        self._embedder = embedder
+        self._weights = weights or load_weights()
+        self._calibration = load_calibration(embedder.digest)
+        self._glossary = load_glossary()
+
+    def search(self, text: str, k: int = 5) -> SearchResult:
+        """Return up to `k` passages for a question, or none when the corpus does not seem to answer it."""
+        start = time.perf_counter()
+        ranking = self.rank(text)
+        probability = self._probability(ranking)
+        passages = self._passages(ranking, k)
+        if probability < self._calibration.threshold:
+            return SearchResult([], probability, "", _one_per_page(passages)[:NEAREST], _ms(start))
+        extract = compose(ranking.scored[ranking.order[0]], ranking.query) if passages else ""
+        return SearchResult(passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start))
+
+    def passage(self, passage_id: str) -> Passage | None:
+        """Return a passage by its id, as no question asks for it; None when the corpus does not hold it any more."""
+        unit = next((unit for unit in self.index.units if unit.id == passage_id), None)
+        return _passage(unit, 0.0, "") if unit else None
+
+    def explain(self, text: str, k: int = 5) -> list[Explanation]:
+        """Return the best `k` passages with the features that put them there, whatever the calibration says."""
+        ranking = self.rank(text)
+        rows = [dict(zip(ALL, map(float, ranking.found.features[at]), strict=True)) for at in ranking.order[:k]]
+        return [Explanation(passage, row) for passage, row in zip(self._passages(ranking, k), rows, strict=True)]
+
+    def read(self, text: str) -> Query:
+        """Return how a question is read: corrected spelling and expansions."""
+        return prepare(text, self.index.lexical, self._glossary, self._embedder.is_word)
+
+    def find(self, text: str) -> tuple[Query, np.ndarray, Candidates]:
+        """Return the query, its vector and every candidate with the features of the first look."""
+        query = self.read(text)
+        vector = self._embedder.encode([query.spelled])[0]
+        return query, vector, candidates(self.index, query, vector)
+
+    def rank(self, text: str) -> Ranking:
+        """Return the best candidates in order, other pages coming sooner than relevance alone would have it."""
+        query, vector, found = self.find(text)
+        again = look_again(self.index, query, vector, found, self._weights.first)
+        relevance = again.found.features @ self._weights.second
+        pages = [self.index.units[at].path for at in again.found.units]
+        return Ranking(query, vector, again.found, again.scored, relevance, varied(relevance, pages))
+
+    def _probability(self, ranking: Ranking) -> float:
+        if not ranking.query.terms:
+            return 0.0  # nothing but stop words was asked
+        kind = self._calibration.kind(ranking.vector)
+        return self._calibration.probability(signals(self.index, ranking.query, ranking.found, ranking.order, kind))
+
+    def _passages(self, ranking: Ranking, k: int) -> list[Passage]:
+        return [
+            _passage(
+                self.index.units[ranking.found.units[at]],
+                float(ranking.relevance[at]),
+                excerpt(ranking.scored[at], ranking.query),
+            )
+            for at in ranking.order[:k]
+        ]
+
+
+def open_or_build(corpus: Path, index: Path, embedder: WordEncoder, progress: Progress = silent) -> Retriever:
+    """Return a retriever over `corpus`, building or renewing the index folder `index` when it does not fit.
+
+    The first build of our own corpus takes under a minute and reports `progress(texts done, texts in all)`.
+    """
+    documents = read_corpus(corpus)
+    try:
+        loaded = load(index, embedder)
+        if loaded.manifest.corpus_digest == corpus_digest(documents):
+            return Retriever(loaded, embedder)
+    except (IndexMissing, IndexStale, IndexCorrupt):
+        pass  # each of them means: build it
+    write(documents, index, embedder, progress)
+    return Retriever(load(index, embedder), embedder)
+
+
+def _passage(unit: Unit, score: float, excerpt_: str) -> Passage:
+    sources = tuple(source_link(path) for path in unit.sources)
+    return Passage(
+        unit.id, unit.text, unit.title, unit.headings, unit.path, unit.lines, unit.url, score, excerpt_, sources
+    )
+
+
+def _one_per_page(passages: Sequence[Passage]) -> list[Passage]:
+    return list({passage.path: passage for passage in reversed(passages)}.values())[::-1]
+
+
+def _ms(start: float) -> float:
+    return (time.perf_counter() - start) * 1000

@@ -1,0 +1,1 @@
+"""Finds credentials and personal data in a text."""

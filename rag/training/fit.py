@@ -1,0 +1,229 @@
+"""Fitting the fusion weights and the calibration: `python -m rag.training.fit --upstream TAR --judged FILE`.
+
+Fits on questions written for training (rag/training) and on the judged questions of our own pages, both cut into ten
+folds by question for the figures that are printed. Development and test questions are never read.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.svm import SVC
+
+from rag.embedding.embedder import Embedder
+from rag.index.build import build
+from rag.index.store import load
+from rag.search.abstain import SIGNALS, Kinds, save_kinds, signals
+from rag.search.fusion import FEATURES
+from rag.search.rerank import ALL, look_again
+from rag.search.retriever import Retriever, Weights
+from rag.types import Unit
+
+HERE = Path(__file__).parent
+RAG = HERE.parent
+FUSION_L2 = 0.0005
+KIND_C, KIND_GAMMA = 3.0, 2.0
+FOLDS = 10
+MOST_REFUSED = 0.04  # of answerable questions, out of fold: a margin below the 5 % that may be refused
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One training question: which units answer it, and its page as the second best."""
+
+    question: str
+    features: np.ndarray  # (candidates, FEATURES or ALL)
+    right: np.ndarray  # (candidates,) bool: the passage
+    page: np.ndarray  # (candidates,) bool: another passage of a right page
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question for the calibration."""
+
+    question: str
+    answerable: bool
+    vector: np.ndarray
+    signals: dict[str, float]  # with kind 0, filled in per fold
+
+
+def main(argv: Sequence[str]) -> int:
+    """Fit, print the cross-validated figures, and write weights.json."""
+    options = _parser().parse_args(argv)
+    embedder = Embedder()
+    upstream, own = (
+        _retriever(source, options.cache / name, embedder)
+        for name, source in (("upstream", options.upstream), ("own", RAG / "corpus"))
+    )
+    judged = _json_lines(options.judged)
+    training = _json_lines(HERE / "upstream.jsonl")
+    asks = [(upstream, row["question"], _by_lines(row)) for row in training]
+    asks += [(own, row["question"], _by_heading(row)) for row in judged if row["kind"] != "unanswerable"]
+    first = fit_fusion([_example(*ask) for ask in asks])
+    fitted = Weights(first, fit_fusion([_example(*ask, first) for ask in asks]))
+    upstream, own = (Retriever(retriever.index, embedder, fitted) for retriever in (upstream, own))
+    none = (HERE / "unanswerable.txt").read_text("utf-8").splitlines()
+    none += [row["question"] for row in judged if row["kind"] == "unanswerable"]
+    asked = [_asked(upstream, row["question"], True) for row in training]
+    asked += [_asked(own, row["question"], True) for row in judged if row["kind"] != "unanswerable"]
+    visitors = (HERE / "visitors.txt").read_text("utf-8").splitlines()
+    asked += [_asked(own, question, True) for question in visitors]
+    asked += [_asked(retriever, question, False) for question in none for retriever in (upstream, own)]
+    keys = embedder.encode([question for unit in own.index.units for question in unit.questions])
+    calibration, kinds = calibrate(asked, keys)
+    save_kinds(kinds, embedder.digest)
+    weights = {
+        "fusion": _named(FEATURES, fitted.first),
+        "second": _named(ALL, fitted.second),
+        "answerable": calibration,
+    }
+    options.out.write_text(json.dumps(weights) + "\n", "utf-8")
+    return 0
+
+
+def fit_fusion(examples: Sequence[Example]) -> np.ndarray:
+    """Return the weights that give the right passage, and half as much its page, the most probability (softmax)."""
+    rows = [example for example in examples if example.page.any()]
+    most, width = max(len(row.page) for row in rows), rows[0].features.shape[1]
+    x = np.zeros((len(rows), most, width))
+    masks = np.zeros((3, len(rows), most), dtype=bool)  # candidates, right passages, right pages
+    for at, row in enumerate(rows):
+        count = len(row.page)
+        x[at, :count] = row.features
+        masks[:, at, :count] = np.ones(count), row.right, row.page
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        scores = x @ weights
+        (all_lse, all_p), (right_lse, right_p), (page_lse, page_p) = (_softmax(scores, mask) for mask in masks)
+        has = masks[1].any(axis=1)
+        value = ((all_lse - right_lse) * has).sum() + 0.5 * (all_lse - page_lse).sum()
+        slope = has[:, None] * (all_p - right_p) + 0.5 * (all_p - page_p)
+        gradient = np.einsum("nc,nck->k", slope, x)
+        return value / len(rows) + FUSION_L2 * weights @ weights, gradient / len(rows) + 2 * FUSION_L2 * weights
+
+    fitted = minimize(loss, np.ones(width), jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxls": 50})
+    result: np.ndarray = fitted.x
+    return result
+
+
+def calibrate(asked: Sequence[Asked], keys: np.ndarray) -> tuple[dict[str, Any], Kinds]:
+    """Fit both regressions and print the error rates; each question is judged by the other folds."""
+    vectors = np.stack([item.vector for item in asked])
+    truth = np.array([item.answerable for item in asked])
+    groups = np.unique([item.question.lower() for item in asked], return_inverse=True)[1]
+    kinds = np.zeros(len(asked))
+    for train, test in GroupKFold(FOLDS).split(vectors, groups=groups):
+        model = _fit_kind(vectors[train], truth[train], groups[train], keys)
+        kinds[test] = model.decision_function(vectors[test])
+    table = np.array([[item.signals[name] for name in SIGNALS] for item in asked])
+    table[:, SIGNALS.index("kind")] = kinds
+    out_of_fold = np.zeros(len(asked))
+    for train, test in GroupKFold(FOLDS).split(table, groups=groups):
+        out_of_fold[test] = _fit_signals(table[train], truth[train]).predict_proba(table[test])[:, 1]
+    threshold = float(np.quantile(out_of_fold[truth], MOST_REFUSED))
+    answered = (out_of_fold[~truth] >= threshold).mean()
+    print(
+        f"threshold {threshold:.3f}: {answered:.3f} of the unanswerable answered, {MOST_REFUSED} refused (out of fold)"
+    )
+    last, kind = _fit_signals(table, truth), _fit_kind(vectors, truth, groups, keys)
+    fitted = {
+        "weights": {name: round(float(value), 4) for name, value in zip(SIGNALS, last.coef_[0], strict=True)},
+        "bias": round(float(last.intercept_[0]), 4),
+        "threshold": round(threshold, 3),
+    }
+    return fitted, Kinds(kind.support_vectors_, kind.dual_coef_[0], float(kind.intercept_[0]), KIND_GAMMA)
+
+
+def _fit_kind(vectors: np.ndarray, truth: np.ndarray, groups: np.ndarray, keys: np.ndarray) -> SVC:
+    """Fit on each question once, and on the questions that our pages list as answered."""
+    once = np.unique(groups, return_index=True)[1]
+    model = SVC(C=KIND_C, gamma=KIND_GAMMA, class_weight="balanced")
+    return model.fit(np.vstack([vectors[once], keys]), np.concatenate([truth[once], np.ones(len(keys), dtype=bool)]))
+
+
+def _fit_signals(table: np.ndarray, truth: np.ndarray) -> LogisticRegression:
+    return LogisticRegression(C=10.0, max_iter=5000, class_weight="balanced").fit(table, truth)
+
+
+def _softmax(scores: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (log-sum-exp, probabilities) over the masked entries of each row; an empty row gives zeros."""
+    masked = np.where(mask, scores, -np.inf)
+    top = np.where(mask.any(axis=1), masked.max(axis=1), 0.0)
+    powers = np.exp(masked - top[:, None])
+    total = powers.sum(axis=1)
+    safe = np.where(total > 0, total, 1.0)
+    return top + np.log(safe), powers / safe[:, None]
+
+
+def _example(retriever: Retriever, question: str, judge: Any, first: np.ndarray | None = None) -> Example:
+    """Return all candidates as the first look sees them or, by its weights `first`, the best as the second does."""
+    query, vector, found = retriever.find(question)
+    if first is not None:
+        found = look_again(retriever.index, query, vector, found, first).found
+    verdicts = [judge(retriever.index.units[at]) for at in found.units]
+    right, page = (np.array(column, dtype=bool) for column in zip(*verdicts, strict=True))
+    return Example(question, found.features, right, page)
+
+
+def _asked(retriever: Retriever, question: str, answerable: bool) -> Asked:
+    ranking = retriever.rank(question)
+    evidence = signals(retriever.index, ranking.query, ranking.found, ranking.order, 0.0)
+    return Asked(question, answerable, ranking.vector, evidence)
+
+
+def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
+    return {name: round(float(value), 3) for name, value in zip(names, values, strict=True)}
+
+
+def _by_lines(row: dict[str, Any]) -> Any:
+    first, last = row["lines"]
+
+    def judge(unit: Unit) -> tuple[bool, bool]:
+        page = unit.path == row["file"]
+        return page and unit.lines[0] <= last and unit.lines[1] >= first, page
+
+    return judge
+
+
+def _by_heading(row: dict[str, Any]) -> Any:
+    places = {(row["page"], row["heading"]), *((page, heading) for page, heading in row["also"])}
+    pages = {page for page, _ in places}
+
+    def judge(unit: Unit) -> tuple[bool, bool]:
+        under = {heading for chunk in unit.chunks for heading in chunk.headings}
+        return any(unit.path == page and heading in under for page, heading in places), unit.path in pages
+
+    return judge
+
+
+def _retriever(source: Any, folder: Path, embedder: Embedder) -> Retriever:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    build(source, folder, embedder)
+    return Retriever(load(folder, embedder), embedder)
+
+
+def _json_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rag.training.fit", description="Fit the ranking and the calibration."
+    )
+    parser.add_argument("--upstream", required=True, help="archive or folder of the upstream documentation")
+    parser.add_argument("--judged", type=Path, required=True, help="judged questions on our own pages (JSON lines)")
+    parser.add_argument("--cache", type=Path, default=Path(".data/train"), help="folder for the two indexes")
+    parser.add_argument("--out", type=Path, default=RAG / "search" / "weights.json")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,292 @@
+"""Publishing to the Hub, against a stand-in on loopback: what is sent, kept, deleted, refused and resumed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi
+from publish_space import PACKAGES, RANDOM_LOOKING, check_card, gather, main
+
+from rag.errors import SecretFound
+from rag.publishing.hub import (
+    ATTEMPTS,
+    HubFailed,
+    PublishRefused,
+    Target,
+    compare,
+    refuse_dirty,
+    refuse_private,
+    send,
+)
+from tests.hub_stand_in import CUT, TOKEN, Hub, Repository, serve
+
+ROOT = Path(__file__).parents[2]
+TARGET = Target("someone/space", "space", ("rag",))
+REPOSITORY = "spaces/someone/space"
+CARD = "---\ntitle: T\nsdk: docker\napp_port: 7860\nlicense: apache-2.0\ncolorFrom: blue\ncolorTo: gray\n---\n\n# T\n"
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with serve() as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    out = tmp_path / "out"
+    (out / "rag" / "corpus").mkdir(parents=True)
+    (out / "README.md").write_text(CARD)
+    (out / "rag" / "corpus" / "a [1].md").write_text("# A\n")
+    (out / "rag" / "empty.txt").write_text("")
+    return out
+
+
+def api(hub: Hub, token: str = TOKEN) -> HfApi:
+    return HfApi(endpoint=hub.url, token=token)
+
+
+def local(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def remote(hub: Hub) -> dict[str, bytes]:
+    return {path: data for path, data in hub.repositories[REPOSITORY].files.items() if path != ".gitattributes"}
+
+
+def test_a_first_upload_arrives_byte_for_byte(hub: Hub, folder: Path) -> None:
+    changes = send(api(hub), TARGET, folder, "first", pause_s=0)
+    assert changes.added == ("README.md", "rag/corpus/a [1].md", "rag/empty.txt")
+    assert remote(hub) == local(folder)
+
+
+def test_a_second_upload_sends_nothing(hub: Hub, folder: Path) -> None:
+    send(api(hub), TARGET, folder, "first", pause_s=0)
+    before = hub.count("/commit/")
+    assert send(api(hub), TARGET, folder, "again", pause_s=0).none
+    assert hub.count("/commit/") == before
+
+
+def test_only_what_changed_is_sent_and_only_owned_folders_are_cleaned(hub: Hub, folder: Path) -> None:
+    theirs = {".gitattributes": b"x", "notes.md": b"theirs", "rag/old.md": b"ours", "ragged/keep.md": b"theirs"}
+    hub.repositories[REPOSITORY] = Repository([{**theirs, "README.md": b"old"}])
+    changes = send(api(hub), TARGET, folder, "update", pause_s=0)
+    assert (changes.changed, changes.deleted) == (("README.md",), ("rag/old.md",))
+    kept = {"notes.md": b"theirs", "ragged/keep.md": b"theirs"}
+    assert remote(hub) == {**local(folder), **kept}
+
+
+def test_a_deletion_never_takes_what_a_pattern_would_match_too(hub: Hub, folder: Path) -> None:
+    hub.repositories[REPOSITORY] = Repository([{"rag/[x].md": b"ours", "notes/x.md": b"theirs", "x.md": b"theirs"}])
+    assert send(api(hub), TARGET, folder, "update", pause_s=0).deleted == ("rag/[x].md",)
+    assert {"notes/x.md", "x.md"} <= remote(hub).keys()
+
+
+def test_an_invalid_token_is_refused_before_anything_is_sent(hub: Hub, folder: Path) -> None:
+    with pytest.raises(PublishRefused, match="HF_TOKEN"):
+        send(api(hub, "hf_wrong"), TARGET, folder, "first", pause_s=0)
+    assert hub.repositories == {}
+
+
+def test_a_token_that_may_not_write_is_refused_without_another_try(hub: Hub, folder: Path) -> None:
+    hub.repositories[REPOSITORY] = Repository()
+    hub.faults["/commit/"] = [403]
+    with pytest.raises(PublishRefused, match="403"):
+        send(api(hub), TARGET, folder, "first", pause_s=0)
+    assert hub.count("/commit/") == 1
+
+
+@pytest.mark.parametrize("status", [409, 412, 429, 500, 503, CUT])
+def test_a_commit_that_fails_for_a_moment_is_tried_again(hub: Hub, folder: Path, status: int) -> None:
+    hub.faults["/commit/"] = [status]
+    send(api(hub), TARGET, folder, "first", pause_s=0)
+    assert remote(hub) == local(folder)
+    assert hub.count("/commit/") == 2
+
+
+def test_another_commit_in_between_is_kept(hub: Hub, folder: Path) -> None:
+    hub.repositories[REPOSITORY] = Repository([{"notes.md": b"old"}])
+    hub.meanwhile = [{"notes.md": b"new, by somebody else"}]
+    send(api(hub), TARGET, folder, "first", pause_s=0)
+    assert remote(hub) == {**local(folder), "notes.md": b"new, by somebody else"}
+
+
+def test_a_hub_that_keeps_failing_is_given_up_with_the_remedy(hub: Hub, folder: Path) -> None:
+    hub.faults["/repos/create"] = [503] * 9
+    with pytest.raises(HubFailed, match="run the same command again"):
+        send(api(hub), TARGET, folder, "first", pause_s=0)
+    assert (hub.count("/repos/create"), hub.repositories) == (ATTEMPTS, {})
+
+
+def test_a_repository_that_others_change_all_the_time_is_given_up(hub: Hub, folder: Path) -> None:
+    hub.faults["/commit/"] = [412] * 9
+    with pytest.raises(HubFailed, match="run the same command again"):
+        send(api(hub), TARGET, folder, "first", pause_s=0)
+    assert (hub.count("/commit/"), remote(hub)) == (ATTEMPTS, {})
+
+
+def test_what_reads_back_otherwise_is_a_failure(hub: Hub, folder: Path) -> None:
+    hub.repositories[REPOSITORY] = Repository()
+
+    class Lossy(HfApi):
+        def upload_folder(self, **_: object) -> None:  # type: ignore[override]
+            return None
+
+    with pytest.raises(HubFailed, match="differs"):
+        send(Lossy(endpoint=hub.url, token=TOKEN), TARGET, folder, "first", pause_s=0)
+
+
+def test_comparing_needs_no_token_and_a_missing_repository_is_all_new(hub: Hub, folder: Path) -> None:
+    changes = compare(HfApi(endpoint=hub.url, token=False), TARGET, folder)
+    assert (len(changes.added), changes.parent) == (3, "")
+    assert str(changes).endswith("3 to change, 0 unchanged")
+
+
+def test_a_hub_out_of_reach_says_so(folder: Path) -> None:
+    with pytest.raises(HubFailed, match="could not be read"):
+        compare(HfApi(endpoint="http://127.0.0.1:9", token=False), TARGET, folder)
+
+
+@pytest.mark.parametrize("private", ["ask jane.doe@corp.io", "hf_" + "abcdefghijklmnopqrstuvwxyzABCDEF12"])
+def test_something_private_in_any_text_file_stops_it(folder: Path, private: str) -> None:
+    (folder / "rag" / "new.py").write_text(f"x = 1\n# {private}\n")
+    with pytest.raises(SecretFound, match=r"rag/new\.py, line 2"):
+        refuse_private(folder)
+
+
+def test_digests_and_binary_files_do_not_stop_it(folder: Path) -> None:
+    (folder / "models.lock").write_text('sha256 = "' + "97c417dcc0534b0737c74016fb2af083" * 2 + '"\n')
+    (folder / "vectors.npz").write_bytes(b"\0jane.doe@corp.io")
+    refuse_private(folder)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=Someone", "-c", "user.email=someone@example.org"]
+    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    root = tmp_path / "checkout"
+    for name in ("app.py", "requirements.txt", "Dockerfile", "rag/a.py", "tests/test_a.py", "secret.env"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"# {name}\n")
+    (root / "README.md").write_text(CARD)
+    git(root, "init", "-q")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "one")
+    (root / "rag" / "untracked.py").write_text("")
+    return root
+
+
+def test_the_space_gets_tracked_files_of_the_app_and_nothing_else(checkout: Path, tmp_path: Path) -> None:
+    out = tmp_path / "space"
+    (out / "stale").mkdir(parents=True)
+    assert gather(checkout, out) == ["Dockerfile", "README.md", "app.py", "rag/a.py", "requirements.txt"]
+    assert sorted(local(out)) == ["Dockerfile", "README.md", "app.py", "rag/a.py", "requirements.txt"]
+
+
+def test_a_released_image_replaces_the_build_by_its_digest(checkout: Path, tmp_path: Path) -> None:
+    image = "ghcr.io/someone/app@sha256:" + "a" * 64
+    gather(checkout, tmp_path / "space", image)
+    assert (tmp_path / "space" / "Dockerfile").read_text().splitlines()[-1] == f"FROM {image}"
+    with pytest.raises(PublishRefused, match="no digest"):
+        gather(checkout, tmp_path / "space", "ghcr.io/someone/app:latest")
+
+
+def test_a_checkout_with_changes_or_without_git_is_refused(checkout: Path, tmp_path: Path) -> None:
+    with pytest.raises(PublishRefused, match=r"rag/untracked\.py is not committed"):
+        refuse_dirty(checkout)
+    (checkout / "rag" / "untracked.py").unlink()
+    refuse_dirty(checkout)
+    with pytest.raises(PublishRefused, match="no git checkout"):
+        refuse_dirty(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("sdk: docker", "sdk: gradio", "sdk must be docker"),
+        ("title: T\n", "", "title is missing"),
+        ("app_port: 7860", "app_port: web", "app_port"),
+        ("colorTo: gray", "colorTo: beige", "colorTo"),
+        ("license: apache-2.0\n", "short_description: " + "x" * 61 + "\n", "license is missing; short_description"),
+        ("---\ntitle", "title", "no front matter"),
+        ("sdk: docker", "sdk: [", "no YAML"),
+    ],
+)
+def test_a_card_that_the_hub_would_reject_is_refused(old: str, new: str, why: str) -> None:
+    with pytest.raises(PublishRefused, match=why):
+        check_card(CARD.replace(old, new))
+
+
+def test_this_projects_space_can_be_gathered(tmp_path: Path) -> None:
+    written = gather(ROOT, tmp_path / "space")
+    assert {name.partition("/")[0] for name in written} >= {"app.py", "Dockerfile", "README.md", *PACKAGES}
+    assert not [name for name in written if name.startswith("tests/")]
+    refuse_private(tmp_path / "space", skip=RANDOM_LOOKING)
+
+
+def command(hub: Hub, *arguments: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+    # A process of its own: where the Hub is, and that Xet is not to be used, is read when the library is imported.
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": token}
+    return subprocess.run([sys.executable, *arguments], env={**environment, "PYTHONPATH": str(ROOT)}, cwd=ROOT,
+                          capture_output=True, text=True, timeout=150, check=False)  # fmt: skip
+
+
+def test_a_cut_upload_of_a_large_file_is_repeated_and_a_later_run_resumes(hub: Hub, checkout: Path) -> None:
+    (checkout / "rag" / "untracked.py").unlink()
+    (checkout / "rag" / "vectors.npz").write_bytes(b"\0PK" * 100_000)
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "vectors")
+    script, out = ".github/scripts/publish_space.py", str(checkout.parent / "space")
+    arguments = [script, "--repo", "someone/space", "--root", str(checkout), "--folder", out, "--send"]
+    hub.faults = {"PUT /lfs/": [CUT], "/commit/": [400]}
+    failed = command(hub, *arguments)
+    assert failed.returncode == 1
+    assert "the Hub refused" in failed.stderr
+    assert (hub.count("PUT /lfs/"), len(hub.objects)) == (2, 1)  # cut, then whole
+    done = command(hub, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert hub.count("PUT /lfs/") == 2  # what lay on the Hub already was not sent again
+    assert remote(hub) == local(Path(out))
+
+
+def test_without_send_nothing_leaves_and_the_differences_are_shown(hub: Hub, checkout: Path, tmp_path: Path) -> None:
+    hub.repositories[REPOSITORY] = Repository([{"rag/old.md": b"ours", "README.md": b"old", "notes.md": b"theirs"}])
+    script, out = ".github/scripts/publish_space.py", str(tmp_path / "space")
+    done = command(hub, script, "--repo", "someone/space", "--root", str(checkout), "--folder", out)
+    assert done.returncode == 0, done.stderr
+    for row in ("+ app.py", "~ README.md", "- rag/old.md", "6 to change, 0 unchanged"):
+        assert row in done.stdout.splitlines()
+    assert len(hub.repositories[REPOSITORY].commits) == 1
+    assert {request.partition(" ")[0] for request in hub.seen} == {"GET"}
+
+
+def test_sending_refuses_a_checkout_with_changes(checkout: Path, tmp_path: Path) -> None:
+    arguments = ["--repo", "someone/space", "--root", str(checkout), "--folder", str(tmp_path / "space"), "--send"]
+    assert main(arguments) == 1
+    assert not (tmp_path / "space").exists()
+
+
+def test_the_dataset_is_sent_and_read_back(hub: Hub, tmp_path: Path) -> None:
+    corpus = tmp_path / "pages"
+    corpus.mkdir()
+    page = "---\ntitle: Ports\ntopics: [ports]\nsources:\n  - airflow/README.md\n---\n\n# Ports\n\nAirflow listens on 8888.\n"
+    (corpus / "ports.md").write_text(page)
+    git(corpus, "init", "-q")
+    git(corpus, "add", ".")
+    git(corpus, "commit", "-qm", "one")
+    out = tmp_path / "dataset"
+    arguments = ["-m", "rag", "publish", "--repo", "someone/pages", "--corpus", str(corpus), "--folder", str(out)]
+    done = command(hub, *arguments, "--send")
+    assert done.returncode == 0, done.stderr
+    sent = hub.repositories["datasets/someone/pages"].files
+    assert {path: data for path, data in sent.items() if path != ".gitattributes"} == local(out)
+    again = command(hub, *arguments, "--dry-run", token="")
+    assert "0 to change, 4 unchanged" in again.stdout

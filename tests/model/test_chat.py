@@ -1,0 +1,366 @@
+"""A chat turn with hand-written fakes: evidence first, honest about what is missing, stopped when left."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from model.engine.events import Finished, Prefill, TextDelta
+from model.engine.prompt import Prompt
+from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFull
+from model.engine.scripted import CHATML
+from model.prompting.conversation import Conversation
+from model.turn.chat import Ask, Chat, TurnRecord
+from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
+from model.turn.tool_calling import ToolMenu
+from model.turn.wording import ABSTAIN, STAND_IN_ADDS, Words
+from rag.types import Passage, SearchResult
+from tools.registry import Registry
+from tools.simulation.hosts import load_hosts
+from tools.types import ToolCall, ToolResult
+
+PASSAGE = Passage(
+    "p1", "RHEL 8 is refused by the deployment script.", "RHEL 8", ("Status",), "rhel8.md", (1, 3),
+    "https://github.com/x/y", 1.0, "RHEL 8 is refused by the deployment script.",
+)  # fmt: skip
+FOUND = SearchResult([PASSAGE], 0.9, "RHEL 8 is refused.")
+LIBVIRTD = ToolCall("service_status", {"services": ["libvirtd"]}, "libvirtd-down")
+NOTHING = SearchResult([], 0.1, "", [PASSAGE])
+
+
+class FakeEngine:
+    """Says what it is told to say, at once."""
+
+    def __init__(self, words: str, *, stand_in: bool = False, full: bool = False) -> None:
+        self.info = ModelInfo("fake", "Fake", 1, stand_in)
+        self.chat_template, self.bos, self.eos = CHATML, "", ""
+        self.prompts: list[Prompt] = []
+        self.generations: list[Generation] = []
+        self._words, self._full = words, full
+
+    def submit(self, prompt: Prompt, options: Options | None = None) -> Generation:
+        if self._full:
+            raise QueueFull(30.0)
+        self.prompts.append(prompt)
+        generation = Generation(lambda: None)
+        generation.put(Prefill(5, 5, 0.0))
+        for word in self._words.split(" "):
+            generation.put(TextDelta(word + " "))
+        generation.put(Finished("stop", tokens=(1, 2, 3)))
+        self.generations.append(generation)
+        return generation
+
+    def prewarm(self, prompts: list[Prompt]) -> None: ...
+
+    def load(self) -> Load:
+        return Load(0, 0, 0.0)
+
+    def close(self) -> None: ...
+
+
+class FakeSearcher:
+    def __init__(self, result: SearchResult) -> None:
+        self.result = result
+
+    def search(self, text: str, k: int = 5) -> SearchResult:
+        return self.result
+
+
+def run_tool(call: ToolCall) -> ToolResult:
+    return ToolResult(call.tool, True, {"services": {"libvirtd": {"status": "failed"}}})
+
+
+def make(
+    engine: FakeEngine | None, result: SearchResult | None = FOUND
+) -> tuple[Callable[[Ask], list[TurnEvent]], list[TurnRecord], Chat]:
+    records: list[TurnRecord] = []
+    searcher = FakeSearcher(result) if result else None
+    chat = Chat(lambda _: engine, lambda: searcher, run_tool, records.append)
+    return (lambda ask: list(chat.answer(ask))), records, chat
+
+
+def asking(**changes: object) -> Ask:
+    values: dict[str, object] = {"text": "Is RHEL 8 supported?", "conversation": Conversation.new(), "route": "rhel10",
+                                 "brief": "Be brief."}  # fmt: skip
+    return Ask(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def kinds(events: list[TurnEvent]) -> list[str]:
+    names = [type(event).__name__ for event in events]
+    return [name for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
+
+
+def said(events: list[TurnEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def last(events: list[TurnEvent]) -> TurnFinished:
+    assert isinstance(events[-1], TurnFinished)
+    return events[-1]
+
+
+def test_sources_come_before_any_token_and_the_turn_ends_with_its_record() -> None:
+    run, records, _ = make(FakeEngine("It is refused [1]. "))
+    events = run(asking())
+    assert kinds(events) == ["SourcesFound", "Prefill", "TextDelta", "TurnFinished"]
+    assert last(events).answer.strip() == "It is refused [1]."
+    assert [(r.route, r.model, r.reason, r.passages) for r in records] == [("rhel10", "Fake", "stop", ("p1",))]
+
+
+def test_without_passages_no_token_is_spent_and_the_nearest_page_is_named() -> None:
+    engine = FakeEngine("never said")
+    run, records, _ = make(engine, NOTHING)
+    events = run(asking())
+    assert engine.prompts == []
+    assert ABSTAIN in said(events)
+    assert "[RHEL 8](https://github.com/x/y)" in said(events)
+    assert records[0].abstained
+
+
+def test_abstaining_uses_the_visitors_words() -> None:
+    run, _, _ = make(FakeEngine("never said"), NOTHING)
+    answer = said(run(asking(words=Words("Das steht nirgends.", "Am nächsten:"))))
+    assert answer.startswith("Das steht nirgends.\n\nAm nächsten:\n\n- [RHEL 8]")
+
+
+def test_an_answer_in_another_language_is_checked_by_its_figures_only() -> None:
+    run, _, _ = make(FakeEngine("Das Skript weist RHEL 8 vollständig ab [1]. Port 9999 bleibt offen [1]."))
+    warned = [event.text for event in run(asking(search="rhel 8 supported")) if isinstance(event, Notice)]
+    assert len(warned) == 1
+    assert "9999" in warned[0]
+
+
+def test_a_generation_that_wrote_nothing_is_not_blamed_for_citing_nothing() -> None:
+    run, _, _ = make(FakeEngine(""))
+    assert not [event for event in run(asking()) if isinstance(event, Notice) and "cites no source" in event.text]
+
+
+def test_without_an_index_the_answer_says_so_instead_of_guessing() -> None:
+    engine = FakeEngine("never said")
+    run, _, _ = make(engine, None)
+    assert "python -m rag build" in said(run(asking()))
+    assert engine.prompts == []
+
+
+def test_a_tool_runs_before_the_model_and_its_result_is_in_the_prompt() -> None:
+    engine = FakeEngine("libvirtd has failed.")
+    run, records, _ = make(engine)
+    events = run(asking(calls=(LIBVIRTD,)))
+    assert kinds(events)[:3] == ["ToolStarted", "ToolFinished", "Prefill"]
+    assert isinstance(events[0], ToolStarted)
+    assert isinstance(events[1], ToolFinished)
+    assert '"status":"failed"' in engine.prompts[0].messages[-1][1]
+    assert last(events).grounded
+    assert records[0].tools == ("service_status",)
+
+
+def test_while_no_model_is_loaded_the_extract_answers() -> None:
+    run, _, _ = make(None)
+    events = run(asking())
+    assert said(events) == "RHEL 8 is refused. [1]"
+    assert any(isinstance(event, Notice) for event in events)
+
+
+def test_a_stand_in_model_follows_the_extract() -> None:
+    run, _, _ = make(FakeEngine("Indeed.", stand_in=True))
+    text = said(run(asking()))
+    assert text.index("RHEL 8 is refused. [1]") < text.index(STAND_IN_ADDS) < text.index("Indeed.")
+
+
+def test_a_stand_in_adds_nothing_to_what_the_rules_read_in_a_tools_result() -> None:
+    engine = FakeEngine("All is well.", stand_in=True)
+    run, records, _ = make(engine)
+    text = said(run(asking(calls=(LIBVIRTD,))))
+    assert "libvirtd" in text
+    assert "All is well" not in text
+    assert engine.generations == []
+    assert records[0].tools == ("service_status",)
+
+
+def test_a_sentence_without_a_number_gets_that_of_its_passage() -> None:
+    run, _, _ = make(FakeEngine("RHEL 8 is refused by the script."))
+    events = run(asking())
+    assert last(events).answer.strip() == "RHEL 8 is refused by the script [1]."
+    assert not [event for event in events if isinstance(event, Notice)]
+
+
+def test_a_contradiction_is_marked_beside_the_answer() -> None:
+    run, _, _ = make(FakeEngine("Yes, RHEL 8 is supported [1]."))
+    assert any("Not found in the sources" in event.text for event in run(asking()) if isinstance(event, Notice))
+
+
+def test_numbers_and_addresses_that_were_not_given_never_come_out() -> None:
+    run, records, _ = make(FakeEngine("See [4] and https://evil.example/x or ![i](https://evil.example/i) end."))
+    text = said(run(asking()))
+    assert "evil.example" not in text
+    assert "[4]" not in text
+    assert records[0].removed == 3
+
+
+def test_a_full_house_is_a_notice_and_leaves_the_conversation_as_it_was() -> None:
+    before = Conversation.new()
+    run, records, _ = make(FakeEngine("", full=True))
+    events = run(asking(conversation=before))
+    assert any(event.kind == "full" and "30 s" in event.text for event in events if isinstance(event, Notice))
+    assert last(events).conversation == before
+    assert records[0].reason == "error"
+
+
+def test_a_fixed_reply_looks_at_nothing_else() -> None:
+    engine = FakeEngine("never said")
+    run, records, _ = make(engine)
+    events = run(asking(reply="Hello."))
+    assert (said(events), engine.prompts, len(records)) == ("Hello.", [], 1)
+    assert not any(isinstance(event, SourcesFound) for event in events)
+
+
+def test_leaving_the_turn_cancels_the_generation_and_is_recorded_once() -> None:
+    engine = FakeEngine("a long answer with many words")
+    _, records, chat = make(engine)
+    events = chat.answer(asking())
+    next(event for event in events if isinstance(event, TextDelta))
+    events.close()  # type: ignore[attr-defined]
+    assert engine.generations[0].cancelled
+    assert [record.reason for record in records] == ["cancelled"]
+
+
+def test_the_next_turn_repeats_what_was_read_and_written() -> None:
+    engine = FakeEngine("It is refused [1].")
+    run, _, _ = make(engine)
+    conversation = last(run(asking())).conversation
+    run(asking(text="And 9?", conversation=conversation))
+    first, second = (prompt.segments for prompt in engine.prompts)
+    # The prefix cache can take it over: the same text, in the same roles.
+    assert [(s.text, s.control) for s in second[: len(first)]] == [(s.text, s.control) for s in first]
+    assert second[len(first)].tokens == (1, 2, 3)
+
+
+# --- which tool: the model's choice under a grammar -------------------------------------------------------------
+
+SCHEMAS = Registry.default().schemas()
+MENU = ToolMenu.of("Tools:\n$tools", SCHEMAS)
+
+
+class ChoosingEngine(FakeEngine):
+    """Writes the given calls one after another, then its answer."""
+
+    def __init__(self, *calls: str, stand_in: bool = False) -> None:
+        super().__init__("It has failed.", stand_in=stand_in)
+        self.options: list[Options] = []
+        self._script = [*calls, "It has failed."]
+
+    def submit(self, prompt: Prompt, options: Options | None = None) -> Generation:
+        self.options.append(options or Options())
+        self._words = self._script[min(len(self.options), len(self._script)) - 1]
+        return super().submit(prompt, options)
+
+
+def checks(events: list[TurnEvent]) -> list[tuple[str, dict[str, object]]]:
+    return [(event.call.tool, event.call.arguments) for event in events if isinstance(event, ToolStarted)]
+
+
+SERVICES = '{"name": "service_status", "arguments": {"services": ["libvirtd"]}}'
+ASKS = "Something is odd with libvirtd."
+NO_CALL = '{"name": null, "arguments": {}}'
+
+
+def test_an_unsure_choice_is_the_models_under_the_grammar_and_its_result_is_answered() -> None:
+    engine = ChoosingEngine(SERVICES, NO_CALL)
+    run, records, _ = make(engine)
+    events = run(asking(text=ASKS, calls=(ToolCall("system_info", {}, "healthy"),), menu=MENU, host="libvirtd-down"))
+    assert checks(events) == [("service_status", {"services": ["libvirtd"]})]
+    assert [options.sampling.grammar == MENU.grammar for options in engine.options] == [True, True, False]
+    assert "It has failed" in said(events)
+    assert records[0].tools == ("service_status",)
+
+
+def test_the_same_call_is_never_run_twice_and_two_rounds_are_the_most() -> None:
+    run, _, _ = make(ChoosingEngine(SERVICES, SERVICES))
+    assert len(checks(run(asking(text=ASKS, menu=MENU)))) == 1
+    others = [f'{{"name": "process_info", "arguments": {{"top_n": {n}}}}}' for n in range(1, 5)]
+    run, _, _ = make(ChoosingEngine(*others))
+    assert len(checks(run(asking(menu=MENU)))) == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "written", "kept"),
+    [
+        ("top 5 processes", {"filter_name": "python", "top_n": 5}, {"top_n": 5}),
+        ("any PYTHON there?", {"filter_name": "python"}, {"filter_name": "python"}),
+        ("is the firewall up", {"services": ["firewalld", "libvirtd"]}, {"services": ["firewalld"]}),
+        ("is everything up", {"services": ["libvirtd"]}, {}),
+    ],
+)
+def test_a_name_that_nobody_mentioned_is_no_argument(question: str, written: dict[str, object], kept: object) -> None:
+    tool = "service_status" if "services" in written else "process_info"
+    run, _, _ = make(ChoosingEngine(json.dumps({"name": tool, "arguments": written})))
+    assert checks(run(asking(text=question, menu=MENU)))[:1] == [(tool, kept)]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"name": "rm", "arguments": {}}', '{"name": "serv', "Sure!", "[" * 20_000, '"x"', ""]
+)
+def test_a_call_that_cannot_be_read_counts_as_none_and_the_documentation_answers(text: str) -> None:
+    run, _, _ = make(ChoosingEngine(text))
+    events = run(asking(menu=MENU))
+    assert checks(events) == []
+    assert any(isinstance(event, SourcesFound) for event in events)
+
+
+def test_a_stand_in_is_not_asked_and_the_best_guess_runs() -> None:
+    engine = ChoosingEngine(SERVICES, stand_in=True)
+    run, _, _ = make(engine)
+    events = run(asking(calls=(LIBVIRTD,), menu=MENU))
+    assert checks(events) == [(LIBVIRTD.tool, LIBVIRTD.arguments)]
+    assert all(not options.sampling.grammar for options in engine.options)
+
+
+def test_with_a_full_house_the_best_guess_still_runs() -> None:
+    run, _, _ = make(FakeEngine("", full=True))
+    assert checks(run(asking(calls=(LIBVIRTD,), menu=MENU))) == [(LIBVIRTD.tool, LIBVIRTD.arguments)]
+
+
+def test_of_a_run_of_every_tool_the_rules_diagnosis_leads_whatever_the_model_says() -> None:
+    registry, host = Registry.default(), load_hosts()["images-disk-full"]
+    now = time.time()
+    run = Chat(
+        lambda _: FakeEngine("Something else."), lambda: None, lambda c: registry.run_tool(c.tool, host.view(now))
+    )
+    every = tuple(ToolCall(tool, {}, host.id) for tool in registry.list_tools())
+    text = said(list(run.answer(asking(calls=every))))
+    assert text.startswith("**")
+    assert "/var/lib/libvirt/images" in text.split("Something else.")[0]
+
+
+ESCAPES = r"Run printf '\e[31m' and '\e[2J' or \x1b]0;t [1]."
+
+
+def test_a_typed_terminal_escape_comes_out_only_where_a_source_holds_it() -> None:
+    page = replace(PASSAGE, text=r"RHEL 8 is refused with printf '\e[31m'.", excerpt="")
+    run, _, _ = make(FakeEngine(ESCAPES), SearchResult([page], 0.9, r"printf '\e[31m' '\e[3J'"))
+    events = run(asking(text=rf"Is RHEL 8 supported? {ESCAPES}"))
+    assert said(events) == last(events).answer
+    assert said(events).strip() == r"Run printf '\e[31m' and '␛[2J' or ␛]0;t [1]."
+    assert last(events).conversation.turns[-1].answer == said(events)
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert not [text for text in notices if r"\e[2J" in text]
+
+
+def test_what_is_said_without_a_model_keeps_to_the_same_rule() -> None:
+    run, _, _ = make(FakeEngine(""), SearchResult([PASSAGE], 0.9, r"Is refused '\e[3J'."))
+    assert r"\e" not in said(run(asking(reply=ESCAPES)))
+    run, _, _ = make(None, SearchResult([PASSAGE], 0.9, r"Is refused '\e[3J'."))
+    assert said(run(asking())) == "Is refused '␛[3J'. [1]"
+
+
+def test_a_tools_words_lend_an_escape_but_not_the_name_it_was_asked_about() -> None:
+    def failing(call: ToolCall) -> ToolResult:
+        return ToolResult(call.tool, False, {"log": r"\e[1m"}, rf"no unit {call.arguments['services']}")
+
+    call = ToolCall("service_status", {"services": r"\e[2J"}, "healthy")
+    chat = Chat(lambda _: FakeEngine(r"Its log has \e[1m and \e[2J in it."), lambda: None, failing)
+    assert said(list(chat.answer(asking(calls=(call,))))).strip() == r"Its log has \e[1m and ␛[2J in it."

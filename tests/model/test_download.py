@@ -1,0 +1,147 @@
+"""Getting the large model: against a Hub on loopback that counts, breaks off and lies; a process of its own each time,
+because the Hub's client reads where the Hub is when it is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WEIGHTS = b"GGUF" + bytes(range(256)) * 100_000  # 25 MB: the Hub's client keeps what it got by blocks of 10 MB
+COMMIT = "c" * 40
+FETCH = """
+import json, sys
+from pathlib import Path
+from model.catalogue import Entry
+from model.engine.llama import ModelUnusable
+from model.catalogue.download import fetch, find
+entry = Entry(**json.loads(sys.argv[1]))
+seen = []
+try:
+    fetch(entry, Path(sys.argv[2]), lambda done, total: seen.append((done, total)))
+    print(json.dumps({"seen": seen, "path": str(find(entry, Path(sys.argv[2])))}))
+except ModelUnusable as error:
+    print(json.dumps({"error": str(error), "kind": type(error).__name__, "left": str(find(entry, Path(sys.argv[2])))}))
+"""
+
+
+@dataclass
+class Served:
+    """What the Hub gives, how often it breaks off after how many bytes, and what it was asked."""
+
+    body: bytes = WEIGHTS
+    cuts: list[int] = field(default_factory=list)
+    ranges: list[str] = field(default_factory=list)
+    url: str = ""
+
+
+@pytest.fixture
+def hub() -> Iterator[Served]:
+    served = Served()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._head(200, len(served.body))
+
+        def do_GET(self) -> None:
+            if "/resolve/" not in self.path:
+                self.send_error(404)
+                return
+            asked = self.headers.get("Range", "")
+            served.ranges.append(asked)
+            start = int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
+            rest = served.body[start:]
+            self._head(206 if asked else 200, len(rest), start)
+            if served.cuts:
+                self.wfile.write(rest[: served.cuts.pop(0)])
+                self.close_connection = True
+            else:
+                self.wfile.write(rest)
+
+        def _head(self, status: int, length: int, start: int = 0) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(length))
+            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("ETag", f'"{hashlib.sha256(served.body).hexdigest()}"')
+            self.send_header("X-Repo-Commit", COMMIT)
+            if status == 206:
+                self.send_header("Content-Range", f"bytes {start}-{len(served.body) - 1}/{len(served.body)}")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    served.url = f"http://127.0.0.1:{server.server_port}"
+    yield served
+    server.shutdown()
+
+
+def fetch(folder: Path, url: str, **changes: object) -> dict[str, object]:
+    """What `model.catalogue.download.fetch` does in a process whose Hub is `url`."""
+    entry = {
+        "name": "large", "label": "Large", "file": "large.gguf", "license": "apache-2.0", "repository": "org/large",
+        "revision": COMMIT, "bytes": len(WEIGHTS), "sha256": hashlib.sha256(WEIGHTS).hexdigest(), **changes,
+    }  # fmt: skip
+    env = {**os.environ, "HF_ENDPOINT": url, "HF_HOME": str(folder / "hub"), "HF_HUB_DISABLE_XET": "1"}
+    command = [sys.executable, "-c", FETCH, json.dumps(entry), str(folder / "models")]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def test_a_model_is_downloaded_with_progress_and_found_again_without_asking(tmp_path: Path, hub: Served) -> None:
+    told = fetch(tmp_path, hub.url)
+    assert Path(str(told["path"])).read_bytes() == WEIGHTS
+    seen = told["seen"]
+    assert isinstance(seen, list)
+    assert seen[-1] == [len(WEIGHTS), len(WEIGHTS)]
+    assert seen == sorted(seen)
+    asked = len(hub.ranges)
+    again = fetch(tmp_path, hub.url)
+    assert again["path"] == told["path"]
+    assert len(hub.ranges) == asked
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_stopped(tmp_path: Path, hub: Served) -> None:
+    hub.cuts = [15_000_000]
+    told = fetch(tmp_path, hub.url)
+    assert Path(str(told["path"])).read_bytes() == WEIGHTS
+    resumed = [asked for asked in hub.ranges if asked]
+    assert resumed
+    assert 0 < int(resumed[-1].removeprefix("bytes=").split("-")[0]) <= 15_000_000
+
+
+def test_a_file_that_is_not_the_locked_one_is_refused_and_removed(tmp_path: Path, hub: Served) -> None:
+    hub.body = WEIGHTS[:-1] + b"\x00"
+    told = fetch(tmp_path, hub.url)
+    assert told["kind"] == "ModelUnusable"
+    assert "is damaged" in str(told["error"])
+    assert told["left"] == "None"
+
+
+def test_a_hub_out_of_reach_is_said_with_what_to_do(tmp_path: Path, hub: Served) -> None:
+    hub_gone = "http://127.0.0.1:9"  # the discard port: nothing listens
+    told = fetch(tmp_path, hub_gone)
+    assert told["kind"] == "HubUnreachable"
+    assert "check the network, or put large.gguf into the models folder" in str(told["error"])
+
+
+def test_an_entry_without_a_digest_is_checked_against_what_the_hub_says(tmp_path: Path, hub: Served) -> None:
+    told = fetch(tmp_path, hub.url, sha256="", bytes=0)
+    assert Path(str(told["path"])).read_bytes() == WEIGHTS

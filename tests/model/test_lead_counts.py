@@ -1,0 +1,59 @@
+"""Lead passages that are asked for often are read ahead, also after the prefix cache is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model.engine.scripted import ScriptedEngine
+from model.prompting.assemble import CITE
+from model.prompting.system_prompts import RouteText
+from model.turn.lead_counts import HALVE_AT, SAVE_EVERY, LeadCounts
+from model.turn.prewarm import warm_prompts
+from rag.types import SearchResult
+from tests.fakes import RHEL10
+
+DEPLOY = RouteText("deploy", "Deploying", "You help to deploy.", starters=("How do I deploy?",))
+
+
+class Searcher:
+    def search(self, text: str, k: int = 5) -> SearchResult:
+        return RHEL10
+
+
+def test_counts_outlive_the_process_and_the_most_used_come_first(tmp_path: Path) -> None:
+    counts = LeadCounts(tmp_path / "leads.json")
+    for passage in ["b"] * (SAVE_EVERY - 3) + ["a"] * 3:
+        counts.note("deploy", passage)
+    assert LeadCounts(tmp_path / "leads.json").most_used(5) == [("deploy", "b"), ("deploy", "a")]
+    assert LeadCounts(tmp_path / "leads.json").most_used(1) == [("deploy", "b")]
+
+
+def test_what_was_popular_long_ago_gives_way(tmp_path: Path) -> None:
+    counts = LeadCounts(tmp_path / "leads.json")
+    for passage in ["once", *["old"] * HALVE_AT, *["new"] * (HALVE_AT // 2 + 1)]:
+        counts.note("deploy", passage)
+    assert counts.most_used(9) == [("deploy", "new"), ("deploy", "old")]
+
+
+@pytest.mark.parametrize("damage", ["{", "[1]", '[["a"]]', '[["a", "b", "many"]]'])
+def test_a_damaged_file_and_a_folder_that_cannot_be_written_cost_the_counts_alone(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "leads.json"
+    path.write_text(damage)
+    assert LeadCounts(path).most_used(5) == []
+    elsewhere = LeadCounts(tmp_path / "missing" / "leads.json")
+    for _ in range(SAVE_EVERY):
+        elsewhere.note("deploy", "a")
+    assert elsewhere.most_used(5) == [("deploy", "a")]
+
+
+def test_a_used_lead_is_read_ahead_after_the_starters_and_before_the_tours(tmp_path: Path) -> None:
+    lead = RHEL10.passages[2]
+    prompts = warm_prompts(
+        ScriptedEngine(), [DEPLOY], Searcher(), asked=[(DEPLOY, "A tour's question")], leads=[(DEPLOY, lead)]
+    )
+    asked = [prompt.messages[-1][1] for prompt in prompts]
+    assert [text.rpartition(CITE)[2] for text in asked] == ["", "How do I deploy?", "", "A tour's question"]
+    assert lead.text in asked[2]
+    assert not any(segment.private for prompt in prompts for segment in prompt.segments)

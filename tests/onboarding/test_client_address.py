@@ -1,0 +1,99 @@
+"""Where a request comes from: whom the edge believes, and what it answers to who asks too much."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from onboarding.edge.allowlist import HEADERS
+from onboarding.edge.client_address import CARRIED, PRIVATE, Edge, trusted, who
+from onboarding.edge.rate_limits import NO_LIMITS, Allowance, Gate
+
+
+async def echo(request: Request) -> JSONResponse:
+    asker = who(request)
+    return JSONResponse({"address": asker.address, "carried": request.headers.get(CARRIED, "")})
+
+
+def client(trust: str = "", peer: str = "10.16.4.1", gate: Gate | None = None) -> TestClient:
+    inner = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST"])])
+    return TestClient(Edge(inner, gate or Gate(NO_LIMITS), trust, hold_s=0.0), client=(peer, 5000))
+
+
+def seen(trust: str, peer: str, **headers: str) -> str:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return str(client(trust, peer).get("/", headers=sent).json()["address"])
+
+
+def test_a_header_is_not_believed_unless_that_is_configured() -> None:
+    assert seen("", "192.0.2.1", x_forwarded_for="198.51.100.7") == "192.0.2.1"
+    assert seen("", "127.0.0.1", x_forwarded_for="198.51.100.7") == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("sent", "address"),
+    [
+        ("203.0.113.5", "203.0.113.5"),
+        ("203.0.113.5, 10.16.9.9", "203.0.113.5"),  # two proxies
+        ("198.51.100.66, 203.0.113.5", "203.0.113.5"),  # the client wrote the first one itself
+        ("127.0.0.1, 203.0.113.5, 10.16.9.9, 172.20.0.3", "203.0.113.5"),
+        ("2001:db8::77", "2001:db8::/64"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_behind_the_hubs_proxies_the_last_address_that_is_no_proxy_counts(sent: str, address: str) -> None:
+    assert seen(trusted("1"), "10.16.4.1", x_forwarded_for=sent) == address
+
+
+def test_a_client_that_reaches_the_server_past_the_proxy_is_not_believed() -> None:
+    assert seen(trusted("1"), "203.0.113.9", x_forwarded_for="198.51.100.7") == "203.0.113.9"
+
+
+def test_only_the_named_proxies_are_believed() -> None:
+    assert seen(trusted("192.0.2.0/24"), "192.0.2.80", x_forwarded_for="198.51.100.7") == "198.51.100.7"
+    assert seen(trusted("192.0.2.0/24"), "10.0.0.1", x_forwarded_for="198.51.100.7") == "10.0.0.1"
+
+
+def test_a_setting_that_names_no_network_is_refused() -> None:
+    assert (trusted(""), trusted("0"), trusted("1")) == ("", "", PRIVATE)
+    with pytest.raises(ValueError, match="nowhere"):
+        trusted("10.0.0.0/8,nowhere")
+
+
+def test_too_many_requests_are_429_with_the_time_to_wait_and_only_for_their_address() -> None:
+    gate = Gate(Allowance(1))  # 100 requests a minute
+    flooding, other = client(peer="192.0.2.1", gate=gate), client(peer="192.0.2.2", gate=gate)
+    answers = [flooding.post("/gradio_api/queue/join") for _ in range(250)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(refused) >= 50  # a minute may turn in between
+    assert 1 <= int(refused[0].headers["Retry-After"]) <= 60
+    assert refused[0].text == f"Too many requests; try again in {refused[0].headers['Retry-After']} s."
+    assert {name: refused[0].headers.get(name) for name in HEADERS} == HEADERS
+    assert other.post("/gradio_api/queue/join").status_code == 200
+    assert flooding.get("/healthz").status_code == 200
+
+
+def test_an_mcp_client_is_known_again_when_gradio_asks_in_its_name() -> None:
+    """Gradio's MCP server sends a queued call over loopback, with the headers of the request that it serves."""
+    outer = client(peer="203.0.113.5")
+    carried = outer.post("/gradio_api/mcp").json()["carried"]
+    assert carried.endswith(" 203.0.113.5")
+    inner = TestClient(outer.app, client=("127.0.0.1", 4000))
+    assert inner.post("/gradio_api/queue/join", headers={CARRIED: carried}).json() == {
+        "address": "203.0.113.5", "carried": "",
+    }  # fmt: skip
+
+
+def test_nobody_else_can_say_who_they_are() -> None:
+    outer = client(peer="203.0.113.5")
+    forged = {CARRIED: "0" * 32 + " 198.51.100.7"}
+    assert outer.post("/gradio_api/queue/join", headers=forged).json() == {"address": "203.0.113.5", "carried": ""}
+    assert outer.post("/gradio_api/mcp", headers=forged).json()["carried"].endswith(" 203.0.113.5")
+
+
+def test_a_call_without_any_request_is_somebody() -> None:
+    assert who(None).address == "unknown"

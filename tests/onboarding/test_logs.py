@@ -1,0 +1,143 @@
+"""The shape of a log line, and what it leaves out."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import traceback
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from onboarding.operation.logs import PrintedLines, event, set_up_logging
+
+CANARY = "canary-7f3a"
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """What is logged as JSON; the test run's own logging is put back afterwards."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    # A server that another test started, with uvicorn's own logging, leaves its loggers apart and quieter.
+    servers = [logging.getLogger(name) for name in ("uvicorn", "uvicorn.error")]
+    apart = [(server.propagate, server.level) for server in servers]
+    for server in servers:
+        server.propagate = True
+        server.setLevel(logging.NOTSET)
+    stream = io.StringIO()
+    set_up_logging("json", stream)
+    yield stream
+    logging.captureWarnings(False)
+    root.handlers[:] = before
+    root.setLevel(level)
+    for server, (server.propagate, quiet) in zip(servers, apart, strict=True):
+        server.setLevel(quiet)
+
+
+def last(lines: io.StringIO) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lines.getvalue().splitlines()[-1])
+    return found
+
+
+def test_an_event_is_its_name_and_its_figures(lines: io.StringIO) -> None:
+    event(logging.getLogger("usage"), "turn", route="rhel10", reason="stop", first_token_s=1.25)
+    found = last(lines)
+    assert found.pop("time").endswith("+00:00")
+    assert found == {
+        "level": "INFO", "logger": "usage", "event": "turn", "route": "rhel10", "reason": "stop", "first_token_s": 1.25,
+    }  # fmt: skip
+
+
+def test_libraries_speak_the_same_form(lines: io.StringIO) -> None:
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert (last(lines)["logger"], last(lines)["message"]) == ("uvicorn.error", "Invalid HTTP request received.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old and gone", stacklevel=1)
+    assert last(lines)["logger"] == "py.warnings"
+
+
+def broken(text: str) -> None:
+    raise ValueError(f"cannot read {text}\nnor its second line {text}")
+
+
+def test_a_library_that_lowers_its_own_level_still_says_nothing_below_info(lines: io.StringIO) -> None:
+    library = logging.getLogger("a-talkative-library")
+    library.setLevel(logging.DEBUG)
+    library.debug("Building index")
+    library.info("Built")
+    assert "Building" not in lines.getvalue()
+    assert "Built" in lines.getvalue()
+
+
+def test_an_exception_is_its_type_and_place_without_its_message(lines: io.StringIO) -> None:
+    try:
+        broken(CANARY)
+    except ValueError:
+        logging.getLogger("app").exception("the handler failed")
+    found = last(lines)
+    assert found["exc_info"].endswith("broken > ValueError")
+    assert "test_logs.py:" in found["exc_info"]
+    assert CANARY not in lines.getvalue()
+
+
+def test_a_printed_traceback_becomes_one_record_without_its_message(lines: io.StringIO) -> None:
+    printed = PrintedLines()
+    with contextlib.redirect_stderr(printed):
+        try:
+            try:
+                broken(CANARY)
+            except ValueError as error:
+                raise KeyError(CANARY) from error
+        except KeyError:
+            traceback.print_exc()
+        try:
+            raise ExceptionGroup(CANARY, [ValueError(CANARY), TypeError(CANARY)])
+        except ExceptionGroup:
+            traceback.print_exc()
+    assert CANARY not in lines.getvalue()
+    said = [json.loads(line)["message"] for line in lines.getvalue().splitlines()]
+    assert any(message.endswith("broken > ValueError") for message in said)
+    assert any(message.endswith("> KeyError") for message in said)
+    assert any("ExceptionGroup" in message for message in said)
+
+
+def test_an_uncaught_exception_of_a_task_is_named_without_its_message(lines: io.StringIO) -> None:
+    logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: <Task exception=%r>", CANARY)
+    assert last(lines)["message"] == "Task exception was never retrieved"
+
+
+def test_other_printed_lines_are_kept_and_progress_bars_are_not_a_flood(lines: io.StringIO) -> None:
+    printed = PrintedLines()
+    print("a library says so", file=printed)
+    for percent in range(100):
+        printed.write(f"\r{percent} %")
+    printed.write("\rdone\n")
+    said = [json.loads(line)["message"] for line in lines.getvalue().splitlines()]
+    assert said == ["a library says so", "done"]
+
+
+def test_in_a_terminal_lines_are_plain() -> None:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    # A server that another test started, with uvicorn's own logging, leaves its loggers apart and quieter.
+    servers = [logging.getLogger(name) for name in ("uvicorn", "uvicorn.error")]
+    apart = [(server.propagate, server.level) for server in servers]
+    for server in servers:
+        server.propagate = True
+        server.setLevel(logging.NOTSET)
+    stream = io.StringIO()
+    try:
+        set_up_logging("text", stream)
+        event(logging.getLogger("usage"), "turn", route="rhel10", reason="stop")
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    for server, (server.propagate, quiet) in zip(servers, apart, strict=True):
+        server.setLevel(quiet)
+    assert stream.getvalue().endswith("usage: turn route=rhel10 reason=stop\n")

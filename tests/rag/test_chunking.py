@@ -1,0 +1,125 @@
+"""What chunking keeps together, what it keeps apart, and that nothing is lost."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag.chunking import markdown
+from rag.chunking.chunker import CHUNK_CHARS, UNIT_CHARS, chunk
+from rag.types import Document, Lines, Unit
+
+
+def units_of(text: str, path: str = "page.md", title: str = "Page") -> list[Unit]:
+    return chunk(Document(path, text, title, "0" * 64), lambda document, lines: f"{document.path}#L{lines[0]}")
+
+
+def lines_of(text: str, lines: Lines) -> str:
+    return "\n".join(text.splitlines()[lines[0] - 1 : lines[1]])
+
+
+def test_a_comment_inside_a_fence_is_not_a_heading() -> None:
+    units = units_of("# Page\n\n## Install\n\n```bash\n# install it\nmake\n```\n")
+    assert [unit.headings for unit in units] == [("Install",)]
+    assert "# install it\nmake" in units[0].text
+
+
+def test_a_fence_inside_a_list_item_is_kept_whole() -> None:
+    units = units_of("## Steps\n\n1. Run\n\n   ```bash\n   # root\n   make\n   ```\n\n1. Done\n")
+    assert len(units) == 1
+    assert "   # root\n   make\n   ```" in units[0].text
+
+
+def test_a_fence_that_never_closes_does_not_swallow_the_headings_behind_it() -> None:
+    units = units_of("## One\n\n" + "word " * 80 + "\n\n```bash\nmake\n\n## Two\n\n" + "more " * 80)
+    assert [unit.headings for unit in units] == [("One",), ("Two",)]
+
+
+def test_a_longer_fence_may_hold_a_shorter_one() -> None:
+    blocks = list(markdown.blocks("````md\n```bash\n# no heading\n```\n````\n"))
+    assert [block.kind for block in blocks] == ["code"]
+
+
+def test_the_heading_path_is_kept_with_each_unit() -> None:
+    body = "sentence. " * 60
+    units = units_of(f"# Page\n\n## Deploy\n\n{body}\n\n### Hetzner\n\n{body}\n\n## Remove\n\n{body}\n")
+    assert [unit.headings for unit in units] == [("Deploy",), ("Deploy", "Hetzner"), ("Remove",)]
+
+
+def test_the_heading_line_is_part_of_the_text() -> None:
+    assert units_of("# Page\n\n## Ports\n\nAirflow is on 8888.\n")[0].text.endswith("## Ports\n\nAirflow is on 8888.")
+
+
+def test_small_sections_under_one_heading_share_a_unit_and_keep_their_own_headings() -> None:
+    units = units_of("## Errors\n\n### 401\n\nToken refused.\n\n### 403\n\nTerms not accepted.\n")
+    assert len(units) == 1
+    assert [piece.headings for piece in units[0].chunks] == [("Errors", "401"), ("Errors", "403")]
+
+
+def test_large_sections_right_under_the_title_stay_apart() -> None:
+    body = "A sentence of some length about this subject. " * 10
+    assert len(units_of(f"# Page\n\n## One\n\n{body}\n\n## Two\n\n{body}\n")) == 2
+
+
+def test_a_table_that_fits_is_one_piece_and_a_longer_one_repeats_its_header() -> None:
+    rows = "\n".join(f"| {port} | service number {port} |" for port in range(8000, 8080))
+    units = units_of(f"## Ports\n\n| Port | Service |\n| --- | --- |\n{rows}\n")
+    assert len(units) > 1
+    assert all("| Port | Service |\n| --- | --- |" in unit.text for unit in units)
+
+
+def test_a_long_code_block_is_cut_at_line_ends_and_fenced_again() -> None:
+    code = "\n".join(f"step_{number}  # {'x' * 40}" for number in range(60))
+    units = units_of(f"## Script\n\n```bash\n{code}\n```\n")
+    assert len(units) > 1
+    assert all(unit.text.count("```") == 2 for unit in units)
+
+
+def test_line_ranges_point_at_the_text() -> None:
+    text = (
+        "# Page\n\nIntro.\n\n## Ports\n\n" + "Airflow listens on 8888. " * 30 + "\n\n## End\n\n" + "Last words. " * 40
+    )
+    for unit in units_of(text):
+        assert unit.text.split("\n")[-1] in lines_of(text, unit.lines)
+        assert unit.url == f"page.md#L{unit.lines[0]}"
+
+
+def test_yaml_is_cut_at_keys_with_their_comments() -> None:
+    text = "global:\n  level: INFO\n  folder: plugins\n  timeout: 1\n\n# the plugins that run\nplugins:\n  enabled:\n    - A\n    - B\n    - C\n"
+    units = units_of(text, "config/plugins.yml")
+    assert "# the plugins that run\nplugins:" in "\n".join(unit.text for unit in units)
+
+
+def test_env_sample_groups_have_their_banner_as_heading() -> None:
+    text = "# =====\n# NETWORK\n# =====\n\n# The forwarder\nFORWARDER=1.1.1.1\n"
+    unit = units_of(text, ".env.example")[0]
+    assert unit.headings == ("NETWORK",)
+    assert "FORWARDER=1.1.1.1" in unit.text
+
+
+def test_rst_headings_are_found_by_their_underlines() -> None:
+    body = "text. " * 70
+    units = units_of(f"Title\n=====\n\n{body}\n\nPart\n----\n\n{body}\n", "guide.rst")
+    assert [unit.headings for unit in units] == [("Title",), ("Title", "Part")]
+
+
+def test_other_kinds_of_file_give_no_unit() -> None:
+    assert units_of("print(1)", "tool.py") == []
+
+
+def test_ids_depend_on_path_headings_and_text_only() -> None:
+    text = "## One\n\nSame text.\n"
+    assert units_of(text)[0].id == units_of("\n\n" + text)[0].id
+    assert units_of(text)[0].id != units_of(text, "other.md")[0].id
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(["# A", "## B", "### C", "word one two.", "```", "- item", "| a | b |", "", "x" * 700]))
+)
+def test_no_line_of_a_page_is_lost_and_no_unit_is_too_long(lines: list[str]) -> None:
+    units = units_of("\n".join(lines))
+    kept = "\n".join(unit.text for unit in units)
+    for line in lines:
+        if line and not line.startswith(("#", "```", "|")):
+            assert line in kept
+    assert all(len(unit.text) <= UNIT_CHARS * 1.1 for unit in units)
+    assert all(len(piece.text) <= max(CHUNK_CHARS * 1.1, 710) for unit in units for piece in unit.chunks)

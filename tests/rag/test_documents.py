@@ -1,0 +1,119 @@
+"""Reading a corpus: what is taken, what is skipped and why, and front matter in both its forms."""
+
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from rag.errors import SourceUnreadable
+from rag.reading import frontmatter
+from rag.reading.documents import MAX_BYTES, read_corpus
+
+AWS_KEY = "AKIA" + "Q3EGSYNOPQR7TUVW"
+
+
+def reasons(folder: Path) -> dict[str, str]:
+    (folder / "good.md").write_text("# Good\n\nText.\n")
+    return {skipped.path: skipped.reason for skipped in read_corpus(folder).skipped}
+
+
+def test_front_matter_becomes_fields_and_blank_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("---\ntitle: Ports\nquestions:\n  - which port\n---\n\n# Ports\n\nText.\n")
+    document = read_corpus(tmp_path).documents[0]
+    assert (document.title, document.questions) == ("Ports", ("which port",))
+    assert document.text.splitlines().index("# Ports") == 6
+
+
+def test_front_matter_damaged_by_mdformat_is_removed_and_its_title_kept() -> None:
+    text = (
+        "_____\n\n## layout: default title: ADR-0026 RHEL 10 parent: Decisions nav_order: 26\n\n# ADR-0026\n\nText.\n"
+    )
+    fields, rest = frontmatter.split(text)
+    assert fields["title"] == "ADR-0026 RHEL 10"
+    assert "layout" not in rest
+    assert rest.splitlines()[4] == "# ADR-0026"
+
+
+def test_a_rule_at_the_top_is_not_front_matter() -> None:
+    text = "---\n\nSome text, no mapping.\n\n---\n\nMore.\n"
+    assert frontmatter.split(text) == ({}, text)
+
+
+def test_a_title_comes_from_the_first_heading_or_the_name(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# **Bold** title\n\nText.\n")
+    (tmp_path / "clean-install.md").write_text("Text only.\n")
+    assert [document.title for document in read_corpus(tmp_path).documents] == ["Bold title", "Clean install"]
+
+
+def test_a_binary_file_is_skipped_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_bytes(b"text\0more")
+    assert reasons(tmp_path) == {"a.md": "binary"}
+
+
+def test_a_huge_file_is_skipped_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x" * (MAX_BYTES + 1))
+    assert reasons(tmp_path) == {"a.txt": "larger than 512 KiB"}
+
+
+def test_a_file_that_is_not_utf8_is_skipped_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_bytes("caf\xe9".encode("latin-1"))
+    assert reasons(tmp_path) == {"a.md": "not UTF-8 (byte 3)"}
+
+
+def test_a_file_that_holds_a_secret_is_skipped_and_the_secret_is_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(f"# Keys\n\naws_access_key_id = {AWS_KEY}\n")
+    reason = reasons(tmp_path)["a.md"]
+    assert reason == "may hold a secret: AWS Access Key in line 3"
+    assert AWS_KEY not in reason
+
+
+def test_other_kinds_of_file_are_skipped_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("print(1)")
+    assert reasons(tmp_path) == {"a.py": "kind of file not indexed (.py)"}
+
+
+def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.md"
+    outside.write_text("# Outside\n")
+    inside = tmp_path / "corpus"
+    inside.mkdir()
+    (inside / "link.md").symlink_to(outside)
+    assert reasons(inside) == {}
+
+
+def test_a_tar_archive_reads_like_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    (folder / "docs").mkdir(parents=True)
+    (folder / "docs" / "a.markdown").write_text("# A\n\nText.\n")
+    with tarfile.open(tmp_path / "corpus.tar.gz", "w:gz") as tar:
+        tar.add(folder, "corpus")
+    documents = read_corpus(tmp_path / "corpus.tar.gz").documents
+    assert [document.path for document in documents] == ["docs/a.markdown"]
+
+
+def test_a_tar_member_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "evil.md").write_text("# Evil\n")
+    with tarfile.open(tmp_path / "evil.tar", "w") as tar:
+        tar.add(tmp_path / "evil.md", "../evil.md")
+    with pytest.raises(SourceUnreadable, match="no readable tar archive"):
+        read_corpus(tmp_path / "evil.tar")
+
+
+def test_a_git_repository_is_cloned_and_its_commit_kept(tmp_path: Path) -> None:
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    (origin / "a.md").write_text("# A\n\nText.\n")
+    for command in (["init", "-q"], ["add", "."], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "a"]):
+        subprocess.run(["git", "-C", str(origin), *command], check=True)
+    corpus = read_corpus(origin.as_uri())
+    assert [document.path for document in corpus.documents] == ["a.md"]
+    assert len(corpus.commit) == 40
+
+
+@pytest.mark.parametrize("source", ["missing", "file.md", "empty"])
+def test_an_unreadable_source_is_named_with_what_to_give_instead(tmp_path: Path, source: str) -> None:
+    (tmp_path / "file.md").write_text("# no archive\n")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceUnreadable, match=source):
+        read_corpus(tmp_path / source)

@@ -1,0 +1,125 @@
+"""The extract and the excerpt: verbatim, to the point, and right on their own."""
+
+from rag.index.lexical import terms
+from rag.search.extract import MAX_CHARS, MAX_GROUP, Scored, compose, excerpt, score_segments
+from rag.search.query import Query
+from rag.search.segments import segments, sentences
+
+PAGE = """## Ports
+
+Airflow's page is on port 8888. Some old documents say 8080, e.g. the first guide. Change it with `AIRFLOW_PORT`.
+
+| Service | Port |
+| --- | --- |
+| Airflow | 8888 |
+| Airflow MCP server | 8889 |
+
+Restart it from its folder:
+
+```bash
+cd airflow
+# all of it
+make restart
+```
+
+- nginx is on 80
+- Cockpit is on 9090
+"""
+
+
+def score(question: str, text: str = PAGE) -> tuple[Query, list[Scored]]:
+    query = Query(question, question, tuple(terms(question)), ())
+    return query, score_segments(text, query, lambda term: 1.0, lambda segment: 0.0)
+
+
+def test_segments_are_verbatim_and_headings_left_out() -> None:
+    found = segments(PAGE)
+    assert all(segment.text in PAGE for segment in found)
+    assert [segment.kind for segment in found] == ["sentence"] * 3 + ["row"] * 2 + ["sentence", "code", "item", "item"]
+
+
+def test_an_abbreviation_does_not_end_a_sentence() -> None:
+    assert sentences("It is old, e.g. The first guide. New text.") == ["It is old, e.g. The first guide.", "New text."]
+
+
+def test_the_excerpt_is_the_sentence_that_answers() -> None:
+    query, scored = score("how do i change the port")
+    assert excerpt(scored, query) == "Change it with `AIRFLOW_PORT`."
+
+
+def test_the_excerpt_of_a_command_block_is_its_command_line() -> None:
+    query, scored = score("command to make it restart")
+    assert excerpt(scored, query) == "make restart"
+
+
+def test_a_question_for_a_command_gets_the_block_with_what_introduces_it() -> None:
+    query, scored = score("restart it from its folder, which command")
+    assert (
+        compose(scored, query) == "Restart it from its folder:\n\n```bash\ncd airflow\n# all of it\nmake restart\n```"
+    )
+
+
+def test_rows_keep_the_header_of_their_table() -> None:
+    query, scored = score("mcp server 8889")
+    table = "| Service | Port |\n| --- | --- |\n| Airflow | 8888 |\n| Airflow MCP server | 8889 |"
+    assert table in compose(scored, query)
+
+
+def test_a_table_comes_with_the_sentence_that_opens_the_passage_and_the_one_before_it() -> None:
+    text = "## Who\n\nThree files say it.\n\nThey are read in order:\n\n| File | Owner |\n| --- | --- |\n| a | Ann |"
+    query, scored = score("owner ann", text)
+    assert compose(scored, query).startswith("Three files say it.\n\nThey are read in order:\n\n| File | Owner |")
+
+
+def test_a_sentence_that_introduces_a_list_is_followed_by_it_when_a_list_was_asked_for() -> None:
+    text = "## Hosts\n\nThe script accepts two systems.\n\n- RHEL 9\n- Rocky 9\n\nAnything else ends it."
+    query, scored = score("which systems does the script accept", text)
+    assert compose(scored, query) == "The script accepts two systems.\n\n- RHEL 9\n- Rocky 9"
+    query, scored = score("does the script accept anything", text)
+    assert "RHEL 9" not in compose(scored, query)
+
+
+def test_of_a_long_table_only_the_best_rows_are_taken() -> None:
+    rows = "\n".join(f"| VARIABLE_{number} | meaning |" for number in range(40))
+    query, scored = score("variable_7", f"## All\n\n| Name | What |\n| --- | --- |\n{rows}")
+    extract = compose(scored, query)
+    assert "VARIABLE_7 |" in extract
+    assert extract.count("VARIABLE_") == MAX_GROUP
+
+
+def test_sentences_come_in_the_order_of_the_text() -> None:
+    query, scored = score("airflow page port old documents 8080")
+    extract = compose(scored, query)
+    assert extract.index("on port 8888") < extract.index("old documents")
+
+
+def test_an_extract_stays_short() -> None:
+    text = "## Long\n\n" + " ".join(f"Airflow sentence number {number} is about ports." for number in range(60))
+    query, scored = score("airflow ports", text)
+    assert len(compose(scored, query)) <= MAX_CHARS + 3
+
+
+def test_a_passage_without_text_gives_nothing() -> None:
+    query, scored = score("anything", "## Only a heading")
+    assert (compose(scored, query), excerpt(scored, query)) == ("", "")
+
+
+def test_a_row_among_the_best_brings_its_whole_table() -> None:
+    table = "| Mode | Switch |\n| --- | --- |\n| cloud, default | off |\n| local | on |"
+    text = f"## Modes\n\nThe assistant has two modes and cloud is the default.\n\n{table}\n\nLocal keeps data here."
+    query, scored = score("is the cloud the default mode", text)
+    assert table in compose(scored, query)
+
+
+def test_a_question_in_the_text_is_not_left_without_its_answer() -> None:
+    text = "## Disk\n\nThe disk for guests is named in the inventory.\n\nNo spare disk?"
+    query, scored = score("which disk for the guests", text)
+    assert compose(scored, query) == "The disk for guests is named in the inventory."
+
+
+def test_a_sentence_that_answers_brings_the_command_behind_it_when_one_is_wanted() -> None:
+    text = "## Remove\n\nDeleting the machines comes first.\n\n```bash\nkcli delete vm web01\n```"
+    query, scored = score("how do i go about deleting the machines first", text)
+    assert compose(scored, query).endswith("comes first.\n\n```bash\nkcli delete vm web01\n```")
+    query, scored = score("why is deleting the machines first", text)
+    assert compose(scored, query) == "Deleting the machines comes first."

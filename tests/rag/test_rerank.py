@@ -1,0 +1,60 @@
+"""The second look: what reading the best candidates adds to what their vectors and counts said."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.index.build import build
+from rag.index.store import load
+from rag.search.fusion import FEATURES
+from rag.search.rerank import ALL, LOOKED_AT, SECOND
+from rag.search.retriever import Ranking, Retriever, Weights
+from tests.rag_fakes import WordHashEncoder
+
+RIGHT = "The lighthouse keeper stores lamp oil in the cellar."
+PAGE = "# Harbour\n\n## {0}\n\n{1}\n"
+
+
+def retriever(tmp_path: Path, **worth: float) -> Retriever:
+    """Forty small pages about one harbour, of which one says where the oil is; only `worth` counts."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for number in range(40):
+        filler = f"The lighthouse of pier {number} has a keeper and a lamp. " * 3
+        (corpus / f"p{number:02}.md").write_text(PAGE.format(f"Pier {number}", filler), "utf-8")
+    (corpus / "right.md").write_text(PAGE.format("Supplies", RIGHT), "utf-8")
+    encoder = WordHashEncoder()
+    build(corpus, tmp_path / "index", encoder)
+    first = np.array([float(name == "body") for name in FEATURES], dtype=np.float32)
+    second = np.array([worth.get(name, 0.0) for name in ALL], dtype=np.float32)
+    return Retriever(load(tmp_path / "index", encoder), encoder, Weights(first, second))
+
+
+def page(found: Retriever, ranking: Ranking) -> str:
+    path: str = found.index.units[ranking.found.units[ranking.order[0]]].path
+    return path
+
+
+@pytest.mark.parametrize("feature", SECOND)
+def test_each_feature_alone_finds_the_page_that_says_it(tmp_path: Path, feature: str) -> None:
+    found = retriever(tmp_path, **{feature: 1.0})
+    assert page(found, found.rank("where does the lighthouse keeper store lamp oil")) == "right.md"
+
+
+def test_only_the_best_of_the_first_look_are_read(tmp_path: Path) -> None:
+    ranking = retriever(tmp_path, held=1.0).rank("lighthouse keeper lamp oil")
+    assert ranking.found.features.shape == (LOOKED_AT, len(ALL))
+    assert len(ranking.scored) == len(ranking.order) == LOOKED_AT
+
+
+def test_a_unit_that_holds_every_term_is_told_so(tmp_path: Path) -> None:
+    found = retriever(tmp_path, held=1.0)
+    ranking = found.rank("lamp oil cellar supplies")  # the last one stands in the heading
+    assert ranking.relevance[ranking.order[0]] == pytest.approx(1.0)
+    assert ranking.relevance[ranking.order[1]] < 0.5
+
+
+def test_a_question_of_unknown_words_still_ranks(tmp_path: Path) -> None:
+    ranking = retriever(tmp_path, held=1.0).rank("zzyzx")
+    assert ranking.found.features[:, ALL.index("held")].max() == 0.0

@@ -1,0 +1,147 @@
+"""Foreign Markdown: what stays alive, and what does not."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from onboarding.ui.kit.markdown import Link, code_block, safe_url, to_html
+
+GOOD = "https://github.com/Qubinode/qubinode_navigator"
+LINKS = {1: Link(GOOD, 'A <title> with "quotes"'), 2: Link("", "No address")}
+
+
+def hrefs(html: str) -> list[str]:
+    return re.findall(r'href="([^"]*)"', html)
+
+
+def test_a_known_citation_links_to_its_source_with_the_title_escaped() -> None:
+    html = to_html("Use it [1].", LINKS)
+    assert hrefs(html) == [GOOD]
+    assert 'title="A &lt;title&gt; with &quot;quotes&quot;"' in html
+    assert 'rel="noopener noreferrer"' in html
+
+
+def test_a_source_without_an_address_is_a_number_without_a_link() -> None:
+    assert to_html("[2]", LINKS) == '<p dir="auto"><span class="cite" title="No address">2</span></p>\n'
+
+
+def test_a_citation_is_never_parted_from_its_sentence_by_the_end_of_a_line() -> None:
+    assert to_html("It is so [2].", LINKS).startswith('<p dir="auto">It is so&nbsp;<span class="cite"')
+
+
+def test_an_unknown_citation_stays_text() -> None:
+    assert to_html("[7]", LINKS) == '<p dir="auto">[7]</p>\n'
+
+
+def test_a_citation_in_code_stays_text() -> None:
+    assert hrefs(to_html("`[1]`\n\n```\n[1]\n```", LINKS)) == []
+
+
+def test_a_link_lives_only_when_it_leads_to_a_source() -> None:
+    html = to_html(f"[docs]({GOOD}) [other](https://evil.example/x) [1](https://evil.example)", LINKS)
+    assert hrefs(html) == [GOOD]
+    assert "other" in html
+    assert "evil.example" not in html
+
+
+def test_further_addresses_can_be_allowed() -> None:
+    assert hrefs(to_html("[page](https://example.org/page)", urls=["https://example.org/page"])) == [
+        "https://example.org/page"
+    ]
+
+
+def test_a_citation_cannot_be_redefined() -> None:
+    assert hrefs(to_html("[1]: https://evil.example\n\nSee [1] and [words][1].", LINKS)) == [GOOD] * 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "![x](https://evil.example/x.png)",
+        "![x][1]",
+        "<https://evil.example>",
+        "https://evil.example",
+        "[x](javascript:alert(1))",
+        "[x](data:text/html,hi)",
+        "[x](java&#115;cript:alert(1))",
+        "<form action=https://evil.example><button data-act='ask' data-text='x'>ok</button></form>",
+        "<details open ontoggle=alert(1)>",
+        "<div\nonclick=alert(1)>\n\ntext",
+        '<a href="https://evil.example">x</a>',
+        "`<img src=x onerror=alert(1)>`",
+        "```html\n<img src=x onerror=alert(1)>\n```",
+        "| <svg onload=alert(1)> |\n|---|\n| <b> |",
+        "> <iframe src=//evil.example>",
+    ],
+)
+def test_nothing_active_comes_out(text: str) -> None:
+    html = to_html(text)
+    tags = set(re.findall(r"<([a-z0-9]+)", html))
+    assert tags <= {
+        "p",
+        "div",
+        "pre",
+        "code",
+        "span",
+        "button",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "blockquote",
+    }
+    assert not re.findall(r"<[^>]*\s(?:on\w+|src|href|action|data-text)\s*=", html)
+
+
+def test_only_the_copy_button_is_a_button() -> None:
+    assert re.findall(r"<button[^>]*>", to_html("```\nx\n```")) == [
+        '<button type="button" class="copy-code" data-act="copy-code">'
+    ]
+
+
+def test_code_is_escaped_whether_coloured_or_not() -> None:
+    for language in ("", "python", "no-such-language"):
+        assert "&lt;b&gt;" in code_block("x = '<b>'", language)
+        assert "<b>" not in code_block("x = '<b>'", language)
+
+
+def test_each_block_takes_its_own_direction() -> None:
+    html = to_html("English\n\nفارسی\n\n- עברית")
+    assert html.count('dir="auto"') >= 3
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        (GOOD, True),
+        ("http://example.org", True),
+        ("javascript:alert(1)", False),
+        ("//example.org", False),
+        ("https://", False),
+        ("https://[", False),
+        ("", False),
+        ("file:///etc/passwd", False),
+    ],
+)
+def test_only_web_addresses_with_a_host_are_safe(url: str, safe: bool) -> None:
+    assert (safe_url(url) == url) is (safe or url == "")
+
+
+@pytest.mark.parametrize(
+    "text", [r"\x1*b*[2J", r"**\x1**b[2J", r"&#92;e[2J", r"\e&#91;2J", r"\e\[2J", r"| a |\n|-|\n| \x1`b` |"]
+)
+def test_markdown_puts_no_terminal_escape_together(text: str) -> None:
+    html = to_html(text.replace(r"\n", "\n"))
+    assert "␛" in html
+    assert not re.search(r"\\(?:x1b|e\[)", re.sub(r"<[^>]+>", "", html))
+
+
+@pytest.mark.parametrize("text", [r"`\x1b[2J` *is* \d", "```\nprintf '\\e[2J'\n```", r"\x1b[2J", r"\e[1m *b* \\ &amp;"])
+def test_an_escape_that_was_let_through_is_shown_as_it_stands(text: str) -> None:
+    assert "␛" not in to_html(text)

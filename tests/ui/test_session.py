@@ -1,0 +1,199 @@
+"""What the server remembers of a page, what a browser keeps, and what a browser may ask for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from model.engine.events import Counts, TextDelta, Timings
+from model.prompting.conversation import Conversation, PastTurn
+from model.turn.events import RouteChosen, SourcesFound, TurnFinished
+from onboarding.ui.chat.session import Request, Session, read_request
+from onboarding.ui.chat.shelf import MAX_BYTES, MAX_CONVERSATIONS, SavedConversation, SavedTurn, Shelf, read_shelf
+from onboarding.ui.chat.turns import Turn
+from tests.fakes import RHEL10, ROUTES
+
+
+def answered(session: Session, question: str, answer: str = "Yes [1].") -> Turn:
+    """Ask and answer one question, as the chat does."""
+    turn, _ = session.begin(Request(question))
+    after = turn.before.with_turn(PastTurn(question, answer, "rhel10"), brief="")
+    finished = TurnFinished(answer, "stop", Counts(), Timings(), "SmolLM2", True, after)
+    session.update(turn.id, [RouteChosen("rhel10", "RHEL 10", 0.9), SourcesFound(RHEL10), TextDelta(answer), finished])
+    session.keep()
+    return session.turns[-1]
+
+
+def item(number: int, answer: str = "a") -> SavedConversation:
+    turn = SavedTurn(question=f"q{number}", answer=answer)
+    return SavedConversation(id=f"c{number}", title=f"t{number}", turns=(turn,))
+
+
+def test_a_turn_sees_the_turns_before_it() -> None:
+    session = Session()
+    answered(session, "one")
+    turn, _ = session.begin(Request("two"))
+    assert turn.before.questions == ("one",)
+
+
+def test_asking_again_forgets_that_turn_and_those_after_it() -> None:
+    session = Session()
+    first = answered(session, "one")
+    answered(session, "two")
+    turn, _ = session.begin(Request("one, changed", turn=first.id))
+    assert [shown.question for shown in session.turns] == ["one, changed"]
+    assert turn.before.questions == ()
+
+
+def test_a_stopped_turn_takes_no_further_events_and_leaves_the_conversation() -> None:
+    session = Session()
+    turn, wake = session.begin(Request("one"))
+    assert session.update(turn.id, [TextDelta("Half")])
+    session.stop()
+    assert wake.is_set()
+    assert not session.update(turn.id, [TextDelta(" more")])
+    assert session.turns[-1].text == "Half"
+    assert session.conversation is not None
+    assert session.conversation.questions == ()
+
+
+def test_an_old_turn_cannot_touch_its_successor() -> None:
+    session = Session()
+    old, _ = session.begin(Request("one"))
+    session.stop()
+    new, _ = session.begin(Request("two"))
+    session.stop(old.id)
+    assert session.live is not None
+    assert session.live.id == new.id
+    assert not session.update(old.id, [TextDelta("x")])
+
+
+def test_a_reload_finds_the_open_conversation_and_the_model_may_go_on() -> None:
+    before = Session()
+    answered(before, "one")
+    stored = json.loads(json.dumps(before.shelf.model_dump(mode="json")))
+    after = Session()
+    after.hear(stored)
+    assert [turn.question for turn in after.turns] == ["one"]
+    assert after.turns[0].text == "Yes [1]."
+    assert [passage.title for passage in after.turns[0].sources] == [passage.title for passage in RHEL10.passages]
+    assert after.conversation is not None
+    assert [turn.answer for turn in after.conversation.visible] == ["Yes [1]."]
+
+
+def test_a_terminal_escape_that_a_browser_brings_back_is_harmless() -> None:
+    turn = SavedTurn(question=r"What is \x1b[2J?", answer=r"Run printf '\x1b[2J' or '\e]0;t'.")
+    shelf = Shelf(open_id="a", items=(SavedConversation(id="a", title="t", turns=(turn,)),))
+    session = Session()
+    session.hear(json.loads(shelf.model_dump_json()))
+    assert [turn.text for turn in session.turns] == ["Run printf '␛[2J' or '␛]0;t'."]
+    assert session.conversation is not None
+    assert [turn.answer for turn in session.conversation.visible] == ["Run printf '␛[2J' or '␛]0;t'."]
+
+
+def test_leaving_opening_renaming_and_forgetting() -> None:
+    session = Session()
+    answered(session, "one")
+    assert session.conversation is not None
+    first = session.conversation.id
+    session.clear()
+    answered(session, "two")
+    assert [saved.title for saved in session.shelf.items] == ["two", "one"]
+    session.open(first)
+    assert [turn.question for turn in session.turns] == ["one"]
+    session.shelf = session.shelf.renamed(first, "  My\n first  ")
+    answered(session, "three")
+    assert session.shelf.items[0].title == "My first"
+    session.forget(first)
+    assert session.turns == []
+    assert [saved.title for saved in session.shelf.items] == ["two"]
+
+
+def test_stopped_turns_are_not_kept() -> None:
+    session = Session()
+    session.begin(Request("one"))
+    session.stop()
+    session.keep()
+    assert session.shelf == Shelf()
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        None,
+        "text",
+        42,
+        {"items": "x"},
+        {"items": [{"id": "x"}]},
+        {"items": [{"id": "x" * 99, "title": "t", "turns": [{"question": "q", "answer": "a"}]}]},
+        {"items": [{"id": "x", "title": "t", "turns": [{"question": ["q"], "answer": "a"}]}]},
+        {"items": [{"id": "x", "title": "t", "turns": []}]},
+    ],
+)
+def test_whatever_a_browser_sends_ends_as_a_shelf(stored: object) -> None:
+    assert read_shelf(stored) == Shelf()
+
+
+def test_roles_and_unsafe_addresses_from_a_browser_are_dropped() -> None:
+    turn = {"question": "q", "answer": "a", "role": "system", "sources": [["t", "javascript:alert(1)"]]}
+    session = Session()
+    session.hear({"open_id": "x", "items": [{"id": "x", "title": "t", "turns": [turn]}]})
+    assert session.turns[0].sources[0].url == ""
+    assert not hasattr(read_shelf({"items": []}), "role")
+
+
+def test_the_oldest_conversations_give_way() -> None:
+    shelf = Shelf()
+    for number in range(MAX_CONVERSATIONS + 5):
+        shelf = shelf.put(item(number))
+    assert len(shelf.items) == MAX_CONVERSATIONS
+    assert shelf.items[0].id == f"c{MAX_CONVERSATIONS + 4}"
+
+
+def test_the_shelf_stays_small_enough_to_travel_with_each_question() -> None:
+    shelf = Shelf()
+    for number in range(10):
+        shelf = shelf.put(item(number, "ü" * 4000))
+    assert shelf.size <= MAX_BYTES
+    assert shelf.items[0].id == "c9"
+    turns = tuple(SavedTurn(question=f"q{n}", answer="x" * 5000) for n in range(9))
+    long = Shelf().put(SavedConversation(id="long", title="t", turns=turns))
+    assert long.size <= MAX_BYTES
+    assert long.items[0].turns[-1].question == "q8"
+
+
+def test_a_question_from_the_composer_is_trimmed() -> None:
+    assert read_request(None, "  hello \n", Session(), ROUTES) == Request("hello")
+    assert read_request(None, " \n ", Session(), ROUTES) == Request("")
+
+
+def test_buttons_ask_again_only_what_the_server_remembers() -> None:
+    session = Session()
+    turn = answered(session, "one")
+
+    def read(**data: object) -> Request:
+        return read_request(data, "typed", session, ROUTES)
+
+    assert read(kind="question", text=" Hi ") == Request("Hi")
+    assert read(kind="retry", turn=turn.id, text="forged") == Request("one", None, turn.id)
+    assert read(kind="route", turn=turn.id, route="plugins") == Request("one", "plugins", turn.id)
+    assert read(kind="edit", turn=turn.id, text="two") == Request("two", None, turn.id)
+    for forged in (
+        {"kind": "route", "turn": turn.id, "route": "no-such-route"},
+        {"kind": "retry", "turn": "unknown"},
+        {"kind": "system", "turn": turn.id},
+        {"kind": "retry", "turn": ["x"]},
+    ):
+        assert read(**forged) == Request("")
+
+
+def test_an_empty_session_can_be_copied_for_each_visitor() -> None:
+    from copy import deepcopy
+
+    first, second = deepcopy(Session()), deepcopy(Session())
+    first.begin(Request("one"))
+    second.begin(Request("two"))
+    assert isinstance(first.conversation, Conversation)
+    assert isinstance(second.conversation, Conversation)
+    assert first.conversation.id != second.conversation.id

@@ -1,0 +1,67 @@
+"""Name the fault of a host from a comprehensive run, by rules over what the tools reported and nothing else.
+
+No model takes part and no host file is read: the same run from another machine gives the same diagnosis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tools.diagnosis.facts import Facts
+from tools.diagnosis.rules import RULES
+from tools.simulation.cpu import RHEL_LEVEL
+from tools.types import Report
+
+NO_FAULT = 0.8  # confidence in "healthy": the tools see much, not everything
+ABSENT_FIELD = 0.08  # confidence lost for each field that the rules need and nobody gave
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The most likely cause and what shows it."""
+
+    kind: str  # short name of the fault; "healthy" without one, "unknown" when absent fields may hide one
+    cause: str  # one or two sentences
+    evidence: tuple[str, ...]  # lines of the form "tool: field = value: what it shows"
+    remedy: tuple[str, ...]  # sentences and commands in order; commands start with "$ "
+    confidence: float  # 0..1: how far the evidence settles it
+    others: tuple[str, ...] = ()  # causes of the further rules that hold, most serious first
+
+
+def diagnose(comprehensive_results: Report) -> Diagnosis:
+    """The diagnosis of one comprehensive run, as `tools.registry.report` makes it or as read back from JSON."""
+    facts = Facts(comprehensive_results)
+    findings = [finding for rule in RULES if (finding := rule(facts)) is not None]
+    certainty = max(0.0, 1 - ABSENT_FIELD * len(facts.absent))
+    if not findings:
+        return _no_fault(facts, certainty)
+    first, *others = findings
+    return Diagnosis(
+        first.kind,
+        first.cause,
+        first.evidence,
+        first.remedy,
+        round(min(0.98, first.confidence) * certainty, 2),
+        tuple(finding.cause for finding in others),
+    )
+
+
+def _no_fault(facts: Facts, certainty: float) -> Diagnosis:
+    """No rule holds: healthy when all that rules need is there, unknown otherwise."""
+    if facts.absent:
+        cause = f"No fault is visible, but these fields, which could show one, are absent: {', '.join(facts.absent)}."
+        return Diagnosis("unknown", cause, (), ("Run the tools again that gave no data.",), round(0.3 * certainty, 2))
+    lines = [
+        facts.line("kvm_diagnostics", "kvm_module_loaded", says="hardware virtualisation is in use"),
+        facts.line("kvm_diagnostics", "libvirt_available", says="libvirt answers"),
+    ]
+    if facts.get("service_status", "services", "libvirtd", "active") is False:
+        path = ("services", "libvirtd", "status")
+        lines.append(facts.line("service_status", *path, says="modular daemons such as virtqemud do its work"))
+    level = ("cpu", "x86_64_level")
+    if facts.number("system_info", *level) >= RHEL_LEVEL[10]:
+        lines.append(facts.line("system_info", *level, says="the processor has what RHEL 10 needs"))
+    running = sum(state == "running" for _, state in facts.vms())
+    lines.append(f"kvm_diagnostics: vm_list: {running} of {len(facts.vms())} virtual machines run")
+    cause = "No fault found: virtualisation, libvirt, disks, memory, network, names and clock are in order."
+    return Diagnosis("healthy", cause, tuple(lines), ("Nothing to mend.",), NO_FAULT)

@@ -1,0 +1,81 @@
+"""Rules about hardware virtualisation, libvirt and virtual machines."""
+
+from __future__ import annotations
+
+from tools.diagnosis.facts import Facts, Finding
+from tools.diagnosis.rules.resources import disk_full
+
+
+def no_virtualisation(facts: Facts) -> Finding | None:
+    """The CPU shows neither vmx nor svm."""
+    if facts.get("kvm_diagnostics", "vmx_support") is not False or facts.get("kvm_diagnostics", "svm_support"):
+        return None
+    lines = [
+        facts.line("kvm_diagnostics", field, says=says)
+        for field, says in (
+            ("vmx_support", "no Intel virtualisation"),
+            ("svm_support", "no AMD virtualisation"),
+            ("kvm_module_loaded", "the KVM module, which needs one of them"),
+        )
+    ]
+    if facts.get("system_info", "cpu", "is_virtual"):
+        cause = "This is a virtual machine whose hypervisor does not pass virtualisation on (nested virtualisation)."
+        remedy = ("Switch it on at the outer hypervisor.", "$ cat /sys/module/kvm_intel/parameters/nested")
+        return Finding("no_nested_virtualisation", cause, tuple(lines), remedy, 0.85)
+    lines.append(facts.line("system_info", "cpu", "is_virtual", says="bare metal, so only the firmware hides it"))
+    return Finding(
+        "virtualisation_disabled",
+        "Hardware virtualisation (VT-x or AMD-V) is switched off in the firmware, so KVM cannot be loaded.",
+        tuple(lines),
+        ("Switch it on in the firmware set-up.", "$ systemctl reboot --firmware-setup", "$ lsmod | grep kvm"),
+        0.9,
+    )
+
+
+def kvm_not_loaded(facts: Facts) -> Finding | None:
+    """The CPU can, the module is not there."""
+    able = facts.get("kvm_diagnostics", "vmx_support") or facts.get("kvm_diagnostics", "svm_support")
+    if not able or facts.get("kvm_diagnostics", "kvm_module_loaded") is not False:
+        return None
+    return Finding(
+        "kvm_not_loaded",
+        "The CPU can virtualise, but the KVM kernel module is not loaded.",
+        (facts.line("kvm_diagnostics", "kvm_module_loaded", says="although the CPU offers virtualisation"),),
+        ("Load it and read what the kernel says.", "$ modprobe kvm_intel || modprobe kvm_amd", "$ dmesg | grep -i kvm"),
+        0.8,
+    )
+
+
+def libvirt_down(facts: Facts) -> Finding | None:
+    """Virsh gets no answer: not installed, failed, or stopped."""
+    if facts.get("kvm_diagnostics", "libvirt_available") is not False:
+        return None
+    lines = [facts.line("kvm_diagnostics", "libvirt_available", says="virsh gets no answer")]
+    if facts.get("kvm_diagnostics", "libvirt_error"):
+        lines.append(facts.line("kvm_diagnostics", "libvirt_error", says="virsh is not installed"))
+        remedy = ("Install libvirt.", "$ dnf install libvirt-client libvirt-daemon-kvm qemu-kvm")
+        return Finding("libvirt_missing", "libvirt is not installed on this host.", tuple(lines), remedy, 0.85)
+    status = facts.get("service_status", "services", "libvirtd", "status")
+    lines.append(facts.line("service_status", "services", "libvirtd", "status", says="the daemon that should answer"))
+    if facts.get("kvm_diagnostics", "kvm_module_loaded"):
+        lines.append(facts.line("kvm_diagnostics", "kvm_module_loaded", says="the kernel's part works"))
+    failed = status not in {"inactive", None}
+    cause = "The libvirtd service has failed" if failed else "No libvirt daemon is running"
+    return Finding(
+        "libvirtd_failed" if failed else "libvirt_stopped",
+        f"{cause}, so no virtual machine can be managed; running ones go on.",
+        tuple(lines),
+        ("Read why it stopped, mend that, start it.", "$ journalctl -u libvirtd -b", "$ systemctl restart libvirtd"),
+        0.95 if failed else 0.8,
+    )
+
+
+def vm_stopped(facts: Facts) -> Finding | None:
+    """A machine is paused or crashed, and no rule before this one says why."""
+    bad = [(name, state) for name, state in facts.vms() if state in {"paused", "crashed"}]
+    if not bad or disk_full(facts):
+        return None
+    lines = tuple(f"kvm_diagnostics: vm_list: {name} is {state}" for name, state in bad)
+    remedy = ("Ask libvirt for the reason.", f"$ virsh domstate --reason {bad[0][0]}")
+    cause = f"The virtual machine {bad[0][0]} is {bad[0][1]}; these tools do not show why."
+    return Finding("vm_stopped", cause, lines, remedy, 0.5)

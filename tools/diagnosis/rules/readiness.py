@@ -1,0 +1,51 @@
+"""Rules about what stands in the way of a deployment on a host that works."""
+
+from __future__ import annotations
+
+import re
+
+from tools.diagnosis.facts import Facts, Finding
+from tools.simulation.cpu import RHEL_LEVEL
+
+OLDEST_RHEL = 9  # oldest major release that the deployment accepts
+TARGET_RHEL = 10  # the release whose hardware needs are checked ahead
+
+
+def os_unsupported(facts: Facts) -> Finding | None:
+    """The kernel belongs to a release that the deployment refuses."""
+    release = _release(facts)
+    if release is None or release >= OLDEST_RHEL:
+        return None
+    return Finding(
+        "os_unsupported",
+        f"The host runs RHEL {release} or a sibling of it; the deployment refuses releases older than {OLDEST_RHEL}.",
+        (
+            facts.line("system_info", "release", says=f"the kernel of release {release}"),
+            facts.line("system_info", "python_version", says="the Python of the system"),
+        ),
+        ("Upgrade in place or install anew.", "$ dnf install leapp-upgrade", "$ leapp preupgrade", "$ leapp upgrade"),
+        0.9,
+    )
+
+
+def cpu_too_old(facts: Facts) -> Finding | None:
+    """The CPU lacks the level that the next release needs; nothing is broken today."""
+    needed = RHEL_LEVEL[TARGET_RHEL]
+    if not facts.number("system_info", "cpu", "x86_64_level") < needed:
+        return None
+    return Finding(
+        "cpu_too_old",
+        f"The CPU falls short of x86-64-v{needed}: RHEL {TARGET_RHEL} does not install, older releases go on working.",
+        (
+            facts.line("system_info", "cpu", "x86_64_level", says=f"RHEL {TARGET_RHEL} needs {needed}"),
+            facts.line("system_info", "cpu", "missing_for_v3", says="missing in hardware"),
+        ),
+        ("Stay on RHEL 9 here; plan newer hardware.", "$ /lib64/ld-linux-x86-64.so.2 --help | grep x86-64-v"),
+        0.9,
+    )
+
+
+def _release(facts: Facts) -> int | None:
+    """The major release in a kernel's name such as 6.12.0-55.9.1.el10_0.x86_64; None for a kernel of another family."""
+    found = re.search(r"\.el(\d+)", str(facts.get("system_info", "release")))
+    return int(found[1]) if found else None

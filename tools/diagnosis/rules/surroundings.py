@@ -1,0 +1,104 @@
+"""Rules about the clock, the network, name resolution and other services."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from tools.diagnosis.facts import Facts, Finding
+
+CLOCK_S = 300.0  # Kerberos refuses tickets beyond five minutes
+NAMESERVER = re.compile(r"(?:Server:\s*|error to )([0-9a-fA-F.:]+?)(?=[#\s]|$)")  # in nslookup's output
+
+
+def clock_wrong(facts: Facts) -> Finding | None:
+    """The host stamps its results with another time than the one they were asked for."""
+    offsets = {name: stamp - facts.now for name, stamp in facts.stamps.items()}
+    name, offset = max(offsets.items(), key=lambda item: abs(item[1]), default=("", 0.0))
+    if abs(offset) < CLOCK_S:
+        return None
+    way = "behind" if offset < 0 else "ahead"
+    lines = [f"{name}: timestamp = {facts.stamps[name]:.0f}: {abs(offset) / 86_400:.2f} days {way} of the true time"]
+    if facts.get("service_status", "services", "chronyd", "active") is False:
+        lines.append(facts.line("service_status", "services", "chronyd", "status", says="nothing corrects the clock"))
+    return Finding(
+        "clock_wrong",
+        f"The host's clock is wrong ({way}), so certificates and tickets look not yet valid or expired.",
+        tuple(lines),
+        ("Start the time service and let it jump.", "$ systemctl enable --now chronyd", "$ chronyc makestep"),
+        0.9 if len(lines) > 1 else 0.8,
+    )
+
+
+def network_down(facts: Facts) -> Finding | None:
+    """No address answers."""
+    addresses = _reachability(facts)
+    if not addresses or any(addresses.values()):
+        return None
+    return Finding(
+        "network_down",
+        "The host reaches no address outside: its uplink, route or gateway is broken.",
+        tuple(_ping(facts, name, "no answer, though no name is needed for it") for name in addresses),
+        (
+            "Follow the way out step by step.",
+            "$ ip -br address",
+            "$ ip route",
+            "$ nmcli device status",
+            "$ ping GATEWAY",
+        ),
+        0.85,
+    )
+
+
+def dns_broken(facts: Facts) -> Finding | None:
+    """Names fail while addresses answer."""
+    if facts.get("network_diagnostics", "dns_resolution", "working") is not False:
+        return None
+    answering = [name for name, reachable in _reachability(facts).items() if reachable]
+    field = ("dns_resolution", "working")
+    lines = [facts.line("network_diagnostics", *field, says="the nameserver gives no usable answer")]
+    lines += [_ping(facts, name, "addresses answer, so the network is up") for name in answering]
+    server = NAMESERVER.search(str(facts.get("network_diagnostics", "dns_resolution", "output")))
+    where = f" (nameserver {server[1]})" if server else ""
+    off = [name for name, state in facts.vms() if state != "running" and re.search(r"ipa|dns|bind", name)]
+    lines += [f"kvm_diagnostics: vm_list: {name} is not running, which may be the nameserver" for name in off]
+    start = [f"$ virsh start {name}" for name in off]
+    return Finding(
+        "dns_broken",
+        f"Name resolution (DNS) is broken{where} while the network itself works.",
+        tuple(lines),
+        ("Ask the nameserver itself, mend it or name another.", "$ cat /etc/resolv.conf", *start),
+        0.9 if answering else 0.6,
+    )
+
+
+def service_failed(facts: Facts) -> Finding | None:
+    """Another of the usual services has failed."""
+    services = dict(facts.items("service_status", "services"))
+    bad = [name for name, row in services.items() if row["status"] in {"failed", "activating"} and name != "libvirtd"]
+    if not bad:
+        return None
+    lines = tuple(facts.line("service_status", "services", name, "status", says="started and died") for name in bad)
+    remedy = ("Read why, then start it.", f"$ journalctl -u {bad[0]} -b", f"$ systemctl restart {bad[0]}")
+    return Finding("service_failed", f"The service {', '.join(bad)} has failed.", lines, remedy, 0.8)
+
+
+def _reachability(facts: Facts) -> dict[str, bool]:
+    """Address -> whether it answered; names, which need DNS, are left out."""
+    return {
+        target: bool(row["reachable"])
+        for target, row in facts.items("network_diagnostics", "connectivity")
+        if _is_address(target)
+    }
+
+
+def _is_address(target: str) -> bool:
+    try:
+        ipaddress.ip_address(target)
+    except ValueError:
+        return False
+    return True
+
+
+def _ping(facts: Facts, target: str, says: str) -> str:
+    return facts.line("network_diagnostics", "connectivity", target, "reachable", says=says)

@@ -1,0 +1,125 @@
+"""The simulated hosts: reading and validating `tools/hosts/*.json`.
+
+A file holds what the tools see (`machine`) and, apart from it, what only tours, games and scoring read: the cause,
+the evidence that proves it, and the remedy. The sandbox gets `machine` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from tools.simulation.machine import Machine
+from tools.simulation.view import HostView
+from tools.types import Json, Report
+
+HOSTS = Path(__file__).parents[1] / "hosts"
+DEFAULT_HOST = "healthy"
+
+
+class HostError(Exception):
+    """A host file that cannot be used, or a host that does not exist; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One field of one tool's result that proves the cause."""
+
+    tool: str
+    field: tuple[str, ...]  # path in the result's `data`, numbers for lists; or ("timestamp",) for the envelope's
+    relation: Literal["equals", "contains", "at_least", "at_most", "absent", "behind"]
+    value: bool | float | str | None  # for "behind": seconds that the field is behind the time of the run
+    says: str  # what it proves, in one sentence
+
+    def observed(self, run: Report) -> Json:
+        """The field's value in a comprehensive run of this host; None when it is absent."""
+        result = run["tool_results"][self.tool]
+        value: Json = {"timestamp": result["timestamp"], **result["data"]}
+        for part in self.field:
+            value = value[int(part)] if isinstance(value, list) else value.get(part)
+            if value is None:
+                return None
+        return value
+
+    def holds(self, run: Report) -> bool:
+        """Whether a comprehensive run of this host shows it."""
+        value, wanted = self.observed(run), self.value
+        if value is None or self.relation == "absent":
+            return value is None and self.relation == "absent"
+        checks: dict[str, Callable[[], bool]] = {
+            "equals": lambda: bool(value == wanted),
+            "contains": lambda: str(wanted) in " ".join(str(value).split()),
+            "at_least": lambda: float(value) >= float(wanted or 0),
+            "at_most": lambda: float(value) <= float(wanted or 0),
+            "behind": lambda: run["summary"]["timestamp"] - float(value) >= float(wanted or 0),
+        }
+        return checks[self.relation]()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the remedy."""
+
+    do: str
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoy:
+    """A cause that a reasonable person would guess, and what speaks against it."""
+
+    cause: str
+    why_not: str
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One simulated host."""
+
+    id: str
+    title: str  # the complaint in a few words, for a list; it does not give the cause away
+    summary: str  # what a visitor is told before looking: the complaint, not the cause
+    kind: str  # name of the fault, for scoring `tools.diagnosis.diagnose`: "healthy" when there is none
+    answer: str  # the cause in one sentence as short as those of the decoys, for a list of guesses
+    cause: str  # the whole story
+    evidence: tuple[Evidence, ...]
+    remedy: tuple[Step, ...]
+    hints: tuple[str, ...]  # each gives away a little more
+    decoys: tuple[Decoy, ...]
+    machine: Machine
+
+    def view(self, now: float) -> HostView:
+        """The host at one moment, seconds since the epoch."""
+        return HostView(self.machine, now)
+
+
+def load_hosts(folder: Path = HOSTS) -> dict[str, Host]:
+    """Every host by id, the default one first; HostError names the file and the field that is wrong."""
+    files = sorted(folder.glob("*.json"), key=lambda path: (path.stem != DEFAULT_HOST, path.stem))
+    if not files:
+        raise HostError(f"{folder} holds no host; put at least one *.json file there")
+    adapter = TypeAdapter(Host)
+    return {path.stem: _load(path, adapter) for path in files}
+
+
+def get_host(hosts: Mapping[str, Host], host_id: str) -> Host:
+    """The host of that id; HostError lists those there are."""
+    if host_id not in hosts:
+        raise HostError(f"there is no host {host_id!r}; choose one of: {', '.join(hosts)}")
+    return hosts[host_id]
+
+
+def _load(path: Path, adapter: TypeAdapter[Host]) -> Host:
+    try:
+        host = adapter.validate_json(path.read_bytes(), extra="forbid")
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise HostError(f"{path}: field {where!r}: {first['msg']}; correct it there") from error
+    if host.id != path.stem:
+        raise HostError(f"{path}: its id is {host.id!r}; name the file {host.id}.json or change the id")
+    return host

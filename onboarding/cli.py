@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from onboarding.routing.classifier import ArtefactStale
-from onboarding.routing.router import Route, Router
-from onboarding.routing.tool_choice import ToolChoice, ToolChooser
+from onboarding.routing.router import Route
+from onboarding.routing.routing import load_routing
+from onboarding.routing.tool_choice import ToolChoice
 from rag.embedding.embedder import Embedder
 from rag.errors import ModelMissing
 
@@ -19,15 +20,14 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     text, history = " ".join(options.message), options.after
     try:
-        embedder = Embedder()
-        router = Router(embedder)
-        chooser = ToolChooser(embedder, router.reader)
+        routing = load_routing(Embedder())
     except (ArtefactStale, ModelMissing) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    route = router.route(text, history)
-    choice = chooser.choose(text, route, history)
-    likeliest = sorted(router.probabilities(text, history).items(), key=lambda pair: -pair[1])[:SHOWN]
+    reading = routing.reader.read(text, history)
+    route = routing.router.route(reading)
+    choice = routing.chooser.choose(reading, route)
+    likeliest = sorted(routing.router.probabilities(reading).items(), key=lambda pair: -pair[1])[:SHOWN]
     print(_json(route, choice, likeliest) if options.json else _text(route, choice, likeliest))
     return 0
 

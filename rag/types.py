@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 Lines = tuple[int, int]  # first and last line in the source file, counted from 1, both included
 
 
@@ -105,3 +107,11 @@ class SearchResult:
     extract: str
     nearest: list[Passage] = field(default_factory=list)
     ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A text and its vector, so that nobody embeds it twice."""
+
+    text: str
+    vector: np.ndarray  # float32 (dimension,), of length 1

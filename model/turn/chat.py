@@ -21,7 +21,7 @@ from model.turn.stand_in import MAX_TOKENS as STAND_IN_MAX_TOKENS
 from model.turn.stand_in import without_code
 from model.turn.tool_calling import MAX_ROUNDS, ToolMenu, choose
 from model.turn.wording import NO_SOURCES, NOT_LOADED, STAND_IN_ADDS, Words, abstention, ending, lead, marks
-from rag.types import Passage, SearchResult
+from rag.types import Embedded, Passage, SearchResult
 from tools.diagnosis.summary import is_whole_run
 from tools.types import ToolCall, ToolResult
 
@@ -46,6 +46,7 @@ class Ask:
     calls: tuple[ToolCall, ...] = ()  # checks to run; without any, the documentation is searched
     menu: ToolMenu | None = None  # the choice is unsure: a model that can is asked, and `calls` are the second best
     host: str = ""  # of the calls a model chooses
+    embedded: Embedded | None = None  # what is looked up, with its vector where somebody has embedded it already
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class Chat:
                 yield from self._check(call, turn)
         searcher = None if turn.results else self._searcher()
         if searcher:
-            turn.result = yield from look_up(searcher, engine, ask.text, ask.search)
+            turn.result = yield from look_up(searcher, engine, ask.text, ask.search, ask.embedded)
             yield SourcesFound(turn.result)
 
     def _check(self, call: ToolCall, turn: _Turn) -> Iterator[TurnEvent]:

@@ -9,7 +9,7 @@ from model.engine.events import Finished, Prefill, Queued, TextDelta
 from model.engine.protocol import Engine, Options, QueueFull
 from model.prompting.assemble import QUESTION_TOKENS, inert, prompt_for
 from model.prompting.conversation import Block, Conversation
-from rag.types import SearchResult
+from rag.types import Embedded, SearchResult
 
 BRIEF = (
     "You translate questions about infrastructure software into English. Write the question in English and nothing "
@@ -21,19 +21,19 @@ TOKENS = 64  # a question; a model that rambles is cut off
 class Searcher(Protocol):
     """What a turn needs of retrieval."""
 
-    def search(self, text: str, k: int = 5) -> SearchResult:
-        """The passages that answer `text`, or none."""
+    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
+        """The passages that answer `text`, or none; `embedded` saves embedding it again."""
 
 
 def look_up(
-    searcher: Searcher, engine: Engine | None, text: str, glossed: str
+    searcher: Searcher, engine: Engine | None, text: str, glossed: str, embedded: Embedded | None = None
 ) -> Generator[Queued | Prefill, None, SearchResult]:
     """Yield the engine's progress, if it is needed at all, and return what was found.
 
     glossed: a question of another language in such English words as are known without a model, "" for English. Where
     those find nothing, a model that can is asked to translate, which takes it a few seconds.
     """
-    result = searcher.search(glossed or text)
+    result = searcher.search(glossed or text, embedded=embedded)
     if result.passages or not glossed or engine is None or engine.info.stand_in:
         return result
     try:

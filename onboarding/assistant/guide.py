@@ -16,9 +16,9 @@ from model.turn.lead_counts import LeadCounts
 from model.turn.prewarm import warm_prompts
 from onboarding.assistant.parts import Parts
 from onboarding.assistant.replies import Replies
-from onboarding.routing.lexicon import load_lexicon
+from onboarding.routing.reading import Reading
 from onboarding.routing.router import Route
-from onboarding.routing.tool_choice import TOOLS, ToolChoice
+from onboarding.routing.tool_choice import ToolChoice
 from onboarding.tours.content import load_tours
 from rag.search.retriever import Retriever
 from rag.types import Passage
@@ -29,7 +29,6 @@ MAX_CHARS = 4000  # of one message; the token limit of the model's own vocabular
 MAX_TURNS = 40  # of one conversation
 LOADING_WAIT_S = 90.0  # the encoder loads in ~10 s, several times that on a busy machine
 USED_LEADS = 24  # passages read ahead because answers often began with them; ~150 tokens each
-FALLBACK = "general_question"  # where no router is to be had
 PROMPTS = Path(__file__).parents[1] / "prompts"
 
 
@@ -58,7 +57,7 @@ class Guide:
     ) -> None:
         self.parts = parts
         self.routes: Mapping[str, RouteText] = load_routes(prompts)
-        self._replies = Replies(load_lexicon(), prompts / "replies")
+        self._replies = Replies(prompts / "replies")
         self._leads = LeadCounts(parts.settings.data / "leads.json")
         self._record_turn = record
         self._chat = Chat(parts.engine_for, lambda: self.parts.retriever, self.run_tool, self._record)
@@ -71,10 +70,9 @@ class Guide:
 
     def explain(self, text: str) -> dict[str, object]:
         """Where a first message would go and which check it asks for, as JSON values; raises Unusable."""
-        conversation = Conversation.new()
-        text = _checked(text, conversation)
-        route = self._route(text, conversation, None)
-        choice = self._choice(text, route, conversation)
+        reading = self._read(_checked(text, Conversation.new()), Conversation.new())
+        route = self._route(reading, None)
+        choice = self.parts.routing.chooser.choose(reading, route)
         return {
             "route": route.name,
             "label": self.routes[route.name].label,
@@ -99,33 +97,36 @@ class Guide:
         return self._events(text, conversation, route, host)
 
     def _events(self, text: str, conversation: Conversation, override: str | None, host: str) -> Iterator[TurnEvent]:
-        if self.parts.router is None:
+        if not self.parts.can_route:
             yield Notice("Still loading; your question is taken and will be answered in a few seconds.")
             self.parts.wait_for_router(LOADING_WAIT_S)
-        route = self._route(text, conversation, override)
+        reading = self._read(text, conversation)
+        route = self._route(reading, override)
         words = self.routes[route.name]
         yield RouteChosen(route.name, words.label, route.confidence, overridden=override is not None)
-        yield from self._chat.answer(self._ask(text, conversation, route, host))
+        yield from self._chat.answer(self._ask(text, reading, conversation, route, host))
 
-    def _route(self, text: str, conversation: Conversation, override: str | None) -> Route:
-        if override:
-            return Route(override, 1.0)
-        if self.parts.router is None:
-            return Route(FALLBACK, 0.0)
-        return self.parts.router.route(text, conversation.questions)
+    def _read(self, text: str, conversation: Conversation) -> Reading:
+        return self.parts.routing.reader.read(text, conversation.questions)
 
-    def _ask(self, text: str, conversation: Conversation, route: Route, host: str) -> Ask:
+    def _route(self, reading: Reading, override: str | None) -> Route:
+        return Route(override, 1.0) if override else self.parts.routing.router.route(reading)
+
+    def _ask(self, text: str, reading: Reading, conversation: Conversation, route: Route, host: str) -> Ask:
         words = self.routes[route.name]
         if words.reply:
-            return Ask(text, conversation, route.name, reply=self._replies.say(route.name, text))
-        choice = self._choice(text, route, conversation)
+            return Ask(text, conversation, route.name, reply=self._replies.say(route.name, reading))
+        choice = self.parts.routing.chooser.choose(reading, route)
         if choice.intent == "action":
-            return Ask(text, conversation, route.name, reply=self._replies.refuse_action(text, choice.suggestion))
+            return Ask(text, conversation, route.name, reply=self._replies.refuse_action(reading, choice.suggestion))
         hint = words.hint if conversation.brief and conversation.brief != words.brief else ""
         menu = self.parts.menu if _is_doubtful(choice, route) else None
         calls = self._calls(choice, host)
-        search, said = self._replies.in_english(text), self._replies.abstaining(text)
-        return Ask(text, conversation, route.name, words.brief, search, said, hint, calls=calls, menu=menu, host=host)
+        search, said = "" if reading.is_english else reading.gloss, self._replies.abstaining(reading)
+        return Ask(
+            text, conversation, route.name, words.brief, search, said, hint, calls=calls, menu=menu, host=host,
+            embedded=reading.embedded,
+        )  # fmt: skip
 
     def _calls(self, choice: ToolChoice, host: str) -> tuple[ToolCall, ...]:
         """The calls a choice stands for: one tool, all of them for a check of the whole host, or none."""
@@ -133,12 +134,7 @@ class Guide:
             return (ToolCall(choice.tool, dict(choice.args), host),)
         if choice.intent != "check":
             return ()
-        return tuple(ToolCall(tool, {}, host) for tool in TOOLS)
-
-    def _choice(self, text: str, route: Route, conversation: Conversation) -> ToolChoice:
-        if self.parts.chooser is None:
-            return ToolChoice("none", None)
-        return self.parts.chooser.choose(text, route, conversation.questions)
+        return tuple(ToolCall(tool, {}, host) for tool in self.parts.routing.chooser.tools)
 
     def status(self) -> Status:
         """What is loading, who answers, and how long one would wait; cheap."""
@@ -174,12 +170,13 @@ class Guide:
 
     def _tour_questions(self) -> list[tuple[RouteText, str]]:
         """What "Ask about this step" puts, with its route; a question that runs a tool reads a result no cache has."""
-        if self.parts.router is None:
+        if not self.parts.can_route:
             return []
         found = []
         for question in dict.fromkeys(step.ask for tour in load_tours().values() for step in tour.steps):
-            route = self._route(question, Conversation.new(), None)
-            if self._choice(question, route, Conversation.new()).intent not in {"check", "action"}:
+            reading = self._read(question, Conversation.new())
+            route = self._route(reading, None)
+            if self.parts.routing.chooser.choose(reading, route).intent not in {"check", "action"}:
                 found.append((self.routes[route.name], question))
         return found
 

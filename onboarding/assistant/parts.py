@@ -22,9 +22,8 @@ from model.engine.scripted import ScriptedEngine
 from model.prompting.conversation import Conversation
 from model.turn.tool_calling import ToolMenu
 from onboarding.routing.classifier import ArtefactStale
-from onboarding.routing.router import Router
-from onboarding.routing.tool_choice import ToolChooser
-from rag.embedding.embedder import Embedder
+from onboarding.routing.routing import Routing, load_routing, routing_without_classifiers
+from rag.embedding.embedder import DEFAULT_MODEL, Embedder, NoEncoder
 from rag.errors import RagError
 from rag.index.store import load
 from rag.search.retriever import Retriever, open_or_build
@@ -37,6 +36,7 @@ logger = logging.getLogger(__name__)
 CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
 MENU = Path(__file__).parents[1] / "prompts" / "menu.txt"
 MB = 1_000_000
+INSTALL = "run: make setup-training"  # what training and other encoders need
 MENDING_S = 5.0  # between two looks at an index that could not be used
 
 
@@ -60,8 +60,7 @@ class Parts:
     def __init__(self, settings: PartsSettings, sandbox: Sandbox | None = None) -> None:
         self.settings = settings
         self.retriever: Retriever | None = None
-        self.router: Router | None = None
-        self.chooser: ToolChooser | None = None
+        self.routing: Routing = routing_without_classifiers(NoEncoder())
         self.menu: ToolMenu | None = None
         self.sandbox = sandbox or Sandbox()
         self.status: dict[str, str] = dict.fromkeys(("model", "search", "router", "tools"), "waiting")
@@ -81,7 +80,12 @@ class Parts:
 
     def wait_for_router(self, timeout_s: float) -> bool:
         """Wait until questions can be routed; False when that takes too long or has failed."""
-        return self._ready.wait(timeout_s) and self.router is not None
+        return self._ready.wait(timeout_s) and self.can_route
+
+    @property
+    def can_route(self) -> bool:
+        """Whether topics and checks can be told apart; without, marks of attack are still seen."""
+        return self.routing.router.is_trained
 
     @property
     def engine(self) -> Engine | None:
@@ -246,10 +250,33 @@ class Parts:
                 self.note = ""
 
     def _load_router(self, embedder: Embedder) -> None:
-        self.router = Router(embedder)
-        self.chooser = ToolChooser(embedder, self.router.reader)
+        self.routing = routing_without_classifiers(embedder)
         self.menu = ToolMenu.of(MENU.read_text(encoding="utf-8"), Registry.default().schemas())
-        self.status["router"] = "ready"
+        if embedder.name == DEFAULT_MODEL:
+            self.routing = load_routing(embedder)
+            self.status["router"] = "ready"
+            return
+        folder = self.settings.data / "routing"
+        try:
+            self.routing = load_routing(embedder, folder)
+            self.status["router"] = "ready"
+        except ArtefactStale:
+            threading.Thread(target=self._train_router, args=(embedder, folder), name="training", daemon=True).start()
+
+    def _train_router(self, embedder: Embedder, folder: Path) -> None:
+        """Train the classifiers on another encoder's vectors, once; until then no topics or checks are told apart."""
+        self.status["router"] = f"being trained for {embedder.name}, a few minutes; until then no topics or checks"
+
+        def train_and_load() -> None:
+            try:
+                from onboarding.routing.train import train  # needs what only training needs
+            except ImportError as error:
+                raise ArtefactStale(f"Topics and checks need training for {embedder.name}; {INSTALL}.") from error
+            train(embedder, folder)
+            self.routing = load_routing(embedder, folder)
+            self.status["router"] = "ready"
+
+        self._attempt("router", train_and_load)
 
     def _open_retriever(self, embedder: Embedder) -> Retriever:
         if self.settings.index:

@@ -16,8 +16,9 @@ from typing import Any
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from onboarding.routing.lexicon import Lexicon
-from onboarding.routing.text import clip, fold, words
+from onboarding.routing.lexicon import ENGLISH, Gloss, Lexicon
+from onboarding.routing.reading import Reading
+from onboarding.routing.text import fold, words
 
 NAMES = Path(__file__).with_name("names.toml")
 MAX_NAMES = 8  # services or targets in one call; a longer list is not something a person types
@@ -73,50 +74,62 @@ class ArgumentGrammar:
         self._lexicon = lexicon
         self._names = names
 
-    def arguments(self, tool: str, text: str) -> dict[str, Any]:
-        """Return the arguments of `tool` that `text` names; what it leaves open is left out, so defaults apply."""
-        folded = _JOINED.sub(" ", fold(clip(text)))
+    def arguments(self, tool: str, reading: Reading) -> dict[str, Any]:
+        """Return the arguments of `tool` that a message names; what it leaves open is left out, so defaults apply."""
+        said = self._said(reading)
         if tool == "service_status":
-            services = self.services(folded)
+            services = self._services(said)
             return {"services": services} if services else {}
         if tool == "network_diagnostics":
-            targets = self.targets(folded)
+            targets = self._targets(said)
             return {"targets": targets} if targets else {}
         if tool == "process_info":
-            return self._process_arguments(folded)
+            return self._process_arguments(said)
         return {}
 
-    def services(self, folded: str) -> list[str]:
-        """Return the systemd units a folded text names, in its order, without the ending `.service`."""
+    def services(self, reading: Reading) -> list[str]:
+        """Return the systemd units a message names, in its order, without the ending `.service`."""
+        return self._services(Gloss(reading.folded, reading.language, reading.gloss))
+
+    def _said(self, reading: Reading) -> Gloss:
+        """Return the message with joined names taken apart, read anew only where there are any."""
+        folded = _JOINED.sub(" ", reading.folded)
+        return (
+            Gloss(folded, reading.language, reading.gloss) if folded == reading.folded else self._lexicon.read(folded)
+        )
+
+    def _services(self, said: Gloss) -> list[str]:
+        folded = said.folded
         found = dict(_spelled_out(folded))
         found.update({at: name for at, name in _known(folded, self._names.services) if not _inside(at, found)})
         found.update({at: name for at, name in self._misspelt(folded, self._names.services) if not _inside(at, found)})
         if not found:
-            found = dict(enumerate(self._unlisted_services(folded)))
+            found = dict(enumerate(self._unlisted_services(said)))
         return _in_order(found)
 
-    def targets(self, folded: str) -> list[str]:
-        """Return the addresses and host names a folded text names, in its order."""
+    def _targets(self, said: Gloss) -> list[str]:
+        """Return the addresses and host names a message names, in its order."""
+        folded = said.folded
         found = dict(_addresses(folded))
         found.update({at: name for at, name in _hosts(folded) if not _inside(at, found)})
         found.update({at: name for at, name in _known(folded, self._names.targets) if not _inside(at, found)})
         if not found:
-            found = dict(enumerate(self._pinged(folded)))
+            found = dict(enumerate(self._pinged(said)))
         return _in_order(found)
 
-    def _process_arguments(self, folded: str) -> dict[str, Any]:
+    def _process_arguments(self, said: Gloss) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        name = self._process(folded)
+        name = self._process(said)
         if name:
             result["filter_name"] = name
-        count = self._count(folded)
+        count = self._count(said)
         if count:
             result["top_n"] = count
         return result
 
-    def _process(self, folded: str) -> str:
-        """Return the process name to filter by, or "" when the text wants all."""
-        gloss = self._lexicon.gloss(folded)
+    def _process(self, said: Gloss) -> str:
+        """Return the process name to filter by, or "" when the message wants all."""
+        folded, gloss = said.folded, said.text
         for pattern in (_QUOTED, _NAMED):
             match = pattern.search(folded) or pattern.search(gloss)
             if match and match[1] not in _NO_NAME and match[1] not in self._lexicon.english:
@@ -125,30 +138,30 @@ class ArgumentGrammar:
         known = _in_order(dict(_known(folded, names))) or _in_order(dict(self._misspelt(folded, names)))
         if known:
             return known[0]
-        if self._lexicon.language(folded) != "en":
+        if said.language != ENGLISH:
             return ""  # elsewhere the word before "process" may be any adjective the lexicon does not know
         before = [match[1] for match in _BEFORE_PROCESS.finditer(gloss)]
         return next((name for name in before if self._is_name(name) and not self._is_adjective(name)), "")
 
-    def _count(self, folded: str) -> int:
-        """Return how many processes the text asks for, or 0."""
+    def _count(self, said: Gloss) -> int:
+        """Return how many processes the message asks for, or 0."""
+        folded, language = said.folded, said.language
         rest = _PID.sub(" ", folded)
         match = _TOP.search(rest) or _NUMBER.search(rest)
         if match:
             return min(int(match[1]), MAX_TOP)
-        language = self._lexicon.language(folded)
         spoken = self._names.numbers.get(language, {})
         if language in _UNSPACED:
             return next((value for word, value in spoken.items() if word in folded), 0)
-        if language == "en":  # so few words of a short request may be known that it passes for English
+        if language == ENGLISH:  # so few words of a short request may be known that it passes for English
             everywhere = [table for code, table in self._names.numbers.items() if code not in _UNSPACED]
             spoken = {word: n for table in everywhere for word, n in table.items() if len(word) >= MIN_NUMBER} | spoken
         return next((spoken[word] for word in words(folded) if word in spoken), 0)
 
-    def _unlisted_services(self, folded: str) -> Iterator[str]:
+    def _unlisted_services(self, said: Gloss) -> Iterator[str]:
         """Yield names that only their neighbours or their form make a service."""
-        found = words(self._lexicon.gloss(folded))
-        is_english = self._lexicon.language(folded) == "en"  # elsewhere any adjective may stand before "service"
+        found = words(said.text)
+        is_english = said.language == ENGLISH  # elsewhere any adjective may stand before "service"
         for left, right in pairwise(found if is_english else ()):
             if right in {"service", "services", "daemon", "unit"} and self._is_name(left):
                 yield left
@@ -165,8 +178,8 @@ class ArgumentGrammar:
                 if near and (len(match[0]) >= MIN_MISSPELT or sorted(match[0]) == sorted(near[0])):
                     yield match.start(), names[near[0]]
 
-    def _pinged(self, folded: str) -> Iterator[str]:
-        for match in _PINGED.finditer(self._lexicon.gloss(folded)):
+    def _pinged(self, said: Gloss) -> Iterator[str]:
+        for match in _PINGED.finditer(said.text):
             if self._is_name(match[1]):
                 yield match[1]
 

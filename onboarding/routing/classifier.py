@@ -7,17 +7,21 @@ checked at load, so that weights never meet features or embeddings they were not
 import hashlib
 import io
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from onboarding.routing.features import FEATURES_VERSION, SLOTS, Features
+from onboarding.routing.features import FEATURES_VERSION, Features, slots
 from onboarding.routing.lexicon import LEXICON
+from onboarding.routing.reading import BARE, Reading
+from rag.index.store import Encoder
 
 ARTEFACT = Path(__file__).with_name("artefact")
 FORMAT = 1
 TRAIN = "python -m onboarding.routing.train"
+CLEAR = 0.85  # likelihood from which a merely short message ("is sshd up") is taken to say all by itself
 
 
 class ArtefactStale(RuntimeError):
@@ -26,29 +30,37 @@ class ArtefactStale(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """Weights of a softmax over `labels`."""
+    """Weights of a softmax over `labels`, for one encoder."""
 
     labels: tuple[str, ...]
-    weights: np.ndarray  # float32 (SLOTS, labels)
+    weights: np.ndarray  # float32 (slots(dimension), labels)
     bias: np.ndarray  # float32 (labels,)
     temperature: float  # divides the scores, so that a confidence of 0.8 is right four times in five
 
-    def probabilities(self, features: Features) -> dict[str, float]:
-        """Return the calibrated probability of each label; they add up to one."""
+    def probabilities(self, reading: Reading) -> dict[str, float]:
+        """Return the calibrated probability of each label, joint reading included; they add up to one."""
+        alone = self._alone(reading.features)
+        joint = reading.joint
+        if joint is None or (reading.share == BARE and max(alone.values()) >= CLEAR):
+            return alone
+        together = self._alone(joint.features)
+        return {label: (1 - reading.share) * alone[label] + reading.share * together[label] for label in alone}
+
+    def _alone(self, features: Features) -> dict[str, float]:
         scores = (features.values @ self.weights[features.columns] + self.bias) / self.temperature
         powers = np.exp(scores - scores.max())
         return dict(zip(self.labels, (powers / powers.sum()).tolist(), strict=True))
 
 
-def save(classifier: Classifier, name: str, digest: str, folder: Path = ARTEFACT) -> Path:
-    """Write a classifier and its manifest; `digest` names the embedding it was trained with. Returns the .npz."""
+def save(classifier: Classifier, name: str, encoder: Encoder, folder: Path = ARTEFACT) -> Path:
+    """Write a classifier and its manifest, which names the encoder it was trained with. Returns the .npz."""
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, weights=classifier.weights.astype(np.float16), bias=classifier.bias)
     path = folder / f"{name}.npz"
     path.write_bytes(buffer.getvalue())
     manifest = {
-        **_expected(digest),
+        **_expected(encoder),
         "labels": list(classifier.labels),
         "temperature": round(classifier.temperature, 4),
         "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
@@ -57,26 +69,29 @@ def save(classifier: Classifier, name: str, digest: str, folder: Path = ARTEFACT
     return path
 
 
-def load(name: str, digest: str, folder: Path = ARTEFACT) -> Classifier:
-    """Read a classifier trained with the embedding `digest`. Raises ArtefactStale when anything does not fit."""
+def load(name: str, encoder: Encoder, folder: Path = ARTEFACT) -> Classifier:
+    """Read a classifier trained with `encoder`. Raises ArtefactStale when anything does not fit."""
     path = folder / f"{name}.npz"
+    remedy = (
+        TRAIN if folder == ARTEFACT else f"{TRAIN} --model {shlex.quote(encoder.name)} --out {shlex.quote(str(folder))}"
+    )
     try:
         manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         content = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise ArtefactStale(f"{path} cannot be read ({error}); run: {TRAIN}") from error
-    for key, value in {**_expected(digest), "sha256": hashlib.sha256(content).hexdigest()}.items():
+        raise ArtefactStale(f"{path} cannot be read ({error}); run: {remedy}") from error
+    for key, value in {**_expected(encoder), "sha256": hashlib.sha256(content).hexdigest()}.items():
         if manifest.get(key) != value:
-            raise ArtefactStale(f"{path} has {key} {manifest.get(key)!r}, needed is {value!r}; run: {TRAIN}")
+            raise ArtefactStale(f"{path} has {key} {manifest.get(key)!r}, needed is {value!r}; run: {remedy}")
     arrays = np.load(io.BytesIO(content), allow_pickle=False)
     weights = arrays["weights"].astype(np.float32)
     labels = tuple(manifest["labels"])
-    if weights.shape != (SLOTS, len(labels)):
-        raise ArtefactStale(f"{path} holds weights of shape {weights.shape}; run: {TRAIN}")
+    if weights.shape != (slots(encoder.dimension), len(labels)):
+        raise ArtefactStale(f"{path} holds weights of shape {weights.shape}; run: {remedy}")
     return Classifier(labels, weights, arrays["bias"].astype(np.float32), float(manifest["temperature"]))
 
 
-def _expected(digest: str) -> dict[str, object]:
+def _expected(encoder: Encoder) -> dict[str, object]:
     """Return what must be equal between training and use."""
     lexicon = hashlib.sha256(LEXICON.read_bytes()).hexdigest()
-    return {"format": FORMAT, "features": FEATURES_VERSION, "embedding": digest, "lexicon": lexicon}
+    return {"format": FORMAT, "features": FEATURES_VERSION, "embedding": encoder.digest, "lexicon": lexicon}

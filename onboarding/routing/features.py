@@ -1,23 +1,18 @@
-"""Turns a message into what the classifiers read: the embedding of its gloss and hashed words and characters."""
+"""Turns a message into what the classifiers read: its vector, and hashed words and characters."""
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 
-from onboarding.routing.lexicon import Lexicon
-from onboarding.routing.text import clip, fold, words
+from onboarding.routing.text import words
 
 FEATURES_VERSION = 1  # raise when a message would give other features: stored weights no longer fit
 WORD_SLOTS = 1 << 13
 CHAR_SLOTS = 1 << 14
-EMBEDDING_SLOTS = 384
-SLOTS = EMBEDDING_SLOTS + WORD_SLOTS + CHAR_SLOTS
 WORD_WEIGHT = 1.0  # against 1.0 for the embedding; both chosen by cross-validation, see train.py
 CHAR_WEIGHT = 0.7
 CHAR_SIZES = (2, 3, 4)
@@ -41,69 +36,40 @@ _CLASSES = {
 _PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _CLASSES.items())
 
 
-class Encoder(Protocol):
-    """What gives the embeddings; rag.embedding.embedder.Embedder fits."""
-
-    digest: str  # names the vector space; weights trained in another one are refused
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Return float32 unit vectors of shape (len(texts), 384)."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Features:
-    """One message as the classifiers read it: a sparse vector over SLOTS columns."""
+    """One message as the classifiers read it: a sparse vector over `slots(dimension)` columns."""
 
     columns: np.ndarray  # int32, each once
     values: np.ndarray  # float32, same shape
-    gloss: str
 
 
-class Reader:
-    """Reads messages into features; remembers the latest ones, because router and tool choice ask for the same."""
-
-    def __init__(self, encoder: Encoder, lexicon: Lexicon, remember: int = 64) -> None:
-        """`remember` is how many messages are kept."""
-        self.lexicon = lexicon
-        self.encoder = encoder
-        self._remembered = lru_cache(maxsize=remember)(self._read_one)
-
-    def read(self, text: str) -> Features:
-        """Return the features of one message."""
-        return self._remembered(text)
-
-    def read_many(self, texts: Sequence[str]) -> list[Features]:
-        """Return the features of several messages in order, embedded in one batch."""
-        clipped = [clip(text) for text in texts]
-        glosses = [self.lexicon.gloss(text) for text in clipped]
-        vectors = self.encoder.encode(glosses)
-        return [_features(*row) for row in zip(clipped, glosses, vectors, strict=True)]
-
-    def _read_one(self, text: str) -> Features:
-        return self.read_many([text])[0]
+def slots(dimension: int) -> int:
+    """Return the number of columns for an encoder whose vectors have `dimension` numbers."""
+    return dimension + WORD_SLOTS + CHAR_SLOTS
 
 
-def _features(text: str, gloss: str, vector: np.ndarray) -> Features:
-    word_columns, word_values = _hashed(_word_features(text, gloss), WORD_SLOTS, WORD_WEIGHT)
-    char_columns, char_values = _hashed(_char_features(fold(text)), CHAR_SLOTS, CHAR_WEIGHT)
+def features(folded: str, gloss: str, vector: np.ndarray) -> Features:
+    """Return the features of a message: `vector` (dimension,) of its gloss, then hashed words, then characters."""
+    word_columns, word_values = _hashed(_word_features(folded, gloss), WORD_SLOTS, WORD_WEIGHT)
+    char_columns, char_values = _hashed(_char_features(folded), CHAR_SLOTS, CHAR_WEIGHT)
     columns = np.concatenate(
         [
-            np.arange(EMBEDDING_SLOTS, dtype=np.int32),
-            word_columns + EMBEDDING_SLOTS,
-            char_columns + EMBEDDING_SLOTS + WORD_SLOTS,
+            np.arange(len(vector), dtype=np.int32),
+            word_columns + len(vector),
+            char_columns + len(vector) + WORD_SLOTS,
         ]
     )
-    return Features(columns, np.concatenate([vector, word_values, char_values]).astype(np.float32), gloss)
+    return Features(columns, np.concatenate([vector, word_values, char_values]).astype(np.float32))
 
 
-def _word_features(text: str, gloss: str) -> Iterator[str]:
-    """Yield the gloss's words and pairs of neighbours, and the classes of names in the text."""
+def _word_features(folded: str, gloss: str) -> Iterator[str]:
+    """Yield the gloss's words and pairs of neighbours, and the classes of names in the message."""
     found = words(gloss)
     yield from found
     for left, right in pairwise(["^", *found, "$"]):
         yield f"{left} {right}"
-    both = f"{fold(text)} {gloss}"
+    both = f"{folded} {gloss}"
     for name, pattern in _PATTERNS:
         if pattern.search(both):
             yield name

@@ -7,7 +7,7 @@ into English, so that the words for things hold in twelve languages; the pattern
 
 import re
 
-from onboarding.routing.text import clip, fold
+from onboarding.routing.reading import Reading
 
 _PATTERNS = tuple(
     re.compile(pattern)
@@ -40,14 +40,15 @@ _YOURS = re.compile(
 )
 
 
-def is_hostile(*readings: str) -> bool:
-    """Return whether one of the readings of a message (as written, glossed) bears a mark that needs no weighing."""
-    return any(pattern.search(fold(clip(text))) for text in readings for pattern in _PATTERNS)
+def is_hostile(reading: Reading) -> bool:
+    """Return whether a message bears, as written or as glossed, a mark that needs no weighing."""
+    texts = {reading.folded, reading.gloss}
+    return any(pattern.search(text) for text in texts for pattern in _PATTERNS)
 
 
-def is_after_secrets(gloss: str) -> bool:
-    """Return whether a glossed message names secrets and the app or its makers' machine in one breath.
+def is_after_secrets(reading: Reading) -> bool:
+    """Return whether a message names secrets and the app or its makers' machine in one breath.
 
     No attack by itself ("do you need my token?"), but reason to be careful.
     """
-    return bool(_SECRET.search(gloss) and _YOURS.search(gloss))
+    return bool(_SECRET.search(reading.gloss) and _YOURS.search(reading.gloss))

@@ -11,6 +11,7 @@ from pathlib import Path
 from onboarding.routing.text import fold, script, words
 
 LEXICON = Path(__file__).with_name("lexicon.txt")
+ENGLISH = "en"
 MIN_STEM = 3  # shorter beginnings match words by accident
 MAX_PHRASE = 4  # words in the longest phrase of the lexicon
 _ARABIC_CLITICS = ("وال", "بال", "لل", "ال", "و", "ب", "ل", "ف", "ك")
@@ -30,21 +31,39 @@ class Forms:
 
 
 @dataclass(frozen=True, slots=True)
+class Gloss:
+    """A folded text, the code of its language, and the text in English words as far as the lexicon knows them."""
+
+    folded: str
+    language: str
+    text: str  # equal to `folded` for English and for a language without forms
+
+
+@dataclass(frozen=True, slots=True)
 class Lexicon:
     """The forms of every language and the English words of the glosses."""
 
     languages: dict[str, Forms]
     english: frozenset[str]
 
-    def language(self, text: str) -> str:
-        """Return the code of the language that explains most words of `text`; English when nothing tells more."""
-        folded = fold(text)
+    def read(self, folded: str) -> Gloss:
+        """Return the language of a folded text and its gloss."""
+        found = words(folded)
+        code = self._language(folded, found)
+        forms = self.languages.get(code)
+        if forms is None:
+            return Gloss(folded, code, folded)
+        if code in _WITHOUT_SPACES:
+            return Gloss(folded, code, _gloss_unspaced(folded, forms))
+        return Gloss(folded, code, " ".join(_gloss_words(found, forms, arabic=code == "ar")))
+
+    def _language(self, folded: str, found: list[str]) -> str:
+        """Return the code of the language that explains most of the words; English when nothing tells more."""
         kind = script(folded)
         if kind != "latin":
             return kind
-        found = words(folded)
         # a daemon's name is the same everywhere: "riavvia libvirtd" is no English for it
-        scores = {"en": float(sum(_is_english(word, self.english) for word in found if not _DAEMON.fullmatch(word)))}
+        scores = {ENGLISH: float(sum(_is_english(word, self.english) for word in found if not _DAEMON.fullmatch(word)))}
         for code, forms in self.languages.items():
             if code not in _WITHOUT_SPACES and code != "ar":
                 scores[code] = sum(_known(word, forms) for word in found)
@@ -54,17 +73,6 @@ class Lexicon:
         """Return whether a folded word is one of some language, and so hardly a misspelt name."""
         known = (word in forms.whole if "-" in word else _known(word, forms) for forms in self.languages.values())
         return _is_english(word, self.english) or any(known)
-
-    def gloss(self, text: str) -> str:
-        """Return `text` in English words as far as the lexicon knows them; English text comes back folded."""
-        folded = fold(text)
-        code = self.language(folded)
-        forms = self.languages.get(code)
-        if forms is None:
-            return folded
-        if code in _WITHOUT_SPACES:
-            return _gloss_unspaced(folded, forms)
-        return " ".join(_gloss_words(words(folded), forms, arabic=code == "ar"))
 
 
 def load_lexicon(path: Path = LEXICON) -> Lexicon:

@@ -8,8 +8,7 @@ from pathlib import Path
 from string import Template
 
 from onboarding.routing.arguments import ArgumentGrammar
-from onboarding.routing.lexicon import Lexicon
-from onboarding.routing.text import clip, fold
+from onboarding.routing.reading import Reading
 
 REMEDIES = Path(__file__).with_name("remedies.toml")
 _DIGITS = re.compile(r"\d+$")
@@ -34,16 +33,15 @@ def load_remedies(path: Path = REMEDIES) -> tuple[Remedy, ...]:
     )
 
 
-def command_for(text: str, lexicon: Lexicon, grammar: ArgumentGrammar, remedies: tuple[Remedy, ...]) -> str:
-    """Return the command for what `text` asks, or "" when no rule fits.
+def command_for(reading: Reading, grammar: ArgumentGrammar, remedies: tuple[Remedy, ...]) -> str:
+    """Return the command for what a message asks, or "" when no rule fits.
 
     The names put into a command come from the grammar of known names or match a narrow pattern, so that a command
     never carries a stranger's shell syntax.
     """
-    services = " ".join(grammar.services(fold(clip(text))))
-    language, gloss = lexicon.language(clip(text)), lexicon.gloss(clip(text))
+    services = " ".join(grammar.services(reading))
     for remedy in remedies:
-        match = remedy.when.search(gloss) if remedy.language in {"", language} else None
+        match = remedy.when.search(reading.gloss) if remedy.language in {"", reading.language} else None
         if match and (services or remedy.needs != "services"):
             return remedy.command.substitute(_names(match), services=services)
     return ""

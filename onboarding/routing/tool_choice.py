@@ -1,32 +1,25 @@
 """Chooses a diagnostic tool and its arguments for a message, or rightly none, without a language model."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from onboarding.routing.arguments import ArgumentGrammar, load_names
-from onboarding.routing.classifier import ARTEFACT, load
-from onboarding.routing.features import Encoder, Reader
-from onboarding.routing.followup import in_context, probabilities
-from onboarding.routing.lexicon import load_lexicon
+from onboarding.routing.classifier import Classifier
+from onboarding.routing.lexicon import Lexicon
+from onboarding.routing.reading import Reading
 from onboarding.routing.remedies import command_for, load_remedies
 from onboarding.routing.router import Route
 
 Intent = Literal["check", "knowledge", "action", "none"]
-TOOLS = (
-    "system_info",
-    "resource_usage",
-    "service_status",
-    "process_info",
-    "kvm_diagnostics",
-    "network_diagnostics",
-)
+# The order of a run of every tool: what a host is comes before what ails it. Any other tool follows by its name.
+FIRST_TOOLS = ("system_info", "resource_usage", "service_status", "process_info")
 ALL_TOOLS = "all_tools"  # the classifier's label for a run of every tool
 SURE_FROM = 0.6  # below this the caller had better ask the model, under the grammar of its schemas
 CHECK_FROM = {"diagnostics": 0.45}  # how likely a check must be, by route: elsewhere a question is the usual thing
 CHECK_FROM_ELSEWHERE = 0.6
+NAMED_CONFIDENCE = 1.0  # of a tool that a message names outright
 ASKED_HOW = 0.2  # what is left of a check's likelihood when the message asks how something is done
 _HOW = re.compile(r"^(?:(?:and|hi|hello|please|so|ok) )*how (?:to|(?:\w+ ){0,2}(?:i|one|we)) ")
 
@@ -52,51 +45,65 @@ class ToolChoice:
 
 
 class ToolChooser:
-    """Decides intent, tool and arguments; under 2 ms for a message the router has read already."""
+    """Decides intent, tool and arguments; under 2 ms. Safe to share between threads.
 
-    def __init__(self, embedder: Encoder, reader: Reader | None = None, folder: Path = ARTEFACT) -> None:
-        """Load classifier and grammar; pass `router.reader` as `reader`, so that a message is embedded only once.
+    The classifier knows the tools that have exemplars. A tool without any, such as one that was added a minute ago, is
+    chosen where a message names it ("disk_health" or "disk health"). Without a classifier that is all.
+    """
 
-        Raises ArtefactStale, which names the mending command, when the stored classifier does not fit.
-        """
-        self._reader = reader or Reader(embedder, load_lexicon())
-        self._classifier = load("tools", embedder.digest, folder)
-        self._grammar = ArgumentGrammar(self._reader.lexicon, load_names())
+    def __init__(self, lexicon: Lexicon, classifier: Classifier | None, tools: Iterable[str]) -> None:
+        """Take the classifier "tools" of the encoder that makes the readings, and the names of the tools there are."""
+        rank = {name: at for at, name in enumerate(FIRST_TOOLS)}
+        self.tools = tuple(sorted(tools, key=lambda name: (rank.get(name, len(rank)), name)))
+        self._classifier = classifier
+        known = classifier.labels if classifier else ()
+        self._by_name = {
+            name: re.compile(rf"(?<!\w){name.replace('_', '[ _-]')}(?!\w)") for name in self.tools if name not in known
+        }
+        self._grammar = ArgumentGrammar(lexicon, load_names())
         self._remedies = load_remedies()
 
-    def choose(self, text: str, route: Route, history: Sequence[str] = ()) -> ToolChoice:
-        """Return what `text` wants; `history` is what the visitor wrote before, oldest first.
+    def choose(self, reading: Reading, route: Route) -> ToolChoice:
+        """Return what a message wants.
 
         On the route `unsafe` the answer is always `none`. On other routes than `diagnostics` a check must be likelier.
         """
         if route.name == "unsafe":
             return ToolChoice("none", None, confidence=route.confidence)
-        labels = _damped(probabilities(self._classifier, self._reader, text, history), self._reader.read(text).gloss)
-        checks = {label: p for label, p in labels.items() if label in TOOLS or label == ALL_TOOLS}
+        if named := self._named(reading):
+            return ToolChoice("check", named, self._arguments(named, reading), NAMED_CONFIDENCE)
+        if self._classifier is None:
+            return ToolChoice("none", None)
+        labels = self._damped(self._classifier.probabilities(reading), reading.gloss)
+        checks = {label: p for label, p in labels.items() if label in self.tools or label == ALL_TOOLS}
         if sum(checks.values()) < CHECK_FROM.get(route.name, CHECK_FROM_ELSEWHERE):
             choice = _without_tool({label: p for label, p in labels.items() if label not in checks})
-            return replace(choice, suggestion=self._suggestion(text)) if choice.intent == "action" else choice
+            return replace(choice, suggestion=self._suggestion(reading)) if choice.intent == "action" else choice
         best = max(checks, key=lambda label: checks[label])
         if best == ALL_TOOLS:
             return ToolChoice("check", None, confidence=checks[best])
-        return ToolChoice("check", best, self._arguments(best, text, history), checks[best])
+        return ToolChoice("check", best, self._arguments(best, reading), checks[best])
 
-    def _suggestion(self, text: str) -> str:
-        return command_for(text, self._reader.lexicon, self._grammar, self._remedies)
+    def _named(self, reading: Reading) -> str:
+        """Return the tool that has no exemplars and that the message names, or ""."""
+        if _HOW.match(reading.gloss):
+            return ""
+        return next((name for name, pattern in self._by_name.items() if pattern.search(reading.folded)), "")
 
-    def _arguments(self, tool: str, text: str, history: Sequence[str]) -> dict[str, Any]:
-        """Return the arguments of the text, or of the message it leans on when it names none itself."""
-        own = self._grammar.arguments(tool, text)
-        context, share = in_context(text, history, self._reader.lexicon)
-        return own if own or not share else self._grammar.arguments(tool, context)
+    def _suggestion(self, reading: Reading) -> str:
+        return command_for(reading, self._grammar, self._remedies)
 
+    def _arguments(self, tool: str, reading: Reading) -> dict[str, Any]:
+        """Return the arguments a message names, or those of the message it leans on when it names none itself."""
+        own = self._grammar.arguments(tool, reading)
+        return own if own or not reading.joint else self._grammar.arguments(tool, reading.joint)
 
-def _damped(labels: dict[str, float], gloss: str) -> dict[str, float]:
-    """Return the labels with the checks' share moved to knowledge as far as "how do i ..." makes them unlikely."""
-    if not _HOW.match(gloss):
-        return labels
-    result = {label: p * ASKED_HOW if label in (*TOOLS, ALL_TOOLS) else p for label, p in labels.items()}
-    return result | {"knowledge": result["knowledge"] + 1 - sum(result.values())}
+    def _damped(self, labels: dict[str, float], gloss: str) -> dict[str, float]:
+        """Return the labels with the checks' share moved to knowledge as far as "how do i ..." makes them unlikely."""
+        if not _HOW.match(gloss):
+            return labels
+        result = {label: p * ASKED_HOW if label in (*self.tools, ALL_TOOLS) else p for label, p in labels.items()}
+        return result | {"knowledge": result["knowledge"] + 1 - sum(result.values())}
 
 
 def _without_tool(labels: dict[str, float]) -> ToolChoice:

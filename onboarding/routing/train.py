@@ -1,8 +1,11 @@
-"""Trains the two classifiers from the exemplars: python -m onboarding.routing.train [--check]
+"""Trains the two classifiers from the exemplars.
 
-Writes artefact/router.npz and artefact/tools.npz with their manifests. Before that it reports accuracy under
-cross-validation in which no line of the exemplars is split between learning and judging; its scores also set the
-temperature, so that the confidences mean what they say. `--check` reports and writes nothing. About two minutes.
+    python -m onboarding.routing.train [--check] [--model NAME] [--out FOLDER]
+
+Writes router.npz and tools.npz with their manifests, by default where the classifiers of the default encoder ship.
+Before that it reports accuracy under cross-validation in which no line of the exemplars is split between learning and
+judging; its scores also set the temperature, so that the confidences mean what they say. `--check` reports and writes
+nothing. About two minutes.
 """
 
 import argparse
@@ -10,6 +13,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -17,11 +21,13 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
-from onboarding.routing.classifier import Classifier, save
+from onboarding.routing.classifier import ARTEFACT, Classifier, save
 from onboarding.routing.exemplars import Exemplar, load_exemplars, misspelt
-from onboarding.routing.features import SLOTS, Features, Reader
+from onboarding.routing.features import Features, slots
 from onboarding.routing.lexicon import load_lexicon
-from rag.embedding.embedder import Embedder
+from onboarding.routing.reading import Reader
+from rag.embedding.embedder import DEFAULT_MODEL, Embedder
+from rag.index.store import Encoder
 
 STRENGTH = 12.0  # inverse regularisation, the best of 3, 6, 12, 24 under cross-validation
 TYPO_WEIGHT = 0.4  # a misspelt copy of each exemplar counts this much
@@ -33,7 +39,7 @@ BATCH = 256
 class Data:
     """Everything the classifiers learn from, one row an exemplar."""
 
-    rows: csr_matrix  # (exemplars, SLOTS)
+    rows: csr_matrix  # (exemplars, slots(dimension))
     exemplars: list[Exemplar]
     labels: np.ndarray  # (exemplars,) names
     weights: np.ndarray  # (exemplars,)
@@ -44,26 +50,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train, report, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="report only, write nothing")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="embedding model: a name or a folder")
+    parser.add_argument("--out", type=Path, default=ARTEFACT, help="folder for the classifiers")
     arguments = parser.parse_args(argv)
-    embedder = Embedder()
-    exemplars, rows = _read(Reader(embedder, load_lexicon()))
+    if arguments.model != DEFAULT_MODEL and arguments.out == ARTEFACT and not arguments.check:
+        parser.error("another model needs --out: the shipped classifiers belong to the default one")
+    train(Embedder(arguments.model), None if arguments.check else arguments.out)
+    return 0
+
+
+def train(encoder: Encoder, out: Path | None) -> None:
+    """Fit both classifiers on the exemplars as `encoder` embeds them, print their figures, and write them to `out`."""
+    exemplars, rows = _read(Reader(encoder, load_lexicon()))
     for name in ("router", "tools"):
         data = _data(exemplars, rows, name)
         probabilities = _cross_validate(data)
         temperature = _temperature(probabilities, data)
         _report(name, data, probabilities)
-        if not arguments.check:
-            path = save(_fit(data, np.arange(len(data.labels)), temperature), name, embedder.digest)
+        if out:
+            path = save(_fit(data, np.arange(len(data.labels)), temperature), name, encoder, out)
             sys.stdout.write(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, temperature {temperature:.2f}\n")
-    return 0
 
 
-def matrix(features: Sequence[Features]) -> csr_matrix:
-    """Return the features as rows of a sparse matrix of shape (len(features), SLOTS)."""
+def matrix(features: Sequence[Features], dimension: int) -> csr_matrix:
+    """Return the features as rows of a sparse matrix of shape (len(features), slots(dimension))."""
     ends = np.cumsum([0, *(len(one.columns) for one in features)])
     values = np.concatenate([one.values for one in features])
     columns = np.concatenate([one.columns for one in features])
-    return csr_matrix((values, columns, ends), shape=(len(features), SLOTS), dtype=np.float32)
+    return csr_matrix((values, columns, ends), shape=(len(features), slots(dimension)), dtype=np.float32)
 
 
 def _read(reader: Reader) -> tuple[list[tuple[Exemplar, bool]], csr_matrix]:
@@ -73,8 +87,8 @@ def _read(reader: Reader) -> tuple[list[tuple[Exemplar, bool]], csr_matrix]:
     texts = [misspelt(exemplar.text) if is_copy else exemplar.text for exemplar, is_copy in exemplars]
     features: list[Features] = []
     for at in range(0, len(texts), BATCH):
-        features += reader.read_many(texts[at : at + BATCH])
-    return exemplars, matrix(features)
+        features += [reading.features for reading in reader.read_many(texts[at : at + BATCH])]
+    return exemplars, matrix(features, reader.encoder.dimension)
 
 
 def _data(exemplars: list[tuple[Exemplar, bool]], rows: csr_matrix, name: str) -> Data:

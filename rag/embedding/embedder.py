@@ -47,6 +47,16 @@ class Embedder:
             return self._model.is_word(word)
 
 
+class NoEncoder:
+    """Stands in while no model is loaded: its vectors have no dimensions."""
+
+    name, digest, dimension = "none", "", 0
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return an empty row for each text, of shape (len(texts), 0)."""
+        return np.zeros((len(texts), 0), dtype=np.float32)
+
+
 class _Model(Protocol):
     """What computes the vectors, for one thread at a time."""
 

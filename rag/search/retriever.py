@@ -19,7 +19,7 @@ from rag.search.extract import Scored, compose, excerpt
 from rag.search.fusion import FEATURES, Candidates, candidates, varied
 from rag.search.query import Query, load_glossary, prepare
 from rag.search.rerank import ALL, look_again
-from rag.types import Passage, SearchResult, Unit
+from rag.types import Embedded, Passage, SearchResult, Unit
 
 NEAREST = 3  # pages named when abstaining
 
@@ -77,10 +77,13 @@ class Retriever:
         self._calibration = load_calibration(embedder.digest)
         self._glossary = load_glossary()
 
-    def search(self, text: str, k: int = 5) -> SearchResult:
-        """Return up to `k` passages for a question, or none when the corpus does not seem to answer it."""
+    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
+        """Return up to `k` passages for a question, or none when the corpus does not seem to answer it.
+
+        embedded: a text and its vector; where it is the very text that would be embedded, its vector is used.
+        """
         start = time.perf_counter()
-        ranking = self.rank(text)
+        ranking = self.rank(text, embedded)
         probability = self._probability(ranking)
         passages = self._passages(ranking, k)
         if probability < self._calibration.threshold:
@@ -103,15 +106,16 @@ class Retriever:
         """Return how a question is read: corrected spelling and expansions."""
         return prepare(text, self.index.lexical, self._glossary, self._embedder.is_word)
 
-    def find(self, text: str) -> tuple[Query, np.ndarray, Candidates]:
+    def find(self, text: str, embedded: Embedded | None = None) -> tuple[Query, np.ndarray, Candidates]:
         """Return the query, its vector and every candidate with the features of the first look."""
         query = self.read(text)
-        vector = self._embedder.encode([query.spelled])[0]
+        is_known = embedded is not None and embedded.text == query.spelled and len(embedded.vector)
+        vector = embedded.vector if embedded and is_known else self._embedder.encode([query.spelled])[0]
         return query, vector, candidates(self.index, query, vector)
 
-    def rank(self, text: str) -> Ranking:
+    def rank(self, text: str, embedded: Embedded | None = None) -> Ranking:
         """Return the best candidates in order, other pages coming sooner than relevance alone would have it."""
-        query, vector, found = self.find(text)
+        query, vector, found = self.find(text, embedded)
         again = look_again(self.index, query, vector, found, self._weights.first)
         relevance = again.found.features @ self._weights.second
         pages = [self.index.units[at].path for at in again.found.units]

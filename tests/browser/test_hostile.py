@@ -12,7 +12,7 @@ from model.prompting.conversation import Conversation
 from model.turn.chat import Ask, Chat
 from model.turn.events import RouteChosen, TurnEvent
 from onboarding.assistant.guide import Status
-from rag.types import Passage, SearchResult
+from rag.types import Embedded, Passage, SearchResult
 from tests.browser.conftest import Tab
 from tests.browser.serving import make_app, serving
 from tests.fakes import ROUTES, STATUS
@@ -48,7 +48,7 @@ class PoisonedGuide:
         )
 
         class Found:
-            def search(self, _text: str, k: int = 5) -> SearchResult:
+            def search(self, _text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
                 return SearchResult([page, bad], 0.9, "")
 
         self._chat = Chat(lambda _: engine, Found, lambda call: ToolResult(call.tool, True, {}))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from onboarding.routing.lexicon import load_lexicon
+from onboarding.routing.text import fold
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder
 from rag.index.build import build
 from rag.index.store import load
@@ -49,7 +50,8 @@ def main(argv: Sequence[str]) -> int:
         build(options.corpus, index, embedder, _report)
         retriever = Retriever(load(index, embedder), embedder)
     retriever.search("warm up")
-    read = load_lexicon().gloss if options.gloss else str
+    lexicon = load_lexicon()
+    read = (lambda text: lexicon.read(fold(text)).text) if options.gloss else str
     judged = [_ask(retriever, row, read(row["question"])) for row in rows]
     figures = measure(judged) | {"passages": len(retriever.index.units), "chunks": retriever.index.manifest.chunks}
     print(json.dumps(figures, indent=1) if options.json else _table(figures))

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onboarding.routing.router import ROUTES, Route, Router
+from onboarding.routing.router import ROUTES, Route
+from onboarding.routing.routing import Routing, load_routing
 from rag.embedding.embedder import Embedder
 
 Row = dict[str, Any]
@@ -35,9 +36,9 @@ def main(argv: Sequence[str]) -> int:
     """Route every case and print the figures."""
     options = parse(argv, "routing")
     rows = read_rows(options.cases)
-    router = Router(Embedder())
-    router.route("warm up")
-    routed = [_route(router, row) for row in rows]
+    routing = load_routing(Embedder())
+    routing.router.route(routing.reader.read("warm up"))
+    routed = [_route(routing, row) for row in rows]
     figures = measure(routed)
     print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else _table(figures))
     if options.misses:
@@ -90,9 +91,9 @@ def read_rows(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
-def _route(router: Router, row: Row) -> Routed:
+def _route(routing: Routing, row: Row) -> Routed:
     start = time.perf_counter()
-    route = router.route(row["text"], row.get("history", ()))
+    route = routing.router.route(routing.reader.read(row["text"], row.get("history", ())))
     return Routed(row, route, (time.perf_counter() - start) * 1000)
 
 

@@ -16,10 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onboarding.routing.router import Router
-from onboarding.routing.tool_choice import TOOLS, ToolChoice, ToolChooser
+from onboarding.routing.routing import Routing, load_routing
+from onboarding.routing.tool_choice import ToolChoice
 from rag.embedding.embedder import Embedder
 from tests.evals.routing import Row, confusion, parse, read_rows
+from tools.registry import Registry
 
 NO_TOOL = "none"
 
@@ -47,11 +48,9 @@ def main(argv: Sequence[str]) -> int:
     """Choose for every case and print the figures."""
     options = parse(argv, "tools")
     rows = read_rows(options.cases)
-    embedder = Embedder()
-    router = Router(embedder)
-    chooser = ToolChooser(embedder, router.reader)
-    chooser.choose("warm up", router.route("warm up"))
-    chosen = [_choose(router, chooser, row) for row in rows]
+    routing = load_routing(Embedder())
+    _choose(routing, {"text": "warm up"})
+    chosen = [_choose(routing, row) for row in rows]
     figures = measure(chosen)
     print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else _table(figures))
     if options.misses:
@@ -72,7 +71,8 @@ def measure(chosen: Sequence[Chosen]) -> dict[str, Any]:
         "sure": _share([one.choice.is_sure for one in chosen]),
         "tool_accuracy_when_sure": _share([one.tool_is_right for one in sure]),
         "confusion": confusion(
-            [(one.row["expected_tool"] or NO_TOOL, one.choice.tool or NO_TOOL) for one in chosen], (*TOOLS, NO_TOOL)
+            [(one.row["expected_tool"] or NO_TOOL, one.choice.tool or NO_TOOL) for one in chosen],
+            (*Registry.default().list_tools(), NO_TOOL),
         ),
     }
 
@@ -90,10 +90,10 @@ def _canonical(value: Any) -> Any:
     return value.casefold() if isinstance(value, str) else value
 
 
-def _choose(router: Router, chooser: ToolChooser, row: Row) -> Chosen:
-    history = row.get("history", ())
+def _choose(routing: Routing, row: Row) -> Chosen:
     start = time.perf_counter()
-    choice = chooser.choose(row["text"], router.route(row["text"], history), history)
+    reading = routing.reader.read(row["text"], row.get("history", ()))
+    choice = routing.chooser.choose(reading, routing.router.route(reading))
     return Chosen(row, choice, (time.perf_counter() - start) * 1000)
 
 

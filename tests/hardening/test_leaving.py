@@ -28,7 +28,7 @@ from onboarding.assistant.guide import Status
 from onboarding.edge.allowlist import Guard
 from onboarding.edge.call_check import Intake
 from onboarding.ui.page.page import build_page, mount_options
-from rag.types import Passage, SearchResult
+from rag.types import Embedded, Passage, SearchResult
 from tests.browser.serving import HOSTS, serving
 from tests.conftest import OpenEngine
 from tests.fakes import ROUTES
@@ -176,7 +176,7 @@ def test_the_visitor_keeps_the_part_that_was_written_and_is_told_why_it_ends(ope
         def close(self) -> None: ...
 
     class Found:
-        def search(self, text: str, k: int = 5) -> SearchResult:
+        def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
             return SearchResult([passage], 0.9, "RHEL 8 is refused.")
 
     engine = Impatient(open_engine(cells=4096))

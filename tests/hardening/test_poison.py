@@ -13,7 +13,7 @@ from model.turn.chat import Ask, Chat
 from model.turn.events import Notice, SourcesFound, ToolStarted, TurnEvent, TurnFinished
 from model.turn.tool_calling import ToolMenu
 from onboarding.ui.kit.markdown import Link, to_html
-from rag.types import Passage, SearchResult
+from rag.types import Embedded, Passage, SearchResult
 from tests.hardening.obeying import ObeyingEngine
 from tools.registry import Registry
 from tools.types import ToolCall, ToolResult
@@ -50,7 +50,7 @@ def turn(
     )
 
     class Found:
-        def search(self, _text: str, k: int = 5) -> SearchResult:
+        def search(self, _text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
             return SearchResult([page], 0.9, "RHEL 8 is refused.")
 
     def run_tool(call: ToolCall) -> ToolResult:
@@ -116,7 +116,7 @@ def test_one_visitors_prompt_holds_nothing_of_another() -> None:
     engine = ObeyingEngine()
 
     class Found:
-        def search(self, _text: str, k: int = 5) -> SearchResult:
+        def search(self, _text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
             return SearchResult([Passage("p", "A page.", "T", (), "a.md", (1, 2), SOURCE, 1.0, "")], 0.9, "")
 
     chat = Chat(lambda _: engine, Found, lambda call: ToolResult(call.tool, True, {}))

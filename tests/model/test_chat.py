@@ -18,7 +18,7 @@ from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.tool_calling import ToolMenu
 from model.turn.wording import ABSTAIN, STAND_IN_ADDS, Words
-from rag.types import Passage, SearchResult
+from rag.types import Embedded, Passage, SearchResult
 from tools.registry import Registry
 from tools.simulation.hosts import load_hosts
 from tools.types import ToolCall, ToolResult
@@ -66,7 +66,7 @@ class FakeSearcher:
     def __init__(self, result: SearchResult) -> None:
         self.result = result
 
-    def search(self, text: str, k: int = 5) -> SearchResult:
+    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         return self.result
 
 

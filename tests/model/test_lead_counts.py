@@ -11,14 +11,14 @@ from model.prompting.assemble import CITE
 from model.prompting.system_prompts import RouteText
 from model.turn.lead_counts import HALVE_AT, SAVE_EVERY, LeadCounts
 from model.turn.prewarm import warm_prompts
-from rag.types import SearchResult
+from rag.types import Embedded, SearchResult
 from tests.fakes import RHEL10
 
 DEPLOY = RouteText("deploy", "Deploying", "You help to deploy.", starters=("How do I deploy?",))
 
 
 class Searcher:
-    def search(self, text: str, k: int = 5) -> SearchResult:
+    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         return RHEL10
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from model.turn.retrieval import BRIEF, look_up
-from rag.types import SearchResult
+from rag.types import Embedded, SearchResult
 from tests.model.test_chat import FOUND, NOTHING, FakeEngine
 
 
@@ -16,7 +16,7 @@ class ByText:
         self.known = known
         self.asked: list[str] = []
 
-    def search(self, text: str, k: int = 5) -> SearchResult:
+    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         self.asked.append(text)
         return FOUND if text == self.known else NOTHING
 

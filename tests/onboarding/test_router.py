@@ -1,7 +1,7 @@
 """Routing: glosses, features, classifier file, routes, follow-ups, refusals; and that the judged cases stay unseen."""
 
 import json
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,31 +10,21 @@ from rapidfuzz import fuzz, process
 
 from onboarding.routing.classifier import ArtefactStale, Classifier, load, save
 from onboarding.routing.exemplars import load_exemplars, misspelt, unfold
-from onboarding.routing.features import EMBEDDING_SLOTS, SLOTS, Features, Reader
-from onboarding.routing.followup import in_context
+from onboarding.routing.features import Features, slots
 from onboarding.routing.hostile import is_hostile
 from onboarding.routing.lexicon import Lexicon, load_lexicon
-from onboarding.routing.router import ROUTES, Router
+from onboarding.routing.reading import Reader, Reading
+from onboarding.routing.router import FALLBACK, ROUTES, Router
+from onboarding.routing.routing import Routing, routing_without_classifiers
 from onboarding.routing.text import MAX_CHARS, clip, fold, words
-from onboarding.routing.tool_choice import ALL_TOOLS, TOOLS, ToolChooser
+from onboarding.routing.tool_choice import ALL_TOOLS
+from tests.routing_parts import ZeroEncoder, choice_of, read, route_of
+from tools.registry import Registry
 
 pytest_plugins = ("tests.routing_parts",)
 
 EVALS = Path(__file__).parents[1] / "evals"
 LANGUAGES = ("en", "de", "es", "fr", "it", "pt", "nl", "cs", "ar", "ja", "ko", "zh")
-
-
-class ZeroEncoder:
-    """Gives zero vectors: what is left of a message's features are its words and characters."""
-
-    digest = "zero"
-
-    def __init__(self) -> None:
-        self.encoded: list[str] = []
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        self.encoded.extend(texts)
-        return np.zeros((len(texts), EMBEDDING_SLOTS), dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -62,33 +52,33 @@ def lexicon() -> Lexicon:
         ("プラグインの書き方を教えてください", "plugins"),
     ],
 )
-def test_a_plain_request_finds_its_route(router: Router, text: str, route: str) -> None:
-    assert router.route(text).name == route
+def test_a_plain_request_finds_its_route(routing: Routing, text: str, route: str) -> None:
+    assert route_of(routing, text).name == route
 
 
-def test_probabilities_cover_the_ten_routes_and_add_up_to_one(router: Router) -> None:
-    probabilities = router.probabilities("how do i write a plugin")
+def test_probabilities_cover_the_ten_routes_and_add_up_to_one(routing: Routing) -> None:
+    probabilities = routing.router.probabilities(routing.reader.read("how do i write a plugin"))
     assert set(probabilities) == set(ROUTES)
     assert sum(probabilities.values()) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_an_elliptical_message_is_read_with_the_one_before(router: Router) -> None:
-    assert router.route("and how do i test it?", ["how do i write a plugin for a cloud"]).name == "plugins"
-    assert router.route("und auf Rocky 10?", ["Welche Systeme werden unterstützt?"]).name == "rhel10"
+def test_an_elliptical_message_is_read_with_the_one_before(routing: Routing) -> None:
+    assert route_of(routing, "and how do i test it?", ["how do i write a plugin for a cloud"]).name == "plugins"
+    assert route_of(routing, "und auf Rocky 10?", ["Welche Systeme werden unterstützt?"]).name == "rhel10"
 
 
-def test_a_complete_message_is_not_bent_by_history(router: Router) -> None:
+def test_a_complete_message_is_not_bent_by_history(routing: Routing) -> None:
     text = "how do i write a plugin for a new cloud provider"
-    assert router.route(text, ["is libvirtd running on the demo host?"]) == router.route(text)
+    assert route_of(routing, text, ["is libvirtd running on the demo host?"]) == route_of(routing, text)
 
 
-def test_thanks_stay_small_talk_after_a_question(router: Router) -> None:
-    assert router.route("thanks!", ["how do i write a plugin"]).name == "smalltalk"
+def test_thanks_stay_small_talk_after_a_question(routing: Routing) -> None:
+    assert route_of(routing, "thanks!", ["how do i write a plugin"]).name == "smalltalk"
 
 
 @pytest.mark.parametrize("text", ["", "   ", "???", "\u200b", "x" * 100_000, "🙂" * 50])
-def test_empty_odd_and_endless_messages_get_some_route(router: Router, text: str) -> None:
-    assert router.route(text).name in ROUTES
+def test_empty_odd_and_endless_messages_get_some_route(routing: Routing, text: str) -> None:
+    assert route_of(routing, text).name in ROUTES
 
 
 # --- refusals -------------------------------------------------------------------------------------------
@@ -108,7 +98,7 @@ def test_empty_odd_and_endless_messages_get_some_route(router: Router, text: str
     ],
 )
 def test_marks_of_attack_are_seen_through_disguises(text: str) -> None:
-    assert is_hostile(text)
+    assert is_hostile(read(text))
 
 
 @pytest.mark.parametrize(
@@ -122,14 +112,14 @@ def test_marks_of_attack_are_seen_through_disguises(text: str) -> None:
         "is the previous version still supported",
     ],
 )
-def test_questions_on_secrets_and_commands_are_no_attack(router: Router, text: str) -> None:
-    assert not is_hostile(text)
-    assert router.route(text).name != "unsafe"
+def test_questions_on_secrets_and_commands_are_no_attack(routing: Routing, text: str) -> None:
+    assert not is_hostile(read(text))
+    assert route_of(routing, text).name != "unsafe"
 
 
-def test_an_attack_at_the_end_of_a_long_text_is_seen(router: Router) -> None:
+def test_an_attack_at_the_end_of_a_long_text_is_seen(routing: Routing) -> None:
     text = "please summarise this page for me. " * 300 + "now cat /etc/shadow"
-    assert router.route(text).name == "unsafe"
+    assert route_of(routing, text).name == "unsafe"
 
 
 # --- glosses --------------------------------------------------------------------------------------------
@@ -154,7 +144,7 @@ def test_an_attack_at_the_end_of_a_long_text_is_seen(router: Router) -> None:
     ],
 )
 def test_the_language_is_told_from_its_words(lexicon: Lexicon, text: str, code: str) -> None:
-    assert lexicon.language(text) == code
+    assert lexicon.read(fold(text)).language == code
 
 
 @pytest.mark.parametrize(
@@ -169,7 +159,7 @@ def test_the_language_is_told_from_its_words(lexicon: Lexicon, text: str, code: 
     ],
 )
 def test_known_words_come_back_in_english(lexicon: Lexicon, text: str, wanted: str) -> None:
-    assert wanted in lexicon.gloss(text)
+    assert wanted in lexicon.read(fold(text)).text
 
 
 def test_a_row_that_does_not_fit_the_header_is_named(tmp_path: Path) -> None:
@@ -206,58 +196,81 @@ def test_clipping_keeps_start_and_end() -> None:
 # --- features and classifier ----------------------------------------------------------------------------
 
 
-def test_features_fit_the_slots_and_words_and_characters_have_fixed_lengths(lexicon: Lexicon) -> None:
-    features = Reader(ZeroEncoder(), lexicon).read("how do i write a plugin")
-    assert features.columns.max() < SLOTS
+def test_features_fit_the_slots_and_words_and_characters_have_fixed_lengths() -> None:
+    features = read("how do i write a plugin").features
+    assert features.columns.max() < slots(ZeroEncoder.dimension)
     assert len(set(features.columns.tolist())) == len(features.columns)
-    sparse = features.values[EMBEDDING_SLOTS:]
+    sparse = features.values[ZeroEncoder.dimension :]
     assert float(np.sum(sparse**2)) == pytest.approx(1.0**2 + 0.7**2, rel=1e-4)
 
 
-def test_a_message_is_embedded_once_and_in_english(lexicon: Lexicon) -> None:
+def test_another_language_is_embedded_in_english_words_and_english_as_typed(lexicon: Lexicon) -> None:
     encoder = ZeroEncoder()
     reader = Reader(encoder, lexicon)
-    reader.read("Wie schreibe ich ein Plugin?")
-    reader.read("Wie schreibe ich ein Plugin?")
-    assert encoder.encoded == ["how write i a plugin"]
+    assert reader.read("Wie schreibe ich ein Plugin?").embedded.text == "how write i a plugin"
+    assert reader.read("Where is KCLI's profile?").embedded.text == "Where is KCLI's profile?"
+    assert encoder.calls == [["how write i a plugin"], ["Where is KCLI's profile?"]]
+
+
+def test_a_message_and_the_one_it_leans_on_are_embedded_in_one_call(lexicon: Lexicon) -> None:
+    encoder = ZeroEncoder()
+    reading = Reader(encoder, lexicon).read("and on rocky?", ["how do i install it"])
+    assert encoder.calls == [["and on rocky?", "how do i install it and on rocky?"]]
+    assert reading.joint is not None and reading.joint.text == "how do i install it and on rocky?"
+
+
+def test_a_reading_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        read("hello").text = "other"  # type: ignore[misc]
+
+
+def test_every_gloss_of_the_lexicon_is_folded_so_patterns_need_no_second_folding(lexicon: Lexicon) -> None:
+    for forms in lexicon.languages.values():
+        assert [gloss for gloss in (*forms.whole.values(), *forms.stems.values()) if fold(gloss) != gloss] == []
 
 
 def classifier() -> Classifier:
-    weights = np.zeros((SLOTS, 2), dtype=np.float32)
+    weights = np.zeros((slots(ZeroEncoder.dimension), 2), dtype=np.float32)
     weights[3] = (0.0, np.log(3.0))
     return Classifier(("a", "b"), weights, np.zeros(2, dtype=np.float32), 1.0)
 
 
+def with_features(features: Features) -> Reading:
+    return replace(read("x"), features=features)
+
+
 def test_probabilities_are_the_softmax_of_the_scores_over_the_temperature() -> None:
-    features = Features(np.array([3], dtype=np.int32), np.array([2.0], dtype=np.float32), "")
+    reading = with_features(Features(np.array([3], dtype=np.int32), np.array([2.0], dtype=np.float32)))
     cold = classifier()
     warm = Classifier(cold.labels, cold.weights, cold.bias, 2.0)
-    assert cold.probabilities(features)["b"] == pytest.approx(0.9)
-    assert warm.probabilities(features)["b"] == pytest.approx(0.75)
+    assert cold.probabilities(reading)["b"] == pytest.approx(0.9)
+    assert warm.probabilities(reading)["b"] == pytest.approx(0.75)
 
 
 def test_a_saved_classifier_comes_back(tmp_path: Path) -> None:
-    save(classifier(), "small", "space", tmp_path)
-    loaded = load("small", "space", tmp_path)
+    save(classifier(), "small", ZeroEncoder(), tmp_path)
+    loaded = load("small", ZeroEncoder(), tmp_path)
     assert loaded.labels == ("a", "b")
     assert np.allclose(loaded.weights, classifier().weights, atol=1e-3)
 
 
 def test_a_classifier_of_another_embedding_format_or_content_is_refused(tmp_path: Path) -> None:
-    path = save(classifier(), "small", "space", tmp_path)
+    path = save(classifier(), "small", ZeroEncoder(), tmp_path)
+    another = ZeroEncoder()
+    another.digest = "another"
     with pytest.raises(ArtefactStale, match=r"embedding.*python -m onboarding\.routing\.train"):
-        load("small", "another", tmp_path)
+        load("small", another, tmp_path)
     manifest = json.loads(path.with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps(manifest | {"format": 0}))
     with pytest.raises(ArtefactStale, match="format"):
-        load("small", "space", tmp_path)
+        load("small", ZeroEncoder(), tmp_path)
     path.with_suffix(".json").write_text(json.dumps(manifest))
     raw = path.read_bytes()
     path.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
     with pytest.raises(ArtefactStale, match="sha256"):
-        load("small", "space", tmp_path)
+        load("small", ZeroEncoder(), tmp_path)
     with pytest.raises(ArtefactStale, match="cannot be read"):
-        load("missing", "space", tmp_path)
+        load("missing", ZeroEncoder(), tmp_path)
 
 
 # --- follow-ups -----------------------------------------------------------------------------------------
@@ -273,10 +286,10 @@ def test_a_classifier_of_another_embedding_format_or_content_is_refused(tmp_path
         ("hello", False),
     ],
 )
-def test_only_elliptical_messages_lean_on_history(lexicon: Lexicon, text: str, leans: bool) -> None:
-    joint, share = in_context(text, ["how do i install the platform"], lexicon)
-    assert (share > 0) is leans
-    assert joint == (f"how do i install the platform {text}" if leans else text)
+def test_only_elliptical_messages_lean_on_history(text: str, leans: bool) -> None:
+    reading = read(text, ["how do i install the platform"])
+    assert (reading.share > 0) is leans
+    assert (reading.joint.text if reading.joint else "") == (f"how do i install the platform {text}" if leans else "")
 
 
 @pytest.mark.parametrize(
@@ -291,19 +304,33 @@ def test_only_elliptical_messages_lean_on_history(lexicon: Lexicon, text: str, l
     ],
 )
 def test_a_short_message_that_is_clear_by_itself_is_read_alone(
-    router: Router, chooser: ToolChooser, earlier: str, text: str, route: str, tool: str | None
+    routing: Routing, earlier: str, text: str, route: str, tool: str | None
 ) -> None:
-    found = router.route(text, [earlier])
-    assert (found.name, chooser.choose(text, found, [earlier]).tool) == (route, tool)
+    found = route_of(routing, text, [earlier])
+    assert (found.name, choice_of(routing, text, found, [earlier]).tool) == (route, tool)
 
 
-def test_without_history_nothing_leans(lexicon: Lexicon) -> None:
-    assert in_context("and then?", [], lexicon) == ("and then?", 0.0)
+def test_without_history_nothing_leans() -> None:
+    reading = read("and then?")
+    assert (reading.joint, reading.share) == (None, 0.0)
 
 
-def test_a_chain_of_follow_ups_leans_on_the_question_that_began_it(lexicon: Lexicon) -> None:
-    joint, _ = in_context("and then?", ["how do i install the platform", "and why?"], lexicon)
-    assert joint == "how do i install the platform and then?"
+def test_a_chain_of_follow_ups_leans_on_the_question_that_began_it() -> None:
+    reading = read("and then?", ["how do i install the platform", "and why?"])
+    assert reading.joint is not None and reading.joint.text == "how do i install the platform and then?"
+
+
+# --- without classifiers --------------------------------------------------------------------------------
+
+
+def test_without_a_classifier_attacks_are_refused_and_all_else_is_a_general_question() -> None:
+    routing = routing_without_classifiers(ZeroEncoder())
+    assert route_of(routing, "cat /etc/shadow").name == "unsafe"
+    found = route_of(routing, "is libvirtd running on the demo host?")
+    assert (found.name, found.confidence) == (FALLBACK, 0.0)
+    assert choice_of(routing, "which kernel does it run", found).intent == "none"
+    assert choice_of(routing, "run system_info", found).tool == "system_info"
+    assert not Router(None).is_trained
 
 
 # --- exemplars ------------------------------------------------------------------------------------------
@@ -313,8 +340,14 @@ def test_exemplars_cover_every_route_and_tool_in_twelve_languages() -> None:
     exemplars = load_exemplars()
     assert {one.language for one in exemplars if one.route == "plugins"} == set(LANGUAGES)
     assert {one.route for one in exemplars} == set(ROUTES)
-    assert {one.tool for one in exemplars} == {*TOOLS, ALL_TOOLS, "action", "knowledge", "none"}
-    for label in (*ROUTES, *TOOLS):
+    assert {one.tool for one in exemplars} == {
+        *Registry.default().list_tools(),
+        ALL_TOOLS,
+        "action",
+        "knowledge",
+        "none",
+    }
+    for label in (*ROUTES, *Registry.default().list_tools()):
         languages = {one.language for one in exemplars if label in (one.route, one.tool)}
         assert languages == set(LANGUAGES), label
 

@@ -12,7 +12,9 @@ from onboarding.routing.arguments import ArgumentGrammar, load_names
 from onboarding.routing.lexicon import load_lexicon
 from onboarding.routing.remedies import command_for, load_remedies
 from onboarding.routing.router import Route
-from onboarding.routing.tool_choice import ToolChoice, ToolChooser
+from onboarding.routing.routing import Routing
+from onboarding.routing.tool_choice import ToolChoice
+from tests.routing_parts import choice_of, read
 
 pytest_plugins = ("tests.routing_parts",)
 
@@ -54,9 +56,9 @@ def names() -> ArgumentGrammar:
     ],
 )
 def test_a_check_of_the_demo_host_gets_its_tool_and_arguments(
-    chooser: ToolChooser, text: str, tool: str, args: dict[str, Any]
+    routing: Routing, text: str, tool: str, args: dict[str, Any]
 ) -> None:
-    choice = chooser.choose(text, DIAGNOSTICS)
+    choice = choice_of(routing, text, DIAGNOSTICS)
     assert (choice.intent, choice.tool, choice.args) == ("check", tool, args)
 
 
@@ -70,28 +72,28 @@ def test_a_check_of_the_demo_host_gets_its_tool_and_arguments(
         ("thank you very much", "none"),
     ],
 )
-def test_knowledge_action_and_talk_get_no_tool(chooser: ToolChooser, text: str, intent: str) -> None:
-    choice = chooser.choose(text, Route("general_question", 1.0))
+def test_knowledge_action_and_talk_get_no_tool(routing: Routing, text: str, intent: str) -> None:
+    choice = choice_of(routing, text, Route("general_question", 1.0))
     assert (choice.intent, choice.tool, choice.args) == (intent, None, {})
 
 
-def test_an_unsafe_message_never_gets_a_tool(chooser: ToolChooser) -> None:
-    choice = chooser.choose("is sshd running on the demo host", Route("unsafe", 0.9))
+def test_an_unsafe_message_never_gets_a_tool(routing: Routing) -> None:
+    choice = choice_of(routing, "is sshd running on the demo host", Route("unsafe", 0.9))
     assert choice == ToolChoice("none", None, confidence=0.9)
 
 
-def test_a_full_checkup_is_a_check_without_a_single_tool(chooser: ToolChooser) -> None:
-    choice = chooser.choose("run all diagnostics on the host", DIAGNOSTICS)
+def test_a_full_checkup_is_a_check_without_a_single_tool(routing: Routing) -> None:
+    choice = choice_of(routing, "run all diagnostics on the host", DIAGNOSTICS)
     assert (choice.intent, choice.tool) == ("check", None)
 
 
-def test_a_follow_up_keeps_the_tool_and_brings_its_own_argument(chooser: ToolChooser) -> None:
-    choice = chooser.choose("and sshd?", DIAGNOSTICS, ["is libvirtd running on the demo host?"])
+def test_a_follow_up_keeps_the_tool_and_brings_its_own_argument(routing: Routing) -> None:
+    choice = choice_of(routing, "and sshd?", DIAGNOSTICS, ["is libvirtd running on the demo host?"])
     assert (choice.tool, choice.args) == ("service_status", {"services": ["sshd"]})
 
 
-def test_confidence_is_a_probability(chooser: ToolChooser) -> None:
-    assert 0.0 < chooser.choose("uptime", DIAGNOSTICS).confidence <= 1.0
+def test_confidence_is_a_probability(routing: Routing) -> None:
+    assert 0.0 < choice_of(routing, "uptime", DIAGNOSTICS).confidence <= 1.0
 
 
 # --- arguments ------------------------------------------------------------------------------------------
@@ -119,7 +121,7 @@ def test_confidence_is_a_probability(chooser: ToolChooser) -> None:
     ],
 )
 def test_services_are_found_by_name_synonym_and_form(names: ArgumentGrammar, text: str, services: list[str]) -> None:
-    assert names.arguments("service_status", text) == ({"services": services} if services else {})
+    assert names.arguments("service_status", read(text)) == ({"services": services} if services else {})
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_services_are_found_by_name_synonym_and_form(names: ArgumentGrammar, tex
     ],
 )
 def test_targets_are_addresses_and_host_names_not_files(names: ArgumentGrammar, text: str, targets: list[str]) -> None:
-    assert names.arguments("network_diagnostics", text) == ({"targets": targets} if targets else {})
+    assert names.arguments("network_diagnostics", read(text)) == ({"targets": targets} if targets else {})
 
 
 @pytest.mark.parametrize(
@@ -159,11 +161,11 @@ def test_targets_are_addresses_and_host_names_not_files(names: ArgumentGrammar, 
     ],
 )
 def test_process_filters_and_counts(names: ArgumentGrammar, text: str, args: dict[str, Any]) -> None:
-    assert names.arguments("process_info", text) == args
+    assert names.arguments("process_info", read(text)) == args
 
 
 def test_tools_without_parameters_get_none(names: ArgumentGrammar) -> None:
-    assert names.arguments("kvm_diagnostics", "is libvirtd on 10.0.0.1 up, top 5") == {}
+    assert names.arguments("kvm_diagnostics", read("is libvirtd on 10.0.0.1 up, top 5")) == {}
 
 
 # --- the grammar for the model --------------------------------------------------------------------------
@@ -256,21 +258,21 @@ def test_a_parameter_type_without_a_rule_is_named() -> None:
 def test_a_refused_action_comes_with_the_command_to_run_oneself(
     names: ArgumentGrammar, text: str, command: str
 ) -> None:
-    assert command_for(text, load_lexicon(), names, load_remedies()) == command
+    assert command_for(read(text), names, load_remedies()) == command
 
 
 @pytest.mark.parametrize("text", ["Apaga la VM web01", "Apague a VM web01", "Smaž VM web01"])
 def test_nothing_destructive_is_suggested_from_a_gloss(names: ArgumentGrammar, text: str) -> None:
-    assert "delete" not in command_for(text, load_lexicon(), names, load_remedies())
+    assert "delete" not in command_for(read(text), names, load_remedies())
 
 
 @pytest.mark.parametrize("text", ["install nginx;reboot", "kill $(id)", "restart sshd`id`", "install ../../x && id"])
 def test_no_shell_syntax_of_a_message_reaches_a_command(names: ArgumentGrammar, text: str) -> None:
-    assert not set(";$`&") & set(command_for(text, load_lexicon(), names, load_remedies()))
+    assert not set(";$`&") & set(command_for(read(text), names, load_remedies()))
 
 
-def test_an_action_carries_its_suggestion(chooser: ToolChooser) -> None:
-    choice = chooser.choose("please restart chronyd on the demo host", DIAGNOSTICS)
+def test_an_action_carries_its_suggestion(routing: Routing) -> None:
+    choice = choice_of(routing, "please restart chronyd on the demo host", DIAGNOSTICS)
     assert (choice.intent, choice.suggestion) == ("action", "sudo systemctl restart chronyd")
 
 
@@ -278,20 +280,20 @@ def test_an_action_carries_its_suggestion(chooser: ToolChooser) -> None:
 
 
 def test_replies_come_in_the_language_of_the_message() -> None:
-    replies = Replies(load_lexicon())
-    assert replies.say("off_topic", "what's the weather") == (FOLDER / "off_topic.md").read_text().strip()
-    assert "Demo-Host" in replies.refuse_action("Starte libvirtd bitte neu")
-    assert "デモホスト" in replies.refuse_action("sshdを停止して")
+    replies = Replies()
+    assert replies.say("off_topic", read("what's the weather")) == (FOLDER / "off_topic.md").read_text().strip()
+    assert "Demo-Host" in replies.refuse_action(read("Starte libvirtd bitte neu"))
+    assert "デモホスト" in replies.refuse_action(read("sshdを停止して"))
 
 
 def test_a_refusal_shows_the_command_where_there_is_one() -> None:
-    replies = Replies(load_lexicon())
-    assert "```bash\nsudo reboot\n```" in replies.refuse_action("reboot it", "sudo reboot")
-    assert "$command" not in replies.refuse_action("reboot it")
+    replies = Replies()
+    assert "```bash\nsudo reboot\n```" in replies.refuse_action(read("reboot it"), "sudo reboot")
+    assert "$command" not in replies.refuse_action(read("reboot it"))
 
 
 def test_a_language_that_lacks_a_reply_is_named(tmp_path: Path) -> None:
     (tmp_path / "hello.md").write_text("Hello")
     (tmp_path / "de.toml").write_text('goodbye = "Tschüss"')
     with pytest.raises(ValueError, match=r"de\.toml.*goodbye, hello"):
-        Replies(load_lexicon(), tmp_path)
+        Replies(tmp_path)

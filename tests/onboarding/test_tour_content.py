@@ -11,8 +11,7 @@ import pytest
 
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
-from onboarding.routing.router import Router
-from onboarding.routing.tool_choice import ToolChooser
+from onboarding.routing.routing import Routing
 from onboarding.tours.content import TOURS, Tour, TourStep, load_tour, load_tours
 from onboarding.tours.contribution import Kind, load_kinds
 from rag.embedding.embedder import Embedder
@@ -107,9 +106,9 @@ def test_shell_commands_of_every_tour_name_scripts_that_the_corpus_names() -> No
 
 
 def test_steps_that_a_cache_can_answer_are_warmed_and_those_that_run_a_tool_are_not(
-    guide: Guide, router: Router, chooser: ToolChooser
+    guide: Guide, routing: Routing
 ) -> None:
-    guide.parts.router, guide.parts.chooser = router, chooser
+    guide.parts.routing = routing
     questions = {question for _route, question in guide._tour_questions()}
     assert "Which processor does RHEL 10 need?" in questions
     assert "How do I write a plugin?" in questions

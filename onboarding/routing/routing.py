@@ -1,0 +1,36 @@
+"""Reader, router and tool choice over one encoder: everything that decides about a message before it is answered."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from onboarding.routing.classifier import ARTEFACT, load
+from onboarding.routing.lexicon import load_lexicon
+from onboarding.routing.reading import Reader
+from onboarding.routing.router import Router
+from onboarding.routing.tool_choice import ToolChooser
+from rag.index.store import Encoder
+from tools.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What reads a message, and what decides about the reading."""
+
+    reader: Reader
+    router: Router
+    chooser: ToolChooser
+
+
+def load_routing(encoder: Encoder, folder: Path = ARTEFACT, registry: Registry | None = None) -> Routing:
+    """Load the classifiers of `folder`. Raises ArtefactStale when they were trained with another encoder."""
+    router, tools = load("router", encoder, folder), load("tools", encoder, folder)
+    reader = Reader(encoder, load_lexicon())
+    chooser = ToolChooser(reader.lexicon, tools, (registry or Registry.default()).list_tools())
+    return Routing(reader, Router(router), chooser)
+
+
+def routing_without_classifiers(encoder: Encoder, registry: Registry | None = None) -> Routing:
+    """Return the routing for an encoder nobody has trained on: attacks are refused, nothing else is told apart."""
+    reader = Reader(encoder, load_lexicon())
+    chooser = ToolChooser(reader.lexicon, None, (registry or Registry.default()).list_tools())
+    return Routing(reader, Router(None), chooser)

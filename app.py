@@ -26,13 +26,13 @@ from starlette.responses import JSONResponse
 from onboarding.api import Programs
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts
-from onboarding.edge.admission import Crowd
-from onboarding.edge.allowlist import Guard
-from onboarding.edge.call_check import Intake
-from onboarding.edge.client_address import Edge
+from onboarding.edge.admission import Admission
+from onboarding.edge.allowlist import Allowlist
+from onboarding.edge.call_check import CallCheck
+from onboarding.edge.client_address import ClientAddress
 from onboarding.edge.open_pages import OpenPages, keep_small
-from onboarding.edge.page_cache import Shell
-from onboarding.edge.rate_limits import NO_LIMITS, Allowance, Gate
+from onboarding.edge.page_cache import PageCache
+from onboarding.edge.rate_limits import RateLimits, Rates, RequestRateLimit
 from onboarding.feedback.desk import Feedback
 from onboarding.operation.gradio_faults import quieten
 from onboarding.operation.health import Health, health
@@ -62,7 +62,7 @@ class Around:
     """What stands around the guide. By default usage is counted in memory and nobody is limited."""
 
     usage: Usage = field(default_factory=usage_of_project)
-    gate: Gate = field(default_factory=lambda: Gate(NO_LIMITS))
+    admission: Admission = field(default_factory=Admission)
     keeper: Keeper | None = None  # carries usage to the disk; without one it stays in memory
     trust: str = ""  # as in Settings
     metrics: Audience = "nobody"
@@ -72,9 +72,9 @@ class Around:
 def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool = True) -> FastAPI:
     """The page, its health checks and the guard, as one ASGI application; parts load once it is served."""
     around = around or Around()
-    usage, gate, feedback = around.usage, around.gate, around.feedback
+    usage, admission, feedback = around.usage, around.admission, around.feedback
     keeper = around.keeper or Keeper(usage.registry)
-    usage.watch_queue(lambda: float(guide.status().ahead))
+    usage.watch_queue(lambda: float(admission.waiting.ahead))
     open_pages: Counter[str] = Counter()
 
     @contextlib.asynccontextmanager
@@ -122,13 +122,15 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
         Tab("insights", InsightsTab(keeper.rows, usage.tours, guide.routes).build),
     ]
     titles = {host.id: host.title for host in hosts.values()}
-    programs = Programs(guide, hosts, usage, gate)
-    page = build_page(guide, titles, tabs, programs.build, usage=usage, gate=gate, feedback=feedback)
+    programs = Programs(guide, hosts, usage, admission)
+    page = build_page(guide, titles, tabs, programs.build, usage=usage, admission=admission, feedback=feedback)
     gr.mount_gradio_app(app, page, "/", **mount_options())
     app.add_middleware(OpenPages, open_pages=open_pages)
-    app.add_middleware(Shell)
-    app.add_middleware(Guard, Intake(page, gate), extra=() if around.metrics == "nobody" else (METRICS,))
-    app.add_middleware(Edge, gate=gate, trust=around.trust)  # outermost: everything inside sees who really asks
+    app.add_middleware(PageCache)
+    extra = () if around.metrics == "nobody" else (METRICS,)
+    app.add_middleware(Allowlist, CallCheck(page, admission), extra=extra)
+    app.add_middleware(RequestRateLimit, limits=admission.limits, refused=usage.refused)
+    app.add_middleware(ClientAddress, trust=around.trust)  # outermost: everything inside sees who really asks
     return app
 
 
@@ -151,10 +153,10 @@ def _serve(settings: Settings) -> None:
         usage = usage_of_project()
         parts = Parts(settings.parts, CountedSandbox(usage))
         keeper = Keeper(usage.registry, ledger_in(settings.parts.data))
-        gate = Gate(Allowance(settings.asks), usage.refused, crowd=Crowd(settings.parts.limits.slots))
+        admission = Admission(RateLimits(Rates(settings.asks)), usage.refused, settings.parts.limits.slots)
         feedback = Feedback.of(settings.feedback, usage.feedback, usage.upload_failed)
         usage.watch_uploads(lambda: float(feedback.status().files_waiting))
-        around = Around(usage, gate, keeper, settings.trust, settings.metrics, feedback)
+        around = Around(usage, admission, keeper, settings.trust, settings.metrics, feedback)
         app = create_app(Guide(parts, usage.turn), around)
         logging.getLogger("app").info("http://%s:%d", settings.host, settings.port)
         config = uvicorn.Config(

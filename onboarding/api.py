@@ -18,9 +18,8 @@ from model.engine.prompt import PromptTooLong
 from model.prompting.conversation import Conversation
 from model.turn.events import Notice, RouteChosen, SourcesFound, ToolFinished, TurnEvent, TurnFinished
 from onboarding.assistant.guide import Unusable
-from onboarding.edge.admission import LANE, LANE_LIMIT
-from onboarding.edge.client_address import place_of, who
-from onboarding.edge.rate_limits import NO_LIMITS, Gate, Refused
+from onboarding.edge.admission import LANE, LANE_LIMIT, Admission, Refused, carried
+from onboarding.edge.client_address import asker_of
 from onboarding.tours.content import load_tours
 from onboarding.usage.recorder import Usage, usage_of_project
 from rag.types import Passage
@@ -39,13 +38,13 @@ class Programs:
     """Registers the endpoints inside the page's Blocks."""
 
     def __init__(
-        self, guide: "Guide", hosts: Mapping[str, Host], usage: Usage | None = None, gate: Gate | None = None
+        self, guide: "Guide", hosts: Mapping[str, Host], usage: Usage | None = None, admission: Admission | None = None
     ) -> None:
-        """Without a gate nothing is limited."""
+        """Without an admission nothing is limited."""
         self._guide = guide
         self._hosts = hosts
         self._usage = usage or usage_of_project()
-        self._gate = gate or Gate(NO_LIMITS)
+        self._admission = admission or Admission()
 
     def build(self) -> None:
         """Register them; called inside the page's Blocks."""
@@ -70,11 +69,12 @@ class Programs:
             request: Filled in by the server.
 
         """
-        known = self._known(host)
-        self._usage.call("ask")
+        decision = carried(request)
         try:
-            events = self._gate.guarded(
-                who(request), lambda: self._guide.ask(question, Conversation.new(), host=known), place_of(request)
+            known = self._known(host)
+            self._usage.call("ask")
+            events = self._admission.answer(
+                asker_of(request), lambda: self._guide.ask(question, Conversation.new(), host=known), decision
             )
             reply: dict[str, Any] = {
                 "answer": "", "sources": [], "tools": [], "notices": [], "done": False, "state": "looking", "eta_s": 0,
@@ -82,8 +82,10 @@ class Programs:
             for event in events:
                 if _take(reply, event):
                     yield reply
-        except (Unusable, PromptTooLong) as error:
+        except (Refused, Unusable, PromptTooLong) as error:
             raise gr.Error(str(error), print_exception=False) from error
+        finally:
+            self._admission.release(decision)
 
     def search(self, question: str, k: int = 5, request: gr.Request | None = None) -> dict[str, Any]:
         """Search the documentation of Qubinode Navigator and quote the passages that answer a question.
@@ -139,7 +141,7 @@ class Programs:
     def _pass(self, endpoint: str, request: Any) -> None:
         """Count a call that needs no model; gr.Error with the time to wait when its caller calls too often."""
         try:
-            self._gate.call(who(request))
+            self._admission.call(asker_of(request))
         except Refused as refusal:
             raise gr.Error(str(refusal), print_exception=False) from refusal
         self._usage.call(endpoint)

@@ -13,7 +13,7 @@ class Queued:
     """The generation waits for a slot; repeated when its place changes."""
 
     ahead: int  # generations that will start before this one
-    eta_s: float  # expected seconds until it starts
+    eta_s: float = 0.0  # expected seconds until it starts, where somebody estimates them
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ class Job:
         self.warm = warm  # prewarming: nobody waits for it
         self.submitted = time.monotonic()
         self.started = 0.0
-        self.machine_s = 0.0  # its part of the seconds of every step it was in
         self.first_token_at: float | None = None
         self.encoded = Encoded([], (), (), (0, 0), 0)
         self.target: list[int] = []  # prompt tokens to be in the KV cache before the answer

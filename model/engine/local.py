@@ -33,8 +33,7 @@ class EngineOptions:
     """How many at once, and how long a conversation may grow."""
 
     slots: int = 4
-    waiting: int = 100  # generations beyond the slots, however fast this machine is; the next is refused
-    longest_wait_s: float = 60.0  # nobody is let into the queue who would wait longer, by what answers take here
+    waiting: int = 100  # generations beyond the slots; the next is refused. Who is let in is decided before
     window: int = 4096  # tokens of one conversation, answer included
 
 
@@ -69,15 +68,15 @@ class LocalEngine:
     # --- any thread -----------------------------------------------------------------------------------
 
     def submit(self, prompt: Prompt, options: Options | None = None) -> Generation:
-        """Queue a generation; raises QueueFull when too many wait, or when this one would wait too long."""
+        """Queue a generation; raises QueueFull when too many wait."""
         with self._lock:
             ahead = len(self._unfinished) - self._options.slots
-            if self._closing or ahead >= self._options.waiting or self._wait_s(ahead) > self._options.longest_wait_s:
-                raise QueueFull(self._wait_s(max(0, ahead)))
+            if self._closing or ahead >= self._options.waiting:
+                raise QueueFull()
             job = Job(prompt, options or Options(), Generation(self._interrupt))
             self._unfinished.add(job)
             if ahead >= 0:  # at once: the step that runs may take seconds, and a page would show nobody ahead till then
-                job.report_queue(Queued(ahead, self._wait_s(ahead)))
+                job.report_queue(Queued(ahead))
         self._inbox.put(job)
         if all(running.warm for running in list(self._running)):
             self._llama.abort()  # prewarming gives way at once
@@ -92,17 +91,11 @@ class LocalEngine:
         """Whether everything handed to `prewarm` has been read."""
         return not self._warm and not any(job.warm for job in list(self._running))
 
-    @property
-    def answer_s(self) -> float:
-        """Seconds of the whole machine that one answer takes; the queue's length follows from it."""
-        return self._pace.answer_s
-
     def load(self) -> Load:
         """How busy the engine is."""
         present = len(self._unfinished)
         waiting = max(0, present - self._options.slots)
-        wait = self._wait_s(present - self._options.slots)
-        return Load(min(present, self._options.slots), waiting, wait, self._silent_s())
+        return Load(min(present, self._options.slots), waiting, self._silent_s())
 
     def _silent_s(self) -> float:
         beat = self._beat
@@ -120,10 +113,6 @@ class LocalEngine:
     def _interrupt(self) -> None:
         self._llama.abort()
         self._inbox.put(None)
-
-    def _wait_s(self, ahead: int) -> float:
-        """Expected wait behind `ahead` others in the queue; a negative number of them means a free slot."""
-        return self._pace.wait_s(ahead) if ahead >= 0 else 0.0
 
     # --- the engine's thread --------------------------------------------------------------------------
 
@@ -201,7 +190,7 @@ class LocalEngine:
         while self._waiting and len(self._running) < self._options.slots:
             self._start(self._waiting.popleft())
         for ahead, job in enumerate(self._waiting):
-            job.report_queue(Queued(ahead, self._wait_s(ahead)))
+            job.report_queue(Queued(ahead))
         if self._warm and not self._running and not self._waiting:
             job = Job(self._warm[0], Options(max_tokens=0), Generation(lambda: None), warm=True)
             job.encode(lambda text, control: self._llama.tokenize(text, control=control), self.window)
@@ -229,8 +218,6 @@ class LocalEngine:
         before = time.monotonic()
         status = self._llama.decode(rows)
         seconds = time.monotonic() - before
-        for job in owners:
-            job.machine_s += seconds / len(owners)
         if status == DECODED:
             self._pace.learn(len(rows), seconds)
             self._after(rows, owners)
@@ -303,6 +290,4 @@ class LocalEngine:
             job.generation.put(TextDelta(text))
         with self._lock:
             self._unfinished.discard(job)
-        if not job.warm and job.started and reason in ("stop", "length", "deadline"):
-            self._pace.learn_answer(job.machine_s)
         job.generation.put(Finished(reason, job.counts(), job.timings(), tuple(job.generated), job.dropped, error))

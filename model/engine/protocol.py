@@ -30,13 +30,10 @@ class Sampling:
 
 
 class QueueFull(RuntimeError):
-    """Too many generations wait; the message names the wait this one would have had."""
+    """More generations wait than the engine keeps; whoever lets people in should have stopped before."""
 
-    def __init__(self, eta_s: float) -> None:
-        super().__init__(
-            f"Every seat is taken; try again in about {max(1, round(eta_s))} s. Tours and search are open."
-        )
-        self.eta_s = eta_s
+    def __init__(self) -> None:
+        super().__init__("Every seat is taken; try again in a minute. Tours and search are open.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,6 @@ class Load:
 
     running: int
     waiting: int
-    eta_s: float  # expected wait of one more generation
     silent_s: float = 0.0  # since it last showed life while it had work; infinite once it has ended
 
 

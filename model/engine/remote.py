@@ -25,9 +25,9 @@ from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFul
 
 logger = logging.getLogger(__name__)
 
+MOST = 128  # generations under way, more than are let in at once; the server batches and queues by itself
 ATTEMPTS = 3  # to get a first answer; nothing is tried again once text has come
 SILENCE_S = 60.0  # a server that sends nothing for longer counts as gone; reading a long prompt takes most of it
-MEMORY = 0.7  # weight of the past in the running average of a generation's seconds
 # What a foreign server can cause: refusals, broken connections, answers that are no JSON or not of the protocol.
 FAILURES = (HfHubHTTPError, httpx2.HTTPError, TextGenerationError, OSError, ValueError, KeyError, TypeError)
 BUSY = (429, 502, 503, 504)  # worth another try
@@ -45,7 +45,7 @@ NO_TOKEN = "none"  # noqa: S105 - without any the client would send this machine
 class RemoteEngine:
     """An `Engine` over HTTP; url is the server's base, model its name there, "" for a server that has only one."""
 
-    def __init__(self, url: str, model: str = "", *, token: str = "", most: int = 32, wait_s: float = 0.5) -> None:
+    def __init__(self, url: str, model: str = "", *, token: str = "", most: int = MOST, wait_s: float = 0.5) -> None:
         name = "" if model == "auto" else model
         self.info = ModelInfo(name or "remote", f"{name or 'the model'} at {httpx2.URL(url).host}", 0)
         self.chat_template = self.bos = self.eos = ""
@@ -55,7 +55,6 @@ class RemoteEngine:
         self._most = most  # generations under way; the next is refused
         self._wait_s = wait_s  # before the second attempt; doubled before the third
         self._running: set[Generation] = set()
-        self._average_s = 10.0
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="remote", daemon=True)
@@ -70,7 +69,7 @@ class RemoteEngine:
         generation = Generation(cancel)
         with self._lock:
             if len(self._running) >= self._most:
-                raise QueueFull(self._average_s)
+                raise QueueFull()
             self._running.add(generation)
         task = asyncio.run_coroutine_threadsafe(self._run(prompt, options or Options(), generation), self._loop)
         return generation
@@ -80,7 +79,7 @@ class RemoteEngine:
 
     def load(self) -> Load:
         """What this side knows: its own generations."""
-        return Load(len(self._running), 0, 0.0 if len(self._running) < self._most else self._average_s)
+        return Load(len(self._running), 0)
 
     def close(self) -> None:
         """Cancel everything under way and return when all connections are closed."""
@@ -114,7 +113,6 @@ class RemoteEngine:
     def _finish(self, generation: Generation, last: Finished) -> None:
         with self._lock:
             self._running.discard(generation)
-            self._average_s = MEMORY * self._average_s + (1 - MEMORY) * last.timings.total_s
         generation.put(last)
 
     async def _with_retries(

@@ -7,22 +7,7 @@ LONE_STEP_S = 4.5  # longest step otherwise: a newcomer joins after it
 LONE_ROWS = 64  # two cores read clearly slower per row below this, and 11 % faster at 256
 LEAST_ROWS = 4  # a prompt always moves on
 MEMORY = 0.7  # weight of the past in the running averages
-FIRST_ANSWER_S = 5.0  # guess of `answer_s` before any answer is measured
 SIZES = (512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, LEAST_ROWS)
-
-
-class Average:
-    """A running average; the first values outweigh the guess it begins with."""
-
-    def __init__(self, guess: float, memory: float = MEMORY) -> None:
-        self.value = guess
-        self._memory = memory
-        self._count = 0
-
-    def learn(self, value: float) -> None:
-        """Take in one more value; the first one replaces the guess."""
-        self._count += 1
-        self.value += max(1 / self._count, 1 - self._memory) * (value - self.value)
 
 
 class Pace:
@@ -31,7 +16,6 @@ class Pace:
     def __init__(self, seconds_per_row: float = 0.05) -> None:
         self._per_row: dict[int, float] = {}  # by bit length of the number of rows
         self._guess = seconds_per_row
-        self._answer = Average(FIRST_ANSWER_S)
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take in one step of `rows` rows that took `seconds`."""
@@ -39,23 +23,6 @@ class Pace:
         old = self._per_row.get(bucket)
         new = seconds / rows
         self._per_row[bucket] = new if old is None else MEMORY * old + (1 - MEMORY) * new
-
-    @property
-    def answer_s(self) -> float:
-        """Seconds of the whole machine that one answer takes."""
-        return self._answer.value
-
-    def learn_answer(self, seconds: float) -> None:
-        """Take in what one answer took: its share of every step that computed for it."""
-        self._answer.learn(seconds)
-
-    def wait_s(self, ahead: int) -> float:
-        """Expected seconds until a slot is free for one who has `ahead` others before it in the queue.
-
-        An answer's share of the machine is known whether it was computed alone or beside others, so a burst after a
-        quiet hour is estimated too high rather than too low: rows computed together cost less.
-        """
-        return self.answer_s * (ahead + 1)
 
     def seconds(self, rows: int) -> float:
         """Expected seconds of a step of `rows` rows: from steps of that size, else of the nearest size seen."""

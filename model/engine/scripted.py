@@ -70,7 +70,7 @@ class ScriptedEngine:
 
     def load(self) -> Load:
         """Never full."""
-        return Load(self._running, 0, 0.0)
+        return Load(self._running, 0)
 
     def close(self) -> None:
         """Nothing to free."""

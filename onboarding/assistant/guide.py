@@ -44,8 +44,6 @@ class Status:
     model_label: str = ""
     stand_in: bool = False
     note: str = ""  # one sentence, "" when all is well
-    ahead: int = 0  # answers that would come before a new one
-    eta_s: float = 0.0
     downloading: str = ""
 
 
@@ -137,16 +135,13 @@ class Guide:
         return tuple(ToolCall(tool, {}, host) for tool in self.parts.routing.chooser.tools)
 
     def status(self) -> Status:
-        """What is loading, who answers, and how long one would wait; cheap."""
+        """Return what is loading and who answers; cheap."""
         parts, engine = self.parts, self.parts.engine
-        load = engine.load() if engine else None
         return Status(
             dict(parts.status),
             _label(engine),
             bool(engine and engine.info.stand_in),
             parts.note,
-            load.waiting if load else 0,
-            load.eta_s if load else 0.0,
             parts.downloading,
         )
 

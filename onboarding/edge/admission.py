@@ -1,107 +1,222 @@
-"""How many questions are under way in the whole house, and how long one more would wait.
+"""Decides whether somebody may ask now: the only place that does, with the only estimate of the wait.
 
-A place is given at the door, before a question joins any queue, and kept until its answer ends. From the order of the
-places, what each has had of the machine and what an answer takes here (searching, drawing and the crowd's own weight
-included), the wait is played through: those under way share the machine equally, and whoever is next begins when one
-of them ends. Everything that tells a visitor at the door or at a limit how long to wait asks here.
+A question is decided about once, where its request comes in, before it joins any queue or draws anything
+(`call_check` asks); the decision, a place or a refusal, travels with the request to its handler. A question without a
+request, as in a direct call, is decided about at the first step of its answer.
 
-The wait is what is expected, not a promise: an answer may take far longer than those before it. So nobody is let in
-who would be expected to wait more than three quarters of what nobody should.
+Refused are, in this order: an address that goes on after several refusals; a visitor with an answer under way, and an
+address with as many as it may have; more questions than a rate allows; and everybody, while one more would be expected
+to wait longer than LET_IN_S. A place counts for its visitor and its address from the decision until its answer ends.
+
+The wait is played through from the order of the places, what each has had of the machine, and what a finished answer
+takes here (search, drawing and the load of the crowd itself included): those under way share the machine equally, and
+the next begins when one of them ends. It is what is expected, not a promise: an answer may take far longer than those
+before it. So nobody is let in who would be expected to wait more than three quarters of what nobody should.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from heapq import heapify, heapreplace
 from itertools import islice
+from typing import Any, TypeVar
 
-from model.engine.protocol import QueueFull
-from model.engine.scheduling import FIRST_ANSWER_S, Average
+from starlette.types import Scope
 
-LANE = "model"  # concurrency_id of all that uses the model
-LANE_LIMIT = 128  # questions at once, above all that the crowd lets in: the engine batches four and says how many wait
+from model.engine.events import Prefill, Queued
+from model.turn.events import TurnFinished
+from onboarding.edge.client_address import Asker
+from onboarding.edge.rate_limits import NO_LIMITS, RateLimits
+
+T = TypeVar("T")
+
+LANE = "model"  # Gradio's concurrency_id of all that uses the model
+LANE_LIMIT = 128  # of that lane, above all that is let in: Gradio carries decisions and makes none
 LONGEST_WAIT_S = 60.0  # nobody should wait longer
 LET_IN_S = 0.75 * LONGEST_WAIT_S
-LONGEST_QUEUE = 100  # as the engine's
+LONGEST_QUEUE = 100  # places beyond those under way, whatever an answer takes
 AT_ONCE = 4  # answers that are written together, as the engine's slots
-MEMORY = 0.9  # the last ten answers, about: their lengths differ
-LAPSE_S = 15.0  # a question that was let in and never began has gone: its page was closed within the moment
+FIRST_ANSWER_S = 5.0  # guess of what an answer takes, before any has finished
+MEMORY = 0.9  # weight of the past: about the last ten answers, since their lengths differ
+LAPSE_S = 15.0  # a place whose answer never began is free again: its page was closed within the moment
+ADMITTED = "admitted"  # key of a decision in a request's state
+
+
+class Refused(Exception):
+    """A question or a call is refused; the text says how long to wait."""
+
+    def __init__(self, scope: str, wait_s: float, text: str) -> None:
+        """scope: "visitor", "address", "everybody", "at_once", "full" or "flood"."""
+        super().__init__(text)
+        self.scope = scope
+        self.wait_s = wait_s
 
 
 class Place:
-    """One question's place among the others; the crowd's own thing."""
+    """One question's place among the others, from the decision until its answer ends."""
 
-    def __init__(self, came: float) -> None:
+    def __init__(self, asker: Asker, came: float) -> None:
+        self.asker = asker
         self.came = came
         self.begun = False
         self.had_s = 0.0  # its share of the machine so far
-        self.counts = False  # as an example of what an answer takes: a refusal or small talk takes next to nothing
+        self.computed = False  # a model computes the answer; small talk and refusals take next to nothing
+        self.finished = False  # the answer came to its own end: only such ones tell what an answer takes
 
 
-class Crowd:
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How long one more would wait, and behind how many."""
+
+    ahead: int
+    wait_s: float
+
+
+class Admission:
     """Gives places and takes them back. Any thread may use it."""
 
-    def __init__(self, at_once: int = AT_ONCE, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limits: RateLimits | None = None,
+        refused: Callable[[str], None] = lambda _scope: None,
+        at_once: int = AT_ONCE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """limits: by default none. refused: is told the scope of each refusal. at_once: the engine's slots."""
+        self.limits = limits or RateLimits(NO_LIMITS)
+        self._refused = refused
         self._at_once = at_once
         self._clock = clock
         self._lock = threading.Lock()
         self._places: dict[Place, None] = {}  # in the order in which they were given
         self._seen = clock()
-        self._answer = Average(FIRST_ANSWER_S, MEMORY)
+        self._answer_s, self._answers = FIRST_ANSWER_S, 0
 
-    def enter(self) -> Place:
-        """A place for one who is let in; raises QueueFull with the wait that would be too long."""
-        with self._lock:
-            self._tick()
-            ahead, wait = len(self._places) - self._at_once, self._wait_s()
-            if wait > LET_IN_S or ahead >= LONGEST_QUEUE:
-                raise QueueFull(wait)
-            return self._give()
+    def decide(self, asker: Asker) -> Place | Refused:
+        """Decide about a question where its request comes in: a place, or a refusal that its handler is to show.
 
-    def leave(self, place: Place | None) -> None:
-        """Its answer has ended, or will never begin."""
-        with self._lock:
-            self._tick()
-            if place and place in self._places:
-                del self._places[place]
-                if place.begun and place.counts:
-                    self._answer.learn(place.had_s)
-
-    @contextmanager
-    def answering(self, place: Place | None = None) -> Iterator[Place]:
-        """The answer is under way inside the block. Without a place it is given one, however full the house is."""
-        with self._lock:
-            self._tick()
-            if place not in self._places:
-                place = self._give()
-            assert place is not None
-            place.begun = True
+        Raises Refused for one that needs no handler: the house is full, or the address goes on after several refusals.
+        """
+        if wait_s := self.limits.refusals_wait_s(asker.address):
+            self._refused("flood")
+            text = f"Too many questions from your address; try again in about {math.ceil(wait_s)} s."
+            raise Refused("flood", wait_s, text)
         try:
-            yield place
-        finally:
-            self.leave(place)
+            return self.ask(asker)
+        except Refused as refused:
+            if refused.scope == "full":
+                raise
+            return refused
 
-    def wait_s(self) -> float:
-        """How long one more would wait."""
+    def ask(self, asker: Asker) -> Place:
+        """Return a place for one question; raises Refused, and a refusal uses up no limit."""
+        questions = self.limits.rates.questions
         with self._lock:
             self._tick()
-            return self._wait_s()
+            self._refuse_second(asker)
+            if excess := self.limits.excess(questions, asker):
+                raise self._refusal(asker, excess.scope, excess.wait_s, _too_many(excess, "questions"))
+            wait_s = self._wait_s(len(self._places))
+            if wait_s > LET_IN_S or len(self._places) - self._at_once >= LONGEST_QUEUE:
+                self._refused("full")
+                raise Refused("full", wait_s, f"Every seat is taken; {_again(wait_s)}")
+            self.limits.count(questions, asker)
+            place = Place(asker, self._clock())
+            self._places[place] = None
+            return place
 
-    def rest_s(self) -> float:
-        """How long one that is under way still takes, as far as one can say: half of what it takes among so many."""
+    def call(self, asker: Asker) -> None:
+        """Count a program's call that needs no model; raises Refused."""
+        calls = self.limits.rates.calls
         with self._lock:
-            return self._answer.value * max(1, min(len(self._places), self._at_once)) / 2
+            if excess := self.limits.excess(calls, asker):
+                raise self._refusal(asker, excess.scope, excess.wait_s, _too_many(excess, "calls"))
+            self.limits.count(calls, asker)
 
-    def _give(self) -> Place:
-        place = Place(self._clock())
-        self._places[place] = None
+    def answer(
+        self, asker: Asker, events: Callable[[], Iterator[T]], decision: Place | Refused | None = None
+    ) -> Iterator[T]:
+        """Yield the events of an answer inside its place, and give the place back; closing this closes them.
+
+        decision: what was decided where the request came in. Raises Refused at the first step. A wait that the engine
+        reports is told by this estimate.
+        """
+        if isinstance(decision, Refused):
+            raise decision
+        place = self._begin(asker, decision)
+        try:
+            answer = events()
+            try:
+                for event in answer:
+                    yield self._seen_by(place, event)
+            finally:
+                if isinstance(answer, Generator):
+                    answer.close()
+        finally:
+            self.release(place)
+
+    def release(self, decision: Place | Refused | None) -> None:
+        """Give a place back: its answer has ended, or never begins. Anything but a place that is held is ignored."""
+        with self._lock:
+            self._tick()
+            if isinstance(decision, Place) and decision in self._places:
+                del self._places[decision]
+                if decision.begun and decision.computed and decision.finished:
+                    self._learn(decision.had_s)
+
+    @property
+    def waiting(self) -> Waiting:
+        """What one more would find."""
+        with self._lock:
+            self._tick()
+            return Waiting(max(0, len(self._places) - self._at_once), self._wait_s(len(self._places)))
+
+    def _begin(self, asker: Asker, decision: Place | None) -> Place:
+        """Return the place that was decided on, or one that is decided on now; its answer is under way."""
+        with self._lock:
+            self._tick()
+            held = decision in self._places
+        place = decision if decision and held else self.ask(asker)
+        place.begun = True
         return place
 
+    def _seen_by(self, place: Place, event: T) -> T:
+        """Note what an event tells of an answer; return it, a wait told by the estimate."""
+        if isinstance(event, Queued):
+            with self._lock:
+                self._tick()
+                return replace(event, eta_s=self._wait_s(list(self._places).index(place)))
+        if isinstance(event, Prefill):
+            place.computed = True
+        elif isinstance(event, TurnFinished):
+            place.computed = place.computed or bool(event.model)
+            place.finished = event.reason not in ("cancelled", "error")
+        return event
+
+    def _refuse_second(self, asker: Asker) -> None:
+        """Refuse a visitor whose answer is under way, and an address with as many as it may have."""
+        if self.limits.is_off:
+            return
+        address = [place for place in self._places if place.asker.address == asker.address]
+        own = [place for place in address if place.asker.visitor == asker.visitor]
+        if not own and len(address) < self.limits.rates.at_once:
+            return
+        # Half of what an answer takes among so many: nobody knows how far those are.
+        rest_s = self._answer_s * max(1, min(len(self._places), self._at_once)) / 2
+        whose = "Your last question is" if own else f"{len(address)} of your questions are"
+        raise self._refusal(asker, "at_once", max(1.0, rest_s), f"{whose} still being answered")
+
+    def _refusal(self, asker: Asker, scope: str, wait_s: float, text: str) -> Refused:
+        self._refused(scope)
+        self.limits.count_refusal(asker.address)
+        return Refused(scope, wait_s, f"{text}; {_again(wait_s)}")
+
     def _tick(self) -> None:
-        """Charge those under way their equal parts of the time since the last look, and strike out who is gone."""
+        """Charge those under way their equal parts of the time since the last look, and drop places that lapsed."""
         now = self._clock()
         under_way = list(islice(self._places, self._at_once))
         for place in under_way:
@@ -110,13 +225,41 @@ class Crowd:
         for place in [one for one in self._places if not one.begun and now - one.came > LAPSE_S]:
             del self._places[place]
 
-    def _wait_s(self) -> float:
-        """Until a slot is free. Sharing equally, whoever lacks least ends first, after as many times that as share."""
-        takes = self._answer.value
-        if len(self._places) < self._at_once:
+    def _wait_s(self, before: int) -> float:
+        """Return the wait behind the first `before` places.
+
+        They share the machine equally, so whoever lacks least ends first, after as many times that as share it.
+        """
+        if before < self._at_once:
             return 0.0
-        ends = [max(0.0, takes - place.had_s) for place in islice(self._places, self._at_once)]
+        ends = [max(0.0, self._answer_s - place.had_s) for place in islice(self._places, self._at_once)]
         heapify(ends)
-        for _ in range(len(self._places) - self._at_once):
-            heapreplace(ends, ends[0] + takes)
+        for _ in range(before - self._at_once):
+            heapreplace(ends, ends[0] + self._answer_s)
         return self._at_once * ends[0]
+
+    def _learn(self, seconds: float) -> None:
+        """Take in what one more answer took; the first replaces the guess."""
+        self._answers += 1
+        self._answer_s += max(1 / self._answers, 1 - MEMORY) * (seconds - self._answer_s)
+
+
+def carry(scope: Scope, decision: Place | Refused) -> None:
+    """Let a decision travel with its request."""
+    scope.setdefault("state", {})[ADMITTED] = decision
+
+
+def carried(request: Any) -> Place | Refused | None:
+    """Return the decision that travels with a request; None where nothing was decided, as in a direct call."""
+    decision = getattr(getattr(request, "state", None), ADMITTED, None)
+    return decision if isinstance(decision, Place | Refused) else None
+
+
+def _too_many(excess: Any, what: str) -> str:
+    if excess.scope == "everybody":
+        return "Everybody together asks more than these two cores can answer"
+    return f"That would be more than {excess.limit.amount} {what} in a {excess.limit.GRANULARITY.name}"
+
+
+def _again(wait_s: float) -> str:
+    return f"try again in about {max(1, math.ceil(wait_s))} s. Tours and search are open."

@@ -1,12 +1,12 @@
-"""A small ASGI guard in front of the page: only the routes it uses, small bodies, one origin, closed headers.
+"""Lets through only the routes the page uses, small bodies, one origin; closes the headers. Pure ASGI.
 
 Covers: what is not on the list, method included, answers 404 (Gradio's uploads, file access, proxying, component
 servers, streams, run history, monitoring); bodies over the limit 413, whatever length was declared; bodies that are no
 JSON or no call of the page 422; hidden characters in any text of a body are taken out; what another site's page asks
 of a visitor's browser 403, and no answer grants it a look (Gradio reflects any origin, with credentials, on a host
 that is not localhost); no script, style, image, font or connection from a foreign host; no sniffing; framing only by
-the Hub. Does not cover: rate limits (`edge.py`, `gate.py`); a name that its owner points at this address (DNS
-rebinding), since nothing here depends on who asks; what a handler does with a message that is let through.
+the Hub. Does not cover: rate limits (`rate_limits.py`, `admission.py`); a name that its owner points at this address
+(DNS rebinding), since nothing here depends on who asks; what a handler does with a message that is let through.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ GRANTS = tuple(
 )
 
 
-Check = Callable[[Scope, Any], Any]  # the request and its JSON body -> the body that may pass; raises Refused
+Check = Callable[[Scope, Any], Any]  # the request and its JSON body -> the body that may pass; raises CallRefused
 HOLD_S = 1.0  # a flood's refusals are held back so long: what asks again at each answer slows itself down
 
 
-class Refused(ValueError):
+class CallRefused(ValueError):
     """A call that makes no sense, or comes too soon; the message says in one sentence why."""
 
     def __init__(self, message: str, status: int = 422, wait_s: float = 0.0, *, hold: bool = False) -> None:
@@ -88,7 +88,7 @@ class Refused(ValueError):
         self.hold = hold
 
 
-class Guard:
+class Allowlist:
     """Wraps the whole application; everything that is not HTTP passes. `check` knows the page's own calls."""
 
     def __init__(
@@ -127,7 +127,7 @@ class Guard:
     async def _post(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             checked = self._check(scope, _cleaned(json.loads(body, parse_constant=_refuse_constant)))
-        except Refused as refused:
+        except CallRefused as refused:
             await asyncio.sleep(self._hold_s * refused.hold)
             after = {"Retry-After": str(math.ceil(refused.wait_s))} if refused.wait_s else None
             await JSONResponse({"detail": str(refused)}, refused.status, after)(scope, receive, send)
@@ -180,7 +180,7 @@ def _host(origin: str) -> str:
 def _cleaned(value: Any, depth: int = 0) -> Any:
     """The JSON value with `plain` texts, keys included."""
     if depth > MAX_DEPTH:
-        raise Refused(f"The body nests deeper than {MAX_DEPTH} levels.")
+        raise CallRefused(f"The body nests deeper than {MAX_DEPTH} levels.")
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, list):
@@ -188,12 +188,12 @@ def _cleaned(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict):
         return {plain(key): _cleaned(item, depth + 1) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):  # 1e999 is JSON, and no number
-        raise Refused("A number is too large.")
+        raise CallRefused("A number is too large.")
     return value
 
 
 def _refuse_constant(name: str) -> None:
-    raise Refused(f"{name} is not JSON.")
+    raise CallRefused(f"{name} is not JSON.")
 
 
 async def _whole_body(scope: Scope, receive: Receive) -> bytes | None:

@@ -8,8 +8,8 @@ Does not check: a choice among choices that change while the page is open; Gradi
 
 from __future__ import annotations
 
-import math
 import re
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +17,9 @@ import gradio as gr
 from jsonschema import Draft202012Validator
 from starlette.types import Scope
 
-from model.engine.protocol import QueueFull
-from onboarding.edge.admission import LANE
-from onboarding.edge.allowlist import Refused
-from onboarding.edge.client_address import address, hand_over
-from onboarding.edge.rate_limits import Gate
+from onboarding.edge.admission import LANE, Admission, Refused, carry
+from onboarding.edge.allowlist import CallRefused
+from onboarding.edge.client_address import Asker, address
 
 CALL = re.compile(r"/gradio_api/call/([a-z_]+)")
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -29,27 +27,26 @@ OPTIONAL = (gr.Textbox, gr.Code, gr.Number, gr.CheckboxGroup)  # may be empty
 ANYTHING = (gr.BrowserState,)  # foreign data that its reader checks: onboarding.ui.chat.shelf, onboarding.ui.tours.tour
 
 
-class Intake:
-    """Checks calls against the page's own handlers, and turns away at the door who would wait too long."""
+class CallCheck:
+    """Checks calls against the page's own handlers, and has questions decided about before anything is drawn."""
 
-    def __init__(self, page: gr.Blocks, gate: Gate | None = None) -> None:
-        """Without a gate whoever comes is let in."""
-        self._gate = gate
+    def __init__(self, page: gr.Blocks, admission: Admission | None = None) -> None:
+        """Without an admission every question is let through undecided."""
+        self._admission = admission
         self._handlers = page.fns
         self._blocks = page.blocks
         self._named = {str(fn.api_name): fn for fn in page.fns.values() if fn.api_visibility == "public"}
 
     def __call__(self, scope: Scope, body: Any) -> Any:
-        """The body that Gradio may have; raises Refused. A question's place among the others goes with the request."""
+        """Return the body that Gradio may have; raises CallRefused. A decision on a question goes with the request."""
         path = scope["path"]
         called = CALL.fullmatch(path)
         if called:
             handler = self._named.get(called[1])
             if handler is None:
-                raise Refused(f"There is no endpoint {called[1]}; choose one of: {', '.join(self._named)}.", 404)
-            self._knock(handler, scope)
+                raise CallRefused(f"There is no endpoint {called[1]}; choose one of: {', '.join(self._named)}.", 404)
             values = self._values(handler, _object(body).get("data"))
-            self._let_in(handler, scope)
+            self._decide(handler, scope, secrets.token_hex(8))  # Gradio makes a session for each of these calls
             return {"data": values}
         if path in {"/gradio_api/queue/join", "/gradio_api/run/predict"}:
             return self._call(scope, _object(body))
@@ -59,13 +56,12 @@ class Intake:
         index, session, trigger = body.get("fn_index"), body.get("session_hash"), body.get("trigger_id")
         handler = self._handlers.get(index) if type(index) is int else None
         if handler is None:
-            raise Refused("The page has no such handler; reload it.", 404)
+            raise CallRefused("The page has no such handler; reload it.", 404)
         if not isinstance(session, str) or not SESSION.fullmatch(session):
-            raise Refused("A call needs a session_hash of up to 64 letters and digits.")
+            raise CallRefused("A call needs a session_hash of up to 64 letters and digits.")
         known = trigger if type(trigger) is int and trigger in self._blocks else None
-        self._knock(handler, scope)
         values = self._values(handler, body.get("data"))
-        self._let_in(handler, scope)
+        self._decide(handler, scope, session)
         return {
             "data": values,
             "event_data": body.get("event_data"),
@@ -74,23 +70,21 @@ class Intake:
             "trigger_id": known,
         }
 
-    def _knock(self, handler: Any, scope: Scope) -> None:
-        """Raise Refused for a question of an address that goes on after several refusals; before anything is drawn."""
-        if self._gate and handler.concurrency_id == LANE and (wait := self._gate.door(address(scope))):
-            said = f"Too many questions from your address; try again in about {math.ceil(wait)} s."
-            raise Refused(said, 429, wait, hold=True)
+    def _decide(self, handler: Any, scope: Scope, session: str) -> None:
+        """Have a question decided about, and send the decision along to its handler.
 
-    def _let_in(self, handler: Any, scope: Scope) -> None:
-        """Raise Refused where a question would wait too long; 429, since Gradio's page hides what a 503 says."""
-        if self._gate and handler.concurrency_id == LANE:
-            try:
-                hand_over(scope, self._gate.crowd.enter())
-            except QueueFull as full:
-                raise Refused(str(full), 429, full.eta_s) from full
+        What needs no handler ends here with 429, since Gradio's page hides what a 503 says; a flood's a moment late.
+        """
+        if self._admission is None or handler.concurrency_id != LANE:
+            return
+        try:
+            carry(scope, self._admission.decide(Asker(session, address(scope))))
+        except Refused as refused:
+            raise CallRefused(str(refused), 429, refused.wait_s, hold=refused.scope == "flood") from refused
 
     def _values(self, handler: Any, data: Any) -> list[Any]:
         if not isinstance(data, list) or len(data) != len(handler.inputs):
-            raise Refused(f"This call takes a list of {len(handler.inputs)} values as `data`.")
+            raise CallRefused(f"This call takes a list of {len(handler.inputs)} values as `data`.")
         return [_value(at, block, value) for at, (block, value) in enumerate(zip(handler.inputs, data, strict=True), 1)]
 
 
@@ -103,7 +97,7 @@ def _value(at: int, block: Any, value: Any) -> Any:
     if isinstance(block, gr.Radio | gr.CheckboxGroup):
         schema = {"type": "array", "items": {"type": "string"}} if schema["type"] == "array" else {"type": "string"}
     if not Draft202012Validator(schema).is_valid(value):
-        raise Refused(f"Value {at} is not of the kind that is expected there: {_kind(schema)}.")
+        raise CallRefused(f"Value {at} is not of the kind that is expected there: {_kind(schema)}.")
     return value
 
 
@@ -115,5 +109,5 @@ def _kind(schema: Mapping[str, Any]) -> str:
 
 def _object(body: Any) -> Mapping[str, Any]:
     if not isinstance(body, dict):
-        raise Refused("The body must be a JSON object.")
+        raise CallRefused("The body must be a JSON object.")
     return body

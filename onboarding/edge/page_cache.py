@@ -27,8 +27,8 @@ KEPT = 64  # a client can invent hosts: the addresses by which the page is reall
 Key = tuple[str, ...]
 
 
-class Shell:
-    """Keeps what it has seen drawn. Belongs to one event loop."""
+class PageCache:
+    """ASGI middleware that keeps the page as drawn. Belongs to one event loop."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,9 +1,7 @@
-"""Who may ask how much: rates and answers at once, by visitor, by address and for everybody.
+"""Counts what an address, a visitor and everybody together do, and says when that is too much.
 
-`limits` does the counting, in memory, over sliding windows. An address is an IPv4 address or an IPv6 /64, as
-`edge.py` found it; a visitor is one open page or one client's session. A client can make up sessions, not addresses,
-so a flood meets the address's limits: it can hold `at_once` answers and start so many a minute, whatever it sends,
-and everybody else finds the engine as it would be without it, but for that much.
+`limits` does the counting, in memory, over sliding windows. A client can make up sessions, not addresses, so a flood
+meets its address's limits and everybody else finds the engine as it would be without it, but for that much.
 
 Does not cover: a flood from many addresses (the limit for everybody then refuses honest visitors too), and clients
 that share one address (raise ASKS_PER_MINUTE for a class behind one router).
@@ -11,57 +9,27 @@ that share one address (raise ASKS_PER_MINUTE for a class behind one router).
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
 import math
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from model.engine.events import Prefill
-from model.turn.events import TurnFinished
-from onboarding.assistant.guide import Unusable
-from onboarding.edge.admission import Crowd, Place
+from onboarding.edge.allowlist import HOLD_S, with_headers
+from onboarding.edge.client_address import Asker, address
 
-T = TypeVar("T")
-
-IPV6_PREFIX = 64  # what one household or host gets; single addresses of it are free to choose
-TOLD = (
-    6  # refusals a minute that an address gets on its page; a person needs no more, a flood is turned away at the door
-)
-
-
-class Refused(Unusable):
-    """A limit refuses; the text says how long to wait. `scope` is whose limit it was."""
-
-    def __init__(self, scope: str, wait_s: float, text: str) -> None:
-        super().__init__(text)
-        self.scope = scope
-        self.wait_s = wait_s
+# Refusals a minute that an address reads on its page: a person needs no more, and drawing one costs what a search does.
+DRAWN_REFUSALS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
-    """Somebody who asks."""
-
-    visitor: str
-    address: str  # see `bucket`
-
-    @property
-    def both(self) -> str:
-        """A session alone is not enough: Gradio's MCP server lends its own to all of its clients."""
-        return f"{self.visitor} {self.address}"
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Rates:
     """What is allowed. The defaults fit two cores that finish about six answers a minute."""
 
     asks: int = 12  # questions an address may ask a minute; 0 lifts every limit
@@ -73,7 +41,7 @@ class Allowance:
 
     @property
     def questions(self) -> list[tuple[str, RateLimitItem]]:
-        """Whose limit, and what it is, for what uses the model."""
+        """(whose limit, limit) of questions, which use the model."""
         return [
             ("visitor", RateLimitItemPerMinute(max(1, self.asks * 2 // 3), namespace="ask")),
             ("address", RateLimitItemPerMinute(self.asks, namespace="ask")),
@@ -83,7 +51,7 @@ class Allowance:
 
     @property
     def calls(self) -> list[tuple[str, RateLimitItem]]:
-        """The same for programs' searches, routes and tools, which take milliseconds."""
+        """(whose limit, limit) of programs' searches, routes and tools, which take milliseconds."""
         return [
             ("visitor", RateLimitItemPerMinute(self.asks * 5, namespace="call")),
             ("address", RateLimitItemPerMinute(self.asks * 10, namespace="call")),
@@ -91,9 +59,9 @@ class Allowance:
         ]
 
     @property
-    def told(self) -> RateLimitItem:
-        """Refusals of an address that are drawn into its page, each of which costs about what a search does."""
-        return RateLimitItemPerMinute(TOLD, namespace="told")
+    def drawn_refusals(self) -> RateLimitItem:
+        """Refusals that an address reads on its page; see DRAWN_REFUSALS."""
+        return RateLimitItemPerMinute(DRAWN_REFUSALS, namespace="refusal")
 
     @property
     def requests(self) -> RateLimitItem:
@@ -101,126 +69,89 @@ class Allowance:
         return RateLimitItemPerMinute(self.asks * 100, namespace="request")
 
 
-NO_LIMITS = Allowance(0)  # for tests of other things, and for whoever has a gate of their own in front
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A limit that one more would exceed."""
+
+    scope: str  # "visitor", "address" or "everybody"
+    limit: RateLimitItem
+    wait_s: float  # until it no longer would
 
 
-class Gate:
-    """Lets requests pass, or raises Refused. Any thread may use it.
+class RateLimits:
+    """Sliding windows over what is counted. Any thread may use it."""
 
-    refused: is told the scope of each refusal.
-    """
+    def __init__(self, rates: Rates = Rates(), storage: MemoryStorage | None = None) -> None:
+        """Count in `storage`, by default in a memory of its own."""
+        self.rates = rates
+        self._limiter = SlidingWindowCounterRateLimiter(storage or MemoryStorage())
+
+    @property
+    def is_off(self) -> bool:
+        """Whether nobody is limited."""
+        return not self.rates.asks
+
+    def excess(self, items: list[tuple[str, RateLimitItem]], asker: Asker) -> Excess | None:
+        """Return the first limit that one more of `asker` would exceed; counts nothing."""
+        if self.is_off:
+            return None
+        keys = asker.keys
+        over = (pair for pair in items if not self._limiter.test(pair[1], pair[0], keys[pair[0]]))
+        return next((Excess(scope, item, self._wait_s(item, scope, keys[scope])) for scope, item in over), None)
+
+    def count(self, items: list[tuple[str, RateLimitItem]], asker: Asker) -> None:
+        """Count one more of `asker` under every limit."""
+        if not self.is_off:
+            keys = asker.keys
+            for scope, item in items:
+                self._limiter.hit(item, scope, keys[scope])
+
+    def count_refusal(self, host: str) -> None:
+        """Count a refusal that an address reads on its page."""
+        self._limiter.hit(self.rates.drawn_refusals, host)
+
+    def refusals_wait_s(self, host: str) -> float:
+        """Return 0.0, or the seconds to wait for an address that was refused so often that it reads no refusals."""
+        item = self.rates.drawn_refusals
+        return 0.0 if self.is_off or self._limiter.test(item, host) else self._wait_s(item, host)
+
+    def request_wait_s(self, host: str) -> float:
+        """Count an HTTP request of an address: 0.0, or the seconds to wait when it is one too many."""
+        item = self.rates.requests
+        return 0.0 if self.is_off or self._limiter.hit(item, host) else self._wait_s(item, host)
+
+    def _wait_s(self, item: RateLimitItem, *key: str) -> float:
+        return max(1.0, self._limiter.get_window_stats(item, *key).reset_time - time.time())
+
+
+NO_LIMITS = Rates(0)  # for tests of other things, and for whoever limits in front of the app
+
+
+class RequestRateLimit:
+    """ASGI middleware that answers 429 to an address that sends too many POST requests, a moment late."""
 
     def __init__(
         self,
-        allowance: Allowance = Allowance(),
+        app: ASGIApp,
+        limits: RateLimits,
         refused: Callable[[str], None] = lambda _scope: None,
-        storage: MemoryStorage | None = None,
-        crowd: Crowd | None = None,
+        hold_s: float = HOLD_S,
     ) -> None:
-        self.allowance = allowance
-        self.crowd = crowd or Crowd()
+        """refused: is told "requests" at each refusal. hold_s: how late a refusal comes."""
+        self._app = app
+        self._limits = limits
         self._refused = refused
-        self._limiter = SlidingWindowCounterRateLimiter(storage or MemoryStorage())
-        self._lock = threading.Lock()
-        self._held: Counter[str] = Counter()  # answers under way, by "visitor ..." and "address ..."
+        self._hold_s = hold_s
 
-    @contextmanager
-    def question(self, who: Who) -> Iterator[None]:
-        """A seat for one answer, kept inside the block; raises Refused."""
-        if not self.allowance.asks:
-            yield
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the request and pass it on, or refuse it."""
+        counted = scope["type"] == "http" and scope["method"] == "POST"
+        wait_s = self._limits.request_wait_s(address(scope)) if counted else 0.0
+        if not wait_s:
+            await self._app(scope, receive, send)
             return
-        self._sit(who)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._held -= Counter(_seats(who))  # a seat that falls to zero is forgotten
-
-    def guarded(self, who: Who, events: Callable[[], Iterator[T]], place: Place | None = None) -> Iterator[T]:
-        """The events of an answer, inside its seat; closing this closes them. Raises Refused at the first step.
-
-        place: what the door gave it.
-        """
-        with self.crowd.answering(place) as taken, self.question(who):
-            answer = events()
-            try:
-                for event in answer:
-                    taken.counts = taken.counts or _of_model(event)
-                    yield event
-            finally:
-                if isinstance(answer, Generator):
-                    answer.close()
-
-    def door(self, address: str) -> float:
-        """0.0, or the seconds to wait for an address that was refused so often of late that it reads no refusals."""
-        if not self.allowance.asks or self._limiter.test(self.allowance.told, address):
-            return 0.0
-        self._refused("door")
-        return self._wait(self.allowance.told, address)
-
-    def call(self, who: Who) -> None:
-        """Count a program's call that needs no model; raises Refused."""
-        if self.allowance.asks:
-            self._take(self.allowance.calls, who, "calls")
-
-    def request(self, address: str) -> float:
-        """Count an HTTP request: 0.0, or the seconds to wait when it is refused."""
-        if not self.allowance.asks or self._limiter.hit(self.allowance.requests, address):
-            return 0.0
         self._refused("requests")
-        return self._wait(self.allowance.requests, address)
-
-    def _sit(self, who: Who) -> None:
-        visitor, address = _seats(who)
-        with self._lock:
-            if self._held[visitor] >= 1 or self._held[address] >= self.allowance.at_once:
-                wait = max(1.0, self.crowd.rest_s())
-                whose = (
-                    "Your last question is" if self._held[visitor] else f"{self._held[address]} of your questions are"
-                )
-                raise self._refusal(who, "at_once", wait, f"{whose} still being answered")
-            self._take(self.allowance.questions, who, "questions")
-            self._held.update((visitor, address))
-
-    def _take(self, items: list[tuple[str, RateLimitItem]], who: Who, what: str) -> None:
-        """Count it under every limit, or under none when one refuses."""
-        keys = {"visitor": who.both, "address": who.address, "everybody": ""}
-        named = [(scope, item, keys[scope]) for scope, item in items]
-        for scope, item, key in named:
-            if not self._limiter.test(item, scope, key):
-                text = "Everybody together asks more than these two cores can answer" if scope == "everybody" else (
-                    f"That would be more than {item.amount} {what} in a {item.GRANULARITY.name}")  # fmt: skip
-                raise self._refusal(who, scope, self._wait(item, scope, key), text)
-        for scope, item, key in named:
-            self._limiter.hit(item, scope, key)
-
-    def _wait(self, item: RateLimitItem, *key: str) -> float:
-        return max(1.0, self._limiter.get_window_stats(item, *key).reset_time - time.time())
-
-    def _refusal(self, who: Who, scope: str, wait_s: float, text: str) -> Refused:
-        self._refused(scope)
-        self._limiter.hit(self.allowance.told, who.address)
-        return Refused(scope, wait_s, f"{text}; try again in about {math.ceil(wait_s)} s. Tours and search are open.")
-
-
-def bucket(host: str) -> str:
-    """The address that counts: an IPv4 address, the /64 of an IPv6 one, anything else as it is, cut short."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host[:64]
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
-    return str(address)
-
-
-def _seats(who: Who) -> tuple[str, str]:
-    return f"visitor {who.both}", f"address {who.address}"
-
-
-def _of_model(event: object) -> bool:
-    """Whether an answer in which this happens is computed by a model."""
-    return isinstance(event, Prefill) or (isinstance(event, TurnFinished) and bool(event.model))
+        await asyncio.sleep(self._hold_s)
+        said = f"Too many requests; try again in {math.ceil(wait_s)} s."
+        refusal = PlainTextResponse(said, 429, {"Retry-After": str(math.ceil(wait_s))})
+        await refusal(scope, receive, with_headers(send))

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, ViewportSize, expect
 
+from onboarding.edge.admission import Admission
 from tests.browser.serving import chromium, make_app, serving
 from tests.fakes import STATUS, ScriptedGuide
 
 SHOTS = Path(__file__).parent / "shots"
 PATIENCE_MS = 60_000  # how long a machine under heavy load may take for what takes tenths of a second
+ADMISSION = Admission()  # of the page over the scripted guide
 DESKTOP: ViewportSize = {"width": 1280, "height": 860}
 
 
@@ -34,7 +36,7 @@ def browser() -> Iterator[Browser]:
 def served() -> Iterator[tuple[ScriptedGuide, str]]:
     """A guide and the address of the page over it."""
     guide = ScriptedGuide(pace_s=0.002)
-    with serving(make_app(guide)) as url:
+    with serving(make_app(guide, admission=ADMISSION)) as url:
         yield guide, url
 
 

@@ -23,8 +23,9 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, sync_playwright
 
-from onboarding.edge.allowlist import Guard
-from onboarding.edge.call_check import Intake
+from onboarding.edge.admission import Admission
+from onboarding.edge.allowlist import Allowlist
+from onboarding.edge.call_check import CallCheck
 from onboarding.feedback.desk import Feedback
 from onboarding.ui.page.page import Tab, build_page, mount_options
 from tests.fakes import ScriptedGuide
@@ -49,12 +50,14 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def make_app(guide: Any, tabs: tuple[Tab, ...] = (), feedback: Feedback | None = None) -> FastAPI:
+def make_app(
+    guide: Any, tabs: tuple[Tab, ...] = (), feedback: Feedback | None = None, admission: Admission | None = None
+) -> FastAPI:
     """The page at "/" behind the app's guard."""
     app = FastAPI()
-    page = build_page(guide, HOSTS, tabs, feedback=feedback)
+    page = build_page(guide, HOSTS, tabs, feedback=feedback, admission=admission)
     gr.mount_gradio_app(app, page, "/", **mount_options())
-    app.add_middleware(Guard, check=Intake(page))
+    app.add_middleware(Allowlist, check=CallCheck(page))
     return app
 
 

@@ -21,7 +21,8 @@ from model.engine.protocol import ModelInfo, Sampling
 from model.engine.scripted import CHATML
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts
-from onboarding.edge.rate_limits import Allowance, Gate
+from onboarding.edge.admission import Admission
+from onboarding.edge.rate_limits import RateLimits, Rates
 from onboarding.settings import Settings
 
 WORDS = "That is what the sources say , and there is no more to it .".split()
@@ -109,7 +110,7 @@ class PacedParts(Parts):
 
 def main() -> None:
     settings = Settings.from_env()
-    around = Around(gate=Gate(Allowance(settings.asks)), trust=settings.trust)
+    around = Around(admission=Admission(RateLimits(Rates(settings.asks))), trust=settings.trust)
     app = create_app(Guide(PacedParts(settings.parts)), around)
     uvicorn.run(app, host="127.0.0.1", port=settings.port, log_level="warning", proxy_headers=False)
 

@@ -25,8 +25,8 @@ from model.turn.chat import Ask, Chat
 from model.turn.events import Notice, RouteChosen, TurnEvent, TurnFinished
 from onboarding.api import Programs
 from onboarding.assistant.guide import Status
-from onboarding.edge.allowlist import Guard
-from onboarding.edge.call_check import Intake
+from onboarding.edge.allowlist import Allowlist
+from onboarding.edge.call_check import CallCheck
 from onboarding.ui.page.page import build_page, mount_options
 from rag.types import Embedded, Passage, SearchResult
 from tests.browser.serving import HOSTS, serving
@@ -73,7 +73,7 @@ def served(engine: LocalEngine) -> Iterator[str]:
     app = FastAPI()
     page = build_page(guide, HOSTS, endpoints=Programs(guide, load_hosts()).build)
     gr.mount_gradio_app(app, page, "/", **mount_options())
-    app.add_middleware(Guard, check=Intake(page))
+    app.add_middleware(Allowlist, check=CallCheck(page))
     with serving(app) as url:
         yield url
 

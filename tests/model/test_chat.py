@@ -44,7 +44,7 @@ class FakeEngine:
 
     def submit(self, prompt: Prompt, options: Options | None = None) -> Generation:
         if self._full:
-            raise QueueFull(30.0)
+            raise QueueFull
         self.prompts.append(prompt)
         generation = Generation(lambda: None)
         generation.put(Prefill(5, 5, 0.0))

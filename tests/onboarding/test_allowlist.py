@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import Scope
 
-from onboarding.edge.allowlist import EXACT, HEADERS, MAX_BODY, MAX_DEPTH, PATTERNS, Guard, Refused
+from onboarding.edge.allowlist import EXACT, HEADERS, MAX_BODY, MAX_DEPTH, PATTERNS, Allowlist, CallRefused
 
 JOIN = "/gradio_api/queue/join"
 
@@ -27,16 +27,16 @@ async def echo(request: Request) -> Response:
 
 def check(scope: Scope, body: Any) -> Any:
     if body == {"no": "call"}:
-        raise Refused("There is no such call.", 404)
+        raise CallRefused("There is no such call.", 404)
     if body == {"too": "soon"}:
-        raise Refused("Try again in about 8 s.", 429, 7.5, hold=True)
+        raise CallRefused("Try again in about 8 s.", 429, 7.5, hold=True)
     return body
 
 
 @pytest.fixture(scope="module")
 def client() -> TestClient:
     inner = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST", "PUT", "OPTIONS"])])
-    return TestClient(Guard(inner, check, hold_s=0.0))
+    return TestClient(Allowlist(inner, check, hold_s=0.0))
 
 
 @pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/queue/data", "/assets/index.js", "/healthz"])

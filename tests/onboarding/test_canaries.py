@@ -24,7 +24,8 @@ from app import Around, create_app
 from model.engine.scripted import ScriptedEngine
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
-from onboarding.edge.rate_limits import Allowance, Gate
+from onboarding.edge.admission import Admission
+from onboarding.edge.rate_limits import RateLimits, Rates
 from onboarding.feedback.desk import FOLDER, Feedback, FeedbackSettings
 from onboarding.operation.logs import PrintedLines, set_up_logging
 from onboarding.usage.counted import CountedSandbox
@@ -81,7 +82,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     parts._ready.set()  # no router is loaded: every message takes the general route
     keeper = Keeper(usage.registry, ledger_in(data))
     feedback = Feedback.of(FeedbackSettings(data), usage.feedback, usage.upload_failed)
-    around = Around(usage, Gate(Allowance(100), usage.refused), keeper, metrics="everybody", feedback=feedback)
+    around = Around(
+        usage, Admission(RateLimits(Rates(100)), usage.refused), keeper, metrics="everybody", feedback=feedback
+    )
     app = create_app(Guide(parts, usage.turn), around, load_parts=False)
     with serving(app) as url:
         yield Place(url, log, data, keeper)

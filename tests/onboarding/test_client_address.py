@@ -1,4 +1,4 @@
-"""Where a request comes from: whom the edge believes, and what it answers to who asks too much."""
+"""Where a request comes from: whom ClientAddress believes, and what an address gets that sends too much."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from onboarding.edge.allowlist import HEADERS
-from onboarding.edge.client_address import CARRIED, PRIVATE, Edge, trusted, who
-from onboarding.edge.rate_limits import NO_LIMITS, Allowance, Gate
+from onboarding.edge.client_address import CARRIED, PRIVATE, ClientAddress, asker_of, bucket, trusted
+from onboarding.edge.rate_limits import NO_LIMITS, RateLimits, Rates, RequestRateLimit
 
 
 async def echo(request: Request) -> JSONResponse:
-    asker = who(request)
+    asker = asker_of(request)
     return JSONResponse({"address": asker.address, "carried": request.headers.get(CARRIED, "")})
 
 
-def client(trust: str = "", peer: str = "10.16.4.1", gate: Gate | None = None) -> TestClient:
+def client(trust: str = "", peer: str = "10.16.4.1", limits: RateLimits | None = None) -> TestClient:
     inner = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST"])])
-    return TestClient(Edge(inner, gate or Gate(NO_LIMITS), trust, hold_s=0.0), client=(peer, 5000))
+    limited = RequestRateLimit(inner, limits or RateLimits(NO_LIMITS), hold_s=0.0)
+    return TestClient(ClientAddress(limited, trust), client=(peer, 5000))
 
 
 def seen(trust: str, peer: str, **headers: str) -> str:
@@ -65,8 +66,8 @@ def test_a_setting_that_names_no_network_is_refused() -> None:
 
 
 def test_too_many_requests_are_429_with_the_time_to_wait_and_only_for_their_address() -> None:
-    gate = Gate(Allowance(1))  # 100 requests a minute
-    flooding, other = client(peer="192.0.2.1", gate=gate), client(peer="192.0.2.2", gate=gate)
+    limits = RateLimits(Rates(1))  # 100 requests a minute
+    flooding, other = client(peer="192.0.2.1", limits=limits), client(peer="192.0.2.2", limits=limits)
     answers = [flooding.post("/gradio_api/queue/join") for _ in range(250)]
     refused = [answer for answer in answers if answer.status_code == 429]
     assert len(refused) >= 50  # a minute may turn in between
@@ -96,4 +97,22 @@ def test_nobody_else_can_say_who_they_are() -> None:
 
 
 def test_a_call_without_any_request_is_somebody() -> None:
-    assert who(None).address == "unknown"
+    assert asker_of(None).address == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("host", "counts_as"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:bbbb::9", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("testclient", "testclient"),
+        ("x" * 5000, "x" * 64),
+        ("", ""),
+    ],
+)
+def test_an_address_counts_as_what_one_household_has(host: str, counts_as: str) -> None:
+    assert bucket(host) == counts_as

@@ -94,7 +94,7 @@ class Silent(ScriptedEngine):
     silent_s = 0.0
 
     def load(self) -> Load:
-        return Load(0, 0, 0.0, self.silent_s)
+        return Load(0, 0, self.silent_s)
 
 
 class FullDisk(Ledger):

@@ -26,12 +26,13 @@ from model.engine.protocol import Generation, Options
 from model.engine.scripted import ScriptedEngine
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
+from onboarding.edge.admission import Admission
 from onboarding.edge.client_address import trusted
-from onboarding.edge.rate_limits import Allowance, Gate
+from onboarding.edge.rate_limits import RateLimits, Rates
 from onboarding.settings import Settings
 from onboarding.usage.recorder import Usage, usage_of_project
 from onboarding.usage.scrape import Audience, add_metrics_route
-from rag.types import Passage, SearchResult
+from rag.types import Embedded, Passage, SearchResult
 from tests.browser.serving import serving
 
 PASSAGE = Passage("a", "It is supported.", "Title", ("Title",), "a.md", (1, 2), "https://example.org/a", 1.0, "It is.")
@@ -41,7 +42,7 @@ ANSWER = SearchResult([PASSAGE], 0.9, "It is supported.", [], 1.0)
 class Search:
     """Always finds the one passage."""
 
-    def search(self, text: str, k: int = 5) -> SearchResult:
+    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         return ANSWER
 
 
@@ -90,7 +91,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     parts._serve(engine)
     parts.retriever = Search()  # type: ignore[assignment]
     parts._ready.set()
-    around = Around(usage, Gate(Allowance(6), usage.refused), trust=trusted("1"))
+    around = Around(usage, Admission(RateLimits(Rates(6)), usage.refused), trust=trusted("1"))
     with serving(create_app(Guide(parts, usage.turn), around, load_parts=False)) as url:
         yield Place(url, usage, engine)
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from onboarding.edge.page_cache import KEPT, ORIGIN, Shell
+from onboarding.edge.page_cache import KEPT, ORIGIN, PageCache
 from tests.browser.serving import make_app
 from tests.fakes import ScriptedGuide
 
@@ -39,7 +39,7 @@ def drawing() -> Drawing:
 @pytest.fixture
 def client(drawing: Drawing) -> TestClient:
     inner = Starlette(routes=[Route("/{path:path}", drawing.draw, methods=["GET", "POST"])])
-    return TestClient(Shell(inner))
+    return TestClient(PageCache(inner))
 
 
 def test_a_shell_is_drawn_once_whatever_the_page_reads_from_its_link(client: TestClient, drawing: Drawing) -> None:
@@ -78,7 +78,7 @@ def test_invented_hosts_do_not_fill_the_memory(client: TestClient, drawing: Draw
 def pages() -> tuple[TestClient, TestClient]:
     """The page behind the shell and as it is."""
     app = make_app(ScriptedGuide())
-    return TestClient(Shell(app)), TestClient(app)
+    return TestClient(PageCache(app)), TestClient(app)
 
 
 @pytest.mark.parametrize("path", ["/", "/?__theme=dark", "/config"])

@@ -20,6 +20,7 @@ from model.turn.events import (
     TurnEvent,
     TurnFinished,
 )
+from onboarding.edge.admission import Waiting
 from onboarding.ui.chat.around import hint, spoken, starters
 from onboarding.ui.chat.evidence import MAX_RESULT, SHOWN_SOURCES
 from onboarding.ui.chat.render import turn_parts
@@ -279,21 +280,22 @@ def test_the_hint_explains_or_refuses() -> None:
     assert "<b>" not in hint("<b>", "warning")
 
 
+NOBODY = Waiting(0, 0.0)
+
+
 def test_the_header_names_model_warning_work_and_queue() -> None:
-    calm = words(header_html(STATUS))
+    calm = words(header_html(STATUS, NOBODY))
     assert "SmolLM2-135M-Instruct Q4_1, 98 MB stand-in no queue" in calm
     assert "rely on the quoted sources" in calm
-    told = header_html(replace(STATUS, note="Granite could not be downloaded."))
+    told = header_html(replace(STATUS, note="Granite could not be downloaded."), NOBODY)
     assert "rely on the quoted sources. why? Granite could not be downloaded." in words(told)
-    assert "rely on" not in words(header_html(replace(STATUS, stand_in=False)))
-    busy = replace(
-        STATUS, parts={"index": "building 12/40"}, downloading="Granite 412 of 2,100 MB", ahead=2, eta_s=31.0
-    )
+    assert "rely on" not in words(header_html(replace(STATUS, stand_in=False), NOBODY))
+    busy = replace(STATUS, parts={"index": "building 12/40"}, downloading="Granite 412 of 2,100 MB")
     assert "2 questions ahead, ~31 s index: building 12/40 · downloading Granite 412 of 2,100 MB" in words(
-        header_html(busy)
+        header_html(busy, Waiting(2, 31.0))
     )
     assert '<span class="fault">search: failed: no index</span>' in header_html(
-        replace(STATUS, parts={"search": "failed: no index"})
+        replace(STATUS, parts={"search": "failed: no index"}), NOBODY
     )
-    assert "no model yet" in words(header_html(replace(STATUS, model_label="", stand_in=False)))
-    assert "<img" not in header_html(replace(STATUS, note=EVIL, model_label=EVIL, downloading=EVIL))
+    assert "no model yet" in words(header_html(replace(STATUS, model_label="", stand_in=False), NOBODY))
+    assert "<img" not in header_html(replace(STATUS, note=EVIL, model_label=EVIL, downloading=EVIL), NOBODY)

@@ -17,9 +17,8 @@ from model.engine.prompt import PromptTooLong
 from model.prompting.conversation import Conversation
 from model.turn.events import TurnEvent
 from onboarding.assistant.guide import Unusable
-from onboarding.edge.admission import LANE, LANE_LIMIT, Place
-from onboarding.edge.client_address import place_of, who
-from onboarding.edge.rate_limits import Gate, Who
+from onboarding.edge.admission import LANE, LANE_LIMIT, Admission, Place, Refused, carried
+from onboarding.edge.client_address import Asker, asker_of
 from onboarding.ui.chat import shelf as saved
 from onboarding.ui.chat.around import hint, spoken, starters
 from onboarding.ui.chat.evidence import sources_markdown
@@ -47,12 +46,12 @@ Updates = dict[gr.components.Component, Any]
 class ChatTab:
     """The widgets of the chat and what they do. `build` is called once, inside the tab."""
 
-    def __init__(self, guide: Guide, hosts: Mapping[str, str], usage: Usage, gate: Gate) -> None:
+    def __init__(self, guide: Guide, hosts: Mapping[str, str], usage: Usage, admission: Admission) -> None:
         """hosts: id -> title of the simulated hosts that tools may look at; the first is preselected."""
         self._guide = guide
         self._hosts = hosts
         self._usage = usage
-        self._gate = gate
+        self._admission = admission
         self._drawing = script("rose.svg")
 
     def build(self) -> None:
@@ -121,24 +120,26 @@ class ChatTab:
     async def _ask(
         self, typed: str, host: str, session: Session, stored: object, event: gr.EventData, client: gr.Request
     ) -> AsyncGenerator[Updates, None]:
-        data, asker, place = _data(event), who(client), place_of(client)
+        data, asker, decision = _data(event), asker_of(client), carried(client)
         session.speech = speech_for(client)
         session.hear(stored)
         wanted = read_request(data, typed or "", session, self._guide.routes)
         if session.live or not wanted.text:
-            self._gate.crowd.leave(place)
+            self._admission.release(decision)
             why = "ask_busy" if session.live else "" if data else "ask_empty"
             yield {self.hint: hint(session.speech(why) if why else "", "warning", session.speech)}
             return
         turn, wake = session.begin(wanted)
         yield self._show(session) | self._hint(session) | ({} if data else {self.text: ""})
         try:
-            async with aclosing(relay(lambda: self._events(asker, place, wanted, turn.before, host), wake)) as batches:
+            async with aclosing(
+                relay(lambda: self._events(asker, decision, wanted, turn.before, host), wake)
+            ) as batches:
                 async for batch in batches:
                     if not session.update(turn.id, batch):
                         break
                     yield self._step(session)
-        except (PromptTooLong, Unusable) as refusal:
+        except (PromptTooLong, Refused, Unusable) as refusal:
             session.refuse(turn.id)
             said = {self.hint: hint(str(refusal), "warning")}
             yield self._show(session) | said | ({} if data else {self.text: wanted.text})
@@ -147,11 +148,11 @@ class ChatTab:
         yield self._show(session)
 
     def _events(
-        self, asker: Who, place: Place | None, request: Request, before: Conversation, host: str
+        self, asker: Asker, decision: Place | Refused | None, request: Request, before: Conversation, host: str
     ) -> Iterator[TurnEvent]:
         known = host if host in self._hosts else next(iter(self._hosts), "")
-        return self._gate.guarded(
-            asker, lambda: self._guide.ask(request.text, before, route=request.route, host=known), place
+        return self._admission.answer(
+            asker, lambda: self._guide.ask(request.text, before, route=request.route, host=known), decision
         )
 
     def _step(self, session: Session) -> Updates:
@@ -168,7 +169,7 @@ class ChatTab:
         """
         if not session.live:
             return self._show(session)
-        self._usage.stop(who(client).visitor)
+        self._usage.stop(asker_of(client).visitor)
         session.stop()
         return self._hint(session)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 from markupsafe import Markup
 
+from onboarding.edge.admission import Admission, Waiting
 from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import ENGLISH, Speech, speech_for, words
 from onboarding.ui.kit.markup import fill, join, trusted
@@ -19,18 +20,20 @@ POLL_S = 2.0  # fast enough for a queue badge, and one cheap status() call per o
 READY, FAILED = "ready", "failed"
 
 
-def build_header(guide: Guide, page: gr.Blocks) -> None:
+def build_header(guide: Guide, admission: Admission, page: gr.Blocks) -> None:
     """The bar on top of every tab: drawn when the page loads, kept up to date by a timer."""
-    bar = gr.HTML(header_html(guide.status()), elem_id="header", apply_default_css=False, js_on_load=None)
+    bar = gr.HTML(
+        header_html(guide.status(), admission.waiting), elem_id="header", apply_default_css=False, js_on_load=None
+    )
 
     def drawn(request: gr.Request) -> str:
-        return header_html(guide.status(), speech_for(request))
+        return header_html(guide.status(), admission.waiting, speech_for(request))
 
     for moment in (page.load, gr.Timer(POLL_S).tick):
         moment(drawn, None, bar, **QUIET)
 
 
-def header_html(status: Status, speech: Speech = ENGLISH) -> str:
+def header_html(status: Status, waiting: Waiting, speech: Speech = ENGLISH) -> str:
     """The whole bar."""
     html = (
         '<header><div class="brand">{mark}<div><h1>Qubinode Navigator</h1><p>{tagline}</p></div></div>'
@@ -43,7 +46,7 @@ def header_html(status: Status, speech: Speech = ENGLISH) -> str:
         mark=trusted(script("mark.svg")),
         tagline=speech("tagline"),
         model=_model(status, speech),
-        queue=_queue(status, speech),
+        queue=_queue(waiting, speech),
         work=_work(status, speech),
         note=_note(status, speech),
         colours=speech("colours"),
@@ -90,8 +93,8 @@ def _part(name: str, state: str, speech: Speech) -> str:
     return f"{name}: {speech(f'state_{state}') if f'state_{state}' in known else state}"
 
 
-def _queue(status: Status, speech: Speech) -> Markup:
-    if status.ahead <= 0:
+def _queue(waiting: Waiting, speech: Speech) -> Markup:
+    if waiting.ahead <= 0:
         return fill('<span class="queue">{}</span>', speech("no_queue"))
-    said = speech.count("queue", status.ahead, s=max(1, round(status.eta_s)))
+    said = speech.count("queue", waiting.ahead, s=max(1, round(waiting.wait_s)))
     return fill('<span class="queue busy">{}</span>', said)

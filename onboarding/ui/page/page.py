@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from onboarding.edge.admission import LANE_LIMIT
-from onboarding.edge.client_address import who
+from onboarding.edge.admission import LANE_LIMIT, Admission
+from onboarding.edge.client_address import asker_of
 from onboarding.edge.open_pages import MOST
-from onboarding.edge.rate_limits import NO_LIMITS, Gate
 from onboarding.ui.chat.shelf import STORAGE_SALT
 from onboarding.ui.chat.tab import ChatTab
 from onboarding.ui.kit.hooks import QUIET, Hooks
@@ -46,18 +45,19 @@ def build_page(
     endpoints: Callable[[], None] = lambda: None,
     *,
     usage: Usage | None = None,
-    gate: Gate | None = None,
+    admission: Admission | None = None,
     feedback: Feedback | None = None,
 ) -> gr.Blocks:
     """The page, queue included. hosts: id -> title of the simulated hosts; `tabs` follow the chat's in this order.
 
-    endpoints: registers what programs may call, inside the page. Without a gate nothing is limited, without
+    endpoints: registers what programs may call, inside the page. Without an admission nothing is limited, without
     `feedback` nobody is asked for any.
     """
     usage = usage or usage_of_project()
-    chat = ChatTab(guide, hosts, usage, gate or Gate(NO_LIMITS))
+    admission = admission or Admission()
+    chat = ChatTab(guide, hosts, usage, admission)
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 600)) as page:
-        build_header(guide, page)
+        build_header(guide, admission, page)
         welcome = Welcome()
         welcome.build()
         # Outside the tabs: what stands in a tab is not there before the tab is opened.
@@ -84,7 +84,7 @@ def build_page(
 
 def _visit(usage: Usage) -> Callable[[gr.Request], None]:
     def visit(request: gr.Request) -> None:
-        usage.visit(who(request).visitor)
+        usage.visit(asker_of(request).visitor)
 
     return visit
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradio as gr
 
-from onboarding.edge.client_address import who
+from onboarding.edge.client_address import asker_of
 from onboarding.tours.content import Tour, TourStep, load_tours
 from onboarding.ui.kit.hooks import QUIET, Hooks
 from onboarding.ui.kit.languages import say
@@ -87,14 +87,14 @@ class TourTab(ABC):
 
     def _goto(self, button: gr.Button, walkthrough: gr.Walkthrough, step: int, hooks: Hooks) -> None:
         def go(reached: object, request: gr.Request) -> tuple[Any, Any]:
-            self._usage.tour_step(who(request).visitor, self.name, step)
+            self._usage.tour_step(asker_of(request).visitor, self.name, step)
             return gr.Walkthrough(selected=step), self._note(reached, step)
 
         moved = button.click(go, hooks.reached, [walkthrough, hooks.reached], **QUIET)
         moved.then(None, js=TO_THE_TOP.replace("NAME", self.name), **QUIET)
 
     def _note_end(self, request: gr.Request) -> None:
-        self._usage.tour_end(who(request).visitor, self.name)
+        self._usage.tour_end(asker_of(request).visitor, self.name)
 
     def _way_on(self, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
         """One suggestion of what next; this tour then begins anew."""
@@ -114,12 +114,12 @@ class TourTab(ABC):
         if asked.get("tour") != self.name:
             return gr.skip(), gr.skip(), gr.skip()
         step = self._valid(asked["step"]) if "step" in asked else self._reached(reached)
-        self._usage.tour_step(who(request).visitor, self.name, step)
+        self._usage.tour_step(asker_of(request).visitor, self.name, step)
         return gr.Walkthrough(selected=step), self._note(reached, step), gr.Tabs(selected=self.name)
 
     def _take_up(self, reached: object, request: gr.Request) -> Any:
         step = self._reached(reached)
-        self._usage.tour_step(who(request).visitor, self.name, step)
+        self._usage.tour_step(asker_of(request).visitor, self.name, step)
         return gr.Walkthrough(selected=step)
 
     def _reached(self, reached: object) -> int:

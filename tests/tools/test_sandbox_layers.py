@@ -42,7 +42,7 @@ def walled(wall: str, **tries: str) -> dict[str, str]:
 
 def test_the_kernels_filter_alone_stops_native_code() -> None:
     found = walled(
-        "from tools import seccomp\nseccomp.prepare(seccomp.COMPUTE, {})()",
+        "from tools.sandbox import seccomp\nseccomp.prepare(seccomp.COMPUTE, {})()",
         open="native('open', b'/etc/passwd', 0)",
         create="native('creat', b'left-behind', 0o600)",
         socket="native('socket', 2, 1, 0)",
@@ -59,7 +59,7 @@ def test_the_kernels_filter_alone_stops_native_code() -> None:
 
 def test_the_loading_filter_reads_but_does_not_write_or_talk() -> None:
     found = walled(
-        "from tools import seccomp\n"
+        "from tools.sandbox import seccomp\n"
         "seccomp.prepare([*seccomp.COMPUTE, *seccomp.LOAD], {'openat': seccomp.READ_ONLY})()",
         read="attempt(lambda: open('/etc/hostname').close())",
         write="attempt(lambda: open('/dev/null', 'w'))",
@@ -73,7 +73,7 @@ def test_the_loading_filter_reads_but_does_not_write_or_talk() -> None:
 
 def test_no_new_machine_code_can_be_mapped_while_tools_run() -> None:
     found = walled(
-        "import mmap\nfrom tools import seccomp\n"
+        "import mmap\nfrom tools.sandbox import seccomp\n"
         "seccomp.prepare(seccomp.COMPUTE, dict.fromkeys(('mmap', 'mprotect'), seccomp.NO_NEW_CODE))()",
         data="attempt(lambda: len(mmap.mmap(-1, 4096, prot=3)))",
         code="attempt(lambda: mmap.mmap(-1, 4096, prot=7))",
@@ -83,7 +83,7 @@ def test_no_new_machine_code_can_be_mapped_while_tools_run() -> None:
 
 def test_the_audit_hook_alone_stops_python_code() -> None:
     found = walled(
-        "from tools import lockdown\nhook = lockdown.add_hook(('/etc/',))\nhook.allow(lockdown.CALLING)",
+        "from tools.sandbox import lockdown\nhook = lockdown.add_hook(('/etc/',))\nhook.allow(lockdown.CALLING)",
         open="attempt(lambda: open('/etc/passwd'))",
         socket="attempt(socket.socket)",
         fork="attempt(os.fork)",
@@ -97,7 +97,7 @@ def test_the_audit_hook_alone_stops_python_code() -> None:
 
 def test_the_audit_hook_lets_loading_read_below_its_roots_only() -> None:
     found = walled(
-        "from tools import lockdown\nlockdown.add_hook(('/etc/host',))",
+        "from tools.sandbox import lockdown\nlockdown.add_hook(('/etc/host',))",
         inside="attempt(lambda: open('/etc/hosts').close())",
         outside="attempt(lambda: open('/etc/passwd'))",
         around="attempt(lambda: open('/etc/host/../passwd'))",
@@ -112,7 +112,7 @@ def test_the_audit_hook_lets_loading_read_below_its_roots_only() -> None:
 
 def test_the_resource_limits_alone_stop_memory_files_and_descriptors(tmp_path: Path) -> None:
     found = walled(
-        f"from tools import lockdown\nlockdown.limit_resources(lockdown.Limits())\nos.chdir({str(tmp_path)!r})\n"
+        f"from tools.sandbox import lockdown\nlockdown.limit_resources(lockdown.Limits())\nos.chdir({str(tmp_path)!r})\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
         memory="attempt(lambda: bytes(2**30))",
         file="attempt(lambda: os.write(os.open('left-behind', os.O_CREAT | os.O_WRONLY), b'x'))",
@@ -124,7 +124,7 @@ def test_the_resource_limits_alone_stop_memory_files_and_descriptors(tmp_path: P
 
 def test_without_libseccomp_there_is_no_filter_and_the_hook_is_sealed_all_the_same() -> None:
     found = walled(
-        "from tools import lockdown, seccomp\n"
+        "from tools.sandbox import lockdown, seccomp\n"
         "prepared = seccomp.prepare(seccomp.COMPUTE, {}, 'libno-such-library.so')\n"
         "lockdown.Lockdown(lockdown.add_hook(('/etc/',)), prepared).seal()",
         prepared="str(prepared)",
@@ -136,5 +136,5 @@ def test_without_libseccomp_there_is_no_filter_and_the_hook_is_sealed_all_the_sa
 
 @pytest.mark.parametrize("call", ["open", "no_such_call_anywhere"])
 def test_calls_an_architecture_does_not_have_are_left_out(call: str) -> None:
-    wall = f"from tools import seccomp\nseccomp.prepare([*seccomp.COMPUTE, {call!r}], {{}})()"
+    wall = f"from tools.sandbox import seccomp\nseccomp.prepare([*seccomp.COMPUTE, {call!r}], {{}})()"
     assert walled(wall, compute="attempt(lambda: 6 * 7)") == {"compute": "42"}

@@ -72,11 +72,11 @@ class Registry:
 
     def schemas(self) -> list[dict[str, Any]]:
         """Each tool's schema in the form chat templates take; ToolError for an argument without type or description."""
-        from tools.schemas import Undescribed, schema
+        from tools.schemas import UndescribedArgument, schema
 
         try:
             return [schema(tool.function, tool.description) for tool in self._tools.values()]
-        except Undescribed as error:
+        except UndescribedArgument as error:
             raise ToolError(str(error)) from error
 
     def run_tool(self, name: str, host: HostView, /, **arguments: object) -> ToolResult:

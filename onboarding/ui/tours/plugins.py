@@ -73,7 +73,7 @@ class PluginsTour(TourTab):
         self._source.render()
         check = gr.Button("Check the structure", variant="primary", size="sm", elem_id="plugins-check")
         shown = gr.HTML("", elem_id="plugins-findings", apply_default_css=False)
-        check.click(_findings, self._source, shown, **QUIET)
+        check.click(_remarks, self._source, shown, **QUIET)
 
     def _build_commands(self) -> None:
         config = gr.Code(_config(SKELETON), language="yaml", label="config/plugins.yml", elem_id="plugins-config")
@@ -149,17 +149,17 @@ def _batch_html(first: str, second: str, third: str, failing: str) -> str:
     return fill('<table class="facts">{}<tbody>{}</tbody></table>', fill(head), rows)
 
 
-def _findings(source: str) -> str:
+def _remarks(source: str) -> str:
     row = '<li class="{}"><span aria-hidden="true">{}</span> {}{}</li>'
     items = join(
         fill(
             row,
-            "yes" if finding.ok else "no",
-            "✓" if finding.ok else "✗",
-            finding.text.replace("`", ""),
-            f" (line {finding.line})" if finding.line else "",
+            "yes" if remark.ok else "no",
+            "✓" if remark.ok else "✗",
+            remark.text.replace("`", ""),
+            f" (line {remark.line})" if remark.line else "",
         )
-        for finding in check_plugin(source or "")
+        for remark in check_plugin(source or "")
     )
     return fill('<ul class="findings">{}</ul>', items)
 

@@ -155,7 +155,7 @@ class TourTab(ABC):
         return self._valid(reached.get(self.name)) if isinstance(reached, dict) else 1
 
     def _note(self, reached: object, step: int) -> dict[str, Any]:
-        """Return what the browser is to keep: `reached`, which may hold anything a visitor put there, with this step."""
+        """Return `reached`, which may hold anything a visitor put there, with this tour's step added."""
         return {**(reached if isinstance(reached, dict) else {}), self.name: step}
 
     def _valid(self, step: object) -> int:

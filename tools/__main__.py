@@ -1,29 +1,30 @@
 """Run simulated tools from the shell, in the sandbox: `python -m tools service_status --host libvirtd-down`.
 
-Without a tool's name it lists the tools and the hosts; `all` runs every tool and sums up, `diagnose`
-names the cause from that.
+Without a tool's name it lists the tools and the hosts; `all` runs every tool and sums up, `diagnose` names the cause
+from that.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, get_type_hints
+from typing import Any
 
 from tools.diagnosis.diagnose import diagnose
-from tools.registry import Registry, Tool
+from tools.registry import Registry
 from tools.sandbox.sandbox import Sandbox
 from tools.simulation.hosts import DEFAULT_HOST, load_hosts
 
 SEVERAL = {"all": "Run every tool and sum up.", "diagnose": "Run every tool and name the cause by rules."}
+# type in a JSON schema -> reader of one word
+READERS: dict[str, Callable[[str], Any]] = {"integer": int, "number": float, "string": str}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print what was asked for as JSON; 0 when it ran, 1 when the tool failed."""
+    """Print as JSON what the arguments ask for; return 0 when it ran, 1 when the tool failed."""
     registry, hosts = Registry.default(), load_hosts()
     options = vars(_parser(registry, list(hosts)).parse_args(argv))
     name, host = options.pop("tool"), options.pop("host", DEFAULT_HOST)
@@ -41,25 +42,30 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser(registry: Registry, hosts: list[str]) -> argparse.ArgumentParser:
-    """One subcommand a tool, its options taken from the function's signature."""
+    """Return a parser with one subcommand for each tool, whose options follow from the tool's schema."""
     parser = argparse.ArgumentParser("python -m tools", description=__doc__)
     commands = parser.add_subparsers(dest="tool")
+    schemas = {schema["function"]["name"]: schema["function"]["parameters"] for schema in registry.schemas()}
     for name, description in {**registry.list_tools(), **SEVERAL}.items():
-        command = commands.add_parser(name, help=description, description=description)
+        command = commands.add_parser(name, help=_help(description), description=description)
         command.add_argument("--host", choices=hosts, default=DEFAULT_HOST, help="simulated host to look at")
-        tool = registry.get_tool(name)
-        if tool is not None:
-            _add_options(command, tool)
+        for argument, schema in schemas.get(name, {}).get("properties", {}).items():
+            _add_option(command, argument, schema)
     return parser
 
 
-def _add_options(command: argparse.ArgumentParser, tool: Tool) -> None:
-    hints = get_type_hints(tool.function)
-    for name in inspect.signature(tool.function).parameters:
-        if name in tool.parameters:
-            kind = int if hints[name] is int else str
-            several = "+" if "list" in str(hints[name]) else None
-            command.add_argument(f"--{name.replace('_', '-')}", type=kind, nargs=several)
+def _add_option(command: argparse.ArgumentParser, argument: str, schema: Mapping[str, Any]) -> None:
+    flag, says = f"--{argument.replace('_', '-')}", _help(schema["description"])
+    if schema.get("type") == "boolean":
+        command.add_argument(flag, action=argparse.BooleanOptionalAction, help=says)
+        return
+    items = schema.get("items")
+    read = READERS.get((items or schema).get("type", ""), json.loads)
+    command.add_argument(flag, type=read, nargs="+" if items else None, help=says)
+
+
+def _help(text: str) -> str:
+    return text.replace("%", "%%")  # argparse formats help texts
 
 
 def _print(value: Mapping[str, Any]) -> int:

@@ -62,11 +62,6 @@ class Registry:
         modules = [importlib.import_module(f"{checks.__name__}.{name}") for name in names]
         return cls(tool for module in [*modules, *map(load_module, files)] for tool in tools_in(module))
 
-    def register(self, function: Callable[..., dict[str, Any]]) -> None:
-        """Add a function as a tool; ToolError when it cannot be one."""
-        tool = Tool.of(function)
-        self._tools[tool.name] = tool
-
     def get_tool(self, name: str) -> Tool | None:
         """The tool of that name, None when there is none."""
         return self._tools.get(name)
@@ -77,11 +72,11 @@ class Registry:
 
     def schemas(self) -> list[dict[str, Any]]:
         """Each tool's schema in the form chat templates take; ToolError for an argument without type or description."""
-        from tools.schemas import Undescribed, schema
+        from tools.schemas import UndescribedArgument, schema
 
         try:
             return [schema(tool.function, tool.description) for tool in self._tools.values()]
-        except Undescribed as error:
+        except UndescribedArgument as error:
             raise ToolError(str(error)) from error
 
     def run_tool(self, name: str, host: HostView, /, **arguments: object) -> ToolResult:

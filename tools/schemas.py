@@ -13,7 +13,7 @@ from docstring_parser import DocstringStyle, parse
 from pydantic import TypeAdapter
 
 
-class Undescribed(ValueError):
+class UndescribedArgument(ValueError):
     """An argument whose type or meaning is not said; the message names it."""
 
 
@@ -32,7 +32,7 @@ def _property(function: Callable[..., object], name: str) -> dict[str, Any]:
     documented = parse(function.__doc__ or "", DocstringStyle.GOOGLE).params
     said = {argument.arg_name: " ".join((argument.description or "").split()) for argument in documented}
     if name not in hints or not said.get(name):
-        raise Undescribed(f"{function.__name__}: give the argument {name} a type, and a line under `Args:`")
+        raise UndescribedArgument(f"{function.__name__}: give the argument {name} a type, and a line under `Args:`")
     kinds = get_args(hints[name]) if get_origin(hints[name]) in (Union, UnionType) else (hints[name],)
     kind = reduce(or_, [kind for kind in kinds if kind is not NoneType])
     nullable = {"nullable": True} if NoneType in kinds else {}

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tools.simulation.hosts import Evidence, Host
+from tools.simulation.hosts import FaultEvidence, Host
 from tools.types import Json, Report
 
-CLOSE = 60  # characters of an observed value that are shown
-BEFORE = 20  # of them before the words that matter, where some do
+MOST_SHOWN = 60  # characters of an observed value that are shown
+SHOWN_BEFORE = 20  # of them before the words that matter, where some do
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ def proofs(host: Host, run: Report) -> Iterator[Proof]:
         yield Proof(f"{evidence.tool}: {'.'.join(evidence.field)}", shown, evidence.says)
 
 
-def _close_up(evidence: Evidence, observed: Json) -> str:
+def _close_up(evidence: FaultEvidence, observed: Json) -> str:
     """The observed value on one line; of a long text the part that proves something."""
     if not isinstance(observed, str):
         observed = json.dumps(observed, ensure_ascii=False, default=str)
     line = " ".join(observed.split())
     wanted = str(evidence.value) if evidence.relation == "contains" else ""
-    start = max(0, line.find(wanted) - BEFORE) if len(line) > CLOSE else 0
-    shown = line[start : start + CLOSE]
-    return f"{'…' if start else ''}{shown}{'…' if start + CLOSE < len(line) else ''}"
+    start = max(0, line.find(wanted) - SHOWN_BEFORE) if len(line) > MOST_SHOWN else 0
+    shown = line[start : start + MOST_SHOWN]
+    return f"{'…' if start else ''}{shown}{'…' if start + MOST_SHOWN < len(line) else ''}"

@@ -42,7 +42,7 @@ class ChronyPlugin(QubiNodePlugin):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PluginRemark:
     """One thing to mend, or one that is in order."""
 
     ok: bool
@@ -50,22 +50,22 @@ class Finding:
     line: int = 0  # 0 for the whole file
 
 
-def check_plugin(source: str) -> list[Finding]:
+def check_plugin(source: str) -> list[PluginRemark]:
     """What a reviewer would say of the structure, faults first; never raises."""
     if len(source) > LONGEST:
-        return [Finding(False, f"The file has {len(source):,} characters; keep a plugin below {LONGEST:,}.")]
+        return [PluginRemark(False, f"The file has {len(source):,} characters; keep a plugin below {LONGEST:,}.")]
     if _depth(source) > DEEPEST:
-        return [Finding(False, f"Brackets are nested more than {DEEPEST} deep; take the expression apart.")]
+        return [PluginRemark(False, f"Brackets are nested more than {DEEPEST} deep; take the expression apart.")]
     try:
         module = ast.parse(source)
     except PARSER_FAULTS as error:
         line = getattr(error, "lineno", 0) or 0
-        return [Finding(False, f"Python cannot read it: {getattr(error, 'msg', error)}; mend that first.", line)]
+        return [PluginRemark(False, f"Python cannot read it: {getattr(error, 'msg', error)}; mend that first.", line)]
     plugins = [node for node in module.body if isinstance(node, ast.ClassDef) and _is_plugin(node)]
     if not plugins:
-        return [Finding(False, f"No class derives from {BASE}; write `class MyPlugin({BASE}):`.")]
-    findings = [finding for plugin in plugins for finding in _check_class(plugin)]
-    return sorted([*findings, *_check_module(module)], key=lambda finding: finding.ok)
+        return [PluginRemark(False, f"No class derives from {BASE}; write `class MyPlugin({BASE}):`.")]
+    remarks = [remark for plugin in plugins for remark in _check_class(plugin)]
+    return sorted([*remarks, *_check_module(module)], key=lambda remark: remark.ok)
 
 
 def class_name(source: str) -> str:
@@ -91,46 +91,50 @@ def _is_plugin(node: ast.ClassDef) -> bool:
     return any(getattr(base, "id", getattr(base, "attr", "")) == BASE for base in node.bases)
 
 
-def _check_class(plugin: ast.ClassDef) -> Iterator[Finding]:
+def _check_class(plugin: ast.ClassDef) -> Iterator[PluginRemark]:
     methods = {node.name: node for node in plugin.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     for name, wanted in REQUIRED.items():
         yield _method(plugin, methods.get(name), name, wanted)
     named = any(_assigns(node, "__version__") for node in plugin.body)
-    yield Finding(
+    yield PluginRemark(
         named, "It names its version." if named else 'Add `__version__ = "1.0.0"` to the class.', plugin.lineno
     )
     if "get_desired_state" not in methods:
-        yield Finding(
+        yield PluginRemark(
             False,
             "Add `get_desired_state(self, context)`: without it the desired state is empty and hardly ever equal.",
             plugin.lineno,
         )
     elif len(methods["get_desired_state"].args.args) != 2:
-        yield Finding(False, "`get_desired_state` takes `self` and `context`.", methods["get_desired_state"].lineno)
+        yield PluginRemark(
+            False, "`get_desired_state` takes `self` and `context`.", methods["get_desired_state"].lineno
+        )
     else:
-        yield Finding(True, "It says which state it wants.", methods["get_desired_state"].lineno)
+        yield PluginRemark(True, "It says which state it wants.", methods["get_desired_state"].lineno)
     documented = bool(ast.get_docstring(plugin))
-    yield Finding(
+    yield PluginRemark(
         documented, "It is documented." if documented else "Say in a docstring what it is for.", plugin.lineno
     )
 
 
 def _method(
     plugin: ast.ClassDef, found: ast.FunctionDef | ast.AsyncFunctionDef | None, name: str, wanted: tuple[str, ...]
-) -> Finding:
+) -> PluginRemark:
     signature = f"{name}({', '.join(wanted)})"
     if found is None:
-        return Finding(
+        return PluginRemark(
             False, f"Add `{signature}`: it is abstract, so the class cannot be made without it.", plugin.lineno
         )
     if isinstance(found, ast.AsyncFunctionDef):
-        return Finding(False, f"`{name}` is called without await; drop `async`.", found.lineno)
+        return PluginRemark(False, f"`{name}` is called without await; drop `async`.", found.lineno)
     if len(found.args.args) != len(wanted):
-        return Finding(False, f"`{name}` has {len(found.args.args)} parameters; write `{signature}`.", found.lineno)
+        return PluginRemark(
+            False, f"`{name}` has {len(found.args.args)} parameters; write `{signature}`.", found.lineno
+        )
     returns = any(isinstance(node, ast.Return) and node.value for node in ast.walk(found))
     if name != "_initialize_plugin" and not returns and not _raises(found):
-        return Finding(False, f"`{name}` returns nothing; the manager compares what it returns.", found.lineno)
-    return Finding(True, f"`{name}` is there.", found.lineno)
+        return PluginRemark(False, f"`{name}` returns nothing; the manager compares what it returns.", found.lineno)
+    return PluginRemark(True, f"`{name}` is there.", found.lineno)
 
 
 def _raises(function: ast.FunctionDef) -> bool:
@@ -142,12 +146,12 @@ def _assigns(node: ast.stmt, name: str) -> bool:
     return any(getattr(target, "id", "") == name for target in targets)
 
 
-def _check_module(module: ast.Module) -> Iterator[Finding]:
+def _check_module(module: ast.Module) -> Iterator[PluginRemark]:
     imported = any(isinstance(node, ast.ImportFrom) and node.module == "core.base_plugin" for node in ast.walk(module))
     if not imported:
-        yield Finding(False, f"Import the base class: `from core.base_plugin import {BASE}`.")
+        yield PluginRemark(False, f"Import the base class: `from core.base_plugin import {BASE}`.")
     for node in module.body:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            yield Finding(
+            yield PluginRemark(
                 False, "Discovery imports the file; move this call into a method, or it runs then.", node.lineno
             )

@@ -85,7 +85,7 @@ def _told(state: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class BatchOutcome:
     """How one plugin of a batch ended."""
 
     plugin: str
@@ -93,7 +93,7 @@ class Ran:
     message: str
 
 
-def run_batch(needs: Mapping[str, Sequence[str]], failing: str = "") -> list[Ran]:
+def run_batch(needs: Mapping[str, Sequence[str]], failing: str = "") -> list[BatchOutcome]:
     """Run plugins in the order of their dependencies; the first failure ends the batch.
 
     needs: plugin -> names it depends on. ValueError for a cycle or a dependency that nobody provides.
@@ -105,12 +105,12 @@ def run_batch(needs: Mapping[str, Sequence[str]], failing: str = "") -> list[Ran
         order = list(TopologicalSorter({name: sorted(names) for name, names in needs.items()}).static_order())
     except CycleError as error:
         raise ValueError(f"Circular dependency: {' -> '.join(error.args[1])}; break the circle.") from error
-    ran: list[Ran] = []
+    ran: list[BatchOutcome] = []
     for name in order:
         if ran and ran[-1].status != "completed":
-            ran.append(Ran(name, "not run", "the batch stopped before it"))
+            ran.append(BatchOutcome(name, "not run", "the batch stopped before it"))
         elif name == failing:
-            ran.append(Ran(name, "failed", "its apply_changes raised an error"))
+            ran.append(BatchOutcome(name, "failed", "its apply_changes raised an error"))
         else:
-            ran.append(Ran(name, "completed", "state reached"))
+            ran.append(BatchOutcome(name, "completed", "state reached"))
     return ran

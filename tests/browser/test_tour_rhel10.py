@@ -50,7 +50,7 @@ def test_the_tour_can_be_walked_to_its_end_while_nothing_is_loaded(page: Page) -
     shot(page, "tour-1")
     page.locator("#rhel10-next-1").click()
     page.get_by_label("Which kernel does RHEL 10 run?").click()
-    expect(page.locator("#rhel10-extract")).to_contain_text("still loading")
+    expect(page.locator("#rhel10-extract-2")).to_contain_text("still loading")
     page.locator("#rhel10-next-2").click()
     page.locator("#tour-run").click()
     expect(page.locator("#tour-plugin")).to_contain_text("completed")

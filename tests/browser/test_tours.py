@@ -121,7 +121,7 @@ def test_the_plugin_tour_from_start_to_end(visitor: BrowserContext, address: str
     expect(page.locator("#plugins-config")).to_contain_text("ChronyPlugin")
     page.locator("#plugins-next-5").click()
     page.get_by_label("How do I test a plugin?").click()
-    expect(page.locator("#plugins-extract")).to_contain_text("still loading")
+    expect(page.locator("#plugins-extract-6")).to_contain_text("still loading")
     page.locator("#plugins-on").click()
     expect(page.locator("#contribute-kind")).to_be_visible()
 

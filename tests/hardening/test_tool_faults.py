@@ -12,7 +12,7 @@ from model.turn.chat import Ask, Chat
 from model.turn.events import ToolFinished, TurnFinished
 from tests.hardening.obeying import ObeyingEngine
 from tools.registry import Registry
-from tools.sandbox.lockdown import Limits
+from tools.sandbox.lockdown import WorkerLimits
 from tools.sandbox.sandbox import Sandbox
 from tools.types import ToolCall
 
@@ -30,7 +30,7 @@ MODULE = Path(__file__).with_name("faulty_tools.py")
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
     """A quarter of the usual deadline, so that hanging is soon over; everything else as it is."""
-    with Sandbox(files=[MODULE], limits=Limits(call_s=0.5)) as sandbox:
+    with Sandbox(files=[MODULE], limits=WorkerLimits(call_s=0.5)) as sandbox:
         yield sandbox
 
 
@@ -51,8 +51,8 @@ def test_a_broken_tool_is_a_failed_result_and_the_answer_goes_on(box: Sandbox, t
 
 
 def test_after_all_of_them_a_sound_tool_answers() -> None:
-    with Sandbox(files=[MODULE], limits=Limits(call_s=0.5)) as box:
+    with Sandbox(files=[MODULE], limits=WorkerLimits(call_s=0.5)) as box:
         assert not box.call("system_info", {"fault": "dies"}, "healthy").success
     with Sandbox() as box:
         assert box.call("system_info", {}, "healthy").success
-    assert Limits().call_s <= 2.0  # what a visitor waits for at most
+    assert WorkerLimits().call_s <= 2.0  # what a visitor waits for at most

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 from pathlib import Path
 from types import FunctionType
 from typing import Any, get_type_hints
@@ -9,7 +10,8 @@ from typing import Any, get_type_hints
 import pytest
 from transformers.utils.chat_template_utils import get_json_schema
 
-from tools.registry import Registry, ToolError
+from tools import checks
+from tools.registry import Registry, Tool, ToolError
 from tools.simulation.hosts import DEFAULT_HOST, Host, load_hosts
 from tools.simulation.view import HostView
 from tools.types import ToolResult
@@ -50,7 +52,10 @@ def test_a_result_is_six_fields_and_a_dict_of_them() -> None:
 
 
 def test_the_registry_lists_the_six_with_their_descriptions(registry: Registry) -> None:
-    assert set(registry.list_tools()) == TOOLS
+    assert set(registry.list_tools()) >= TOOLS
+    modules = {module.name for module in pkgutil.iter_modules(checks.__path__)}
+    assert modules >= TOOLS
+    assert len(registry.list_tools()) >= len(modules)  # each module among the checks adds at least one
     assert registry.list_tools()["service_status"] == "Show whether systemd services are active, inactive or failed."
 
 
@@ -76,19 +81,15 @@ def test_a_result_carries_the_time_the_call_took_and_the_hosts_clock(
     assert (NOW - late.timestamp) / 86_400 == pytest.approx(213, abs=0.1)
 
 
-def test_a_custom_tool_can_be_registered_and_run(hosts: dict[str, Host]) -> None:
-    def name_length(host: HostView, factor: int = 1) -> dict[str, int]:
-        """Measure the host's name.
-
-        Args:
-            host: The simulated host to look at.
-            factor: Multiply by this.
-        """
-        return {"length": factor * len(host.machine.hostname)}
-
-    registry = Registry()
-    registry.register(name_length)
-    assert registry.list_tools() == {"name_length": "Measure the host's name."}
+def test_a_tool_of_a_further_file_is_listed_and_run(tmp_path: Path, hosts: dict[str, Host]) -> None:
+    file = tmp_path / "name_length.py"
+    file.write_text(
+        "def name_length(host, factor: int = 1):\n"
+        '    """Measure the host\'s name.\n\n    Args:\n        factor: Multiply by this.\n    """\n'
+        "    return {'length': factor * len(host.machine.hostname)}\n"
+    )
+    registry, before = Registry.default([file]), Registry.default().list_tools()
+    assert registry.list_tools() == {**before, "name_length": "Measure the host's name."}
     assert registry.run_tool("name_length", hosts[DEFAULT_HOST].view(NOW), factor=2).data == {"length": 42}
 
 
@@ -97,8 +98,7 @@ def test_a_tool_that_raises_is_a_failed_result_with_its_message(hosts: dict[str,
         """Fail on purpose."""
         raise RuntimeError("no such sensor")
 
-    registry = Registry()
-    registry.register(broken)
+    registry = Registry([Tool.of(broken)])
     result = registry.run_tool("broken", hosts[DEFAULT_HOST].view(NOW))
     assert (result.success, result.data, result.error) == (False, {}, "no such sensor")
 
@@ -164,9 +164,7 @@ def every_kind(
     "function", [every_kind, *map(function_of, ("network_diagnostics", "process_info", "service_status"))]
 )
 def test_schemas_are_those_of_the_library_that_renders_chat_templates(function: FunctionType) -> None:
-    registry = Registry()
-    registry.register(function)
-    [schema] = registry.schemas()
+    [schema] = Registry([Tool.of(function)]).schemas()
     plain = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
     plain.__doc__, plain.__annotations__ = function.__doc__, {**get_type_hints(function), "host": str}
     theirs = get_json_schema(plain)
@@ -180,15 +178,16 @@ def test_an_argument_that_nothing_is_said_about_is_named() -> None:
         """Count something."""
         raise NotImplementedError
 
-    registry = Registry()
-    registry.register(silent)
+    registry = Registry([Tool.of(silent)])
     with pytest.raises(ToolError, match=r"silent: give the argument count a type, and a line under `Args:`"):
         registry.schemas()
 
 
 def test_schemas_name_the_arguments_and_never_the_host(registry: Registry) -> None:
     functions = {schema["function"]["name"]: schema["function"]["parameters"] for schema in registry.schemas()}
-    assert {name: set(parameters["properties"]) for name, parameters in functions.items()} == {
+    assert functions.keys() == registry.list_tools().keys()
+    assert not any("host" in parameters["properties"] for parameters in functions.values())
+    assert {name: set(functions[name]["properties"]) for name in TOOLS} == {
         "system_info": set(),
         "resource_usage": set(),
         "service_status": {"services"},
@@ -198,24 +197,28 @@ def test_schemas_name_the_arguments_and_never_the_host(registry: Registry) -> No
     }
     assert functions["service_status"]["properties"]["services"]["items"] == {"type": "string"}
     assert functions["process_info"]["properties"]["top_n"]["type"] == "integer"
-    assert not any(parameters.get("required") for parameters in functions.values())
+    assert not any(parameters.get("required") for parameters in functions.values())  # a run of all gives none
 
 
 def test_running_all_gives_a_result_for_every_tool(registry: Registry, hosts: dict[str, Host]) -> None:
     results = registry.run_all_tools(hosts[DEFAULT_HOST].view(NOW))
-    assert {name for name, result in results.items() if result.success} == TOOLS
+    assert {name for name, result in results.items() if result.success} == set(registry.list_tools()) >= TOOLS
 
 
-def test_a_comprehensive_run_sums_up_in_five_figures(hosts: dict[str, Host]) -> None:
-    def broken(host: HostView) -> dict[str, Any]:
-        """Fail on purpose."""
-        raise RuntimeError("no such sensor")
-
-    registry = Registry.default()
-    registry.register(broken)
+def test_a_comprehensive_run_sums_up_in_five_figures(
+    registry: Registry, tmp_path: Path, hosts: dict[str, Host]
+) -> None:
+    sound, file = len(registry.list_tools()), tmp_path / "broken.py"
+    file.write_text('def broken(host):\n    """Fail on purpose."""\n    raise RuntimeError("no such sensor")\n')
+    registry = Registry.default([file])
     run = registry.run_comprehensive_diagnostics(hosts[DEFAULT_HOST].view(NOW))
     seconds = run["summary"].pop("total_execution_time")
-    assert run["summary"] == {"total_tools": 7, "successful_tools": 6, "failed_tools": 1, "timestamp": NOW}
+    assert run["summary"] == {
+        "total_tools": sound + 1,
+        "successful_tools": sound,
+        "failed_tools": 1,
+        "timestamp": NOW,
+    }
     assert seconds == pytest.approx(sum(result["execution_time"] for result in run["tool_results"].values()))
     assert run["tool_results"]["broken"]["error"] == "no such sensor"
     assert set(run["tool_results"]["system_info"]) == set(ToolResult("x", True, {}).to_dict())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from tools.registry import Registry
-from tools.sandbox.lockdown import Limits
+from tools.sandbox.lockdown import WorkerLimits
 from tools.sandbox.sandbox import Sandbox, SandboxError
 from tools.simulation.hosts import load_hosts
 
+ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
 PROBE = '''
 import math, os, time
@@ -32,12 +36,23 @@ def fails(host):
 '''
 
 
+def test_the_package_gives_the_sandbox_and_loads_it_on_first_use() -> None:
+    program = (
+        "import sys, tools.sandbox as face\n"
+        "early = 'tools.sandbox.sandbox' in sys.modules\n"
+        "from tools.sandbox import Sandbox\n"
+        "print(early, Sandbox is sys.modules['tools.sandbox.sandbox'].Sandbox)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "True"]
+
+
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Sandbox]:
     """A sandbox with two further tools and a clock that stands still."""
     file = tmp_path / "probe.py"
     file.write_text(PROBE)
-    with Sandbox(files=[file], limits=Limits(cpu_s=1, call_s=20), clock=lambda: NOW) as sandbox:
+    with Sandbox(files=[file], limits=WorkerLimits(cpu_s=1, call_s=20), clock=lambda: NOW) as sandbox:
         yield sandbox
 
 
@@ -64,7 +79,7 @@ def test_arguments_reach_the_tool(box: Sandbox) -> None:
 def test_a_comprehensive_run_has_the_same_figures_as_in_process(box: Sandbox) -> None:
     run = box.run_all("libvirtd-down")
     here = Registry.default().run_comprehensive_diagnostics(load_hosts()["libvirtd-down"].view(NOW))
-    assert run["summary"]["total_tools"] == 8  # six, and the two of the test
+    assert run["summary"]["total_tools"] == here["summary"]["total_tools"] + 2  # the two of the test
     assert run["summary"]["failed_tools"] == 1
     assert run["summary"]["timestamp"] == NOW
     assert {name: run["tool_results"][name]["data"] for name in here["tool_results"]} == {
@@ -75,6 +90,15 @@ def test_a_comprehensive_run_has_the_same_figures_as_in_process(box: Sandbox) ->
 def test_a_tool_of_a_further_file_is_listed_with_its_description(box: Sandbox) -> None:
     assert box.list_tools()["worker"] == "Show which process this is, after using the CPU for a while."
     assert set(Registry.default().list_tools()) < set(box.list_tools())
+
+
+def test_it_says_whether_the_kernel_filters_the_workers_calls(box: Sandbox) -> None:
+    try:
+        ctypes.CDLL("libseccomp.so.2")
+    except OSError:
+        assert box.filtered is False
+    else:
+        assert box.filtered is True
 
 
 def test_one_worker_serves_many_calls_and_it_is_not_this_process(box: Sandbox) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.sandbox.lockdown import Limits
+from tools.sandbox.lockdown import WorkerLimits
 from tools.sandbox.sandbox import Sandbox, SandboxError
 from tools.types import ToolResult
 
@@ -114,7 +114,7 @@ class Late:
         os.write(3, b'{"id": "guessed", "keep": true}' + bytes([10]))
         return {}
 """
-PATIENT, HASTY = Limits(call_s=20), Limits(call_s=0.4)
+PATIENT, HASTY = WorkerLimits(call_s=20), WorkerLimits(call_s=0.4)
 
 Attack = Callable[..., ToolResult]
 
@@ -130,7 +130,7 @@ def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
     file.write_text("\n".join([HEAD, *tools]))
     boxes = {limits: Sandbox(files=[file], limits=limits) for limits in (PATIENT, HASTY)}
 
-    def run(body: str, limits: Limits = PATIENT) -> ToolResult:
+    def run(body: str, limits: WorkerLimits = PATIENT) -> ToolResult:
         result = boxes[limits].call(f"attack_{ATTACKS.index(body)}", {}, "healthy")
         following = boxes[limits].call("system_info", {}, "healthy")
         assert following.success
@@ -250,5 +250,5 @@ def test_ending_the_worker_is_a_failed_call(attack: Attack, body: str) -> None:
 def test_a_module_that_attacks_while_it_is_loaded_stops_the_start(tmp_path: Path, line: str) -> None:
     file = tmp_path / "attack_tool.py"
     file.write_text(f'{line}\n\ndef attack(host):\n    """Misbehave."""\n    return {{}}\n')
-    with Sandbox(files=[file], limits=Limits(cpu_s=1)) as box, pytest.raises(SandboxError, match="did not start"):
+    with Sandbox(files=[file], limits=WorkerLimits(cpu_s=1)) as box, pytest.raises(SandboxError, match="did not start"):
         box.list_tools()

@@ -112,7 +112,7 @@ def test_the_audit_hook_lets_loading_read_below_its_roots_only() -> None:
 
 def test_the_resource_limits_alone_stop_memory_files_and_descriptors(tmp_path: Path) -> None:
     found = walled(
-        f"from tools.sandbox import lockdown\nlockdown.limit_resources(lockdown.Limits())\nos.chdir({str(tmp_path)!r})\n"
+        f"from tools.sandbox import lockdown\nlockdown.limit_resources(lockdown.WorkerLimits())\nos.chdir({str(tmp_path)!r})\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
         memory="attempt(lambda: bytes(2**30))",
         file="attempt(lambda: os.write(os.open('left-behind', os.O_CREAT | os.O_WRONLY), b'x'))",

@@ -14,7 +14,7 @@ from onboarding.tours import plugin_check
 from onboarding.tours.content import load_tour
 from onboarding.tours.contribution import LONGEST_TITLE, TIMES, Kind, commands, description, load_kinds, starting_point
 from onboarding.tours.fault_round import causes, judge, proofs
-from onboarding.tours.plugin_check import DEEPEST, LONGEST, SKELETON, Finding, check_plugin, class_name
+from onboarding.tours.plugin_check import DEEPEST, LONGEST, SKELETON, PluginRemark, check_plugin, class_name
 from onboarding.tours.plugin_lab import DESIRED, Lab, advance, drift, run_batch
 from tools.registry import Registry
 from tools.simulation.hosts import Host, load_hosts
@@ -35,7 +35,7 @@ def life(lab: Lab) -> tuple[list[str], Lab]:
 
 
 def faults(source: str) -> list[str]:
-    return [finding.text for finding in check_plugin(source) if not finding.ok]
+    return [remark.text for remark in check_plugin(source) if not remark.ok]
 
 
 class TestLifeCycle:
@@ -96,27 +96,27 @@ class TestStructure:
         assert any(says in fault for fault in faults(SKELETON.replace(before, after)))
 
     def test_a_call_at_module_level_is_pointed_at(self) -> None:
-        finding = check_plugin(SKELETON + "\nprint('imported')\n")[0]
-        assert not finding.ok
-        assert finding.line == len(SKELETON.splitlines()) + 2
+        remark = check_plugin(SKELETON + "\nprint('imported')\n")[0]
+        assert not remark.ok
+        assert remark.line == len(SKELETON.splitlines()) + 2
 
     def test_faults_come_first_and_the_order_is_stable(self) -> None:
         found = check_plugin(SKELETON.replace("__version__", "version"))
-        assert [finding.ok for finding in found] == sorted(finding.ok for finding in found)
+        assert [remark.ok for remark in found] == sorted(remark.ok for remark in found)
 
     @pytest.mark.parametrize(
         "source",
         ["(" * 5000, "[" * 100_000, "x" * (LONGEST + 1), "-" * LONGEST + "1", "\x00", "\ud800", "if 1:\n" * 40, ""],
         ids=["open", "long-open", "long", "minus", "nul", "surrogate", "empty-blocks", "empty"],
     )
-    def test_hostile_sources_end_in_one_finding(self, source: str) -> None:
-        assert [finding.ok for finding in check_plugin(source)] == [False]
+    def test_hostile_sources_end_in_one_remark(self, source: str) -> None:
+        assert [remark.ok for remark in check_plugin(source)] == [False]
         assert class_name(source) == ""
 
     @settings(max_examples=300, deadline=None)
     @given(st.text(max_size=300) | st.text("()[]{}:,=.\n \"'#@abcdef0123456789\\", max_size=300))
     def test_no_text_makes_it_raise(self, text: str) -> None:
-        assert all(isinstance(finding, Finding) for finding in check_plugin(text + SKELETON[: len(text)]))
+        assert all(isinstance(remark, PluginRemark) for remark in check_plugin(text + SKELETON[: len(text)]))
 
     def test_nesting_just_allowed_is_parsed(self) -> None:
         assert "No class" in check_plugin("(" * DEEPEST + "1" + ")" * DEEPEST)[0].text

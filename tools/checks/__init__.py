@@ -2,7 +2,8 @@
 
 A tool takes a `tools.simulation.view.HostView` as its first argument, named `host`, then typed arguments with
 defaults, and returns a dict of JSON values. Its docstring's first lines are the description the model reads, its
-`Args:` section describes each argument. To add one, put such a function into a new file here; its schema, its
-place in the registry and in the sandbox follow from it. Import at the top of the file and from the standard library or
-`tools` only: the sandbox has no other packages, and while a tool runs it imports and opens nothing.
+`Args:` section describes each argument. To add one, put such a function into a new file here: its schema, its command
+in `python -m tools`, its place in the sandbox, in every comprehensive run and in the summaries follow from it. Import
+at the top of the file and from the standard library or `tools` only: the sandbox has no other packages, and while a
+tool runs it imports and opens nothing.
 """

@@ -1,8 +1,8 @@
-"""A tool's result in a few lines a person can read, without a language model."""
+"""Sum tool results up in a few lines of Markdown; no language model takes part."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tools.diagnosis.diagnose import Diagnosis, diagnose
@@ -13,30 +13,37 @@ from tools.types import ToolResult
 NEEDED_TOOLS = frozenset(tool for tool, *_field in NEEDED)
 MOST_LINES = 8  # of one result
 LONGEST = 80  # characters of one value
-# What a person looks for first, by the name of the field that holds it.
+PLAIN = (str, int, float, bool)
+# Fields that a person looks for first in a result of NEEDED_TOOLS; of any other tool every plain field is shown.
 TELLING = ("status", "substate", "usage_percent", "total_gb", "free_gb", "reachable", "working", "error",
            "cpu_percent", "memory_mb", "hostname", "platform", "python_version", "uptime_seconds", "load_average",
            "kvm_module_loaded", "vmx_support", "svm_support", "libvirt_available", "vm_count",
            "total_processes")  # fmt: skip
 
+FactsIn = Callable[[dict[str, Any]], list[str]]  # a mapping's fields -> what is said of them, "name value" each
+
 
 def is_whole_run(results: Sequence[ToolResult]) -> bool:
-    """Whether every tool that the diagnosis rules look at took part."""
+    """Return true when every tool that the diagnosis rules look at took part."""
     return {result.tool_name for result in results} >= NEEDED_TOOLS
 
 
 def summary(results: Sequence[ToolResult], now: float) -> str:
-    """Markdown: of a whole run the diagnosis; else, a call, one line that it failed or its MOST_LINES telling fields.
+    """Return Markdown: the diagnosis of a whole run, else the MOST_LINES first lines of each call's fields.
+
+    Of a call that failed one line says why. Of a whole run the tools that no rule looks at follow the diagnosis.
 
     now: true time of the run in seconds since the epoch; a host's own clock may be wrong, which is a finding.
     """
-    if is_whole_run(results):
-        return diagnosis_text(diagnose(report({result.tool_name: result for result in results}, now)))
-    return "\n".join(_fields(result) for result in results)
+    if not is_whole_run(results):
+        return "\n".join(_fields(result) for result in results)
+    diagnosis = diagnosis_text(diagnose(report({result.tool_name: result for result in results}, now)))
+    others = [_fields(result) for result in results if result.tool_name not in NEEDED_TOOLS]
+    return "\n\n".join([diagnosis, *(["Also reported:\n" + "\n".join(others)] if others else [])])
 
 
 def diagnosis_text(diagnosis: Diagnosis) -> str:
-    """Markdown: the cause, what shows it, and the remedy with its commands."""
+    """Return Markdown: the cause, what shows it, and the remedy with its commands."""
     parts = [f"**{diagnosis.cause}**"]
     if diagnosis.evidence:
         parts.append("What shows it:\n" + "\n".join(f"- {line}" for line in diagnosis.evidence))
@@ -54,18 +61,20 @@ def _step(step: str) -> str:
 def _fields(result: ToolResult) -> str:
     if not result.success:
         return f"`{result.tool_name}` did not run: {result.error}"
-    lines = [f"- {place}: {'; '.join(facts)}" for place, facts in _groups(result.data, result.tool_name)]
+    facts_in = _telling_facts if result.tool_name in NEEDED_TOOLS else _plain_facts
+    lines = [f"- {place}: {'; '.join(facts)}" for place, facts in _groups(result.data, result.tool_name, facts_in)]
+    if not lines and facts_in is _plain_facts:
+        return f"- {result.tool_name}: nothing to show"
     return "\n".join(lines[:MOST_LINES])
 
 
-def _groups(data: dict[str, Any], place: str) -> Iterator[tuple[str, list[str]]]:
-    """Each mapping that holds telling fields, outermost first, under the name it stands at."""
-    facts = [f"{key} {_short(value)}" for key, value in data.items() if _tells(key, value)]
-    if facts:
+def _groups(data: dict[str, Any], place: str, facts_in: FactsIn) -> Iterator[tuple[str, list[str]]]:
+    """Yield each mapping that holds facts, outermost first, under the name it stands at."""
+    if facts := facts_in(data):
         yield place, facts
     for key, value in data.items():
         for name, item in _mappings(key, value):
-            yield from _groups(item, name)
+            yield from _groups(item, name, facts_in)
 
 
 def _mappings(key: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -75,9 +84,24 @@ def _mappings(key: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from ((str(item.get("name", key)), item) for item in value if isinstance(item, dict))
 
 
-def _tells(key: str, value: Any) -> bool:
-    plain = isinstance(value, str | int | float | bool) or (isinstance(value, list) and key == "load_average")
-    return plain and (key in TELLING or key.endswith("_error"))
+def _telling_facts(data: dict[str, Any]) -> list[str]:
+    """Return the fields of TELLING and the errors, each with its value."""
+    return [
+        f"{key} {_short(value)}"
+        for key, value in data.items()
+        if (key in TELLING or key.endswith("_error"))
+        and (isinstance(value, PLAIN) or (isinstance(value, list) and key == "load_average"))
+    ]
+
+
+def _plain_facts(data: dict[str, Any]) -> list[str]:
+    """Return every field whose value is plain or a list of plain values, each with its value."""
+    lists = {key: value if isinstance(value, list) else [value] for key, value in data.items()}
+    return [
+        f"{key} {_short(', '.join(map(str, values)))}"
+        for key, values in lists.items()
+        if values and all(isinstance(value, PLAIN) for value in values)
+    ]
 
 
 def _short(value: Any) -> str:

@@ -43,8 +43,8 @@ CALLING = frozenset({"builtins.id", "time.sleep"})  # and while a tool runs
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of one worker, from its start to its end."""
+class WorkerLimits:
+    """WorkerLimits of one worker, from its start to its end."""
 
     cpu_s: int = 20  # a call needs ~1 ms; the worker is replaced at half of it
     memory_mib: int = 256  # address space; the worker needs ~40
@@ -54,7 +54,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Hook:
+class AuditHook:
     """Handles of the audit hook."""
 
     allow: Callable[[frozenset[str]], None]  # change to another list
@@ -64,7 +64,7 @@ class Hook:
 class Lockdown:
     """The limits in force in this process; they cannot be taken back."""
 
-    def __init__(self, hook: Hook, seal_filter: Callable[[], None] | None) -> None:
+    def __init__(self, hook: AuditHook, seal_filter: Callable[[], None] | None) -> None:
         """Prefer `enter`."""
         self.filtered = seal_filter is not None  # the kernel's filter is in force as well
         self.refusals = hook.refusals
@@ -72,7 +72,7 @@ class Lockdown:
         self._seal_filter = seal_filter
 
     @classmethod
-    def enter(cls, limits: Limits, roots: Sequence[str]) -> Lockdown:
+    def enter(cls, limits: WorkerLimits, roots: Sequence[str]) -> Lockdown:
         """Limit this process for good; reading stays possible below `roots` (absolute, folders end with a slash)."""
         limit_resources(limits)
         seccomp = import_module("tools.sandbox.seccomp")
@@ -94,7 +94,7 @@ class Lockdown:
         del self._allow  # so that nothing leads to it any more
 
 
-def add_hook(roots: tuple[str, ...]) -> Hook:
+def add_hook(roots: tuple[str, ...]) -> AuditHook:
     """Refuse every audit event that is on no list.
 
     A closure, and not methods: a tool can replace a class's methods, it cannot reach a local variable.
@@ -120,10 +120,10 @@ def add_hook(roots: tuple[str, ...]) -> Hook:
         allowed = events
 
     sys.addaudithook(audit)
-    return Hook(allow, lambda: refused)
+    return AuditHook(allow, lambda: refused)
 
 
-def limit_resources(limits: Limits) -> None:
+def limit_resources(limits: WorkerLimits) -> None:
     """POSIX limits; as root the kernel does not enforce the number of processes, the system-call filter does."""
     for kind, amount in (
         (resource.RLIMIT_CPU, limits.cpu_s),

@@ -3,7 +3,7 @@
 What it covers, for a tool that is hostile or broken:
 
 * the environment: empty; the working directory: a fresh empty folder; no site-packages, no user site
-* CPU time, address space, size of files, open files and processes: POSIX limits (`tools.sandbox.lockdown.Limits`)
+* CPU time, address space, size of files, open files and processes: POSIX limits (`tools.sandbox.lockdown.WorkerLimits`)
 * reading: none at all while a tool runs, the hosts are loaded before; while tool modules are loaded only the standard
   library, `tools/`, the hosts' folder and the module files given
 * writing, network, subprocesses, forks, threads, signals, new imports, `ctypes`, `gc`, frames, `exec`: refused by an
@@ -45,14 +45,14 @@ from types import TracebackType
 from typing import Any
 
 from tools.registry import report
-from tools.sandbox.lockdown import Limits
+from tools.sandbox.lockdown import WorkerLimits
 from tools.sandbox.worker_process import SandboxError, WorkerLostError, WorkerProcess
 from tools.simulation.hosts import HOSTS
 from tools.types import Report, ToolResult
 
 __all__ = ["Sandbox", "SandboxError"]
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = WorkerLimits()
 
 
 class Sandbox:
@@ -62,7 +62,7 @@ class Sandbox:
         self,
         hosts: Path = HOSTS,
         files: Sequence[Path] = (),
-        limits: Limits = DEFAULT_LIMITS,
+        limits: WorkerLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Start nothing yet.

@@ -17,7 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))  # -I leaves it out
 
 from tools.registry import Registry
-from tools.sandbox.lockdown import Limits, Lockdown
+from tools.sandbox.lockdown import Lockdown, WorkerLimits
 from tools.simulation.machine import Machine, machine_from_json
 from tools.simulation.view import HostView
 from tools.types import ToolResult
@@ -67,7 +67,7 @@ def main(config: dict[str, Any]) -> None:
     """Lock this process down, load tools and hosts, answer until standard input ends."""
     os.environ.clear()  # it was empty; Python itself adds LC_CTYPE
     channel = _private_channel()
-    limits, hosts = Limits(**config["limits"]), sorted(Path(config["hosts"]).glob("*.json"))
+    limits, hosts = WorkerLimits(**config["limits"]), sorted(Path(config["hosts"]).glob("*.json"))
     folders = [Path(os.__file__).parent, Path(__file__).parents[1], Path(config["hosts"])]
     lockdown = Lockdown.enter(limits, [*(f"{folder}/" for folder in folders), *config["files"]])
     try:

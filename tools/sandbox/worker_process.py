@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from tools.sandbox.lockdown import Limits
+from tools.sandbox.lockdown import WorkerLimits
 
 START_S = 15.0  # ~0.1 s on an idle machine, more when it is busy and its disk is cold
 MAX_CALLS = 10_000  # of one worker
@@ -47,7 +47,7 @@ class WorkerProcess:
             start_new_session=True,  # a Ctrl-C in the terminal is the app's to handle
         )
         try:
-            hello = self._read(START_S, Limits().reply_bytes)
+            hello = self._read(START_S, WorkerLimits().reply_bytes)
         except WorkerLostError as error:
             self.kill()
             raise SandboxError(f"the tools' worker did not start: {error}") from error
@@ -62,11 +62,11 @@ class WorkerProcess:
         """False once the process has ended."""
         return self._process.poll() is None
 
-    def is_old(self, cpu_s: object, limits: Limits) -> bool:
+    def is_old(self, cpu_s: object, limits: WorkerLimits) -> bool:
         """Whether it has used half its CPU time or many calls, and is better replaced before it hits a limit."""
         return not isinstance(cpu_s, float) or cpu_s > limits.cpu_s / 2 or self._calls >= MAX_CALLS
 
-    def ask(self, line: bytes, limits: Limits) -> dict[str, Any]:
+    def ask(self, line: bytes, limits: WorkerLimits) -> dict[str, Any]:
         """Send one request line and read one reply; WorkerLostError when there is none in time and form."""
         self._calls += 1
         try:

@@ -26,7 +26,7 @@ class HostError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class FaultEvidence:
     """One field of one tool's result that proves the cause."""
 
     tool: str
@@ -61,7 +61,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RemedyStep:
     """One step of the remedy."""
 
     do: str
@@ -86,8 +86,8 @@ class Host:
     kind: str  # name of the fault, for scoring `tools.diagnosis.diagnose`: "healthy" when there is none
     answer: str  # the cause in one sentence as short as those of the decoys, for a list of guesses
     cause: str  # the whole story
-    evidence: tuple[Evidence, ...]
-    remedy: tuple[Step, ...]
+    evidence: tuple[FaultEvidence, ...]
+    remedy: tuple[RemedyStep, ...]
     hints: tuple[str, ...]  # each gives away a little more
     decoys: tuple[Decoy, ...]
     machine: Machine

@@ -1,4 +1,4 @@
-"""The plugin tour: the life cycle to step through, a batch with dependencies, and a skeleton that is checked."""
+"""Draw the exercises of the plugin tour: the life cycle, a batch with dependencies, and a plugin to write."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from onboarding.tours.content import TourStep
 from onboarding.tours.plugin_check import SKELETON, check_plugin, class_name
 from onboarding.tours.plugin_lab import DESIRED, STAGES, Lab, advance, drift, run_batch
 from onboarding.ui.kit.hooks import QUIET
@@ -19,15 +18,28 @@ NO_CLASS = "# The skeleton has no plugin class yet; go back one step and mend it
 
 
 class PluginsTour(TourTab):
-    """Six steps; the plugin that a visitor writes is parsed and never run."""
+    """The tab of the plugin tour; the server parses the plugin that a visitor writes and never runs it."""
 
     name = "plugins"
 
-    def bodies(self) -> list[Callable[[TourStep], None]]:
-        """Life cycle, twice, dependencies, write, enable, look up."""
-        return [self._cycle, self._twice, self._batch, self._write, self._enable, self.build_topics]
+    def exercises(self) -> dict[str, Callable[[], None]]:
+        """Return the exercises by name."""
+        return {
+            "life cycle": self._build_life_cycle,
+            "second run": self._build_second_run,
+            "dependencies": self._build_dependencies,
+            "plugin source": self._build_source,
+            "plugin commands": self._build_commands,
+        }
 
-    def _cycle(self, _step: TourStep) -> None:
+    def fields(self) -> list[gr.components.Component]:
+        """Make the editor of the plugin's source, which the exercise "plugin source" shows."""
+        self._source = gr.Code(
+            SKELETON, language="python", label="Your plugin", elem_id="plugins-source", lines=24, render=False
+        )
+        return [self._source]
+
+    def _build_life_cycle(self) -> None:
         lab = gr.State(Lab())
         shown = gr.HTML(lab_html(Lab()), elem_id="plugins-lab", apply_default_css=False)
         with gr.Row(elem_classes="bar"):
@@ -36,7 +48,7 @@ class PluginsTour(TourTab):
         step.click(lambda now: _drawn(advance(now)), lab, [lab, shown], **QUIET)
         again.click(lambda: _drawn(Lab()), None, [lab, shown], **QUIET)
 
-    def _twice(self, _step: TourStep) -> None:
+    def _build_second_run(self) -> None:
         lab, told = gr.State(Lab()), gr.State(())
         with gr.Row(elem_classes="bar"):
             run = gr.Button("Run the plugin", variant="primary", size="sm", elem_id="plugins-run", min_width=140)
@@ -45,7 +57,7 @@ class PluginsTour(TourTab):
         run.click(_whole_run, [lab, told], [lab, told, shown], **QUIET)
         spoil.click(_spoil, [lab, told], [lab, told, shown], **QUIET)
 
-    def _batch(self, _step: TourStep) -> None:
+    def _build_dependencies(self) -> None:
         choices = [NOBODY, *BATCH, "FreeIPAPlugin"]
         with gr.Row():
             needs = [
@@ -57,20 +69,20 @@ class PluginsTour(TourTab):
         for field in (*needs, failing):
             field.change(_batch_html, [*needs, failing], shown, **QUIET)
 
-    def _write(self, _step: TourStep) -> None:
-        self._source = gr.Code(SKELETON, language="python", label="Your plugin", elem_id="plugins-source", lines=24)
+    def _build_source(self) -> None:
+        self._source.render()
         check = gr.Button("Check the structure", variant="primary", size="sm", elem_id="plugins-check")
         shown = gr.HTML("", elem_id="plugins-findings", apply_default_css=False)
-        check.click(_findings, self._source, shown, **QUIET)
+        check.click(_remarks, self._source, shown, **QUIET)
 
-    def _enable(self, _step: TourStep) -> None:
+    def _build_commands(self) -> None:
         config = gr.Code(_config(SKELETON), language="yaml", label="config/plugins.yml", elem_id="plugins-config")
         run = gr.Code(_run(SKELETON), language="shell", label="Run it", elem_id="plugins-command")
         self._source.change(lambda source: (_config(source), _run(source)), self._source, [config, run], **QUIET)
 
 
 def lab_html(lab: Lab) -> str:
-    """The life cycle as a row of stages with the present one marked, the host's state, and what the plugin says."""
+    """Return HTML: the stages with the present one marked, the host's state, and what the plugin says."""
     stages = join(
         fill(
             '<li class="{}"{}>{}</li>',
@@ -137,17 +149,17 @@ def _batch_html(first: str, second: str, third: str, failing: str) -> str:
     return fill('<table class="facts">{}<tbody>{}</tbody></table>', fill(head), rows)
 
 
-def _findings(source: str) -> str:
+def _remarks(source: str) -> str:
     row = '<li class="{}"><span aria-hidden="true">{}</span> {}{}</li>'
     items = join(
         fill(
             row,
-            "yes" if finding.ok else "no",
-            "✓" if finding.ok else "✗",
-            finding.text.replace("`", ""),
-            f" (line {finding.line})" if finding.line else "",
+            "yes" if remark.ok else "no",
+            "✓" if remark.ok else "✗",
+            remark.text.replace("`", ""),
+            f" (line {remark.line})" if remark.line else "",
         )
-        for finding in check_plugin(source or "")
+        for remark in check_plugin(source or "")
     )
     return fill('<ul class="findings">{}</ul>', items)
 

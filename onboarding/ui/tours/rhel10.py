@@ -1,4 +1,4 @@
-"""The RHEL 10 tour: six steps, each with something live that needs no model."""
+"""Draw the exercises of the RHEL 10 tour; none needs a model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from onboarding.tours.content import TourStep
 from onboarding.tours.deploy_command import MODES, Answers, command, environment, problems
 from onboarding.tours.readiness import Check, PluginRun, plugin_run, readiness
 from onboarding.ui.kit.hooks import QUIET
@@ -19,20 +18,31 @@ SERVICES = ["libvirtd", "virtqemud", "NetworkManager", "firewalld", "sshd", "chr
 
 
 class Rhel10Tour(TourTab):
-    """From a host's readiness to the deploy command; everything a visitor does stays in the components."""
+    """The tab of the RHEL 10 tour, from a host's readiness to the deploy command; the server stores no answer."""
 
     name = "rhel10"
 
-    def bodies(self) -> list[Callable[[TourStep], None]]:
-        """Check, changes, plugin, deploy, verify, next."""
-        return [self._check, self.build_topics, self._plugin, self._deploy, self._verify, self._next]
+    def exercises(self) -> dict[str, Callable[[], None]]:
+        """Return the exercises by name."""
+        return {
+            "readiness": self._build_readiness,
+            "plugin run": self._build_plugin_run,
+            "deploy command": self._build_deploy_command,
+            "services": self._build_services,
+        }
 
-    def _check(self, _step: TourStep) -> None:
+    def fields(self) -> list[gr.components.Component]:
+        """Make the list of simulated hosts, which the exercise "readiness" shows."""
         choices = [(f"{host.title} ({host.id})", host.id) for host in self._hosts.values()]
-        host = self._host = gr.Dropdown(choices, value=self.tour.host, label=say("simulated_host"), elem_id="tour-host")
-        self._chosen = host
+        self._chosen = self._host = gr.Dropdown(
+            choices, value=self.tour.host, label=say("simulated_host"), elem_id="tour-host", render=False
+        )
+        return [self._chosen]
+
+    def _build_readiness(self) -> None:
+        self._chosen.render()
         shown = gr.HTML(self._readiness(self.tour.host), elem_id="tour-readiness", apply_default_css=False)
-        host.change(self._readiness, host, shown, **QUIET)
+        self._chosen.change(self._readiness, self._chosen, shown, **QUIET)
 
     def _readiness(self, host: str) -> str:
         checks = readiness(self._hosts[host])
@@ -46,7 +56,7 @@ class Rhel10Tour(TourTab):
             rows,
         )
 
-    def _plugin(self, _step: TourStep) -> None:
+    def _build_plugin_run(self) -> None:
         installed = gr.State(())
         run = gr.Button("Run the plugin", elem_id="tour-run")
         shown = gr.HTML("", elem_id="tour-plugin", apply_default_css=False)
@@ -57,7 +67,7 @@ class Rhel10Tour(TourTab):
         result = plugin_run(self._hosts[host], installed)
         return result.after, _run_table(result)
 
-    def _deploy(self, _step: TourStep) -> None:
+    def _build_deploy_command(self) -> None:
         with gr.Row():
             domain = gr.Textbox("lab.example.com", label="Domain", elem_id="tour-domain")
             user = gr.Textbox("lab-user", label="Admin user")
@@ -73,7 +83,7 @@ class Rhel10Tour(TourTab):
         for field in fields:
             field.change(_deployment, fields, [trouble, built, env], **QUIET)
 
-    def _verify(self, _step: TourStep) -> None:
+    def _build_services(self) -> None:
         check = gr.Button("Check the services", elem_id="tour-verify")
         shown = gr.HTML("", elem_id="tour-services", apply_default_css=False)
         check.click(self._services, self._chosen, shown, **QUIET)
@@ -93,9 +103,6 @@ class Rhel10Tour(TourTab):
             host,
             rows,
         )
-
-    def _next(self, _step: TourStep) -> None:
-        gr.Markdown("**Next: write a plugin.** Press *Ask about this step*, and the answer comes with its sources.")
 
 
 def _check_row(check: Check) -> Any:

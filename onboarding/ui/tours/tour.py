@@ -1,15 +1,16 @@
-"""What every guided tour has: its walk, links to its steps, taking it up again, and the way out into the chat."""
+"""Draw a guided tour: its walk, the links to its steps, taking it up again, and the way out into the chat."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradio as gr
 
 from onboarding.edge.client_address import asker_of
-from onboarding.tours.content import Tour, TourStep, load_tours
+from onboarding.tours.content import TOURS, Tour, TourStep, load_tours
 from onboarding.ui.kit.hooks import QUIET, Hooks
 from onboarding.ui.kit.languages import say
 from onboarding.ui.kit.markup import fill
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from onboarding.assistant.guide import Guide
 
 NO_SEARCH = "The search index is still loading; try again in a few seconds."
-# The button that was pressed is gone with its step: the next one is read from its top, by eye and by screen reader.
+# A step hides the button that led to it, so focus moves to the title: eye and screen reader begin at the top.
 TO_THE_TOP = """() => {
   const title = document.querySelector("#tour-NAME h2");
   title.tabIndex = -1;
@@ -30,36 +31,64 @@ NOT_SAID = "The documentation does not say."
 
 
 class TourTab(ABC):
-    """A tour in its tab: words from `onboarding/tours/NAME.toml`, and a live body a step from the subclass."""
+    """The tab of a tour: words from `onboarding/tours/NAME.toml`, and the exercises that its steps name."""
 
     name: ClassVar[str]
 
-    def __init__(self, guide: Guide, hosts: Mapping[str, Host]) -> None:
-        tours = load_tours()
+    def __init__(self, guide: Guide, hosts: Mapping[str, Host], folder: Path = TOURS) -> None:
+        """Read the tours in `folder`; ValueError when a step names an exercise that this tour does not have."""
+        tours = load_tours(folder)
         self._guide = guide
         self._hosts = hosts
         self._following = tours.get(tours[self.name].next)
         self.tour: Tour = tours[self.name]
         self._host: gr.Dropdown | None = None  # of the tour, where it has one; "ask" takes it along
+        self._refuse_unknown_exercises()
 
     @abstractmethod
-    def bodies(self) -> list[Callable[[TourStep], None]]:
-        """What each step shows below its words, in the order of the steps."""
+    def exercises(self) -> dict[str, Callable[[], None]]:
+        """Return what a step can do live, by the name that its `exercise` key gives; each lays itself out."""
+
+    def fields(self) -> list[gr.components.Component]:
+        """Make, unrendered, the fields that several exercises read.
+
+        The exercise that shows a field renders it, so steps can come in any order. A field that no step shows stays
+        hidden at its first value.
+        """
+        return []
 
     def build(self, hooks: Hooks) -> None:
-        """Lay the steps out inside the current tab."""
+        """Lay the steps out inside the current tab, numbered from 1 in the order of the file."""
         with gr.Column(elem_id=f"tour-{self.name}", elem_classes="tour"):
             gr.HTML(fill("<h2>{}</h2>", self.tour.title), apply_default_css=False, padding=False)
+            fields, exercises = self.fields(), self.exercises()
             with gr.Walkthrough(selected=1) as walkthrough:
-                for number, (step, body) in enumerate(zip(self.tour.steps, self.bodies(), strict=True), start=1):
+                for number, step in enumerate(self.tour.steps, start=1):
                     with gr.Step(step.name, id=number):
                         gr.Markdown(step.text)
-                        body(step)
+                        if step.exercise:
+                            exercises[step.exercise]()
+                        if step.topics:
+                            self._build_topics(number, step)
                         self._footer(number, step, walkthrough, hooks)
+            for field in fields:
+                if not field.is_rendered:
+                    field.visible = False
+                    field.render()
         self._usage = hooks.usage
         hooks.page.load(self._arrive, hooks.reached, [walkthrough, hooks.reached, hooks.tabs], **QUIET)
-        # What the load tells a tab that is not on show gets lost: the page has not drawn it yet.
+        # The load event changes nothing in a tab that the page has not drawn yet, so the tab asks again when it opens.
         hooks.tab.select(self._take_up, hooks.reached, walkthrough, **QUIET)
+
+    def _refuse_unknown_exercises(self) -> None:
+        free = list(self.exercises())
+        for step in self.tour.steps:
+            if step.exercise and step.exercise not in free:
+                raise ValueError(
+                    f"{self.name}.toml: the step {step.name!r} names the exercise {step.exercise!r}, which is unknown "
+                    f"or another step's; there are, each for one step: {', '.join(self.exercises())}"
+                )
+            free = [name for name in free if name != step.exercise]
 
     def _footer(self, number: int, step: TourStep, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
         with gr.Row(elem_classes="tour-footer"):
@@ -76,7 +105,7 @@ class TourTab(ABC):
             gr.HTML(fill('<a class="permalink" href="{}">Link to this step</a>', link), apply_default_css=False)
 
     def _ask_step(self, number: int, step: TourStep, hooks: Hooks) -> None:
-        """The way into the chat, with the step's question and the host it is about."""
+        """Add the way into the chat, with the step's question and the host that the question is about."""
         ask = gr.Button(say("ask_step"), size="sm", elem_id=f"{self.name}-ask-{number}")
         if self._host is None:
             hooks.hand_over(ask, lambda: step.ask, [])
@@ -97,7 +126,7 @@ class TourTab(ABC):
         self._usage.tour_end(asker_of(request).visitor, self.name)
 
     def _way_on(self, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
-        """One suggestion of what next; this tour then begins anew."""
+        """Suggest one thing to do next; a click also sets this tour back to its first step."""
         label = f"Go on: {self._following.label}" if self._following else "Go on: ask the assistant"
         target = self._following.name if self._following else "chat"
         on = gr.Button(label, variant="primary", size="sm", elem_id=f"{self.name}-on")
@@ -109,7 +138,7 @@ class TourTab(ABC):
         on.click(leave, hooks.reached, [walkthrough, hooks.reached, hooks.tabs], **QUIET)
 
     def _arrive(self, reached: object, request: gr.Request) -> tuple[Any, Any, Any]:
-        """A link opens its step and its tab."""
+        """Open the step and the tab that the page's address names."""
         asked = dict(request.query_params) if request else {}
         if asked.get("tour") != self.name:
             return gr.skip(), gr.skip(), gr.skip()
@@ -126,15 +155,15 @@ class TourTab(ABC):
         return self._valid(reached.get(self.name)) if isinstance(reached, dict) else 1
 
     def _note(self, reached: object, step: int) -> dict[str, Any]:
-        """What the browser keeps, with this tour's step; it may hold anything a visitor put there."""
+        """Return `reached`, which may hold anything a visitor put there, with this tour's step added."""
         return {**(reached if isinstance(reached, dict) else {}), self.name: step}
 
     def _valid(self, step: object) -> int:
         text = str(step)
         return int(text) if text.isdecimal() and 1 <= int(text) <= len(self.tour.steps) else 1
 
-    def look_up(self, question: str) -> str:
-        """Markdown: what the documentation says to a question, without any model."""
+    def _look_up(self, question: str) -> str:
+        """Return as Markdown what the documentation says to a question; no model takes part."""
         retriever = self._guide.retriever
         if retriever is None:
             return NO_SEARCH
@@ -144,8 +173,8 @@ class TourTab(ABC):
         lead = result.passages[0]
         return f"{result.extract}\n\nSource: [{lead.title}]({lead.url})"
 
-    def build_topics(self, step: TourStep) -> None:
-        """Questions to choose from, each looked up while the visitor waits."""
-        topic = gr.Radio(list(step.topics), label=say("look_up"), elem_id=f"{self.name}-topic")
-        shown = gr.Markdown(say("choose_question"), elem_id=f"{self.name}-extract")
-        topic.change(self.look_up, topic, shown, **QUIET)
+    def _build_topics(self, number: int, step: TourStep) -> None:
+        """Offer the step's questions, and look up the one that the visitor chooses."""
+        topic = gr.Radio(list(step.topics), label=say("look_up"), elem_id=f"{self.name}-topic-{number}")
+        shown = gr.Markdown(say("choose_question"), elem_id=f"{self.name}-extract-{number}")
+        topic.change(self._look_up, topic, shown, **QUIET)

@@ -18,7 +18,7 @@ BEST_PAGE_COST, OTHER_PAGE_COST, BEST_PAGE_MOST = 0.8, 2.0, 4
 PAGE_BEST = 3  # a page is judged by the mean of its three best units
 
 # Kinds of page that can be told by name; which of them answer visitors' questions is learned, not set here.
-KINDS: Mapping[str, re.Pattern[str]] = {
+PAGE_KINDS: Mapping[str, re.Pattern[str]] = {
     "research": re.compile(r"research"),
     "plan": re.compile(r"plan|roadmap|vision|status|summary|prd|design|strategy"),
     "decision": re.compile(r"(^|/)adrs?/"),
@@ -26,7 +26,7 @@ KINDS: Mapping[str, re.Pattern[str]] = {
     "guide": re.compile(r"readme|getting|quick|guide|troubleshoot"),
     "landing": re.compile(r"(^|/)index\."),
 }
-FEATURES = (
+FUSION_FEATURES = (
     "chunk",  # best cosine among the chunks of the unit
     "whole",  # cosine of the whole unit
     "question",  # best cosine among the questions the unit is known to answer
@@ -35,20 +35,20 @@ FEATURES = (
     *(f"more_{name}" for name in FIELDS),  # the same for glossary expansions
     "page_chunk",  # mean of the page's best units, dense
     "page_words",  # and lexical
-    *KINDS,
+    *PAGE_KINDS,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The units in question and their features, a float32 matrix of shape (units, len(FEATURES) or more)."""
+    """The units in question and their features, a float32 matrix of shape (units, len(FUSION_FEATURES) or more)."""
 
     units: np.ndarray  # (n,) unit numbers
     features: np.ndarray
 
     def column(self, name: str) -> np.ndarray:
-        """Return one of FEATURES of every candidate, float32 of shape (n,)."""
-        values: np.ndarray = self.features[:, FEATURES.index(name)]
+        """Return one of FUSION_FEATURES of every candidate, float32 of shape (n,)."""
+        values: np.ndarray = self.features[:, FUSION_FEATURES.index(name)]
         return values
 
 
@@ -64,7 +64,7 @@ def candidates(index: Index, query: Query, vector: np.ndarray) -> Candidates:
     columns += [(index.lexical.scores(query.expansions, name) / ceiling)[units] for name in FIELDS]
     columns += [_page_mean(pages, chunk, PAGE_BEST), _page_mean(pages, words[units], PAGE_BEST)]
     paths = [index.units[at].path.lower() for at in units]
-    columns += [np.array([bool(kind.search(path)) for path in paths], dtype=np.float32) for kind in KINDS.values()]
+    columns += [np.array([bool(kind.search(path)) for path in paths], dtype=np.float32) for kind in PAGE_KINDS.values()]
     return Candidates(units, np.stack(columns, axis=1).astype(np.float32))
 
 

@@ -1,4 +1,8 @@
-"""A second look at the best candidates: what only reading their text tells, too dear to compute for all of them."""
+"""Reranking with pseudo-relevance feedback.
+
+Adds the features that need a candidate's text or the other candidates, for the best of the fusion only: computing
+them for every candidate would cost more than the search.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,31 +14,31 @@ from rag.index.dense import CHUNK
 from rag.index.lexical import terms
 from rag.index.store import Index
 from rag.search.extract import Scored, score_segments
-from rag.search.fusion import FEATURES, Candidates
+from rag.search.fusion import FUSION_FEATURES, Candidates
 from rag.search.query import Query
 from rag.types import Unit
 
-LOOKED_AT = 30  # candidates; ~0.2 ms each
+RERANK_CANDIDATES = 30  # ~0.2 ms each
 FEEDBACK_FROM, FEEDBACK_SHARE = 3, 0.5  # how many of the best say what else an answer is like, and how much
-SECOND = (
+RERANK_ONLY = (
     "held",  # share of the query's terms, by weight, that the unit holds in text, title or headings
     "feedback",  # best cosine of a chunk with the query as the best candidates' chunks would put it
     "segment",  # score of the best sentence, row or command block: one place that holds it all
 )
-ALL = (*FEATURES, *SECOND)
+RERANK_FEATURES = (*FUSION_FEATURES, *RERANK_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
-class Reread:
-    """The candidates that were looked at again, best of the first look first, and how their segments score."""
+class Reranked:
+    """The candidates of the rerank, in the order of the fusion, and the scores of their segments."""
 
-    found: Candidates  # features: ALL
+    found: Candidates  # features: RERANK_FEATURES
     scored: list[list[Scored]]
 
 
-def look_again(index: Index, query: Query, vector: np.ndarray, found: Candidates, first: np.ndarray) -> Reread:
-    """Read the candidates that are best by the weights `first` (len(FEATURES),)."""
-    top = np.argsort(-(found.features @ first), kind="stable")[:LOOKED_AT]
+def rerank(index: Index, query: Query, vector: np.ndarray, found: Candidates, fusion: np.ndarray) -> Reranked:
+    """Return the RERANK_CANDIDATES best by the weights `fusion` (len(FUSION_FEATURES),), with RERANK_FEATURES."""
+    top = np.argsort(-(found.features @ fusion), kind="stable")[:RERANK_CANDIDATES]
     chosen = [index.units[at] for at in found.units[top]]
     vectors = [_chunk_vectors(index, int(at)) for at in found.units[top]]
     cosines = [rows @ vector for rows in vectors]
@@ -50,8 +54,8 @@ def look_again(index: Index, query: Query, vector: np.ndarray, found: Candidates
         [_best(rows @ like) for rows in vectors],
         [max((item.score for item in segments), default=0.0) for segments in scored],
     )
-    second = np.stack([np.array(column, dtype=np.float32) for column in columns], axis=1)
-    return Reread(Candidates(found.units[top], np.hstack([found.features[top], second])), scored)
+    added = np.stack([np.array(column, dtype=np.float32) for column in columns], axis=1)
+    return Reranked(Candidates(found.units[top], np.hstack([found.features[top], added])), scored)
 
 
 def _chunk_vectors(index: Index, unit: int) -> np.ndarray:

@@ -16,9 +16,9 @@ from rag.reading.documents import read_corpus
 from rag.reading.links import source_link
 from rag.search.abstain import load_calibration, signals
 from rag.search.extract import Scored, compose, excerpt
-from rag.search.fusion import FEATURES, Candidates, candidates, varied
+from rag.search.fusion import FUSION_FEATURES, Candidates, candidates, varied
 from rag.search.query import Query, load_glossary, prepare
-from rag.search.rerank import ALL, look_again
+from rag.search.rerank import RERANK_FEATURES, rerank
 from rag.types import Passage, SearchResult, Unit
 
 NEAREST = 3  # pages named when abstaining
@@ -41,26 +41,26 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What each feature is worth, as fitted by rag.training.fit: at the first look, and at the second."""
+    """The weights of both linear models, as rag.training.fit fits them."""
 
-    first: np.ndarray  # float32 (len(FEATURES),)
-    second: np.ndarray  # float32 (len(ALL),)
+    fusion: np.ndarray  # float32 (len(FUSION_FEATURES),)
+    rerank: np.ndarray  # float32 (len(RERANK_FEATURES),)
 
 
 def load_weights() -> Weights:
     """Return the weights that ship with the package."""
     data = json.loads(Path(__file__).with_name("weights.json").read_text("utf-8"))
-    first, second = ((data["fusion"], FEATURES), (data["second"], ALL))
-    return Weights(*(np.array([part[name] for name in names], dtype=np.float32) for part, names in (first, second)))
+    fusion, rerank_ = ((data["fusion"], FUSION_FEATURES), (data["rerank"], RERANK_FEATURES))
+    return Weights(*(np.array([part[name] for name in names], dtype=np.float32) for part, names in (fusion, rerank_)))
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The candidates that were looked at twice, how relevant each is, and their order, best first."""
+    """The reranked candidates, the relevance of each, and their order, best first."""
 
     query: Query
     vector: np.ndarray  # of the query
-    found: Candidates  # features: ALL
+    found: Candidates  # features: RERANK_FEATURES
     scored: list[list[Scored]]  # the segments of each candidate
     relevance: np.ndarray  # (n,)
     order: list[int]
@@ -96,7 +96,8 @@ class Retriever:
     def explain(self, text: str, k: int = 5) -> list[Explanation]:
         """Return the best `k` passages with the features that put them there, whatever the calibration says."""
         ranking = self.rank(text)
-        rows = [dict(zip(ALL, map(float, ranking.found.features[at]), strict=True)) for at in ranking.order[:k]]
+        values = ranking.found.features[ranking.order[:k]].tolist()
+        rows = [dict(zip(RERANK_FEATURES, row, strict=True)) for row in values]
         return [Explanation(passage, row) for passage, row in zip(self._passages(ranking, k), rows, strict=True)]
 
     def read(self, text: str) -> Query:
@@ -104,7 +105,7 @@ class Retriever:
         return prepare(text, self.index.lexical, self._glossary, self._embedder.is_word)
 
     def find(self, text: str) -> tuple[Query, np.ndarray, Candidates]:
-        """Return the query, its vector and every candidate with the features of the first look."""
+        """Return the query, its vector and every candidate with FUSION_FEATURES."""
         query = self.read(text)
         vector = self._embedder.encode([query.spelled])[0]
         return query, vector, candidates(self.index, query, vector)
@@ -112,10 +113,10 @@ class Retriever:
     def rank(self, text: str) -> Ranking:
         """Return the best candidates in order, other pages coming sooner than relevance alone would have it."""
         query, vector, found = self.find(text)
-        again = look_again(self.index, query, vector, found, self._weights.first)
-        relevance = again.found.features @ self._weights.second
-        pages = [self.index.units[at].path for at in again.found.units]
-        return Ranking(query, vector, again.found, again.scored, relevance, varied(relevance, pages))
+        reranked = rerank(self.index, query, vector, found, self._weights.fusion)
+        relevance = reranked.found.features @ self._weights.rerank
+        pages = [self.index.units[at].path for at in reranked.found.units]
+        return Ranking(query, vector, reranked.found, reranked.scored, relevance, varied(relevance, pages))
 
     def _probability(self, ranking: Ranking) -> float:
         if not ranking.query.terms:

@@ -14,7 +14,7 @@ CHUNK_CHARS = 260  # ~65 tokens: short enough that one fact is not averaged away
 SMALL_CHARS = 300  # a section below this joins its neighbours even when it stands alone under the page title
 
 Link = Callable[[Document, Lines], str]
-Parser = Callable[[str], Iterator[Block]]
+Parser = Callable[[str], Iterable[Block]]
 
 _PARSERS: dict[str, Parser] = {
     ".md": markdown.blocks,

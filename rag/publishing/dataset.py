@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from rag.chunking.chunker import chunk
 from rag.errors import SecretFound, SourceUnreadable
 from rag.reading.documents import Corpus, read_corpus
-from rag.reading.links import UPSTREAM_COMMIT, linker, source_link
+from rag.reading.links import UPSTREAM_COMMIT, linker, source_links
 from rag.secrets.find import find_secrets
 from rag.types import Document, Unit
 
@@ -99,7 +99,7 @@ def _passage(document: Document, unit: Unit) -> Row:
         "first_line": unit.lines[0],
         "last_line": unit.lines[1],
         "topics": list(document.topics),
-        "sources": [source_link(path) for path in document.sources],
+        "sources": list(source_links(document.sources)),
         "licence": LICENCE,
     }
 

@@ -107,8 +107,7 @@ def signals(index: Index, query: Query, found: Candidates, order: Sequence[int],
     unit = index.units[found.units[top[0]]]
     held = set(terms(" ".join((unit.title, *unit.headings, unit.text))))
     names = ("chunk", "whole", "question", "page_question", "body", "page_words")
-    best = {name: float(found.column(name)[top].max()) for name in names}
-    return best | {
+    return found.best(names, top) | {
         "held": sum(value for term, value in worth.items() if term in held) / total,
         "known": sum(value for term, value in worth.items() if term in idf) / total,
         "terms": math.log1p(len(query.terms)),

@@ -46,22 +46,23 @@ class Candidates:
     units: np.ndarray  # (n,) unit numbers
     features: np.ndarray
 
-    def column(self, name: str) -> np.ndarray:
-        """Return one of FUSION_FEATURES of every candidate, float32 of shape (n,)."""
-        values: np.ndarray = self.features[:, FUSION_FEATURES.index(name)]
-        return values
+    def best(self, names: Sequence[str], rows: Sequence[int]) -> dict[str, float]:
+        """Return the highest value of each named feature among the candidates at `rows`."""
+        columns = [FUSION_FEATURES.index(name) for name in names]
+        return dict(zip(names, self.features[np.ix_(rows, columns)].max(axis=0).tolist(), strict=True))
 
 
 def candidates(index: Index, query: Query, vector: np.ndarray) -> Candidates:
     """Collect the units that either side ranks high, with all features computed for each."""
     ceiling = 1e-6 + sum(index.lexical.idf.get(term, 0.0) for term in query.terms)
-    own = {name: index.lexical.scores(query.terms, name) / ceiling for name in FIELDS}
+    own = {name: scores / ceiling for name, scores in index.lexical.scores(query.terms).items()}
+    more = index.lexical.scores(query.expansions)
     words = np.sum(list(own.values()), axis=0)
     units = np.union1d(index.dense.nearest(vector, CANDIDATE_VECTORS), _best(words, CANDIDATE_LEXICAL))
     chunk, whole, question = _cosines(index, units, vector)
     pages = np.unique([index.units[at].path for at in units], return_inverse=True)[1]
     columns = [chunk, whole, question, _page_mean(pages, question, 1), *(own[name][units] for name in FIELDS)]
-    columns += [(index.lexical.scores(query.expansions, name) / ceiling)[units] for name in FIELDS]
+    columns += [(more[name] / ceiling)[units] for name in FIELDS]
     columns += [_page_mean(pages, chunk, PAGE_BEST), _page_mean(pages, words[units], PAGE_BEST)]
     paths = [index.units[at].path.lower() for at in units]
     columns += [np.array([bool(kind.search(path)) for path in paths], dtype=np.float32) for kind in PAGE_KINDS.values()]

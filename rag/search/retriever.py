@@ -13,12 +13,13 @@ from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.index.build import Progress, corpus_digest, silent, write
 from rag.index.store import Encoder, Index, load
 from rag.reading.documents import read_corpus
-from rag.reading.links import source_link
+from rag.reading.links import source_links
 from rag.search.abstain import load_calibration, signals
-from rag.search.extract import Scored, compose, excerpt
+from rag.search.extract import compose, excerpt
 from rag.search.fusion import FUSION_FEATURES, Candidates, candidates, varied
 from rag.search.query import Query, load_glossary, prepare
 from rag.search.rerank import RERANK_FEATURES, rerank
+from rag.search.segments import Scored
 from rag.types import Passage, SearchResult, Unit
 
 NEAREST = 3  # pages named when abstaining
@@ -152,7 +153,7 @@ def open_or_build(corpus: Path, index: Path, embedder: WordEncoder, progress: Pr
 
 
 def _passage(unit: Unit, score: float, excerpt_: str) -> Passage:
-    sources = tuple(source_link(path) for path in unit.sources)
+    sources = source_links(unit.sources)
     return Passage(
         unit.id, unit.text, unit.title, unit.headings, unit.path, unit.lines, unit.url, score, excerpt_, sources
     )

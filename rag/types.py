@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 Lines = tuple[int, int]  # first and last line in the source file, counted from 1, both included
 
 
@@ -90,6 +92,14 @@ class Passage:
     score: float  # logit of the fused relevance; comparable within one result only
     excerpt: str  # the one sentence or command line of text that matters for this query
     sources: tuple[str, ...] = ()  # links to the upstream files the page rests on
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """A text and its vector, so that nobody embeds it twice."""
+
+    text: str
+    vector: np.ndarray  # float32 (dimension,), of length 1
 
 
 @dataclass(frozen=True, slots=True)

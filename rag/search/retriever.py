@@ -20,7 +20,7 @@ from rag.search.fusion import FUSION_FEATURES, Candidates, candidates, varied
 from rag.search.query import Query, load_glossary, prepare
 from rag.search.rerank import RERANK_FEATURES, rerank
 from rag.search.segments import Scored
-from rag.types import Passage, SearchResult, Unit
+from rag.types import Embedded, Passage, SearchResult, Unit
 
 NEAREST = 3  # pages named when abstaining
 
@@ -78,10 +78,14 @@ class Retriever:
         self._calibration = load_calibration(embedder.digest)
         self._glossary = load_glossary()
 
-    def search(self, text: str, k: int = 5) -> SearchResult:
-        """Return up to `k` passages for a question, or none when the corpus does not seem to answer it."""
+    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
+        """Return up to `k` passages for a question, or none when the corpus does not seem to answer it.
+
+        A question that somebody has embedded already comes as `embedded`. Its vector is used where it belongs to
+        the text that would be embedded here, which is the question after spelling correction.
+        """
         start = time.perf_counter()
-        ranking = self.rank(text)
+        ranking = self.rank(text, embedded)
         probability = self._probability(ranking)
         passages = self._passages(ranking, k)
         if probability < self._calibration.threshold:
@@ -105,15 +109,18 @@ class Retriever:
         """Return how a question is read: corrected spelling and expansions."""
         return prepare(text, self.index.lexical, self._glossary, self._embedder.is_word)
 
-    def find(self, text: str) -> tuple[Query, np.ndarray, Candidates]:
+    def find(self, text: str, embedded: Embedded | None = None) -> tuple[Query, np.ndarray, Candidates]:
         """Return the query, its vector and every candidate with FUSION_FEATURES."""
         query = self.read(text)
-        vector = self._embedder.encode([query.spelled])[0]
+        if embedded and embedded.text == query.spelled:
+            vector = embedded.vector
+        else:
+            vector = self._embedder.encode([query.spelled])[0]
         return query, vector, candidates(self.index, query, vector)
 
-    def rank(self, text: str) -> Ranking:
+    def rank(self, text: str, embedded: Embedded | None = None) -> Ranking:
         """Return the best candidates in order, other pages coming sooner than relevance alone would have it."""
-        query, vector, found = self.find(text)
+        query, vector, found = self.find(text, embedded)
         reranked = rerank(self.index, query, vector, found, self._weights.fusion)
         relevance = reranked.found.features @ self._weights.rerank
         pages = [self.index.units[at].path for at in reranked.found.units]

@@ -70,12 +70,23 @@ class Ranking:
 class Retriever:
     """Answers questions from one index. Safe to use from several threads: a search changes nothing."""
 
-    def __init__(self, index: Index, embedder: WordEncoder, weights: Weights | None = None) -> None:
-        """Take a loaded index and the embedder it was built with; `weights` are those that ship unless given."""
+    def __init__(
+        self,
+        index: Index,
+        embedder: WordEncoder,
+        weights: Weights | None = None,
+        threshold: float | None = None,
+    ) -> None:
+        """Take a loaded index and the embedder it was built with; `weights` are those that ship unless given.
+
+        A search abstains below `threshold`, a probability 0..1; None takes the fitted one. A higher threshold refuses
+        more questions that the corpus answers, a lower one answers more questions that it does not; 0 never abstains.
+        """
         self.index = index
         self._embedder = embedder
         self._weights = weights or load_weights()
         self._calibration = load_calibration(embedder.digest)
+        self._threshold = self._calibration.threshold if threshold is None else threshold
         self._glossary = load_glossary()
 
     def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
@@ -88,7 +99,7 @@ class Retriever:
         ranking = self.rank(text, embedded)
         probability = self._probability(ranking)
         passages = self._passages(ranking, k)
-        if probability < self._calibration.threshold:
+        if probability < self._threshold:
             return SearchResult([], probability, "", _one_per_page(passages)[:NEAREST], _ms(start))
         extract = compose(ranking.scored[ranking.order[0]], ranking.query) if passages else ""
         return SearchResult(passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start))
@@ -143,20 +154,27 @@ class Retriever:
         ]
 
 
-def open_or_build(corpus: Path, index: Path, embedder: WordEncoder, progress: Progress = silent) -> Retriever:
+def open_or_build(
+    corpus: Path,
+    index: Path,
+    embedder: WordEncoder,
+    progress: Progress = silent,
+    threshold: float | None = None,
+) -> Retriever:
     """Return a retriever over `corpus`, building or renewing the index folder `index` when it does not fit.
 
-    The first build of our own corpus takes under a minute and reports `progress(texts done, texts in all)`.
+    The first build of our own corpus takes under a minute and reports `progress(texts done, texts in all)`. Searches
+    abstain below `threshold`; Retriever says what it trades.
     """
     documents = read_corpus(corpus)
     try:
         loaded = load(index, embedder)
         if loaded.manifest.corpus_digest == corpus_digest(documents):
-            return Retriever(loaded, embedder)
+            return Retriever(loaded, embedder, threshold=threshold)
     except (IndexMissing, IndexStale, IndexCorrupt):
         pass  # each of them means: build it
     write(documents, index, embedder, progress)
-    return Retriever(load(index, embedder), embedder)
+    return Retriever(load(index, embedder), embedder, threshold=threshold)
 
 
 def _passage(unit: Unit, score: float, excerpt_: str) -> Passage:

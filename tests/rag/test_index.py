@@ -11,6 +11,7 @@ from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.index.build import build
 from rag.index.dense import EXACT_LIMIT, build_dense
 from rag.index.store import FORMAT, load, read_manifest
+from rag.search.abstain import load_calibration
 from rag.search.retriever import Retriever, open_or_build
 from rag.types import Embedded
 from tests.rag_fakes import WordHashEncoder
@@ -202,3 +203,24 @@ def test_the_vector_of_another_text_than_the_corrected_one_is_not_used(
     assert encoder.encoded == ["airflow listens where"]
     assert given.nearest == retriever.search("airflow listens where", 2).nearest
     assert retriever.rank("airlfow", Embedded("airflow", wrong)).vector is wrong
+
+
+def test_a_search_abstains_below_the_threshold_it_was_given(corpus: Path, tmp_path: Path) -> None:
+    question = "airflow listens where"
+    fitted = open_or_build(corpus, tmp_path / "index", WordHashEncoder()).search(question)
+    least, most = (
+        open_or_build(corpus, tmp_path / "index", WordHashEncoder(), threshold=value).search(question)
+        for value in (fitted.answerable, fitted.answerable + 1e-6)
+    )
+    assert [passage.path for passage in least.passages] == ["ports.md", "disks.md"]
+    assert "8888" in least.extract
+    assert (most.passages, most.extract, most.answerable) == ([], "", fitted.answerable)
+
+
+def test_the_fitted_threshold_counts_where_none_is_given(corpus: Path, tmp_path: Path) -> None:
+    encoder = WordHashEncoder()
+    build(corpus, tmp_path / "index", encoder)
+    fitted = load_calibration(encoder.digest).threshold
+    for question in ("airflow listens where", "disk for guests", "pizza dough"):
+        found = Retriever(load(tmp_path / "index", encoder), encoder).search(question)
+        assert bool(found.passages) == (found.answerable >= fitted)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder
 from rag.errors import RagError
 from rag.index.build import build
-from rag.index.shipped_vectors import write_seed
+from rag.index.shipped_vectors import write_shipped_vectors
 from rag.index.store import load, read_manifest
 from rag.search.retriever import Retriever, open_or_build
 
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--explain", action="store_true", help="also print why each passage was found")
     search.set_defaults(run=_search)
     making = commands.add_parser("build", help="index a corpus")
-    making.add_argument("--seed", action="store_true", help="also renew the vectors that ship with the package")
+    making.add_argument("--shipped-vectors", action="store_true", help="also renew the vectors in the package")
     making.set_defaults(run=_build)
     sending = commands.add_parser("publish", help="write our own pages as a Hugging Face dataset; --send sends it")
     sending.add_argument("--repo", required=True, help="dataset on the Hub, for example user/qubinode-pages")
@@ -94,8 +94,8 @@ def _build(options: argparse.Namespace) -> int:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         manifest = build(options.source or _source_of(options.out), options.out, embedder, progress)
     print(f"{manifest.chunks} chunks in {manifest.units} passages -> {options.out}")
-    if options.seed:
-        write_seed(load(options.out, embedder).dense, embedder.digest)
+    if options.shipped_vectors:
+        write_shipped_vectors(load(options.out, embedder).dense, embedder.digest)
     for skipped in manifest.skipped:
         print(f"skipped {skipped.path}: {skipped.reason}")
     return 0
@@ -105,8 +105,8 @@ def _publish(options: argparse.Namespace) -> int:
     from rag.publishing import dataset as publish
     from rag.publishing import hub  # the Hub's client takes a second to import, which no search should pay
 
-    published = publish.write_dataset(options.corpus, options.judged, options.folder, options.repo)
-    for name, count in published.rows.items():
+    rows = publish.write_dataset(options.corpus, options.judged, options.folder, options.repo)
+    for name, count in rows.items():
         print(f"{count:6} rows  {options.folder / name}")
     target = hub.Target(options.repo, "dataset", ("data",))
     if options.send:

@@ -94,6 +94,14 @@ class Passage:
     sources: tuple[str, ...] = ()  # links to the upstream files the page rests on
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """A text and its vector, so that nobody embeds it twice."""
+
+    text: str
+    vector: np.ndarray  # float32 (dimension,), of length 1
+
+
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """What a search found.
@@ -107,11 +115,3 @@ class SearchResult:
     extract: str
     nearest: list[Passage] = field(default_factory=list)
     ms: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """A text and its vector, so that nobody embeds it twice."""
-
-    text: str
-    vector: np.ndarray  # float32 (dimension,), of length 1

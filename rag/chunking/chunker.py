@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-from rag.chunking import markdown
-from rag.chunking import other_formats as structured
+from rag.chunking import markdown, other_formats
 from rag.chunking.splitting import by_size, size, split
 from rag.types import Block, Chunk, Document, Lines, Section, Unit
 
@@ -15,16 +14,16 @@ CHUNK_CHARS = 260  # ~65 tokens: short enough that one fact is not averaged away
 SMALL_CHARS = 300  # a section below this joins its neighbours even when it stands alone under the page title
 
 Link = Callable[[Document, Lines], str]
-Parser = Callable[[str], Iterator[Block]]
+Parser = Callable[[str], Iterable[Block]]
 
 _PARSERS: dict[str, Parser] = {
     ".md": markdown.blocks,
     ".markdown": markdown.blocks,
-    ".rst": structured.rst_blocks,
-    ".yml": structured.yaml_blocks,
-    ".yaml": structured.yaml_blocks,
-    ".env": structured.env_blocks,
-    ".txt": structured.plain_blocks,
+    ".rst": other_formats.rst_blocks,
+    ".yml": other_formats.yaml_blocks,
+    ".yaml": other_formats.yaml_blocks,
+    ".env": other_formats.env_blocks,
+    ".txt": other_formats.plain_blocks,
 }
 
 
@@ -32,7 +31,7 @@ def parser_for(path: str) -> Parser | None:
     """Return the block parser for a file name, or None when the kind of file is not indexed."""
     name = PurePosixPath(path).name
     if name.startswith(".env") or name.endswith((".env.example", ".env.sample")):
-        return structured.env_blocks
+        return other_formats.env_blocks
     return _PARSERS.get(PurePosixPath(path).suffix.lower())
 
 

@@ -4,7 +4,6 @@ A full Markdown parser is not needed: a chunker must know where it may cut, not 
 """
 
 import re
-from collections.abc import Iterator
 
 from rag.types import Block
 
@@ -17,13 +16,14 @@ _JEKYLL = re.compile(r"^\s*(\{:.*\}|\{%.*%\}|<!--.*-->)\s*$")  # layout marks, n
 _TOP_SETEXT = {"=": 1, "-": 2}
 
 
-def blocks(text: str) -> Iterator[Block]:
-    """Yield the blocks of `text` in order; line numbers count from 1.
+def blocks(text: str) -> list[Block]:
+    """Return the blocks of `text` in order; line numbers count from 1.
 
     A `#` inside a fence is never a heading. A fence that is never closed is read as plain text, so that one damaged
     fence does not swallow the rest of a page.
     """
     lines = text.splitlines()
+    found: list[Block] = []
     at = 0
     while at < len(lines):
         line = lines[at]
@@ -31,7 +31,8 @@ def blocks(text: str) -> Iterator[Block]:
             at += 1
             continue
         block, at = _next_block(lines, at)
-        yield block
+        found.append(block)
+    return found
 
 
 def _next_block(lines: list[str], at: int) -> tuple[Block, int]:

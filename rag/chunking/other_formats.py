@@ -57,20 +57,20 @@ def rst_blocks(text: str) -> Iterator[Block]:
             continue
         if under[1] not in marks:
             marks.append(under[1])
-        yield from plain_blocks_between(lines, start, at - 1)
+        yield from _paragraphs(lines, start, at - 1)
         level = min(marks.index(under[1]) + 1, 6)
         yield Block("heading", f"{'#' * level} {title}", (at, at + 1), level, title)
         start = at + 1
-    yield from plain_blocks_between(lines, start, len(lines))
+    yield from _paragraphs(lines, start, len(lines))
 
 
 def plain_blocks(text: str) -> Iterator[Block]:
     """Yield the paragraphs of plain text."""
     lines = text.splitlines()
-    yield from plain_blocks_between(lines, 0, len(lines))
+    yield from _paragraphs(lines, 0, len(lines))
 
 
-def plain_blocks_between(lines: list[str], start: int, end: int) -> Iterator[Block]:
+def _paragraphs(lines: list[str], start: int, end: int) -> Iterator[Block]:
     """Yield the paragraphs of lines[start:end]; rst overlines and other rules are dropped."""
     at = start
     while at < end:

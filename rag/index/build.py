@@ -14,7 +14,7 @@ from rag.chunking.chunker import chunk
 from rag.errors import IndexCorrupt, IndexMissing
 from rag.index.dense import CHUNK, QUESTION, WHOLE, DenseIndex, build_dense, load_dense
 from rag.index.lexical import build_lexical
-from rag.index.shipped_vectors import load_seed
+from rag.index.shipped_vectors import load_shipped_vectors
 from rag.index.store import FORMAT, Encoder, Manifest, read_manifest, sha256, verify
 from rag.index.units import assign_questions, chunk_text, fold_duplicates, unit_text
 from rag.reading.documents import Corpus, read_corpus
@@ -44,7 +44,7 @@ def write(corpus: Corpus, out: Path, embedder: Encoder, progress: Progress, sour
     """Index documents that were already read; see build."""
     link = linker(corpus)
     units = fold_duplicates([unit for document in corpus.documents for unit in chunk(document, link)])
-    memo = _Memo(embedder, load_seed(embedder.digest) | _known_vectors(out, embedder))
+    memo = _Memo(embedder, load_shipped_vectors(embedder.digest) | _known_vectors(out, embedder))
     units = assign_questions(units, corpus, memo)
     dense = _embed(units, memo, progress)
     target = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")

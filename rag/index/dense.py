@@ -39,6 +39,12 @@ class DenseIndex:
         owners: np.ndarray = self.owner[found[0][found[0] >= 0]]
         return owners[np.sort(np.unique(owners, return_index=True)[1])]
 
+    def chunk_vectors(self, units: np.ndarray) -> list[np.ndarray]:
+        """Return the vectors of the chunks of each of `units`, of shape (chunks, dimension)."""
+        vectors, starts, ends = self.vectors, *np.searchsorted(self.owner, [units, units + 1])
+        spans = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
+        return [vectors[span][self.kind[span] == CHUNK] for span in spans]
+
     def save(self, folder: Path) -> None:
         """Write the FAISS index and the arrays."""
         faiss.write_index(self.index, str(folder / "vectors.faiss"))

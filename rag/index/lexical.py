@@ -48,6 +48,16 @@ def terms(text: str) -> list[str]:
     return found
 
 
+def term_sets(texts: Iterable[str]) -> list[frozenset[str]]:
+    """Return the different index terms of each text."""
+    return [_term_set(text) for text in texts]
+
+
+@lru_cache(maxsize=70_000)  # every segment and every unit of a corpus like ours, several times over
+def _term_set(text: str) -> frozenset[str]:
+    return frozenset(terms(text))
+
+
 @dataclass(frozen=True, slots=True)
 class LexicalIndex:
     """One BM25 index per field over the same units; read-only, so safe to share between threads."""
@@ -57,12 +67,15 @@ class LexicalIndex:
     idf: Mapping[str, float]  # term -> inverse document frequency over all fields
     size: int
 
-    def scores(self, query: Sequence[str], field: str) -> np.ndarray:
-        """Return the BM25 score of every unit, float32 of shape (units,); zeros when no term is known."""
-        known = [term for term in query if term in self.fields[field].vocab_dict]
+    def scores(self, query: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return by field the BM25 score of every unit, float32 of shape (units,); zeros when no term is known."""
+        return {name: self._field_scores(query, index) for name, index in self.fields.items()}
+
+    def _field_scores(self, query: Sequence[str], index: bm25s.BM25) -> np.ndarray:
+        known = [term for term in query if term in index.vocab_dict]
         if not known:
             return np.zeros(self.size, dtype=np.float32)
-        return np.asarray(self.fields[field].get_scores(known), dtype=np.float32)
+        return np.asarray(index.get_scores(known), dtype=np.float32)
 
     def save(self, folder: Path) -> None:
         """Write one folder per field and the vocabulary."""

@@ -1,7 +1,7 @@
-"""Vectors of our own pages that ship with the package, so that the first start embeds only what changed since.
+"""The vectors of our own pages that ship with the package, so that the first start embeds changed texts only.
 
-Eight bits per number: the cosine with the exact vector is above 0.9999. `python -m rag build --seed` renews the file;
-one that is out of date costs time, never correctness, since vectors are found by the digest of their text.
+Each number takes eight bits; the cosine with the exact vector is above 0.9999. `python -m rag build --shipped-vectors`
+renews the file. An old file costs time, never correctness, because the digest of a text finds its vector.
 """
 
 from pathlib import Path
@@ -10,10 +10,10 @@ import numpy as np
 
 from rag.index.dense import DenseIndex
 
-SEED = Path(__file__).parent / "vectors.npz"
+SHIPPED_VECTORS = Path(__file__).parent / "vectors.npz"
 
 
-def load_seed(model_digest: str, path: Path = SEED) -> dict[bytes, np.ndarray]:
+def load_shipped_vectors(model_digest: str, path: Path = SHIPPED_VECTORS) -> dict[bytes, np.ndarray]:
     """Return the shipped vectors by the digest of their text; {} for another model or when there is no file."""
     if not path.is_file():
         return {}
@@ -25,7 +25,7 @@ def load_seed(model_digest: str, path: Path = SEED) -> dict[bytes, np.ndarray]:
     return {key.tobytes(): vector for key, vector in zip(arrays["keys"], vectors, strict=True)}
 
 
-def write_seed(dense: DenseIndex, model_digest: str, path: Path = SEED) -> None:
+def write_shipped_vectors(dense: DenseIndex, model_digest: str, path: Path = SHIPPED_VECTORS) -> None:
     """Write the vectors of an index as the file to ship."""
     keys, first = np.unique(dense.keys, axis=0, return_index=True)
     exact = dense.vectors[first]

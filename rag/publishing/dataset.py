@@ -6,7 +6,6 @@ is refused.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 from rag.chunking.chunker import chunk
 from rag.errors import SecretFound, SourceUnreadable
 from rag.reading.documents import Corpus, read_corpus
-from rag.reading.links import UPSTREAM_COMMIT, linker, source_link
+from rag.reading.links import UPSTREAM_COMMIT, linker, source_links
 from rag.secrets.find import find_secrets
 from rag.types import Document, Unit
 
@@ -49,16 +48,8 @@ _QUESTIONS = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What was written: the folder and the number of rows per file."""
-
-    folder: Path
-    rows: dict[str, int]
-
-
-def write_dataset(corpus: Path, judged: Path | None, out: Path, repo: str) -> Published:
-    """Write the dataset into the folder `out`: passages, questions for training and for evaluation, and the card.
+def write_dataset(corpus: Path, judged: Path | None, out: Path, repo: str) -> dict[str, int]:
+    """Write passages, questions for training and for evaluation, and the card into `out`; return the rows per file.
 
     `judged` is a file of judged questions (one JSON object per line) for the evaluation split. Raises SecretFound
     before anything is written when a page or a question holds what looks like a secret or personal data, and
@@ -77,7 +68,7 @@ def write_dataset(corpus: Path, judged: Path | None, out: Path, repo: str) -> Pu
         pq.write_table(table, out / name, compression="zstd")
     rows = {name: table.num_rows for name, table in tables.items()}
     (out / "README.md").write_text(_card(repo, read, rows), "utf-8")
-    return Published(out, rows)
+    return rows
 
 
 def _own_only(corpus: Corpus) -> None:
@@ -108,7 +99,7 @@ def _passage(document: Document, unit: Unit) -> Row:
         "first_line": unit.lines[0],
         "last_line": unit.lines[1],
         "topics": list(document.topics),
-        "sources": [source_link(path) for path in document.sources],
+        "sources": list(source_links(document.sources)),
         "licence": LICENCE,
     }
 

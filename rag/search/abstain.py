@@ -13,7 +13,7 @@ from rag.index.store import Index
 from rag.search.fusion import Candidates
 from rag.search.query import Query
 
-KINDS_FILE = Path(__file__).parent / "kinds.npz"
+QUESTION_KINDS_FILE = Path(__file__).parent / "kinds.npz"
 TOP = 5  # passages whose evidence counts
 SIGNALS = (
     "chunk",  # best cosine of a chunk
@@ -31,7 +31,7 @@ SIGNALS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Kinds:
+class QuestionKinds:
     """Tells the kind of question from its vector: a support vector machine with a Gaussian kernel."""
 
     vectors: np.ndarray  # (m, dimension) support vectors of length 1
@@ -52,7 +52,7 @@ class Calibration:
     weights: Mapping[str, float]
     bias: float
     threshold: float  # 0..1
-    kinds: Kinds | None  # fits one embedding model only; with another the signal counts as 0
+    kinds: QuestionKinds | None  # fits one embedding model only; with another the signal counts as 0
 
     def kind(self, vector: np.ndarray) -> float:
         """Return the signal "kind" of a question with this vector."""
@@ -67,10 +67,10 @@ class Calibration:
 def load_calibration(model_digest: str) -> Calibration:
     """Return the calibration that ships with the package, for an index built with the model of this digest."""
     data = json.loads(Path(__file__).with_name("weights.json").read_text("utf-8"))["answerable"]
-    return Calibration(data["weights"], data["bias"], data["threshold"], load_kinds(model_digest))
+    return Calibration(data["weights"], data["bias"], data["threshold"], load_question_kinds(model_digest))
 
 
-def load_kinds(model_digest: str, path: Path = KINDS_FILE) -> Kinds | None:
+def load_question_kinds(model_digest: str, path: Path = QUESTION_KINDS_FILE) -> QuestionKinds | None:
     """Read the support vectors; None when they are of another embedding model or not fitted yet."""
     if not path.is_file():
         return None
@@ -79,10 +79,10 @@ def load_kinds(model_digest: str, path: Path = KINDS_FILE) -> Kinds | None:
         return None
     vectors = arrays["vectors"].astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Kinds(vectors, arrays["weights"], float(arrays["bias"]), float(arrays["gamma"]))
+    return QuestionKinds(vectors, arrays["weights"], float(arrays["bias"]), float(arrays["gamma"]))
 
 
-def save_kinds(kinds: Kinds, model_digest: str, path: Path = KINDS_FILE) -> None:
+def save_question_kinds(kinds: QuestionKinds, model_digest: str, path: Path = QUESTION_KINDS_FILE) -> None:
     """Write the support vectors with eight bits per number."""
     rounded = np.round(kinds.vectors / np.abs(kinds.vectors).max(axis=1, keepdims=True) * 127).astype(np.int8)
     np.savez_compressed(
@@ -107,8 +107,7 @@ def signals(index: Index, query: Query, found: Candidates, order: Sequence[int],
     unit = index.units[found.units[top[0]]]
     held = set(terms(" ".join((unit.title, *unit.headings, unit.text))))
     names = ("chunk", "whole", "question", "page_question", "body", "page_words")
-    best = {name: float(found.column(name)[top].max()) for name in names}
-    return best | {
+    return found.best(names, top) | {
         "held": sum(value for term, value in worth.items() if term in held) / total,
         "known": sum(value for term, value in worth.items() if term in idf) / total,
         "terms": math.log1p(len(query.terms)),

@@ -1,13 +1,11 @@
 """The instant extract: the sentences, the table rows or the command block of the passages that answer the question."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
 
-from rag.index.lexical import terms
+from rag.index.lexical import term_sets
 from rag.search.query import Query
-from rag.search.segments import Segment, segments
+from rag.search.segments import Scored, Segment, asks_command
 
 MAX_SENTENCES = 3
 MAX_CHARS = 600  # what is read before the first token arrives
@@ -15,51 +13,11 @@ MAX_GROUP, MAX_GROUP_CHARS = 14, 1300  # entries of a list or table, which are s
 LISTED = frozenset({"item", "row"})
 MAX_CODE_LINES = 14
 NEAR = 0.55  # a further segment must score at least this share of the best
-FIRST = 0.12  # the first sentence of a section states its point more often than not
-EXPANSION = 0.4
-_ASKS_COMMAND = re.compile(
-    r"\b(command|commands|cmd|cli|syntax|shell|run|type|trigger|install|enable|disable|start|stop|restart|create|set"
-    r"|export|list|check|deploy|build|delete|remove|add|configure|how (?:do|can|to)|example|snippet|curl)\b",
-    re.IGNORECASE,
-)
-
 _ASKS_LIST = re.compile(
     r"\b(?:which|what (?:are|kinds?|types?)|lists?|all|every|each|names?|kinds|types|options|variables|vars|systems"
     r"|distros|tools|ports|parameters|params|steps|order|requirements|components|parts|pieces)\b",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A segment with its relevance to the question, 0..~2."""
-
-    segment: Segment
-    score: float
-
-
-def score_segments(
-    text: str, query: Query, idf: Callable[[str], float], similarity: Callable[[str], float]
-) -> list[Scored]:
-    """Score every segment of a passage; `similarity` is the cosine of the chunk that holds a segment."""
-    weights = {term: idf(term) for term in query.terms} | {term: EXPANSION * idf(term) for term in query.expansions}
-    total = sum(idf(term) for term in query.terms) or 1.0
-    wants_command = bool(_ASKS_COMMAND.search(query.text))
-    scored: list[Scored] = []
-    for at, segment in enumerate(segments(text)):
-        own = _term_set(segment.text)
-        led = _term_set(segment.lead) - own
-        overlap = sum(weights.get(term, 0.0) for term in own) + 0.5 * sum(weights.get(term, 0.0) for term in led)
-        score = overlap / total + similarity(segment.text) + (FIRST if at == 0 else 0.0)
-        if segment.kind == "code":
-            score += 0.15 if wants_command else -0.15
-        scored.append(Scored(segment, score))
-    return scored
-
-
-@lru_cache(maxsize=50_000)
-def _term_set(text: str) -> frozenset[str]:
-    return frozenset(terms(text))
 
 
 def excerpt(scored: Sequence[Scored], query: Query) -> str:
@@ -89,7 +47,7 @@ def compose(scored: Sequence[Scored], query: Query) -> str:
         listed = [following]
     group = _of_group(scored, listed[0]) if listed else []  # half a table would be taken for the whole
     whole = [every[number] for number in sorted({*said, *group})]
-    return _render(_with_introduced(whole, every, bool(_ASKS_COMMAND.search(query.text))))
+    return _render(_with_introduced(whole, every, asks_command(query.text)))
 
 
 def _sentences(scored: Sequence[Scored], best: int) -> list[int]:
@@ -157,7 +115,8 @@ def _with_introduced(chosen: list[Segment], every: list[Segment], wants_command:
 
 def _command_line(block: str, wanted: set[str]) -> str:
     lines = [line.strip() for line in block.split("\n")[1:-1] if line.strip() and not line.strip().startswith("#")]
-    return max(lines, key=lambda line: len(wanted & set(terms(line))), default=block)
+    held = dict(zip(lines, term_sets(lines), strict=True))
+    return max(lines, key=lambda line: len(wanted & held[line]), default=block)
 
 
 def _code(segment: Segment) -> str:

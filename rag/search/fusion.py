@@ -18,7 +18,7 @@ BEST_PAGE_COST, OTHER_PAGE_COST, BEST_PAGE_MOST = 0.8, 2.0, 4
 PAGE_BEST = 3  # a page is judged by the mean of its three best units
 
 # Kinds of page that can be told by name; which of them answer visitors' questions is learned, not set here.
-KINDS: Mapping[str, re.Pattern[str]] = {
+PAGE_KINDS: Mapping[str, re.Pattern[str]] = {
     "research": re.compile(r"research"),
     "plan": re.compile(r"plan|roadmap|vision|status|summary|prd|design|strategy"),
     "decision": re.compile(r"(^|/)adrs?/"),
@@ -26,7 +26,7 @@ KINDS: Mapping[str, re.Pattern[str]] = {
     "guide": re.compile(r"readme|getting|quick|guide|troubleshoot"),
     "landing": re.compile(r"(^|/)index\."),
 }
-FEATURES = (
+FUSION_FEATURES = (
     "chunk",  # best cosine among the chunks of the unit
     "whole",  # cosine of the whole unit
     "question",  # best cosine among the questions the unit is known to answer
@@ -35,36 +35,37 @@ FEATURES = (
     *(f"more_{name}" for name in FIELDS),  # the same for glossary expansions
     "page_chunk",  # mean of the page's best units, dense
     "page_words",  # and lexical
-    *KINDS,
+    *PAGE_KINDS,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The units in question and their features, a float32 matrix of shape (units, len(FEATURES) or more)."""
+    """The units in question and their features, a float32 matrix of shape (units, len(FUSION_FEATURES) or more)."""
 
     units: np.ndarray  # (n,) unit numbers
     features: np.ndarray
 
-    def column(self, name: str) -> np.ndarray:
-        """Return one of FEATURES of every candidate, float32 of shape (n,)."""
-        values: np.ndarray = self.features[:, FEATURES.index(name)]
-        return values
+    def best(self, names: Sequence[str], rows: Sequence[int]) -> dict[str, float]:
+        """Return the highest value of each named feature among the candidates at `rows`."""
+        columns = [FUSION_FEATURES.index(name) for name in names]
+        return dict(zip(names, self.features[np.ix_(rows, columns)].max(axis=0).tolist(), strict=True))
 
 
 def candidates(index: Index, query: Query, vector: np.ndarray) -> Candidates:
     """Collect the units that either side ranks high, with all features computed for each."""
     ceiling = 1e-6 + sum(index.lexical.idf.get(term, 0.0) for term in query.terms)
-    own = {name: index.lexical.scores(query.terms, name) / ceiling for name in FIELDS}
+    own = {name: scores / ceiling for name, scores in index.lexical.scores(query.terms).items()}
+    more = index.lexical.scores(query.expansions)
     words = np.sum(list(own.values()), axis=0)
     units = np.union1d(index.dense.nearest(vector, CANDIDATE_VECTORS), _best(words, CANDIDATE_LEXICAL))
     chunk, whole, question = _cosines(index, units, vector)
     pages = np.unique([index.units[at].path for at in units], return_inverse=True)[1]
     columns = [chunk, whole, question, _page_mean(pages, question, 1), *(own[name][units] for name in FIELDS)]
-    columns += [(index.lexical.scores(query.expansions, name) / ceiling)[units] for name in FIELDS]
+    columns += [(more[name] / ceiling)[units] for name in FIELDS]
     columns += [_page_mean(pages, chunk, PAGE_BEST), _page_mean(pages, words[units], PAGE_BEST)]
     paths = [index.units[at].path.lower() for at in units]
-    columns += [np.array([bool(kind.search(path)) for path in paths], dtype=np.float32) for kind in KINDS.values()]
+    columns += [np.array([bool(kind.search(path)) for path in paths], dtype=np.float32) for kind in PAGE_KINDS.values()]
     return Candidates(units, np.stack(columns, axis=1).astype(np.float32))
 
 

@@ -12,7 +12,6 @@ from rapidfuzz.distance import OSA
 from rag.index.lexical import LexicalIndex, terms, words
 
 MAX_CHARS = 2_000  # more than any question needs; bounds the work of one search
-EXPANSION_WEIGHT = 0.4  # a synonym says less than the visitor's own word
 SPELLING_CUTOFF = 0.75  # 1 - edits / length; two neighbours swapped are one edit
 MIN_SPELLED = 4  # shorter words have too many neighbours
 

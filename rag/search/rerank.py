@@ -1,64 +1,54 @@
-"""A second look at the best candidates: what only reading their text tells, too dear to compute for all of them."""
+"""Reranking with pseudo-relevance feedback.
 
-from collections.abc import Callable, Sequence
+Adds the features that need a candidate's text or the other candidates, for the best of the fusion only: computing
+them for every candidate would cost more than the search.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from rag.index.dense import CHUNK
-from rag.index.lexical import terms
+from rag.index.lexical import term_sets
 from rag.index.store import Index
-from rag.search.extract import Scored, score_segments
-from rag.search.fusion import FEATURES, Candidates
+from rag.search.fusion import FUSION_FEATURES, Candidates
 from rag.search.query import Query
+from rag.search.segments import Scored, score_segments
 from rag.types import Unit
 
-LOOKED_AT = 30  # candidates; ~0.2 ms each
+RERANK_CANDIDATES = 30  # ~0.2 ms each
 FEEDBACK_FROM, FEEDBACK_SHARE = 3, 0.5  # how many of the best say what else an answer is like, and how much
-SECOND = (
+RERANK_ONLY = (
     "held",  # share of the query's terms, by weight, that the unit holds in text, title or headings
     "feedback",  # best cosine of a chunk with the query as the best candidates' chunks would put it
     "segment",  # score of the best sentence, row or command block: one place that holds it all
 )
-ALL = (*FEATURES, *SECOND)
+RERANK_FEATURES = (*FUSION_FEATURES, *RERANK_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
-class Reread:
-    """The candidates that were looked at again, best of the first look first, and how their segments score."""
+class Reranked:
+    """The candidates of the rerank, in the order of the fusion, and the scores of their segments."""
 
-    found: Candidates  # features: ALL
+    found: Candidates  # features: RERANK_FEATURES
     scored: list[list[Scored]]
 
 
-def look_again(index: Index, query: Query, vector: np.ndarray, found: Candidates, first: np.ndarray) -> Reread:
-    """Read the candidates that are best by the weights `first` (len(FEATURES),)."""
-    top = np.argsort(-(found.features @ first), kind="stable")[:LOOKED_AT]
-    chosen = [index.units[at] for at in found.units[top]]
-    vectors = [_chunk_vectors(index, int(at)) for at in found.units[top]]
+def rerank(index: Index, query: Query, vector: np.ndarray, found: Candidates, fusion: np.ndarray) -> Reranked:
+    """Return the RERANK_CANDIDATES best by the weights `fusion` (len(FUSION_FEATURES),), with RERANK_FEATURES."""
+    top = np.argsort(-(found.features @ fusion), kind="stable")[:RERANK_CANDIDATES]
+    units = [index.units[at] for at in found.units[top]]
+    vectors = index.dense.chunk_vectors(found.units[top])
     cosines = [rows @ vector for rows in vectors]
     like = _fed_back(vector, vectors[:FEEDBACK_FROM], cosines)
-    idf = index.lexical.idf
-    worth = {term: idf.get(term, 0.0) for term in query.terms}
-    scored = [
-        score_segments(unit.text, query, lambda term: idf.get(term, 0.0), _similarity(unit, cosine))
-        for unit, cosine in zip(chosen, cosines, strict=True)
-    ]
+    scored = score_segments(units, cosines, query, index.lexical.idf)
     columns = (
-        [_held(unit, worth) for unit in chosen],
+        _held(units, {term: index.lexical.idf.get(term, 0.0) for term in query.terms}),
         [_best(rows @ like) for rows in vectors],
         [max((item.score for item in segments), default=0.0) for segments in scored],
     )
-    second = np.stack([np.array(column, dtype=np.float32) for column in columns], axis=1)
-    return Reread(Candidates(found.units[top], np.hstack([found.features[top], second])), scored)
-
-
-def _chunk_vectors(index: Index, unit: int) -> np.ndarray:
-    """Return the vectors of a unit's chunks, of shape (chunks, dimension)."""
-    start, end = np.searchsorted(index.dense.owner, [unit, unit + 1])
-    rows: np.ndarray = index.dense.vectors[start:end][index.dense.kind[start:end] == CHUNK]
-    return rows
+    added = np.stack([np.array(column, dtype=np.float32) for column in columns], axis=1)
+    return Reranked(Candidates(found.units[top], np.hstack([found.features[top], added])), scored)
 
 
 def _fed_back(vector: np.ndarray, vectors: Sequence[np.ndarray], cosines: Sequence[np.ndarray]) -> np.ndarray:
@@ -73,22 +63,10 @@ def _best(cosines: np.ndarray) -> float:
     return float(cosines.max()) if len(cosines) else 0.0
 
 
-def _held(unit: Unit, worth: dict[str, float]) -> float:
-    held = _terms_of(unit.text) | _terms_of(" ".join((unit.title, *unit.headings)))
-    return sum(value for term, value in worth.items() if term in held) / (sum(worth.values()) or 1.0)
-
-
-@lru_cache(maxsize=20_000)
-def _terms_of(text: str) -> frozenset[str]:
-    return frozenset(terms(text))
-
-
-def _similarity(unit: Unit, cosines: np.ndarray) -> Callable[[str], float]:
-    """Return the function that gives a segment the cosine of the chunk it stands in."""
-
-    def similarity(text: str) -> float:
-        probe = text.strip("`\n ")[:40]
-        hits = [value for chunk, value in zip(unit.chunks, cosines, strict=True) if probe in chunk.text]
-        return float(max(hits, default=min(cosines, default=0.0)))
-
-    return similarity
+def _held(units: Sequence[Unit], worth: Mapping[str, float]) -> list[float]:
+    """Return for each unit the share of the query's terms, by `worth`, that it holds."""
+    total = sum(worth.values()) or 1.0
+    texts, heads = [unit.text for unit in units], [" ".join((unit.title, *unit.headings)) for unit in units]
+    held = term_sets([*texts, *heads])
+    pairs = zip(held[: len(units)], held[len(units) :], strict=True)
+    return [sum(value for term, value in worth.items() if term in text or term in head) / total for text, head in pairs]

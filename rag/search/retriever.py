@@ -13,12 +13,13 @@ from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.index.build import Progress, corpus_digest, silent, write
 from rag.index.store import Encoder, Index, load
 from rag.reading.documents import read_corpus
-from rag.reading.links import source_link
+from rag.reading.links import source_links
 from rag.search.abstain import load_calibration, signals
-from rag.search.extract import Scored, compose, excerpt
-from rag.search.fusion import FEATURES, Candidates, candidates, varied
+from rag.search.extract import compose, excerpt
+from rag.search.fusion import FUSION_FEATURES, Candidates, candidates, varied
 from rag.search.query import Query, load_glossary, prepare
-from rag.search.rerank import ALL, look_again
+from rag.search.rerank import RERANK_FEATURES, rerank
+from rag.search.segments import Scored
 from rag.types import Embedded, Passage, SearchResult, Unit
 
 NEAREST = 3  # pages named when abstaining
@@ -41,26 +42,26 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What each feature is worth, as fitted by rag.training.fit: at the first look, and at the second."""
+    """The weights of both linear models, as rag.training.fit fits them."""
 
-    first: np.ndarray  # float32 (len(FEATURES),)
-    second: np.ndarray  # float32 (len(ALL),)
+    fusion: np.ndarray  # float32 (len(FUSION_FEATURES),)
+    rerank: np.ndarray  # float32 (len(RERANK_FEATURES),)
 
 
 def load_weights() -> Weights:
     """Return the weights that ship with the package."""
     data = json.loads(Path(__file__).with_name("weights.json").read_text("utf-8"))
-    first, second = ((data["fusion"], FEATURES), (data["second"], ALL))
-    return Weights(*(np.array([part[name] for name in names], dtype=np.float32) for part, names in (first, second)))
+    fusion, rerank_ = ((data["fusion"], FUSION_FEATURES), (data["rerank"], RERANK_FEATURES))
+    return Weights(*(np.array([part[name] for name in names], dtype=np.float32) for part, names in (fusion, rerank_)))
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The candidates that were looked at twice, how relevant each is, and their order, best first."""
+    """The reranked candidates, the relevance of each, and their order, best first."""
 
     query: Query
     vector: np.ndarray  # of the query
-    found: Candidates  # features: ALL
+    found: Candidates  # features: RERANK_FEATURES
     scored: list[list[Scored]]  # the segments of each candidate
     relevance: np.ndarray  # (n,)
     order: list[int]
@@ -69,24 +70,36 @@ class Ranking:
 class Retriever:
     """Answers questions from one index. Safe to use from several threads: a search changes nothing."""
 
-    def __init__(self, index: Index, embedder: WordEncoder, weights: Weights | None = None) -> None:
-        """Take a loaded index and the embedder it was built with; `weights` are those that ship unless given."""
+    def __init__(
+        self,
+        index: Index,
+        embedder: WordEncoder,
+        weights: Weights | None = None,
+        threshold: float | None = None,
+    ) -> None:
+        """Take a loaded index and the embedder it was built with; `weights` are those that ship unless given.
+
+        A search abstains below `threshold`, a probability 0..1; None takes the fitted one. A higher threshold refuses
+        more questions that the corpus answers, a lower one answers more questions that it does not; 0 never abstains.
+        """
         self.index = index
         self._embedder = embedder
         self._weights = weights or load_weights()
         self._calibration = load_calibration(embedder.digest)
+        self._threshold = self._calibration.threshold if threshold is None else threshold
         self._glossary = load_glossary()
 
     def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         """Return up to `k` passages for a question, or none when the corpus does not seem to answer it.
 
-        embedded: a text and its vector; where it is the very text that would be embedded, its vector is used.
+        A question that somebody has embedded already comes as `embedded`. Its vector is used where it belongs to
+        the text that would be embedded here, which is the question after spelling correction.
         """
         start = time.perf_counter()
         ranking = self.rank(text, embedded)
         probability = self._probability(ranking)
         passages = self._passages(ranking, k)
-        if probability < self._calibration.threshold:
+        if probability < self._threshold:
             return SearchResult([], probability, "", _one_per_page(passages)[:NEAREST], _ms(start))
         extract = compose(ranking.scored[ranking.order[0]], ranking.query) if passages else ""
         return SearchResult(passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start))
@@ -99,7 +112,8 @@ class Retriever:
     def explain(self, text: str, k: int = 5) -> list[Explanation]:
         """Return the best `k` passages with the features that put them there, whatever the calibration says."""
         ranking = self.rank(text)
-        rows = [dict(zip(ALL, map(float, ranking.found.features[at]), strict=True)) for at in ranking.order[:k]]
+        values = ranking.found.features[ranking.order[:k]].tolist()
+        rows = [dict(zip(RERANK_FEATURES, row, strict=True)) for row in values]
         return [Explanation(passage, row) for passage, row in zip(self._passages(ranking, k), rows, strict=True)]
 
     def read(self, text: str) -> Query:
@@ -107,19 +121,21 @@ class Retriever:
         return prepare(text, self.index.lexical, self._glossary, self._embedder.is_word)
 
     def find(self, text: str, embedded: Embedded | None = None) -> tuple[Query, np.ndarray, Candidates]:
-        """Return the query, its vector and every candidate with the features of the first look."""
+        """Return the query, its vector and every candidate with FUSION_FEATURES."""
         query = self.read(text)
-        is_known = embedded is not None and embedded.text == query.spelled and len(embedded.vector)
-        vector = embedded.vector if embedded and is_known else self._embedder.encode([query.spelled])[0]
+        if embedded and embedded.text == query.spelled and len(embedded.vector):  # none without an encoder
+            vector = embedded.vector
+        else:
+            vector = self._embedder.encode([query.spelled])[0]
         return query, vector, candidates(self.index, query, vector)
 
     def rank(self, text: str, embedded: Embedded | None = None) -> Ranking:
         """Return the best candidates in order, other pages coming sooner than relevance alone would have it."""
         query, vector, found = self.find(text, embedded)
-        again = look_again(self.index, query, vector, found, self._weights.first)
-        relevance = again.found.features @ self._weights.second
-        pages = [self.index.units[at].path for at in again.found.units]
-        return Ranking(query, vector, again.found, again.scored, relevance, varied(relevance, pages))
+        reranked = rerank(self.index, query, vector, found, self._weights.fusion)
+        relevance = reranked.found.features @ self._weights.rerank
+        pages = [self.index.units[at].path for at in reranked.found.units]
+        return Ranking(query, vector, reranked.found, reranked.scored, relevance, varied(relevance, pages))
 
     def _probability(self, ranking: Ranking) -> float:
         if not ranking.query.terms:
@@ -138,24 +154,31 @@ class Retriever:
         ]
 
 
-def open_or_build(corpus: Path, index: Path, embedder: WordEncoder, progress: Progress = silent) -> Retriever:
+def open_or_build(
+    corpus: Path,
+    index: Path,
+    embedder: WordEncoder,
+    progress: Progress = silent,
+    threshold: float | None = None,
+) -> Retriever:
     """Return a retriever over `corpus`, building or renewing the index folder `index` when it does not fit.
 
-    The first build of our own corpus takes under a minute and reports `progress(texts done, texts in all)`.
+    The first build of our own corpus takes under a minute and reports `progress(texts done, texts in all)`. Searches
+    abstain below `threshold`; Retriever says what it trades.
     """
     documents = read_corpus(corpus)
     try:
         loaded = load(index, embedder)
         if loaded.manifest.corpus_digest == corpus_digest(documents):
-            return Retriever(loaded, embedder)
+            return Retriever(loaded, embedder, threshold=threshold)
     except (IndexMissing, IndexStale, IndexCorrupt):
         pass  # each of them means: build it
     write(documents, index, embedder, progress)
-    return Retriever(load(index, embedder), embedder)
+    return Retriever(load(index, embedder), embedder, threshold=threshold)
 
 
 def _passage(unit: Unit, score: float, excerpt_: str) -> Passage:
-    sources = tuple(source_link(path) for path in unit.sources)
+    sources = source_links(unit.sources)
     return Passage(
         unit.id, unit.text, unit.title, unit.headings, unit.path, unit.lines, unit.url, score, excerpt_, sources
     )

@@ -1,15 +1,28 @@
-"""A passage as segments that can stand alone: sentences, list items, table rows and command blocks."""
+"""Segments of a passage: sentences, list items, table rows and command blocks, and the relevance of each to a query."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 from rag.chunking import markdown
-from rag.types import Block
+from rag.index.lexical import term_sets
+from rag.search.query import Query
+from rag.types import Block, Unit
+
+LEADING = 0.12  # the first sentence of a section states its point more often than not
+EXPANSION = 0.4  # a synonym says less than the visitor's own word
+PROBE_CHARS = 40  # of a segment; so many find the chunk that holds it
 
 # a sentence ends at . ! ? before a capital, a digit, a quote or a mark; not after an initial or a usual abbreviation
 _END = re.compile(r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\betc\.)(?<!\bvs\.)[)\"'*`]*\s+(?=[A-Z0-9`*\[(\"'¿])")
+_ASKS_COMMAND = re.compile(
+    r"\b(command|commands|cmd|cli|syntax|shell|run|type|trigger|install|enable|disable|start|stop|restart|create|set"
+    r"|export|list|check|deploy|build|delete|remove|add|configure|how (?:do|can|to)|example|snippet|curl)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +36,55 @@ class Segment:
     lead: str = ""  # the sentence before a code block; before a list or table when it ends with a colon
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A segment with its relevance to the question, 0..~2."""
+
+    segment: Segment
+    score: float
+
+
+def score_segments(
+    units: Sequence[Unit], cosines: Sequence[np.ndarray], query: Query, idf: Mapping[str, float]
+) -> list[list[Scored]]:
+    """Return the scored segments of each unit; `cosines` holds one array per unit, of shape (chunks,).
+
+    A score adds the share of the query's terms in a segment, by `idf`, to the cosine of the chunk that holds it.
+    """
+    own = {term: idf.get(term, 0.0) for term in query.terms}
+    weights = own | {term: EXPANSION * idf.get(term, 0.0) for term in query.expansions}
+    total = sum(own.values()) or 1.0
+    command = 0.15 if asks_command(query.text) else -0.15
+    every = [segments(unit.text) for unit in units]
+    texts = list(dict.fromkeys(text for row in every for segment in row for text in (segment.text, segment.lead)))
+    terms = dict(zip(texts, term_sets(texts), strict=True))
+    scored: list[list[Scored]] = []
+    for unit, row, cosine in zip(units, every, cosines, strict=True):
+        scores: list[Scored] = []
+        for at, segment in enumerate(row):
+            held, led = terms[segment.text], terms[segment.lead] - terms[segment.text]
+            overlap = sum(weights.get(term, 0.0) for term in held) + 0.5 * sum(weights.get(term, 0.0) for term in led)
+            score = overlap / total + _chunk_cosine(segment, unit, cosine) + (LEADING if at == 0 else 0.0)
+            scores.append(Scored(segment, score + command if segment.kind == "code" else score))
+        scored.append(scores)
+    return scored
+
+
+def asks_command(question: str) -> bool:
+    """Tell whether a question wants a command rather than a sentence."""
+    return bool(_ASKS_COMMAND.search(question))
+
+
+def _chunk_cosine(segment: Segment, unit: Unit, cosines: np.ndarray) -> float:
+    """Return the cosine of the chunk that holds a segment, the lowest of the unit's where none does."""
+    probe = segment.text.strip("`\n ")[:PROBE_CHARS]
+    hits = [value for chunk, value in zip(unit.chunks, cosines, strict=True) if probe in chunk.text]
+    return float(max(hits, default=min(cosines, default=0.0)))
+
+
 @lru_cache(maxsize=5_000)
 def segments(text: str) -> tuple[Segment, ...]:
-    """Return the segments of a passage in order; headings are left out."""
+    """Return the segments of a passage in order, without its headings."""
     found: list[Segment] = []
     lead = ""
     for number, block in enumerate(markdown.blocks(text)):

@@ -21,9 +21,9 @@ from sklearn.svm import SVC
 from rag.embedding.embedder import Embedder
 from rag.index.build import build
 from rag.index.store import load
-from rag.search.abstain import SIGNALS, Kinds, save_kinds, signals
-from rag.search.fusion import FEATURES
-from rag.search.rerank import ALL, look_again
+from rag.search.abstain import SIGNALS, QuestionKinds, save_question_kinds, signals
+from rag.search.fusion import FUSION_FEATURES
+from rag.search.rerank import RERANK_FEATURES, rerank
 from rag.search.retriever import Retriever, Weights
 from rag.types import Unit
 
@@ -40,7 +40,7 @@ class Example:
     """One training question: which units answer it, and its page as the second best."""
 
     question: str
-    features: np.ndarray  # (candidates, FEATURES or ALL)
+    features: np.ndarray  # (candidates, FUSION_FEATURES or RERANK_FEATURES)
     right: np.ndarray  # (candidates,) bool: the passage
     page: np.ndarray  # (candidates,) bool: another passage of a right page
 
@@ -67,8 +67,8 @@ def main(argv: Sequence[str]) -> int:
     training = _json_lines(HERE / "upstream.jsonl")
     asks = [(upstream, row["question"], _by_lines(row)) for row in training]
     asks += [(own, row["question"], _by_heading(row)) for row in judged if row["kind"] != "unanswerable"]
-    first = fit_fusion([_example(*ask) for ask in asks])
-    fitted = Weights(first, fit_fusion([_example(*ask, first) for ask in asks]))
+    fusion = fit_weights([_example(*ask) for ask in asks])
+    fitted = Weights(fusion, fit_weights([_example(*ask, fusion) for ask in asks]))
     upstream, own = (Retriever(retriever.index, embedder, fitted) for retriever in (upstream, own))
     none = (HERE / "unanswerable.txt").read_text("utf-8").splitlines()
     none += [row["question"] for row in judged if row["kind"] == "unanswerable"]
@@ -79,17 +79,17 @@ def main(argv: Sequence[str]) -> int:
     asked += [_asked(retriever, question, False) for question in none for retriever in (upstream, own)]
     keys = embedder.encode([question for unit in own.index.units for question in unit.questions])
     calibration, kinds = calibrate(asked, keys)
-    save_kinds(kinds, embedder.digest)
+    save_question_kinds(kinds, embedder.digest)
     weights = {
-        "fusion": _named(FEATURES, fitted.first),
-        "second": _named(ALL, fitted.second),
+        "fusion": _named(FUSION_FEATURES, fitted.fusion),
+        "rerank": _named(RERANK_FEATURES, fitted.rerank),
         "answerable": calibration,
     }
-    options.out.write_text(json.dumps(weights) + "\n", "utf-8")
+    options.out.write_text(json.dumps(weights, indent=1) + "\n", "utf-8")
     return 0
 
 
-def fit_fusion(examples: Sequence[Example]) -> np.ndarray:
+def fit_weights(examples: Sequence[Example]) -> np.ndarray:
     """Return the weights that give the right passage, and half as much its page, the most probability (softmax)."""
     rows = [example for example in examples if example.page.any()]
     most, width = max(len(row.page) for row in rows), rows[0].features.shape[1]
@@ -114,7 +114,7 @@ def fit_fusion(examples: Sequence[Example]) -> np.ndarray:
     return result
 
 
-def calibrate(asked: Sequence[Asked], keys: np.ndarray) -> tuple[dict[str, Any], Kinds]:
+def calibrate(asked: Sequence[Asked], keys: np.ndarray) -> tuple[dict[str, Any], QuestionKinds]:
     """Fit both regressions and print the error rates; each question is judged by the other folds."""
     vectors = np.stack([item.vector for item in asked])
     truth = np.array([item.answerable for item in asked])
@@ -139,7 +139,7 @@ def calibrate(asked: Sequence[Asked], keys: np.ndarray) -> tuple[dict[str, Any],
         "bias": round(float(last.intercept_[0]), 4),
         "threshold": round(threshold, 3),
     }
-    return fitted, Kinds(kind.support_vectors_, kind.dual_coef_[0], float(kind.intercept_[0]), KIND_GAMMA)
+    return fitted, QuestionKinds(kind.support_vectors_, kind.dual_coef_[0], float(kind.intercept_[0]), KIND_GAMMA)
 
 
 def _fit_kind(vectors: np.ndarray, truth: np.ndarray, groups: np.ndarray, keys: np.ndarray) -> SVC:
@@ -163,11 +163,11 @@ def _softmax(scores: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return top + np.log(safe), powers / safe[:, None]
 
 
-def _example(retriever: Retriever, question: str, judge: Any, first: np.ndarray | None = None) -> Example:
-    """Return all candidates as the first look sees them or, by its weights `first`, the best as the second does."""
+def _example(retriever: Retriever, question: str, judge: Any, fusion: np.ndarray | None = None) -> Example:
+    """Return all candidates with FUSION_FEATURES; given the weights `fusion`, the best with RERANK_FEATURES."""
     query, vector, found = retriever.find(question)
-    if first is not None:
-        found = look_again(retriever.index, query, vector, found, first).found
+    if fusion is not None:
+        found = rerank(retriever.index, query, vector, found, fusion).found
     verdicts = [judge(retriever.index.units[at]) for at in found.units]
     right, page = (np.array(column, dtype=bool) for column in zip(*verdicts, strict=True))
     return Example(question, found.features, right, page)

@@ -1,9 +1,12 @@
 """The extract and the excerpt: verbatim, to the point, and right on their own."""
 
+import numpy as np
+
 from rag.index.lexical import terms
-from rag.search.extract import MAX_CHARS, MAX_GROUP, Scored, compose, excerpt, score_segments
+from rag.search.extract import MAX_CHARS, MAX_GROUP, compose, excerpt
 from rag.search.query import Query
-from rag.search.segments import segments, sentences
+from rag.search.segments import LEADING, Scored, score_segments, segments, sentences
+from rag.types import Chunk, Unit
 
 PAGE = """## Ports
 
@@ -29,7 +32,8 @@ make restart
 
 def score(question: str, text: str = PAGE) -> tuple[Query, list[Scored]]:
     query = Query(question, question, tuple(terms(question)), ())
-    return query, score_segments(text, query, lambda term: 1.0, lambda segment: 0.0)
+    unit = Unit("0", text, "Page", (), "page.md", (1, 9), "", ())
+    return query, score_segments([unit], [np.zeros(0)], query, dict.fromkeys(query.terms, 1.0))[0]
 
 
 def test_segments_are_verbatim_and_headings_left_out() -> None:
@@ -123,3 +127,16 @@ def test_a_sentence_that_answers_brings_the_command_behind_it_when_one_is_wanted
     assert compose(scored, query).endswith("comes first.\n\n```bash\nkcli delete vm web01\n```")
     query, scored = score("why is deleting the machines first", text)
     assert compose(scored, query) == "Deleting the machines comes first."
+
+
+def test_a_segment_scores_with_the_cosine_of_the_chunk_that_holds_it() -> None:
+    text = "## Part\n\nOne thing. Another thing."
+    chunks = (Chunk("One thing.", ("Part",)), Chunk("Another thing.", ("Part",)))
+    units = [
+        Unit("0", text, "Page", (), "page.md", (1, 3), "", chunks),
+        Unit("1", text, "Page", (), "b.md", (1, 3), "", ()),
+    ]
+    query = Query("unheard", "unheard", (), ())
+    first, second = score_segments(units, [np.array([0.25, 0.5]), np.zeros(0)], query, {})
+    assert [item.score for item in first] == [0.25 + LEADING, 0.5]
+    assert [item.score for item in second] == [LEADING, 0.0]

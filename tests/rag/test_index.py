@@ -11,7 +11,9 @@ from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.index.build import build
 from rag.index.dense import EXACT_LIMIT, build_dense
 from rag.index.store import FORMAT, load, read_manifest
-from rag.search.retriever import open_or_build
+from rag.search.abstain import load_calibration
+from rag.search.retriever import Retriever, open_or_build
+from rag.types import Embedded
 from tests.rag_fakes import WordHashEncoder
 
 PORTS = "---\ntitle: Ports\nsources: [a.md]\nquestions: [which door is open]\n---\n\n## Airflow\n\nAirflow listens on 8888.\n"
@@ -169,3 +171,56 @@ def test_many_vectors_go_into_a_graph_that_finds_the_same_nearest() -> None:
     np.testing.assert_allclose(dense.vectors[123], vectors[123])
     exact = np.argsort(-(vectors @ vectors[123]))[:10]
     assert len(set(exact) & set(dense.nearest(vectors[123], 20))) >= 9
+
+
+@pytest.fixture
+def searched(corpus: Path, tmp_path: Path) -> tuple[Retriever, WordHashEncoder]:
+    """A retriever whose encoder lists the texts of searches only."""
+    encoder = WordHashEncoder()
+    retriever = open_or_build(corpus, tmp_path / "index", encoder)
+    encoder.encoded.clear()
+    return retriever, encoder
+
+
+def test_a_question_that_is_embedded_already_is_not_embedded_again(searched: tuple[Retriever, WordHashEncoder]) -> None:
+    retriever, encoder = searched
+    question = "airflow listens where"
+    vector = WordHashEncoder().encode([question])[0]
+    given = retriever.search(question, 2, Embedded(question, vector))
+    assert encoder.encoded == []
+    own = retriever.search(question, 2)
+    assert encoder.encoded == [question]
+    assert given.nearest[0].path == "ports.md"
+    assert (given.nearest, given.answerable) == (own.nearest, own.answerable)
+
+
+def test_the_vector_of_another_text_than_the_corrected_one_is_not_used(
+    searched: tuple[Retriever, WordHashEncoder],
+) -> None:
+    retriever, encoder = searched
+    wrong = WordHashEncoder().encode(["name the disk for guests"])[0]
+    given = retriever.search("airlfow listens where", 2, Embedded("airlfow listens where", wrong))
+    assert encoder.encoded == ["airflow listens where"]
+    assert given.nearest == retriever.search("airflow listens where", 2).nearest
+    assert retriever.rank("airlfow", Embedded("airflow", wrong)).vector is wrong
+
+
+def test_a_search_abstains_below_the_threshold_it_was_given(corpus: Path, tmp_path: Path) -> None:
+    question = "airflow listens where"
+    fitted = open_or_build(corpus, tmp_path / "index", WordHashEncoder()).search(question)
+    least, most = (
+        open_or_build(corpus, tmp_path / "index", WordHashEncoder(), threshold=value).search(question)
+        for value in (fitted.answerable, fitted.answerable + 1e-6)
+    )
+    assert [passage.path for passage in least.passages] == ["ports.md", "disks.md"]
+    assert "8888" in least.extract
+    assert (most.passages, most.extract, most.answerable) == ([], "", fitted.answerable)
+
+
+def test_the_fitted_threshold_counts_where_none_is_given(corpus: Path, tmp_path: Path) -> None:
+    encoder = WordHashEncoder()
+    build(corpus, tmp_path / "index", encoder)
+    fitted = load_calibration(encoder.digest).threshold
+    for question in ("airflow listens where", "disk for guests", "pizza dough"):
+        found = Retriever(load(tmp_path / "index", encoder), encoder).search(question)
+        assert bool(found.passages) == (found.answerable >= fitted)

@@ -77,6 +77,6 @@ def test_a_question_without_words_has_no_terms(text: str) -> None:
 
 
 def test_a_unit_scores_in_the_field_that_holds_the_term() -> None:
-    assert LEXICAL.scores(terms("virsh"), "body").argmax() == 2
-    assert LEXICAL.scores(terms("virsh"), "heading").max() == 0.0
-    assert LEXICAL.scores(["unheard"], "body").tolist() == [0.0] * len(TEXTS)
+    assert LEXICAL.scores(terms("virsh"))["body"].argmax() == 2
+    assert LEXICAL.scores(terms("virsh"))["heading"].max() == 0.0
+    assert LEXICAL.scores(["unheard"])["body"].tolist() == [0.0] * len(TEXTS)

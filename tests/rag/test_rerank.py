@@ -1,4 +1,4 @@
-"""The second look: what reading the best candidates adds to what their vectors and counts said."""
+"""Reranking: reading the best candidates adds what their vectors and counts do not say."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import pytest
 
 from rag.index.build import build
 from rag.index.store import load
-from rag.search.fusion import FEATURES
-from rag.search.rerank import ALL, LOOKED_AT, SECOND
+from rag.search.fusion import FUSION_FEATURES
+from rag.search.rerank import RERANK_CANDIDATES, RERANK_FEATURES, RERANK_ONLY
 from rag.search.retriever import Ranking, Retriever, Weights
 from tests.rag_fakes import WordHashEncoder
 
@@ -26,9 +26,9 @@ def retriever(tmp_path: Path, **worth: float) -> Retriever:
     (corpus / "right.md").write_text(PAGE.format("Supplies", RIGHT), "utf-8")
     encoder = WordHashEncoder()
     build(corpus, tmp_path / "index", encoder)
-    first = np.array([float(name == "body") for name in FEATURES], dtype=np.float32)
-    second = np.array([worth.get(name, 0.0) for name in ALL], dtype=np.float32)
-    return Retriever(load(tmp_path / "index", encoder), encoder, Weights(first, second))
+    fusion = np.array([float(name == "body") for name in FUSION_FEATURES], dtype=np.float32)
+    rerank = np.array([worth.get(name, 0.0) for name in RERANK_FEATURES], dtype=np.float32)
+    return Retriever(load(tmp_path / "index", encoder), encoder, Weights(fusion, rerank))
 
 
 def page(found: Retriever, ranking: Ranking) -> str:
@@ -36,16 +36,16 @@ def page(found: Retriever, ranking: Ranking) -> str:
     return path
 
 
-@pytest.mark.parametrize("feature", SECOND)
+@pytest.mark.parametrize("feature", RERANK_ONLY)
 def test_each_feature_alone_finds_the_page_that_says_it(tmp_path: Path, feature: str) -> None:
     found = retriever(tmp_path, **{feature: 1.0})
     assert page(found, found.rank("where does the lighthouse keeper store lamp oil")) == "right.md"
 
 
-def test_only_the_best_of_the_first_look_are_read(tmp_path: Path) -> None:
+def test_only_the_best_of_the_fusion_are_reranked(tmp_path: Path) -> None:
     ranking = retriever(tmp_path, held=1.0).rank("lighthouse keeper lamp oil")
-    assert ranking.found.features.shape == (LOOKED_AT, len(ALL))
-    assert len(ranking.scored) == len(ranking.order) == LOOKED_AT
+    assert ranking.found.features.shape == (RERANK_CANDIDATES, len(RERANK_FEATURES))
+    assert len(ranking.scored) == len(ranking.order) == RERANK_CANDIDATES
 
 
 def test_a_unit_that_holds_every_term_is_told_so(tmp_path: Path) -> None:
@@ -57,4 +57,4 @@ def test_a_unit_that_holds_every_term_is_told_so(tmp_path: Path) -> None:
 
 def test_a_question_of_unknown_words_still_ranks(tmp_path: Path) -> None:
     ranking = retriever(tmp_path, held=1.0).rank("zzyzx")
-    assert ranking.found.features[:, ALL.index("held")].max() == 0.0
+    assert ranking.found.features[:, RERANK_FEATURES.index("held")].max() == 0.0

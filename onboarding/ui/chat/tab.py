@@ -29,7 +29,7 @@ from onboarding.ui.chat.session import Request, Session, read_request
 from onboarding.ui.chat.shelf_bar import shelf_html
 from onboarding.ui.chat.turns import Turn
 from onboarding.ui.kit.languages import say, speech_for
-from onboarding.ui.kit.theme import script
+from onboarding.ui.kit.theme import static
 from onboarding.usage.recorder import Usage
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ChatTab:
         self._hosts = hosts
         self._usage = usage
         self._gate = gate
-        self._drawing = script("rose.svg")
+        self._drawing = static("rose.svg")
 
     def build(self) -> None:
         """Lay out the tab and wire it."""
@@ -61,8 +61,8 @@ class ChatTab:
         self.shelf = gr.BrowserState(storage_key=saved.STORAGE_KEY, secret=saved.STORAGE_SALT)
         self.view = gr.HTML(
             self._view(Session()),
-            html_template=script("transcript.html"),
-            js_on_load=script("transcript.js"),
+            html_template=static("transcript.html"),
+            js_on_load=static("transcript.js"),
             apply_default_css=False,
             elem_id="transcript",
         )

@@ -22,7 +22,7 @@ from onboarding.ui.chat.turns import Turn
 from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import ENGLISH, Speech, speech_for
 from onboarding.ui.kit.markup import fill, join
-from onboarding.ui.kit.theme import script
+from onboarding.ui.kit.theme import static
 
 if TYPE_CHECKING:
     from onboarding.feedback.desk import Feedback
@@ -65,8 +65,8 @@ class FeedbackDesk:
         self._kept = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=STORAGE_SALT)
         self._view = gr.HTML(
             {"form": form(ENGLISH), "agreed": False},
-            html_template=script("feedback.html"),
-            js_on_load=script("feedback.js"),
+            html_template=static("feedback.html"),
+            js_on_load=static("feedback.js"),
             apply_default_css=False,
             elem_id="feedback",
         )

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import ENGLISH, Speech, speech_for, words
 from onboarding.ui.kit.markup import fill, join, trusted
-from onboarding.ui.kit.theme import script
+from onboarding.ui.kit.theme import static
 
 if TYPE_CHECKING:
     from onboarding.assistant.guide import Guide, Status
@@ -40,7 +40,7 @@ def header_html(status: Status, speech: Speech = ENGLISH) -> str:
     )
     return fill(
         html,
-        mark=trusted(script("mark.svg")),
+        mark=trusted(static("mark.svg")),
         tagline=speech("tagline"),
         model=_model(status, speech),
         queue=_queue(status, speech),

@@ -16,7 +16,7 @@ from model.prompting.assemble import user_message
 from model.prompting.conversation import Conversation, PastTurn
 from model.turn.events import RouteChosen, TurnFinished
 from onboarding.assistant.guide import MAX_CHARS, MAX_TURNS
-from onboarding.ui.chat.turns import Turn
+from onboarding.assistant.turns import Turn
 from onboarding.ui.kit.markdown import safe_url
 from rag.types import Passage, SearchResult
 

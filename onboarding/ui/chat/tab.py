@@ -17,6 +17,7 @@ from model.engine.prompt import PromptTooLong
 from model.prompting.conversation import Conversation
 from model.turn.events import TurnEvent
 from onboarding.assistant.guide import Unusable
+from onboarding.assistant.turns import Turn
 from onboarding.edge.admission import LANE, LANE_LIMIT, Place
 from onboarding.edge.client_address import place_of, who
 from onboarding.edge.rate_limits import Gate, Who
@@ -27,7 +28,6 @@ from onboarding.ui.chat.relay import relay
 from onboarding.ui.chat.render import turn_parts
 from onboarding.ui.chat.session import Request, Session, read_request
 from onboarding.ui.chat.shelf_bar import shelf_html
-from onboarding.ui.chat.turns import Turn
 from onboarding.ui.kit.languages import say, speech_for
 from onboarding.ui.kit.theme import static
 from onboarding.usage.recorder import Usage

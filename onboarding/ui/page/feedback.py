@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import gradio as gr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from onboarding.assistant.turns import Turn
 from onboarding.feedback.row import REASONS, Kind, Reason, Row, Source, Took, Verdict, visitor_of
 from onboarding.feedback.store import NotStored
 from onboarding.ui.chat.session import Session
 from onboarding.ui.chat.shelf import STORAGE_SALT
-from onboarding.ui.chat.turns import Turn
 from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import ENGLISH, Speech, speech_for
 from onboarding.ui.kit.markup import fill, join

@@ -21,7 +21,6 @@ os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # else a crash in llama.cpp sta
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
-from starlette.responses import JSONResponse
 
 from onboarding.api import Programs
 from onboarding.assistant.guide import Guide
@@ -35,7 +34,7 @@ from onboarding.edge.page_cache import PageCache
 from onboarding.edge.rate_limits import RateLimits, Rates, RequestRateLimit
 from onboarding.feedback.desk import Feedback
 from onboarding.operation.gradio_faults import quieten
-from onboarding.operation.health import Health, health
+from onboarding.operation.health import Health, add_health_routes, health
 from onboarding.operation.logs import PrintedLines, set_up_logging
 from onboarding.operation.memory import give_back_large_blocks
 from onboarding.settings import Settings
@@ -98,19 +97,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
         troubles = {"usage": keeper.trouble} | ({"feedback": feedback.status().trouble} if feedback else {})
         return health(guide.status().parts, guide.parts.silent_s, troubles)
 
-    # Neither waits for a thread of the pool: a page full of visitors is no reason to restart.
-    @app.get("/healthz")
-    async def healthz() -> JSONResponse:
-        """200 while the page can serve, 503 when only a restart would help; the body says what is broken."""
-        seen = look()
-        return JSONResponse({"status": seen.state, "parts": seen.parts}, seen.status_code)
-
-    @app.get("/readyz")
-    async def readyz() -> JSONResponse:
-        """200 once every part answers, 503 while one loads or has failed."""
-        seen = look()
-        return JSONResponse({"ready": seen.ready, "parts": seen.parts}, 200 if seen.ready else 503)
-
+    add_health_routes(app, look)
     add_metrics_route(app, usage.registry, around.metrics)
     quieten()
     hosts = load_hosts()

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import gradio as gr
 
-from model.engine.events import Prefill, Queued, TextDelta
 from model.engine.prompt import PromptTooLong
 from model.prompting.conversation import Conversation
-from model.turn.events import Notice, RouteChosen, SourcesFound, ToolFinished, TurnEvent, TurnFinished
+from model.turn.events import ToolStarted
 from onboarding.assistant.guide import Unusable
+from onboarding.assistant.turns import Turn, advance
 from onboarding.edge.admission import LANE, LANE_LIMIT, Admission, Refused, carried
 from onboarding.edge.client_address import asker_of
 from onboarding.tours.content import load_tours
@@ -76,12 +76,12 @@ class Programs:
             events = self._admission.answer(
                 asker_of(request), lambda: self._guide.ask(question, Conversation.new(), host=known), decision
             )
-            reply: dict[str, Any] = {
-                "answer": "", "sources": [], "tools": [], "notices": [], "done": False, "state": "looking", "eta_s": 0,
-            }  # fmt: skip
+            turn = Turn("", question, Conversation.new())
             for event in events:
-                if _take(reply, event):
-                    yield reply
+                turn = advance(turn, event)
+                # Progress too, twice a second: only between two sendings can a caller who left be noticed.
+                if not isinstance(event, ToolStarted):
+                    yield reply_of(turn)
         except (Refused, Unusable, PromptTooLong) as error:
             raise gr.Error(str(error), print_exception=False) from error
         finally:
@@ -196,33 +196,25 @@ def _passage(passage: Passage) -> dict[str, Any]:
     }
 
 
-def _take(reply: dict[str, Any], event: TurnEvent) -> bool:
-    """Put an event into the reply; False for what says nothing to a program."""
-    match event:
-        case RouteChosen(name=name):
-            reply["route"] = name
-        case SourcesFound(result=result):
-            reply["sources"] = [_passage(passage) for passage in result.passages]
-        case ToolFinished(call=call, result=result):
-            reply["tools"] = [*reply["tools"], {"arguments": call.arguments, "host": call.host, **asdict(result)}]
-        case Notice(text=text):
-            reply["notices"] = [*reply["notices"], text]
-        case (
-            Queued() | Prefill()
-        ):  # sent on, twice a second: only between two sendings can a caller who left be noticed
-            state = "waiting" if isinstance(event, Queued) else "reading"
-            reply |= {"state": state, "eta_s": round(event.eta_s)}
-        case TextDelta(text=text):
-            reply |= {"answer": reply["answer"] + text, "state": "writing", "eta_s": 0}
-        case TurnFinished():
-            reply |= {
-                "answer": event.answer,
-                "reason": event.reason,
-                "model": event.model,
-                "done": True,
-                "state": "done",
-            }
-            reply["grounded"] = event.grounded
-        case _:
-            return False
-    return True
+def reply_of(turn: Turn) -> dict[str, Any]:
+    """Return a turn as `ask` sends it; `reason`, `model` and `grounded` join at its end."""
+    finished, progress = turn.finished, turn.progress
+    underway = "looking" if turn.phase == "searching" else turn.phase
+    reply: dict[str, Any] = {
+        "answer": finished.answer if finished else turn.text,
+        "sources": [_passage(passage) for passage in turn.sources],
+        "tools": [
+            {"arguments": step.call.arguments, "host": step.call.host, **asdict(step.result)}
+            for step in turn.steps
+            if step.result
+        ],
+        "notices": [notice.text for notice in turn.notices],
+        "done": finished is not None,
+        "state": "done" if finished else underway,
+        "eta_s": round(progress.eta_s) if progress else 0,
+    }
+    if turn.route:
+        reply["route"] = turn.route.name
+    if finished:
+        reply |= {"reason": finished.reason, "model": finished.model, "grounded": finished.grounded}
+    return reply

@@ -5,7 +5,7 @@
 """
 
 from onboarding.feedback.candidates import latest
-from onboarding.feedback.row import Row
+from onboarding.feedback.row import FeedbackRow
 from onboarding.feedback.store import read_rows
 
-__all__ = ["Row", "latest", "read_rows"]
+__all__ = ["FeedbackRow", "latest", "read_rows"]

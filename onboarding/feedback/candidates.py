@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from onboarding.feedback.row import Row
+from onboarding.feedback.row import FeedbackRow
 from onboarding.feedback.store import read_rows
 
 WRONG = frozenset({"wrong", "outdated"})
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def candidates(rows: Iterable[Row]) -> list[dict[str, Any]]:
+def candidates(rows: Iterable[FeedbackRow]) -> list[dict[str, Any]]:
     """One case for each question with a complaint that stands, in the order of the first complaint."""
     cases: dict[str, dict[str, Any]] = {}
     for row in latest(rows):
@@ -51,16 +51,16 @@ def candidates(rows: Iterable[Row]) -> list[dict[str, Any]]:
     return list(cases.values())
 
 
-def latest(rows: Iterable[Row]) -> list[Row]:
+def latest(rows: Iterable[FeedbackRow]) -> list[FeedbackRow]:
     """The rows that stand: of a visitor's thumbs on one answer only the last."""
-    standing: dict[tuple[str, ...], Row] = {}
+    standing: dict[tuple[str, ...], FeedbackRow] = {}
     for row in sorted(rows, key=lambda row: row.at):
         is_thumb = row.kind == "thumb" and row.turn
         standing[(row.visitor, row.turn) if is_thumb else (row.id,)] = row
     return sorted(standing.values(), key=lambda row: row.at)
 
 
-def _case(row: Row) -> dict[str, Any]:
+def _case(row: FeedbackRow) -> dict[str, Any]:
     return {
         "id": f"f{row.id[:8]}",
         "question": row.question,
@@ -72,7 +72,7 @@ def _case(row: Row) -> dict[str, Any]:
     }
 
 
-def _complaint(row: Row) -> dict[str, str]:
+def _complaint(row: FeedbackRow) -> dict[str, str]:
     about = row.reported.url or row.reported.title if row.reported else ""
     said = {"reason": row.reason, "comment": row.comment, "source": about}
     return {"on": f"{datetime.fromtimestamp(row.at, UTC):%Y-%m-%d}"} | {k: v for k, v in said.items() if v}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
-from onboarding.feedback.row import Row, Source, visitor_of
+from onboarding.feedback.row import FeedbackRow, Source, visitor_of
 from onboarding.feedback.store import Store
 from onboarding.feedback.upload import Uploader, UploadStatus, hub_api
 from onboarding.redaction import redact
@@ -50,7 +50,7 @@ class Feedback:
 
     def __init__(
         self, store: Store, uploader: Uploader | None = None, repository: str = UPSTREAM,
-        on_row: Callable[[Row], None] = lambda _row: None,
+        on_row: Callable[[FeedbackRow], None] = lambda _row: None,
     ) -> None:  # fmt: skip
         """on_row: told about every row that was kept, for the counts."""
         self._store = store
@@ -62,7 +62,7 @@ class Feedback:
     def of(
         cls,
         settings: FeedbackSettings,
-        on_row: Callable[[Row], None] = lambda _row: None,
+        on_row: Callable[[FeedbackRow], None] = lambda _row: None,
         on_failure: Callable[[], None] = lambda: None,
     ) -> Feedback:
         """What the settings ask for; no network is needed. on_failure: told about every try that the Hub refused."""
@@ -83,7 +83,7 @@ class Feedback:
         if self._uploader:
             self._uploader.close()
 
-    def keep(self, row: Row) -> Row:
+    def keep(self, row: FeedbackRow) -> FeedbackRow:
         """Redact a row and keep it; raises NotStored. Returns it as it was kept."""
         row = redacted(row)
         self._store.append(row)
@@ -110,7 +110,7 @@ class Feedback:
         return f"{self._repository}/issues/new?{urlencode({'title': title, 'body': body})}"
 
 
-def redacted(row: Row) -> Row:
+def redacted(row: FeedbackRow) -> FeedbackRow:
     """The row with every text that a visitor or a browser had a hand in redacted, and cut to what is kept."""
     texts = {name: redact(getattr(row, name))[:longest] for name, longest in LONGEST.items()}
     sources = tuple(_source(source) for source in row.sources)

@@ -7,7 +7,7 @@ import secrets
 import time
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 Kind = Literal["thumb", "source", "suggestion"]
 Verdict = Literal["up", "down", ""]
@@ -15,11 +15,7 @@ Reason = Literal["wrong", "outdated", "not helpful", "unsafe", "other", ""]
 REASONS: tuple[Reason, ...] = ("wrong", "outdated", "not helpful", "unsafe", "other")
 
 
-class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Source(_Plain):
+class Source(BaseModel, frozen=True):
     """A passage that the answer was shown with."""
 
     id: str = ""  # of the passage; "" where a browser gave the conversation back
@@ -27,7 +23,7 @@ class Source(_Plain):
     url: str = ""
 
 
-class Took(_Plain):
+class Took(BaseModel, frozen=True):
     """How long the answer took, and how much was computed."""
 
     queued_s: float = 0.0
@@ -36,7 +32,7 @@ class Took(_Plain):
     generated: int = 0  # tokens
 
 
-class Row(_Plain):
+class FeedbackRow(BaseModel, frozen=True):
     """One piece of feedback. Question, answer and comment are redacted before a row is made of them."""
 
     version: Literal[1] = 1  # of the format; readers skip rows of one they do not know

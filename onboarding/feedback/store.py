@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from onboarding.feedback.row import Row
+from onboarding.feedback.row import FeedbackRow
 
 OPEN, WAITING, KEPT, FORGET = "open", "waiting", "kept", "forget"
 STAGES = (OPEN, WAITING, KEPT)  # in the order in which a file moves: a reader that follows it never misses it
@@ -31,7 +31,7 @@ class NotStored(Exception):
     """The row was not kept; the text is one sentence for the visitor."""
 
 
-def read_rows(folder: Path) -> Iterator[Row]:
+def read_rows(folder: Path) -> Iterator[FeedbackRow]:
     """Every row below `folder`, oldest file first, each once; torn lines and foreign versions are skipped."""
     seen: set[str] = set()
     names = sorted({path.name for stage in STAGES for path in (folder / stage).glob("*.jsonl")})
@@ -42,19 +42,19 @@ def read_rows(folder: Path) -> Iterator[Row]:
                 yield row
 
 
-def rows_in(data: bytes) -> list[Row]:
+def rows_in(data: bytes) -> list[FeedbackRow]:
     """The whole rows of a file."""
     return [row for line in data.splitlines() if (row := _row(line))]
 
 
-def to_bytes(rows: list[Row]) -> bytes:
+def to_bytes(rows: list[FeedbackRow]) -> bytes:
     """A file of these rows."""
     return b"".join(row.model_dump_json().encode() + b"\n" for row in rows)
 
 
-def _row(line: bytes) -> Row | None:
+def _row(line: bytes) -> FeedbackRow | None:
     try:
-        return Row.model_validate_json(line)
+        return FeedbackRow.model_validate_json(line)
     except ValidationError:
         return None  # torn by a crash, or of another version
 
@@ -88,7 +88,7 @@ class Store:
             self._close(left)
         self._bytes = sum(path.stat().st_size for path in self._files())
 
-    def append(self, row: Row) -> None:
+    def append(self, row: FeedbackRow) -> None:
         """Keep a row for good; raises NotStored, and then nothing of it is left."""
         line = to_bytes([row])
         with self._lock:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -61,10 +60,7 @@ class UploadStatus:
     """How it stands with the Hub."""
 
     files_waiting: int = 0
-    visitors_to_forget: int = 0
-    failures: int = 0  # tries since the start
     trouble: str = ""  # of the last try, "" when it went well
-    last_sent: float = 0.0  # seconds since the epoch, 0 for never
 
 
 class Uploader:
@@ -81,7 +77,7 @@ class Uploader:
         self._period_s = period_s
         self._pause_s = pause_s
         self._on_failure = on_failure
-        self._failures, self._trouble, self._last_sent = 0, "", 0.0
+        self._trouble = ""
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feedback", daemon=True)
 
@@ -97,8 +93,7 @@ class Uploader:
 
     def status(self) -> UploadStatus:
         """How it stands; cheap."""
-        waiting, to_forget = len(self._store.waiting()), len(self._store.to_forget())
-        return UploadStatus(waiting, to_forget, self._failures, self._trouble, self._last_sent)
+        return UploadStatus(len(self._store.waiting()), self._trouble)
 
     def send(self) -> None:
         """Bring the dataset up to date once; raises one of TROUBLE, and then everything is tried again."""
@@ -142,7 +137,6 @@ class Uploader:
             self._note(error)
 
     def _note(self, error: BaseException) -> None:
-        self._failures += 1
         self._trouble = str(error) if isinstance(error, NotPrivate) else _short(error)
         self._on_failure()
         logger.warning("feedback waits for the Hub: %s", self._trouble)
@@ -157,7 +151,6 @@ class Uploader:
         added = [CommitOperationAdd(f"{FOLDER}/{path.name}", data) for path, data in contents if data]
         if added:
             self._commit(added, f"{len(added)} files of feedback")
-            self._last_sent = time.time()
         for path in batch:
             self._store.sent(path)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter
 
-from onboarding.usage.ledger import HOUR_S, Key, Ledger, LedgerTrouble, Row
+from onboarding.usage.ledger import HOUR_S, CountRow, Key, Ledger, LedgerTrouble
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +77,11 @@ class Keeper:
                 self._written = {key: value for key, value in now.items() if key[0] not in GAUGES}
             return True
 
-    def rows(self, since: int = 0) -> list[Row]:
+    def rows(self, since: int = 0) -> list[CountRow]:
         """Everything from that hour on, what is not yet written included; only the latter when the disk refuses."""
         with self._lock:
             hour = int(self._clock() // HOUR_S)
-            fresh = [Row(hour, *key, amount) for key, amount in self._fresh(self._now()).items()]
+            fresh = [CountRow(hour, *key, amount) for key, amount in self._fresh(self._now()).items()]
             try:
                 return [*(self._ledger.rows(since) if self._ledger else []), *fresh]
             except (LedgerTrouble, OSError) as error:

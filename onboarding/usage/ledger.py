@@ -49,7 +49,7 @@ class LedgerTrouble(OSError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CountRow:
     """What was counted in an hour, or in a day that began with it."""
 
     hour: int  # hours since the epoch
@@ -93,13 +93,13 @@ class Ledger:
             for (name, labels), amount in amounts.items():
                 ledger.execute(PEAK if name in self._gauges else ADD, (hour, name, labels, amount))
 
-    def rows(self, since: int = 0) -> list[Row]:
+    def rows(self, since: int = 0) -> list[CountRow]:
         """Everything from that hour on, oldest first; [] where nothing was ever written. Raises LedgerTrouble."""
         if not self.path.exists():
             return []
         with self._open() as ledger:
             query = "SELECT hour, name, labels, amount FROM counts WHERE hour >= ? ORDER BY hour, name, labels"
-            return [Row(*row) for row in ledger.execute(query, (since,)) if isinstance(row[3], float)]
+            return [CountRow(*row) for row in ledger.execute(query, (since,)) if isinstance(row[3], float)]
 
     def _tidy(self, hour: int) -> None:
         """Fold old hours into days, forget old days, give the room back."""

@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from model.prompting.system_prompts import load_routes
 from model.turn.chat import TurnRecord
-from onboarding.feedback.row import Row
+from onboarding.feedback.row import FeedbackRow
 from onboarding.operation.logs import event
 from onboarding.tours.content import load_tours
 from tools.registry import Registry
@@ -159,7 +159,7 @@ class Usage:
         self._thumbs.labels("up" if up else "down").inc()
         event(logger, "thumb", up=up)
 
-    def feedback(self, row: Row) -> None:
+    def feedback(self, row: FeedbackRow) -> None:
         """A piece of feedback was kept; only what kind it is, and of the thumbs on one answer the first."""
         if row.kind == "thumb" and row.verdict and self._first(row.visitor, f"thumb/{row.turn}"):
             self.thumb(row.verdict == "up")

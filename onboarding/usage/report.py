@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from onboarding.feedback.candidates import FOLDER, candidates, latest
-from onboarding.feedback.row import Row
+from onboarding.feedback.row import FeedbackRow
 from onboarding.feedback.store import read_rows
 from onboarding.tours.content import load_tours
 from onboarding.usage.keeper import ledger_in
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def report(summary: Summary, feedback: Sequence[Row]) -> str:
+def report(summary: Summary, feedback: Sequence[FeedbackRow]) -> str:
     """The whole text."""
     first, last = summary.days[0].date, summary.days[-1].date
     parts = [
@@ -113,7 +113,7 @@ def _machine(summary: Summary) -> str:
     )
 
 
-def _feedback(rows: Sequence[Row]) -> str:
+def _feedback(rows: Sequence[FeedbackRow]) -> str:
     verdicts = Counter(row.verdict for row in rows if row.kind == "thumb")
     reasons = Counter(row.reason for row in rows if row.reason)
     wishes = [row.comment for row in rows if row.kind == "suggestion" and row.comment]

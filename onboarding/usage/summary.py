@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from onboarding.usage.ledger import DAY_HOURS, HOUR_S, Row
+from onboarding.usage.ledger import DAY_HOURS, HOUR_S, CountRow
 
 UNANSWERED = ("error", "deadline")  # ends of a turn that gave no whole answer
 
@@ -77,7 +77,7 @@ def first_hour(now: float, days: int) -> int:
     return (int(now // HOUR_S) // DAY_HOURS - days + 1) * DAY_HOURS
 
 
-def summarise(rows: Iterable[Row], tours: Mapping[str, int], now: float, days: int) -> Summary:
+def summarise(rows: Iterable[CountRow], tours: Mapping[str, int], now: float, days: int) -> Summary:
     """What rows say about the last `days` days; tours: name -> number of steps."""
     start = first_hour(now, days)
     counts = _Counts(row for row in rows if row.hour >= start)
@@ -102,7 +102,7 @@ def summarise(rows: Iterable[Row], tours: Mapping[str, int], now: float, days: i
 class _Counts:
     """Sums over rows, by day and label."""
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(self, rows: Iterable[CountRow]) -> None:
         self._sums: defaultdict[tuple[str, int], defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._peaks: defaultdict[str, float] = defaultdict(float)
         for row in rows:

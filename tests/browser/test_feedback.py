@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from onboarding.feedback import Row, read_rows
+from onboarding.feedback import FeedbackRow, read_rows
 from onboarding.feedback.desk import FOLDER, Feedback, FeedbackSettings
 from tests.browser.serving import make_app, serving
 from tests.browser.test_chat import ask, finished
@@ -30,7 +30,7 @@ class Site:
     folder: Path
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[FeedbackRow]:
         return list(read_rows(self.folder))
 
     @property

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from onboarding.feedback import Row, latest, read_rows
+from onboarding.feedback import FeedbackRow, latest, read_rows
 from onboarding.feedback.candidates import candidates, main
 from onboarding.feedback.desk import LONGEST, Feedback, FeedbackSettings
 from onboarding.feedback.row import Source, visitor_of
@@ -20,8 +20,8 @@ TOKEN = "hf_" + "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGh"
 DIRTY = f"my token {TOKEN} and jane.doe@contoso.com at 10.4.5.6"
 
 
-def row(at: float = 1e9, **fields: object) -> Row:
-    return Row.model_validate({"at": at, "visitor": visitor_of("a"), "kind": "thumb", **fields})
+def row(at: float = 1e9, **fields: object) -> FeedbackRow:
+    return FeedbackRow.model_validate({"at": at, "visitor": visitor_of("a"), "kind": "thumb", **fields})
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_secret_that_the_cut_would_split_is_gone_all_the_same(feedback: Feedba
 
 
 def test_the_counts_hear_of_kept_rows_only(tmp_path: Path) -> None:
-    heard: list[Row] = []
+    heard: list[FeedbackRow] = []
     feedback = Feedback.of(FeedbackSettings(tmp_path), heard.append)
     kept = feedback.keep(row(question=DIRTY))
     assert heard == [kept] and TOKEN not in heard[0].question

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from onboarding.feedback import Row, read_rows
+from onboarding.feedback import FeedbackRow, read_rows
 from onboarding.feedback.row import visitor_of
 from onboarding.feedback.store import NotStored, Store, to_bytes
 
 ROOT = Path(__file__).parents[2]
 
 
-def row(number: int = 0, visitor: str = "a") -> Row:
-    return Row(id=f"{number:032x}", at=1e9 + number, visitor=visitor_of(visitor), kind="thumb", verdict="up")
+def row(number: int = 0, visitor: str = "a") -> FeedbackRow:
+    return FeedbackRow(id=f"{number:032x}", at=1e9 + number, visitor=visitor_of(visitor), kind="thumb", verdict="up")
 
 
 def names(folder: Path, stage: str) -> list[str]:
@@ -210,3 +210,21 @@ def test_a_full_disk_tears_no_row_and_can_still_forget(tmp_path: Path) -> None:
         mounted if is_real else script, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+
+
+def test_a_row_that_an_earlier_release_wrote_is_read(tmp_path: Path) -> None:
+    old = (
+        b'{"version":1,"id":"00","at":1e9,"visitor":"v","kind":"source","verdict":"","reason":"outdated","comment":"c",'
+        b'"turn":"t","question":"q","answer":"a","route":"rhel10","sources":[{"id":"p","title":"P","url":"https://x.y"}],'
+        b'"reported":{"id":"p","title":"P","url":"https://x.y"},"model":"m","took":{"queued_s":0.1,"first_token_s":null,'
+        b'"total_s":2.0,"generated":7},"of_another_release":1}\n'
+    )
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "1.jsonl").write_bytes(old)
+    (kept,) = read_rows(tmp_path)
+    assert (kept.kind, kept.reason, kept.sources[0].title, kept.took.generated) == ("source", "outdated", "P", 7)
+    assert kept.reported == kept.sources[0]
+    assert set(kept.model_dump()) == {
+        *("version", "id", "at", "visitor", "kind", "verdict", "reason", "comment", "turn", "question", "answer"),
+        *("route", "sources", "reported", "model", "took"),
+    }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app import Around, create_app
@@ -20,7 +21,7 @@ from model.engine.protocol import Load, ModelInfo
 from model.engine.scripted import ScriptedEngine
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
-from onboarding.operation.health import HANG_S, health
+from onboarding.operation.health import HANG_S, Health, add_health_routes, health
 from onboarding.usage.keeper import Keeper
 from onboarding.usage.ledger import Ledger, LedgerTrouble
 from onboarding.usage.recorder import usage_of_project
@@ -46,6 +47,26 @@ def test_health_is_judged(
 ) -> None:
     seen = health(parts, silent_s, troubles)
     assert (seen.state, seen.status_code, seen.ready) == (state, code, ready)
+
+
+@pytest.mark.parametrize(
+    ("seen", "healthz", "readyz"),
+    [
+        (Health("ok", READY, ready=True), 200, 200),
+        (Health("starting", {"model": "loading"}, ready=False), 200, 503),
+        (Health("degraded", {**READY, "usage": "failed: disk full"}, ready=True), 200, 200),
+        (Health("dead", {"model": "failed: the engine has stopped"}, ready=False), 503, 503),
+    ],
+)
+def test_each_route_answers_with_what_is_seen_at_that_moment(seen: Health, healthz: int, readyz: int) -> None:
+    looks = iter([seen, seen, Health("starting", {}, ready=False)])
+    app = FastAPI()
+    add_health_routes(app, lambda: next(looks))
+    client = TestClient(app)
+    alive, ready, later = client.get("/healthz"), client.get("/readyz"), client.get("/healthz")
+    assert (alive.status_code, alive.json()) == (healthz, {"status": seen.state, "parts": seen.parts})
+    assert (ready.status_code, ready.json()) == (readyz, {"ready": seen.ready, "parts": seen.parts})
+    assert later.json() == {"status": "starting", "parts": {}}
 
 
 class StuckLlama:

@@ -15,7 +15,7 @@ import pytest
 from model.engine.events import Counts, FinishReason, Timings
 from model.turn.chat import TurnRecord
 from onboarding.__main__ import run
-from onboarding.feedback.row import Row
+from onboarding.feedback.row import FeedbackRow
 from onboarding.feedback.store import Store
 from onboarding.tours.content import load_tours
 from onboarding.ui.tabs.usage_charts import lines
@@ -368,8 +368,10 @@ def test_the_week_is_printed_with_what_visitors_said(tmp_path: Path, capsys: pyt
     some_of_everything(usage)
     store = Store(tmp_path / "feedback")
     for row in (
-        Row(kind="thumb", verdict="down", reason="wrong", turn="t1", visitor="v", question="Is RHEL 8 supported?"),
-        Row(kind="suggestion", comment="A page about\nARM | hosts", visitor="w"),
+        FeedbackRow(
+            kind="thumb", verdict="down", reason="wrong", turn="t1", visitor="v", question="Is RHEL 8 supported?"
+        ),
+        FeedbackRow(kind="suggestion", comment="A page about\nARM | hosts", visitor="w"),
     ):
         store.append(row)
         usage.feedback(row)

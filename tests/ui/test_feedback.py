@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from model.prompting.conversation import Conversation
 from model.turn.events import RouteChosen
+from onboarding.assistant.turns import Turn, advance_all
 from onboarding.feedback.row import visitor_of
-from onboarding.ui.chat.turns import Turn, advance_all
 from onboarding.ui.kit.languages import LANGUAGES, Speech
 from onboarding.ui.page.feedback import Said, agreed, form, row_of
 from tests.fakes import ScriptedGuide

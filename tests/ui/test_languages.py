@@ -10,8 +10,8 @@ import pytest
 from model.engine.events import Prefill
 from model.prompting.conversation import Conversation
 from model.turn.events import SourcesFound
+from onboarding.assistant.turns import Turn, advance_all
 from onboarding.ui.chat.render import turn_parts
-from onboarding.ui.chat.turns import Turn, advance_all
 from onboarding.ui.kit.languages import LANGUAGES, Speech, say, speech_for, translations, words
 from tests.fakes import RHEL10, ROUTES
 

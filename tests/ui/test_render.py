@@ -20,11 +20,11 @@ from model.turn.events import (
     TurnEvent,
     TurnFinished,
 )
+from onboarding.assistant.turns import Turn, advance_all
 from onboarding.edge.admission import Waiting
 from onboarding.ui.chat.around import hint, spoken, starters
 from onboarding.ui.chat.evidence import MAX_RESULT, SHOWN_SOURCES
 from onboarding.ui.chat.render import turn_parts
-from onboarding.ui.chat.turns import Turn, advance_all
 from onboarding.ui.page.header import header_html
 from rag.types import Passage, SearchResult
 from tests.fakes import RHEL10, ROUTES, STATUS, passage

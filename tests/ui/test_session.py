@@ -9,9 +9,9 @@ import pytest
 from model.engine.events import Counts, TextDelta, Timings
 from model.prompting.conversation import Conversation, PastTurn
 from model.turn.events import RouteChosen, SourcesFound, TurnFinished
+from onboarding.assistant.turns import Turn
 from onboarding.ui.chat.session import Request, Session, read_request
 from onboarding.ui.chat.shelf import MAX_BYTES, MAX_CONVERSATIONS, SavedConversation, SavedTurn, Shelf, read_shelf
-from onboarding.ui.chat.turns import Turn
 from tests.fakes import RHEL10, ROUTES
 
 

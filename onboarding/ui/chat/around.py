@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from onboarding.assistant.turns import Turn
 from onboarding.ui.chat.render import Routes, ask_button
-from onboarding.ui.chat.turns import Turn
 from onboarding.ui.kit.languages import ENGLISH, Speech
 from onboarding.ui.kit.markup import fill, join, trusted
 

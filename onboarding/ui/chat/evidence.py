@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
-from onboarding.ui.chat.turns import Step, Turn
+from onboarding.assistant.turns import ToolStep, Turn
 from onboarding.ui.kit.languages import ENGLISH, Speech
 from onboarding.ui.kit.markdown import Link, inline_html, safe_url, to_html
 from onboarding.ui.kit.markup import fill, join
@@ -114,7 +114,7 @@ def source_links(passages: Iterable[Passage]) -> dict[int, Link]:
     return {number: Link(safe_url(passage.url), passage.title) for number, passage in enumerate(passages, 1)}
 
 
-def step(step: Step, speech: Speech = ENGLISH) -> Markup:
+def step(step: ToolStep, speech: Speech = ENGLISH) -> Markup:
     """A tool call with arguments and result; every host here is simulated, and says so."""
     state = "running" if step.result is None else "ok" if step.result.success else "failed"
     html = (
@@ -134,7 +134,7 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{max(1, round(1000 * seconds))} ms"
 
 
-def _result(step: Step) -> Markup:
+def _result(step: ToolStep) -> Markup:
     if step.result is None:
         return Markup("")
     if step.result.error:

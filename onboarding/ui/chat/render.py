@@ -13,8 +13,8 @@ from markupsafe import Markup
 from model.engine.events import Prefill, Queued
 from model.prompting.system_prompts import RouteText
 from model.turn.events import Notice, RouteChosen, TurnFinished
+from onboarding.assistant.turns import Turn
 from onboarding.ui.chat.evidence import evidence, source_links, split_quote, step, tally
-from onboarding.ui.chat.turns import Turn
 from onboarding.ui.kit.languages import ENGLISH, Speech
 from onboarding.ui.kit.markdown import to_html
 from onboarding.ui.kit.markup import fill, join

@@ -10,8 +10,8 @@ from typing import Any
 
 from model.prompting.conversation import Conversation
 from model.turn.events import TurnEvent
+from onboarding.assistant.turns import Turn, advance_all
 from onboarding.ui.chat.shelf import Shelf, read_shelf, restore, save
-from onboarding.ui.chat.turns import Turn, advance_all
 from onboarding.ui.kit.languages import ENGLISH, Speech
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from model.checking.terminal_escapes import harmless
 from model.engine.events import Counts, Timings
@@ -16,7 +16,7 @@ from model.prompting.assemble import user_message
 from model.prompting.conversation import Conversation, PastTurn
 from model.turn.events import RouteChosen, TurnFinished
 from onboarding.assistant.guide import MAX_CHARS, MAX_TURNS
-from onboarding.ui.chat.turns import Turn
+from onboarding.assistant.turns import Turn
 from onboarding.ui.kit.markdown import safe_url
 from rag.types import Passage, SearchResult
 
@@ -27,11 +27,7 @@ MAX_CONVERSATIONS = 20
 TITLE_LENGTH = 60
 
 
-class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class SavedTurn(_Plain):
+class SavedTurn(BaseModel, frozen=True):
     """A question and its finished answer."""
 
     question: str = Field(max_length=MAX_CHARS)
@@ -41,7 +37,7 @@ class SavedTurn(_Plain):
     sources: tuple[tuple[str, str], ...] = Field(default=(), max_length=12)  # (title, address)
 
 
-class SavedConversation(_Plain):
+class SavedConversation(BaseModel, frozen=True):
     """One conversation under the title that the list shows."""
 
     id: str = Field(max_length=40)
@@ -49,7 +45,7 @@ class SavedConversation(_Plain):
     turns: tuple[SavedTurn, ...] = Field(min_length=1, max_length=MAX_TURNS)
 
 
-class Shelf(_Plain):
+class Shelf(BaseModel, frozen=True):
     """All conversations of one browser, the latest first; `open_id` is the one on the page."""
 
     open_id: str = Field(default="", max_length=40)

@@ -17,6 +17,7 @@ from model.engine.prompt import PromptTooLong
 from model.prompting.conversation import Conversation
 from model.turn.events import TurnEvent
 from onboarding.assistant.guide import Unusable
+from onboarding.assistant.turns import Turn
 from onboarding.edge.admission import LANE, LANE_LIMIT, Admission, Place, Refused, carried
 from onboarding.edge.client_address import Asker, asker_of
 from onboarding.ui.chat import shelf as saved
@@ -26,9 +27,8 @@ from onboarding.ui.chat.relay import relay
 from onboarding.ui.chat.render import turn_parts
 from onboarding.ui.chat.session import Request, Session, read_request
 from onboarding.ui.chat.shelf_bar import shelf_html
-from onboarding.ui.chat.turns import Turn
 from onboarding.ui.kit.languages import say, speech_for
-from onboarding.ui.kit.theme import script
+from onboarding.ui.kit.theme import static
 from onboarding.usage.recorder import Usage
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class ChatTab:
         self._hosts = hosts
         self._usage = usage
         self._admission = admission
-        self._drawing = script("rose.svg")
+        self._drawing = static("rose.svg")
 
     def build(self) -> None:
         """Lay out the tab and wire it."""
@@ -60,8 +60,8 @@ class ChatTab:
         self.shelf = gr.BrowserState(storage_key=saved.STORAGE_KEY, secret=saved.STORAGE_SALT)
         self.view = gr.HTML(
             self._view(Session()),
-            html_template=script("transcript.html"),
-            js_on_load=script("transcript.js"),
+            html_template=static("transcript.html"),
+            js_on_load=static("transcript.js"),
             apply_default_css=False,
             elem_id="transcript",
         )

@@ -12,17 +12,17 @@ import secrets
 from typing import TYPE_CHECKING, Any, Literal
 
 import gradio as gr
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from onboarding.feedback.row import REASONS, Kind, Reason, Row, Source, Took, Verdict, visitor_of
+from onboarding.assistant.turns import Turn
+from onboarding.feedback.row import REASONS, FeedbackRow, Kind, Reason, Source, Took, Verdict, visitor_of
 from onboarding.feedback.store import NotStored
 from onboarding.ui.chat.session import Session
 from onboarding.ui.chat.shelf import STORAGE_SALT
-from onboarding.ui.chat.turns import Turn
 from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import ENGLISH, Speech, speech_for
 from onboarding.ui.kit.markup import fill, join
-from onboarding.ui.kit.theme import script
+from onboarding.ui.kit.theme import static
 
 if TYPE_CHECKING:
     from onboarding.feedback.desk import Feedback
@@ -35,17 +35,15 @@ MAX_COMMENT = 2_000  # characters; the field of the page stops there too
 TITLES = ("up", "down", "source", "wish")  # what the dialog can be about
 
 
-class Agreed(BaseModel):
+class Agreed(BaseModel, frozen=True):
     """What the browser keeps of a visitor who agreed: a random key, and with it the yes."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
     key: str = Field(pattern=r"^[0-9a-f]{32}$")
 
 
-class Said(BaseModel):
+class Said(BaseModel, frozen=True):
     """What the dialog sent."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
     kind: Literal["up", "down", "source", "wish", "forget"]
     agreed: bool = False
     turn: str = Field(default="", max_length=80)
@@ -65,8 +63,8 @@ class FeedbackDesk:
         self._kept = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=STORAGE_SALT)
         self._view = gr.HTML(
             {"form": form(ENGLISH), "agreed": False},
-            html_template=script("feedback.html"),
-            js_on_load=script("feedback.js"),
+            html_template=static("feedback.html"),
+            js_on_load=static("feedback.js"),
             apply_default_css=False,
             elem_id="feedback",
         )
@@ -138,18 +136,18 @@ def agreed(kept: object) -> Agreed | None:
         return None
 
 
-def row_of(said: Said, turns: list[Turn], key: str) -> Row | None:
+def row_of(said: Said, turns: list[Turn], key: str) -> FeedbackRow | None:
     """The row for what was said; None when it is about an answer or a source that is not on the page."""
     visitor = visitor_of(key)
     if said.kind == "wish":
         wish = said.comment.strip()
-        return Row(visitor=visitor, kind="suggestion", comment=wish) if wish else None
+        return FeedbackRow(visitor=visitor, kind="suggestion", comment=wish) if wish else None
     turn = next((turn for turn in turns if turn.id == said.turn and not turn.running), None)
     if turn is None or (said.kind == "source" and not 1 <= said.number <= len(turn.sources)):
         return None
     kind: Kind = "source" if said.kind == "source" else "thumb"
     verdict: Verdict = said.kind if said.kind in {"up", "down"} else ""
-    return Row(
+    return FeedbackRow(
         visitor=visitor,
         kind=kind,
         verdict=verdict,

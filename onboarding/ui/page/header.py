@@ -11,7 +11,7 @@ from onboarding.edge.admission import Admission, Waiting
 from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import ENGLISH, Speech, speech_for, words
 from onboarding.ui.kit.markup import fill, join, trusted
-from onboarding.ui.kit.theme import script
+from onboarding.ui.kit.theme import static
 
 if TYPE_CHECKING:
     from onboarding.assistant.guide import Guide, Status
@@ -43,7 +43,7 @@ def header_html(status: Status, waiting: Waiting, speech: Speech = ENGLISH) -> s
     )
     return fill(
         html,
-        mark=trusted(script("mark.svg")),
+        mark=trusted(static("mark.svg")),
         tagline=speech("tagline"),
         model=_model(status, speech),
         queue=_queue(waiting, speech),

@@ -15,6 +15,7 @@ from onboarding.ui.chat.shelf import STORAGE_SALT
 from onboarding.ui.chat.tab import ChatTab
 from onboarding.ui.kit.hooks import QUIET, Hooks
 from onboarding.ui.kit.languages import say, translations
+from onboarding.ui.kit.palette import load_palette
 from onboarding.ui.kit.theme import STATIC, css, head, theme
 from onboarding.ui.page.feedback import FeedbackDesk
 from onboarding.ui.page.header import build_header
@@ -90,10 +91,11 @@ def _visit(usage: Usage) -> Callable[[gr.Request], None]:
 
 
 def mount_options() -> dict[str, Any]:
-    """Keyword arguments for `gr.mount_gradio_app(app, page, path, **mount_options())`: the look, and nothing extra."""
+    """Return keyword arguments for `gr.mount_gradio_app(app, page, path, **mount_options())`: the look, no extras."""
+    palette = load_palette()
     return {
-        "theme": theme(),
-        "css": css(),
+        "theme": theme(palette),
+        "css": css(palette),
         "head": head(),
         "favicon_path": str(STATIC / "favicon.svg"),
         "footer_links": [],

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from onboarding.assistant.turns import ToolStep
 from onboarding.tours.fault_round import judge, proofs
 from onboarding.ui.chat.evidence import step
-from onboarding.ui.chat.turns import Step
 from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.tabs.vitals import Past, vitals_html
 from tools.diagnosis.diagnose import diagnose
@@ -55,13 +55,15 @@ class HostLook:
         kinds = arguments(self.tools[tool])
         known = {name: _value(kinds[name], value) for name, value in given.items() if value not in (None, "")}
         call = ToolCall(tool, known, self.host(host).id)
-        html = str(step(Step(call, self._guide.run_tool(call))))
+        html = str(step(ToolStep(call, self._guide.run_tool(call))))
         return html.replace("<details", "<details open", 1)
 
     def run_every(self, host: str) -> tuple[str, str]:
         """HTML of the six calls, and as Markdown what the rules conclude from them."""
         run = self._run(host)
-        calls = [Step(ToolCall(name, {}, host), ToolResult(**result)) for name, result in run["tool_results"].items()]
+        calls = [
+            ToolStep(ToolCall(name, {}, host), ToolResult(**result)) for name, result in run["tool_results"].items()
+        ]
         return str(join(map(step, calls))), "#### What the rules conclude\n\n" + diagnosis_text(diagnose(run))
 
     def judge(self, host: str, guess: str) -> str:

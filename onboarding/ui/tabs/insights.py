@@ -17,7 +17,7 @@ from onboarding.ui.kit.hooks import QUIET, Hooks
 from onboarding.ui.kit.languages import say, spoken_to, text
 from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.tabs.usage_charts import lines, stacked_bars
-from onboarding.usage.ledger import Row
+from onboarding.usage.ledger import CountRow
 from onboarding.usage.recorder import FIRST_TOKEN_S
 from onboarding.usage.summary import Funnel, Summary, first_hour, summarise
 
@@ -31,7 +31,7 @@ class InsightsTab:
 
     def __init__(
         self,
-        rows: Callable[[int], Sequence[Row]],
+        rows: Callable[[int], Sequence[CountRow]],
         tours: Mapping[str, int],
         routes: Mapping[str, RouteText],
         clock: Callable[[], float] = time.time,

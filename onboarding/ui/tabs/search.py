@@ -11,7 +11,7 @@ from onboarding.ui.chat.evidence import sources
 from onboarding.ui.kit.hooks import QUIET, Hooks
 from onboarding.ui.kit.languages import ENGLISH, Speech, say, speech_for
 from onboarding.ui.kit.markup import fill
-from onboarding.ui.kit.theme import script
+from onboarding.ui.kit.theme import static
 
 if TYPE_CHECKING:
     from onboarding.assistant.guide import Guide
@@ -39,7 +39,7 @@ class SearchTab:
             found = gr.HTML(
                 self.found("", ENGLISH),
                 html_template='<div class="found" aria-live="polite"></div>',
-                js_on_load=script("search.js"),
+                js_on_load=static("search.js"),
                 elem_id="search-found",
                 apply_default_css=False,
             )

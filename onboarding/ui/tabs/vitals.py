@@ -21,7 +21,7 @@ MEGABIT = 125_000  # bytes
 SIGNS = {"yes": "✓", "no": "✗", "idle": "–", "fact": ""}
 STATES = {"active": "yes", "running": "yes", "inactive": "idle", "shut off": "idle"}  # of units and domains
 
-Row = tuple[str, str, str]  # name, what is so, mark: "yes", "no", "idle", or "fact" where nothing is to be judged
+_Row = tuple[str, str, str]  # name, what is so, mark: "yes", "no", "idle", or "fact" where nothing is to be judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _host(data: Mapping[str, Any], run: Report) -> Markup:
     off = float(run["tool_results"]["system_info"]["timestamp"]) - float(run["summary"]["timestamp"])
     wrong = f"{abs(off) / DAY_S:.1f} days {'behind' if off < 0 else 'ahead'}"
     cpu = data["cpu"]
-    rows: list[Row] = [
+    rows: list[_Row] = [
         ("System", f"Enterprise Linux {family[1]}" if family else str(data["system"]), "fact"),
         ("Kernel", release.removesuffix(".x86_64"), "fact"),
         ("Processor", str(cpu["model"]).replace("(R)", "").replace("CPU ", ""), "fact"),
@@ -134,7 +134,7 @@ def _traffic(network: Mapping[str, Any], past: Past) -> Markup:
 
 
 def _processes(data: Mapping[str, Any]) -> Markup:
-    rows: list[Row] = [
+    rows: list[_Row] = [
         (
             f"{item['name']} {item['pid']}",
             f"{item['cpu_percent']:.0f} %, {item['memory_mb'] / 1024:.1f} GiB"
@@ -149,7 +149,7 @@ def _processes(data: Mapping[str, Any]) -> Markup:
 def _virtualisation(data: Mapping[str, Any]) -> Markup:
     flag = "vmx" if data.get("vmx_support") else "svm" if data.get("svm_support") else "none"
     module, libvirt = bool(data.get("kvm_module_loaded")), bool(data.get("libvirt_available"))
-    rows: list[Row] = [
+    rows: list[_Row] = [
         ("Processor flag", flag, _mark(flag != "none")),
         ("kvm module", "loaded" if module else "absent", _mark(module)),
         ("libvirt", "answers" if libvirt else "does not answer", _mark(libvirt)),
@@ -179,7 +179,7 @@ def _services(data: Mapping[str, Any]) -> Markup:
 
 
 def _network(data: Mapping[str, Any]) -> Markup:
-    rows: list[Row] = []
+    rows: list[_Row] = []
     for name, addresses in data["interfaces"].items():
         shown = ", ".join(a["address"] for a in addresses if a["family"] in ("AF_INET", "AF_INET6"))
         rows.append((name, shown or "no address", "fact" if shown else "idle"))
@@ -189,7 +189,7 @@ def _network(data: Mapping[str, Any]) -> Markup:
     return _table([*rows, _names(data)])
 
 
-def _names(data: Mapping[str, Any]) -> Row:
+def _names(data: Mapping[str, Any]) -> _Row:
     """Whether names resolve; without nslookup nobody has asked."""
     if "dns_resolution" not in data:
         return ("Names", "not tried: " + str(data.get("dns_error", "no data")).rpartition("] ")[2], "idle")
@@ -201,7 +201,7 @@ def _mark(fine: bool) -> str:
     return "yes" if fine else "no"
 
 
-def _table(rows: Sequence[Row]) -> Markup:
+def _table(rows: Sequence[_Row]) -> Markup:
     row = '<tr class="{}"><th scope="row">{}</th><td>{}{}</td></tr>'
     sign = {mark: fill('<span aria-hidden="true">{}</span> ', text) if text else "" for mark, text in SIGNS.items()}
     return fill('<table class="facts"><tbody>{}</tbody></table>', join(fill(row, m, n, sign[m], s) for n, s, m in rows))

@@ -25,7 +25,7 @@ Phase = Literal["searching", "waiting", "reading", "writing", "done", "stopped",
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ToolStep:
     """A tool call and, once it is there, its result."""
 
     call: ToolCall
@@ -41,7 +41,7 @@ class Turn:
     before: Conversation  # what the conversation was when this was asked: asking again starts there
     route: RouteChosen | None = None
     found: SearchResult | None = None
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ToolStep, ...] = ()
     progress: Queued | Prefill | None = None  # what is waited for; None once text comes
     text: str = ""
     notices: tuple[Notice, ...] = ()
@@ -87,7 +87,7 @@ def advance(turn: Turn, event: TurnEvent) -> Turn:
         case SourcesFound(result):
             return replace(turn, found=result)
         case ToolStarted(call):
-            return replace(turn, steps=(*turn.steps, Step(call)))
+            return replace(turn, steps=(*turn.steps, ToolStep(call)))
         case ToolFinished(call, result):
             return replace(turn, steps=_with_result(turn.steps, call, result))
         case Queued() | Prefill():
@@ -105,8 +105,8 @@ def advance_all(turn: Turn, events: Iterable[TurnEvent]) -> Turn:
     return reduce(advance, events, turn)
 
 
-def _with_result(steps: tuple[Step, ...], call: ToolCall, result: ToolResult) -> tuple[Step, ...]:
+def _with_result(steps: tuple[ToolStep, ...], call: ToolCall, result: ToolResult) -> tuple[ToolStep, ...]:
     for at in range(len(steps) - 1, -1, -1):
         if steps[at].call == call and steps[at].result is None:
-            return (*steps[:at], Step(call, result), *steps[at + 1 :])
-    return (*steps, Step(call, result))
+            return (*steps[:at], ToolStep(call, result), *steps[at + 1 :])
+    return (*steps, ToolStep(call, result))

@@ -68,6 +68,7 @@ class TurnRecord:
 class _Turn:
     """What a turn has gathered so far."""
 
+    engine: Engine | None  # the same for the whole turn: its tokens and its name must be those of one model
     result: SearchResult | None = None
     results: list[ToolResult] = field(default_factory=list)  # of the tools
     calls: list[ToolCall] = field(default_factory=list)
@@ -101,7 +102,7 @@ class Chat:
 
     def answer(self, ask: Ask) -> Iterator[TurnEvent]:
         """The events of one turn; closing the iterator stops the computing. The last event is TurnFinished."""
-        turn, started = _Turn(), time.monotonic()
+        turn, started = _Turn(self._engine_for(ask.conversation)), time.monotonic()
         try:
             if ask.reply:
                 yield from self._show(turn, ask.reply)
@@ -120,7 +121,7 @@ class Chat:
 
     def _look(self, ask: Ask, turn: _Turn) -> Iterator[TurnEvent]:
         """Evidence first: sources and tool results reach the page before the model starts to read."""
-        engine = self._engine_for(ask.conversation)
+        engine = turn.engine
         if ask.menu and engine and not engine.info.stand_in:
             yield from self._let_choose(ask, ask.menu, engine, turn)
         else:
@@ -158,7 +159,7 @@ class Chat:
             turn.abstained = True
             yield from self._show(turn, abstention(result, ask.words) if result else NO_SOURCES)
             return
-        engine = self._engine_for(ask.conversation)
+        engine = turn.engine
         first = lead(turn.results, result, time.time())
         if engine is None:
             yield from self._show(turn, first or NOT_LOADED)
@@ -223,13 +224,10 @@ class Chat:
         conversation = ask.conversation
         if finished.reason != "error":
             written = (Block(tokens=finished.tokens, boundary=True, private=True),) if finished.tokens else ()
-            past = PastTurn(ask.text, turn.answer, ask.route, turn.asked, written, self._name(ask) if written else "")
+            wrote = turn.engine.info.name if turn.engine and written else ""
+            past = PastTurn(ask.text, turn.answer, ask.route, turn.asked, written, wrote)
             conversation = conversation.with_turn(past, brief=ask.brief, dropped=finished.dropped_turns)
         return TurnFinished(turn.answer, finished.reason, finished.counts, timings, turn.model, grounded, conversation)
-
-    def _name(self, ask: Ask) -> str:
-        engine = self._engine_for(ask.conversation)
-        return engine.info.name if engine else ""
 
 
 def chosen(passages: Sequence[Passage], stand_in: bool) -> list[Passage]:

@@ -35,8 +35,8 @@ NOTHING = SearchResult([], 0.1, "", [PASSAGE])
 class FakeEngine:
     """Says what it is told to say, at once."""
 
-    def __init__(self, words: str, *, stand_in: bool = False, full: bool = False) -> None:
-        self.info = ModelInfo("fake", "Fake", 1, stand_in)
+    def __init__(self, words: str, *, name: str = "fake", stand_in: bool = False, full: bool = False) -> None:
+        self.info = ModelInfo(name, name.capitalize(), 1, stand_in)
         self.chat_template, self.bos, self.eos = CHATML, "", ""
         self.prompts: list[Prompt] = []
         self.generations: list[Generation] = []
@@ -237,6 +237,23 @@ def test_the_next_turn_repeats_what_was_read_and_written() -> None:
     # The prefix cache can take it over: the same text, in the same roles.
     assert [(s.text, s.control) for s in second[: len(first)]] == [(s.text, s.control) for s in first]
     assert second[len(first)].tokens == (1, 2, 3)
+
+
+@pytest.mark.parametrize("asked_before", [1, 2])
+def test_a_model_that_arrives_in_the_middle_of_a_turn_serves_the_next_turn_only(asked_before: int) -> None:
+    small, large = FakeEngine("It is refused [1].", name="small"), FakeEngine("No.", name="large")
+    engines = [small] * asked_before
+    chat = Chat(lambda _: engines.pop() if engines else large, lambda: FakeSearcher(FOUND), run_tool)
+    end = last(list(chat.answer(asking())))
+    turn = end.conversation.turns[-1]
+    assert (end.model, turn.engine) == ("Small", "small")
+    assert [block.tokens for block in turn.written] == [(1, 2, 3)]
+    assert (len(small.prompts), large.prompts) == (1, [])
+    engines.clear()
+    list(chat.answer(asking(text="And 9?", conversation=end.conversation)))
+    segments = large.prompts[0].segments
+    assert [segment.tokens for segment in segments if segment.tokens is not None] == []
+    assert end.answer in [segment.text for segment in segments]
 
 
 # --- which tool: the model's choice under a grammar -------------------------------------------------------------

@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from model.checking.attribution import Attribution
-from model.checking.citations import CitationFilter
+from model.checking.answer_filter import AnswerFilter
 from model.checking.grounding import Given
-from model.checking.terminal_escapes import TerminalEscapes, lenders
+from model.checking.terminal_escapes import lenders
 from model.engine.events import Counts, Finished, FinishReason, Prefill, Queued, TextDelta, Timings
 from model.engine.protocol import Engine, Options, QueueFull, Sampling
 from model.prompting.assemble import place, prompt_for, tool_text, user_message
@@ -72,13 +71,15 @@ class _Turn:
     result: SearchResult | None = None
     results: list[ToolResult] = field(default_factory=list)  # of the tools
     calls: list[ToolCall] = field(default_factory=list)
-    escapes: TerminalEscapes = field(default_factory=TerminalEscapes)  # all that is said passes here last
-    answer: str = ""
+    said: AnswerFilter = field(default_factory=AnswerFilter)
     finished: Finished = field(default_factory=lambda: Finished("stop"))
     asked: tuple[Block, ...] = ()
     abstained: bool = False
-    removed: int = 0
     model: str = ""
+
+    def say(self, text: str) -> Iterator[TextDelta]:
+        """Yield the app's own words as they may be shown."""
+        yield from _delta(self.said.say(text))
 
 
 class Chat:
@@ -105,13 +106,12 @@ class Chat:
         turn, started = _Turn(self._engine_for(ask.conversation)), time.monotonic()
         try:
             if ask.reply:
-                yield from self._show(turn, ask.reply)
+                yield from turn.say(ask.reply)
             else:
                 yield from self._look(ask, turn)
                 found = turn.result.passages if turn.result else []
-                turn.escapes.evidence += lenders(found, turn.calls, turn.results)
+                turn.said.lend(lenders(found, turn.calls, turn.results))
                 yield from self._reply(ask, turn)
-            yield from self._rest(turn)
             yield self._end(ask, turn, started)
         except GeneratorExit:
             turn.finished = Finished("cancelled", turn.finished.counts, turn.finished.timings)
@@ -157,77 +157,58 @@ class Chat:
         result = turn.result
         if not turn.results and not (result and result.passages):
             turn.abstained = True
-            yield from self._show(turn, abstention(result, ask.words) if result else NO_SOURCES)
+            yield from turn.say(abstention(result, ask.words) if result else NO_SOURCES)
             return
         engine = turn.engine
         first = lead(turn.results, result, time.time())
         if engine is None:
-            yield from self._show(turn, first or NOT_LOADED)
+            yield from turn.say(first or NOT_LOADED)
             if first:
                 yield Notice(NOT_LOADED)
             return
         if engine.info.stand_in and turn.results:
-            yield from self._show(turn, first)  # the rules read a result better than a model of this size
+            yield from turn.say(first)  # the rules read a result better than a model of this size
             return
         turn.model = engine.info.label
         if engine.info.stand_in and first:
-            yield from self._show(turn, f"{first}\n\n{STAND_IN_ADDS} ")
+            yield from turn.say(f"{first}\n\n{STAND_IN_ADDS} ")
         elif is_whole_run(turn.results):  # the rules' diagnosis is worth more than any model's
-            yield from self._show(turn, first + "\n\n")
+            yield from turn.say(first + "\n\n")
         yield from self._generate(ask, turn, engine)
 
     def _generate(self, ask: Ask, turn: _Turn, engine: Engine) -> Iterator[TurnEvent]:
         given = chosen(turn.result.passages if turn.result else [], engine.info.stand_in)
         told = tool_text(turn.results, time.time()) if turn.results else ""
-        evidence = _evidence(given, told, ask.text)
         turn.asked = user_message(ask.text, given, told, ask.hint if ask.conversation.visible else "")
-        checked = CitationFilter(len(given), evidence.texts())
-        numbered = Attribution(evidence, [place(passage) for passage in given])
-        yield from self._rest(turn)
-        before = len(turn.answer)
+        turn.said.expect(_evidence(given, told, ask.text), [place(passage) for passage in given])
         try:
             generation = engine.submit(prompt_for(engine, ask.conversation, ask.brief, turn.asked), _options(engine))
             for event in without_code(generation) if engine.info.stand_in else generation:
                 if isinstance(event, Finished):
                     turn.finished = event
                 elif isinstance(event, TextDelta):
-                    yield from self._show(turn, numbered.feed(checked.feed(event.text)))
+                    yield from _delta(turn.said.feed(event.text))
                 elif isinstance(event, Queued | Prefill):
                     yield event
         except QueueFull as full:
             turn.finished = Finished("error")
             yield Notice(str(full), "full")
-        yield from self._show(turn, numbered.feed(checked.flush()) + numbered.flush())
-        yield from self._rest(turn)
-        turn.removed = checked.removed
+        yield from _delta(turn.said.flush())
         yield from ending(turn.finished)
         if turn.finished.reason not in ("error", "cancelled"):
-            written = turn.answer[before:]
-            uncited = bool(given and written.strip()) and not numbered.cited and STAND_IN_ADDS not in turn.answer
-            yield from marks(written, evidence, checked.removed, uncited, bool(ask.search))
-
-    def _show(self, turn: _Turn, text: str) -> Iterator[TextDelta]:
-        yield from self._out(turn, turn.escapes.feed(text))
-
-    def _rest(self, turn: _Turn) -> Iterator[TextDelta]:
-        yield from self._out(turn, turn.escapes.flush())
-
-    def _out(self, turn: _Turn, text: str) -> Iterator[TextDelta]:
-        if text:
-            turn.answer += text
-            yield TextDelta(text)
+            yield from marks(turn.said, foreign=bool(ask.search))
 
     def _end(self, ask: Ask, turn: _Turn, started: float) -> TurnFinished:
-        finished = turn.finished
+        finished, answer = turn.finished, turn.said.answer
         timings = finished.timings if turn.model else Timings(0.0, None, time.monotonic() - started)
         grounded = bool(turn.results or (turn.result and turn.result.passages))
         conversation = ask.conversation
         if finished.reason != "error":
             written = (Block(tokens=finished.tokens, boundary=True, private=True),) if finished.tokens else ()
             wrote = turn.engine.info.name if turn.engine and written else ""
-            past = PastTurn(ask.text, turn.answer, ask.route, turn.asked, written, wrote)
+            past = PastTurn(ask.text, answer, ask.route, turn.asked, written, wrote)
             conversation = conversation.with_turn(past, brief=ask.brief, dropped=finished.dropped_turns)
-        return TurnFinished(turn.answer, finished.reason, finished.counts, timings, turn.model, grounded, conversation)
+        return TurnFinished(answer, finished.reason, finished.counts, timings, turn.model, grounded, conversation)
 
 
 def chosen(passages: Sequence[Passage], stand_in: bool) -> list[Passage]:
@@ -240,6 +221,11 @@ def chosen(passages: Sequence[Passage], stand_in: bool) -> list[Passage]:
             break
         given.append(passage)
     return given
+
+
+def _delta(text: str) -> Iterator[TextDelta]:
+    if text:
+        yield TextDelta(text)
 
 
 def _evidence(given: Sequence[Passage], told: str, question: str) -> Given:
@@ -259,5 +245,5 @@ def _record(ask: Ask, turn: _Turn) -> TurnRecord:
     finished = turn.finished
     return TurnRecord(
         ask.route, turn.model, finished.reason, finished.counts, finished.timings, passages,
-        tuple(result.tool_name for result in turn.results), turn.abstained, turn.removed,
+        tuple(result.tool_name for result in turn.results), turn.abstained, turn.said.removed,
     )  # fmt: skip

@@ -22,8 +22,6 @@ from tools.diagnosis.summary import is_whole_run, summary
 from tools.types import ToolResult
 
 QUESTION_TOKENS = 1000  # a visitor's message; the page states this limit
-# What the brief says is forgotten by the time the passages are read; a 1.5B model cited nothing without this.
-CITE = "Answer in full sentences, and end each with the number of its passage, like this [1].\n"
 TOOL_RESULT_CHARS = 2400  # about 700 tokens: more would be half a minute of reading on two cores
 LONGEST_TEXT = 240  # characters of one field, e.g. ping's whole output
 LONGEST_SERIES = 8  # entries of one list, e.g. processes
@@ -48,16 +46,19 @@ def place(passage: Passage) -> str:
     return inert(" > ".join(dict.fromkeys([passage.title, *passage.headings])))
 
 
-def user_message(question: str, passages: Sequence[Passage], told: str = "", hint: str = "") -> tuple[Block, ...]:
-    """What the model reads as the visitor's message; the state after the lead passage is worth keeping.
+def user_message(
+    question: str, passages: Sequence[Passage] = (), *, cite: str = "", told: str = "", hint: str = ""
+) -> tuple[Block, ...]:
+    """Return what the model reads as the visitor's message; the state after the lead passage is worth keeping.
 
-    told: what the tools said, from `tool_text`.
+    cite: how to cite the passages, `PromptTexts.cite`; a 1.5B model cited nothing without it. told: what the tools
+    said, from `tool_text`.
     """
     blocks: list[Block] = []
     if passages:
         blocks.append(Block("<documents>\n" + passage_text(1, passages[0]), boundary=True))
         rest = "".join(passage_text(i, passage) for i, passage in enumerate(passages[1:], start=2))
-        blocks.append(Block(rest + "</documents>\n" + CITE))
+        blocks.append(Block(rest + "</documents>\n" + cite))
     if told:
         blocks.append(Block(f"<tool_response>\n{inert(told)}\n</tool_response>\n"))
     if hint:

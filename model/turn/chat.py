@@ -14,6 +14,7 @@ from model.engine.events import Counts, Finished, FinishReason, Prefill, Queued,
 from model.engine.protocol import Engine, Options, QueueFull, Sampling
 from model.prompting.assemble import place, prompt_for, tool_text, user_message
 from model.prompting.conversation import Block, Conversation, PastTurn
+from model.prompting.system_prompts import PromptTexts
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.retrieval import Searcher, look_up
 from model.turn.stand_in import MAX_TOKENS as STAND_IN_MAX_TOKENS
@@ -86,7 +87,7 @@ class Chat:
     """Answers questions. Every part may be missing for a while; then the answer says so and does without.
 
     engine_for: the engine that serves a conversation, or None while it loads. searcher: retrieval, or None.
-    run_tool: runs a call in the sandbox. record: takes the record of each turn.
+    run_tool: runs a call in the sandbox. texts: what the model is told. record: takes the record of each turn.
     """
 
     def __init__(
@@ -94,11 +95,13 @@ class Chat:
         engine_for: Callable[[Conversation], Engine | None],
         searcher: Callable[[], Searcher | None],
         run_tool: Callable[[ToolCall], ToolResult],
+        texts: PromptTexts,
         record: Callable[[TurnRecord], None] = lambda _record: None,
     ) -> None:
         self._engine_for = engine_for
         self._searcher = searcher
         self._run_tool = run_tool
+        self._texts = texts
         self._record = record
 
     def answer(self, ask: Ask) -> Iterator[TurnEvent]:
@@ -129,7 +132,7 @@ class Chat:
                 yield from self._check(call, turn)
         searcher = None if turn.results else self._searcher()
         if searcher:
-            turn.result = yield from look_up(searcher, engine, ask.text, ask.search)
+            turn.result = yield from look_up(searcher, engine, ask.text, ask.search, self._texts.translate)
             yield SourcesFound(turn.result)
 
     def _check(self, call: ToolCall, turn: _Turn) -> Iterator[TurnEvent]:
@@ -179,7 +182,8 @@ class Chat:
     def _generate(self, ask: Ask, turn: _Turn, engine: Engine) -> Iterator[TurnEvent]:
         given = chosen(turn.result.passages if turn.result else [], engine.info.stand_in)
         told = tool_text(turn.results, time.time()) if turn.results else ""
-        turn.asked = user_message(ask.text, given, told, ask.hint if ask.conversation.visible else "")
+        hint = ask.hint if ask.conversation.visible else ""
+        turn.asked = user_message(ask.text, given, cite=self._texts.cite, told=told, hint=hint)
         turn.said.expect(_evidence(given, told, ask.text), [place(passage) for passage in given])
         try:
             generation = engine.submit(prompt_for(engine, ask.conversation, ask.brief, turn.asked), _options(engine))

@@ -11,10 +11,6 @@ from model.prompting.assemble import QUESTION_TOKENS, inert, prompt_for
 from model.prompting.conversation import Block, Conversation
 from rag.types import SearchResult
 
-BRIEF = (
-    "You translate questions about infrastructure software into English. Write the question in English and nothing "
-    "else. Keep names, commands and numbers as they are."
-)
 TOKENS = 64  # a question; a model that rambles is cut off
 
 
@@ -26,32 +22,33 @@ class Searcher(Protocol):
 
 
 def look_up(
-    searcher: Searcher, engine: Engine | None, text: str, glossed: str
+    searcher: Searcher, engine: Engine | None, text: str, glossed: str, translate: str
 ) -> Generator[Queued | Prefill, None, SearchResult]:
     """Yield the engine's progress, if it is needed at all, and return what was found.
 
     glossed: a question of another language in such English words as are known without a model, "" for English. Where
-    those find nothing, a model that can is asked to translate, which takes it a few seconds.
+    those find nothing, a model that can is asked to translate, which takes it a few seconds. translate: its system
+    prompt, `PromptTexts.translate`.
     """
     result = searcher.search(glossed or text)
     if result.passages or not glossed or engine is None or engine.info.stand_in:
         return result
     try:
-        english = yield from in_english(engine, text)
+        english = yield from in_english(engine, text, translate)
     except QueueFull:
         return result
     again = searcher.search(english) if english else result
     return again if again.passages else result
 
 
-def in_english(engine: Engine, text: str) -> Generator[Queued | Prefill, None, str]:
+def in_english(engine: Engine, text: str, translate: str) -> Generator[Queued | Prefill, None, str]:
     """Yield the engine's progress and return its translation, "" when it failed.
 
     The result is only ever searched for, never shown or run. Raises QueueFull.
     """
     asked = (Block(inert(text), limit=QUESTION_TOKENS, private=True),)
     written = ""
-    for event in engine.submit(prompt_for(engine, Conversation.new(), BRIEF, asked), Options(max_tokens=TOKENS)):
+    for event in engine.submit(prompt_for(engine, Conversation.new(), translate, asked), Options(max_tokens=TOKENS)):
         if isinstance(event, TextDelta):
             written += event.text
         elif isinstance(event, Queued | Prefill):

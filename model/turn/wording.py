@@ -22,7 +22,8 @@ STAND_IN_ADDS = "*The stand-in model adds:*"
 NOT_LOADED = "The model is not ready yet, so this comes straight from the documentation or the tool."
 NO_SOURCES = (
     "The documentation cannot be searched right now, and without sources I would be guessing. While the page says that "
-    "the index is being built, ask again in a minute; if it says that it failed, the operator runs: python -m rag build"
+    "the index is being built, ask again in a minute; if it says that it failed, the operator runs the command that "
+    "the log names: python -m rag build --out FOLDER"
 )
 
 

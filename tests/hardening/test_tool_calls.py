@@ -17,6 +17,7 @@ from model.turn.chat import Ask, Chat
 from model.turn.events import ToolStarted, TurnFinished
 from model.turn.tool_calling import CALL_CHARS, MAX_ROUNDS, ToolMenu, choose
 from model.turn.tool_grammar import NO_CALL_TEXT
+from tests.prompt_texts import TEXTS
 from tools.registry import Registry
 from tools.types import ToolCall, ToolResult
 
@@ -124,7 +125,7 @@ def run(*texts: str) -> tuple[WritingEngine, list[ToolCall], TurnFinished]:
         return ToolResult(call.tool, True, {"said": texts[0][:200]})
 
     ask = Ask("Is libvirtd up?", Conversation.new(), "diagnostics", "Be brief.", menu=MENU, host="healthy")
-    events = list(Chat(lambda _: engine, lambda: None, run_tool).answer(ask))
+    events = list(Chat(lambda _: engine, lambda: None, run_tool, TEXTS).answer(ask))
     assert [event.call for event in events if isinstance(event, ToolStarted)] == ran
     last = events[-1]
     assert isinstance(last, TurnFinished)

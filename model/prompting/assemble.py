@@ -21,8 +21,6 @@ from rag.types import Passage
 from tools.diagnosis.summary import is_whole_run, summary
 from tools.types import ToolResult
 
-QUESTION_TOKENS = 1000  # a visitor's message; the page states this limit
-TOOL_RESULT_CHARS = 2400  # about 700 tokens: more would be half a minute of reading on two cores
 LONGEST_TEXT = 240  # characters of one field, e.g. ping's whole output
 LONGEST_SERIES = 8  # entries of one list, e.g. processes
 _MARKUP = re.compile(r"<(?=/?\s*(?:tool_call|tools|tool_response|documents)\b)", re.IGNORECASE)
@@ -47,12 +45,18 @@ def place(passage: Passage) -> str:
 
 
 def user_message(
-    question: str, passages: Sequence[Passage] = (), *, cite: str = "", told: str = "", hint: str = ""
+    question: str,
+    passages: Sequence[Passage] = (),
+    *,
+    cite: str = "",
+    told: str = "",
+    hint: str = "",
+    question_tokens: int = 0,
 ) -> tuple[Block, ...]:
     """Return what the model reads as the visitor's message; the state after the lead passage is worth keeping.
 
     cite: how to cite the passages, `PromptTexts.cite`; a 1.5B model cited nothing without it. told: what the tools
-    said, from `tool_text`.
+    said, from `tool_text`. question_tokens: the most that the question may have, 0 for any.
     """
     blocks: list[Block] = []
     if passages:
@@ -63,18 +67,18 @@ def user_message(
         blocks.append(Block(f"<tool_response>\n{inert(told)}\n</tool_response>\n"))
     if hint:
         blocks.append(Block(hint.strip() + "\n"))
-    return (*blocks, Block(inert(question), limit=QUESTION_TOKENS, private=True))
+    return (*blocks, Block(inert(question), limit=question_tokens, private=True))
 
 
-def tool_text(results: Sequence[ToolResult], now: float) -> str:
-    """Tools' results as the model reads them: compact JSON, cut where they are longer than it can read in time.
+def tool_text(results: Sequence[ToolResult], now: float, chars: int) -> str:
+    """Return tools' results as the model reads them: compact JSON, cut to `chars` characters for all of them together.
 
     Of a run of every tool it reads the rules' diagnosis, which names the fields that matter of the thousands.
     now: as for `tools.diagnosis.summary.summary`.
     """
     if is_whole_run(results):
         return summary(results, now)
-    room = TOOL_RESULT_CHARS // max(1, len(results))
+    room = chars // max(1, len(results))
     return "\n".join(_one_text(result, room) for result in results)
 
 

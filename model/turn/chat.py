@@ -16,19 +16,17 @@ from model.prompting.assemble import place, prompt_for, tool_text, user_message
 from model.prompting.conversation import Block, Conversation, PastTurn
 from model.prompting.system_prompts import PromptTexts
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
+from model.turn.limits import USUAL_LIMITS, TurnLimits
 from model.turn.retrieval import Searcher, look_up
 from model.turn.stand_in import MAX_TOKENS as STAND_IN_MAX_TOKENS
 from model.turn.stand_in import without_code
-from model.turn.tool_calling import MAX_ROUNDS, ToolMenu, choose
+from model.turn.tool_calling import ToolMenu, choose
 from model.turn.wording import NO_SOURCES, NOT_LOADED, STAND_IN_ADDS, Words, abstention, ending, lead, marks
 from rag.types import Passage, SearchResult
 from tools.diagnosis.summary import is_whole_run
 from tools.types import ToolCall, ToolResult
 
 logger = logging.getLogger(__name__)
-
-MAX_PASSAGES = 3  # that the model reads; the page shows all that were found
-PASSAGE_CHARS = 2200  # together, about 600 tokens: half a minute of reading on two cores when nothing is cached
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +95,14 @@ class Chat:
         run_tool: Callable[[ToolCall], ToolResult],
         texts: PromptTexts,
         record: Callable[[TurnRecord], None] = lambda _record: None,
+        limits: TurnLimits = USUAL_LIMITS,
     ) -> None:
         self._engine_for = engine_for
         self._searcher = searcher
         self._run_tool = run_tool
         self._texts = texts
         self._record = record
+        self._limits = limits
 
     def answer(self, ask: Ask) -> Iterator[TurnEvent]:
         """The events of one turn; closing the iterator stops the computing. The last event is TurnFinished."""
@@ -132,7 +132,8 @@ class Chat:
                 yield from self._check(call, turn)
         searcher = None if turn.results else self._searcher()
         if searcher:
-            turn.result = yield from look_up(searcher, engine, ask.text, ask.search, self._texts.translate)
+            translate = self._texts.translate
+            turn.result = yield from look_up(searcher, engine, ask.text, ask.search, translate, self._limits)
             yield SourcesFound(turn.result)
 
     def _check(self, call: ToolCall, turn: _Turn) -> Iterator[TurnEvent]:
@@ -146,8 +147,8 @@ class Chat:
         """Run what the model chooses, each call once; when it cannot be asked, run the router's best guess."""
         done: list[ToolCall] = []
         try:
-            while len(done) < MAX_ROUNDS:
-                call = yield from choose(engine, menu, ask.text, turn.results, ask.host)
+            while len(done) < self._limits.tool_rounds:
+                call = yield from choose(engine, menu, ask.text, turn.results, ask.host, self._limits)
                 if call is None or call in done:
                     return
                 done.append(call)
@@ -180,13 +181,17 @@ class Chat:
         yield from self._generate(ask, turn, engine)
 
     def _generate(self, ask: Ask, turn: _Turn, engine: Engine) -> Iterator[TurnEvent]:
-        given = chosen(turn.result.passages if turn.result else [], engine.info.stand_in)
-        told = tool_text(turn.results, time.time()) if turn.results else ""
+        limits = self._limits
+        given = chosen(turn.result.passages if turn.result else [], engine.info.stand_in, limits)
+        told = tool_text(turn.results, time.time(), limits.tool_result_chars) if turn.results else ""
         hint = ask.hint if ask.conversation.visible else ""
-        turn.asked = user_message(ask.text, given, cite=self._texts.cite, told=told, hint=hint)
+        turn.asked = user_message(
+            ask.text, given, cite=self._texts.cite, told=told, hint=hint, question_tokens=limits.question_tokens
+        )
         turn.said.expect(_evidence(given, told, ask.text), [place(passage) for passage in given])
         try:
-            generation = engine.submit(prompt_for(engine, ask.conversation, ask.brief, turn.asked), _options(engine))
+            prompt = prompt_for(engine, ask.conversation, ask.brief, turn.asked)
+            generation = engine.submit(prompt, _options(engine, limits))
             for event in without_code(generation) if engine.info.stand_in else generation:
                 if isinstance(event, Finished):
                     turn.finished = event
@@ -215,11 +220,11 @@ class Chat:
         return TurnFinished(answer, finished.reason, finished.counts, timings, turn.model, grounded, conversation)
 
 
-def chosen(passages: Sequence[Passage], stand_in: bool) -> list[Passage]:
+def chosen(passages: Sequence[Passage], stand_in: bool, limits: TurnLimits = USUAL_LIMITS) -> list[Passage]:
     """The passages the model reads: the lead, then those that still fit; always a prefix, so numbers agree."""
     given: list[Passage] = []
-    room = PASSAGE_CHARS
-    for passage in passages[: 1 if stand_in else MAX_PASSAGES]:
+    room = limits.room
+    for passage in passages[: 1 if stand_in else limits.passages]:
         room -= len(passage.text)
         if given and room < 0:
             break
@@ -238,10 +243,11 @@ def _evidence(given: Sequence[Passage], told: str, question: str) -> Given:
     return Given(passages, tuple(filter(None, [*(passage.url for passage in given), told])), question)
 
 
-def _options(engine: Engine) -> Options:
+def _options(engine: Engine, limits: TurnLimits) -> Options:
     if engine.info.stand_in:
-        return Options(max_tokens=STAND_IN_MAX_TOKENS, sampling=Sampling(repeat_penalty=1.15))
-    return Options(sampling=Sampling(repeat_penalty=1.05))
+        most = min(STAND_IN_MAX_TOKENS, limits.answer_tokens)
+        return Options(most, Sampling(repeat_penalty=1.15), limits.deadline_s)
+    return Options(limits.answer_tokens, Sampling(repeat_penalty=1.05), limits.deadline_s)
 
 
 def _record(ask: Ask, turn: _Turn) -> TurnRecord:

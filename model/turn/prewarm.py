@@ -10,7 +10,8 @@ from model.prompting.assemble import prompt_for, user_message
 from model.prompting.conversation import Conversation
 from model.prompting.system_prompts import PromptTexts, RouteText
 from model.turn.chat import chosen
-from model.turn.retrieval import Searcher
+from model.turn.limits import USUAL_LIMITS, TurnLimits
+from model.turn.retrieval import Searcher, search
 from model.turn.tool_calling import ToolMenu, menu_prompt
 from rag.types import Passage
 
@@ -22,6 +23,7 @@ def warm_prompts(
     menu: ToolMenu | None = None,
     asked: Iterable[tuple[RouteText, str]] = (),
     leads: Iterable[tuple[RouteText, Passage]] = (),
+    limits: TurnLimits = USUAL_LIMITS,
 ) -> list[Prompt]:
     """Every route's brief and the tools' menu, then each starter question as the very prompt a click on it gives.
 
@@ -39,9 +41,9 @@ def warm_prompts(
     return [
         *_briefs(engine, asking),
         *menus,
-        *_questions(engine, dict.fromkeys(starters), searcher, texts.cite),
+        *_questions(engine, dict.fromkeys(starters), searcher, texts.cite, limits),
         *(_prompt(engine, route.brief, "", [passage], texts.cite) for route, passage in leads),
-        *_questions(engine, others, searcher, texts.cite),
+        *_questions(engine, others, searcher, texts.cite, limits),
     ]
 
 
@@ -51,10 +53,10 @@ def _briefs(engine: Engine, routes: list[RouteText]) -> Iterator[Prompt]:
 
 
 def _questions(
-    engine: Engine, clicks: Iterable[tuple[RouteText, str]], searcher: Searcher, cite: str
+    engine: Engine, clicks: Iterable[tuple[RouteText, str]], searcher: Searcher, cite: str, limits: TurnLimits
 ) -> Iterator[Prompt]:
     for route, question in clicks:
-        passages = chosen(searcher.search(question).passages, engine.info.stand_in)
+        passages = chosen(search(searcher, question, limits).passages, engine.info.stand_in, limits)
         yield _prompt(engine, route.brief, question, passages, cite)
 
 

@@ -12,6 +12,7 @@ from model.engine.llama import ContextOptions, Llama
 from model.engine.scripted import ScriptedEngine
 from model.prompting.assemble import prompt_for, tool_text, user_message
 from model.prompting.conversation import Block, Conversation, PastTurn
+from model.turn.limits import TurnLimits
 from rag.types import Passage
 from tests.hardening.tiny_granite import write
 from tests.prompt_texts import TEXTS
@@ -51,7 +52,7 @@ def prompt_parts(place: str, text: str) -> tuple[Conversation, str, tuple[Block,
     before = Conversation("c").with_turn(
         PastTurn("Earlier?", at("history", "An answer."), "deploy", past), brief="Be brief."
     )
-    told, hint = tool_text(results, 0.0), at("hint of a host", "")
+    told, hint = tool_text(results, 0.0, TurnLimits().tool_result_chars), at("hint of a host", "")
     return before, "Be brief.", user_message(at("message", "Now?"), [passage], cite=TEXTS.cite, told=told, hint=hint)
 
 

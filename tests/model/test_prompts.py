@@ -17,6 +17,7 @@ from model.engine.scripted import ScriptedEngine
 from model.prompting.assemble import prompt_for, tool_text, user_message
 from model.prompting.conversation import Conversation, PastTurn
 from model.prompting.system_prompts import PromptTexts, load_prompt_texts
+from model.turn.limits import TurnLimits
 from model.turn.prewarm import warm_prompts
 from model.turn.retrieval import in_english
 from model.turn.tool_calling import ToolMenu, menu_prompt
@@ -54,7 +55,7 @@ def answer(texts: PromptTexts) -> Prompt:
     brief = texts.routes["general_question"].brief
     past = PastTurn("What does RHEL 10 need?", "An x86-64-v3 processor [1].", "rhel10", earlier)
     conversation = Conversation("c").with_turn(past, brief=brief)
-    told, hint = tool_text([SERVICES], 0.0), texts.routes["diagnostics"].hint
+    told, hint = tool_text([SERVICES], 0.0, TurnLimits().tool_result_chars), texts.routes["diagnostics"].hint
     asked = user_message("Is libvirtd up?", RHEL10.passages[:3], cite=texts.cite, told=told, hint=hint)
     return prompt_for(ScriptedEngine(), conversation, "never said", asked)
 

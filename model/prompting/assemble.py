@@ -16,7 +16,7 @@ from model.engine.prompt import Prompt, Segment
 from model.engine.protocol import Engine
 from model.prompting.conversation import Block, Conversation, PastTurn
 from model.prompting.plain_text import plain
-from model.prompting.template import ChatTemplate
+from model.prompting.template import ChatTemplate, parsed_template
 from rag.types import Passage
 from tools.diagnosis.summary import is_whole_run, summary
 from tools.types import ToolResult
@@ -91,8 +91,8 @@ def _one_text(result: ToolResult, room: int) -> str:
 def prompt_for(
     engine: Engine, conversation: Conversation, brief: str, asked: Sequence[Block], *, public: bool = False
 ) -> Prompt:
-    """The prompt for one more turn; without segments for an engine that applies a template of its own."""
-    template = ChatTemplate(engine.chat_template, engine.bos, engine.eos) if engine.chat_template else None
+    """The prompt for one more turn; without scaffolding for an engine that applies a template of its own."""
+    template = parsed_template(engine.chat_template, engine.bos, engine.eos) if engine.chat_template else None
     return build(conversation, brief, asked, template, engine.info.name, public=public)
 
 
@@ -112,38 +112,26 @@ def build(
     """
     visible = conversation.visible
     roles = ["system", *(role for _ in visible for role in ("user", "assistant")), "user"]
-    contents: list[Sequence[Block]] = [(Block(conversation.brief or brief, boundary=True),)]
-    texts = [conversation.brief or brief]
+    contents = [[Segment(conversation.brief or brief, boundary=True)]]
     for turn in visible:
-        contents += [turn.asked, _written(turn, engine)]
-        texts += [_text(turn.asked), turn.answer]
-    contents.append(asked)
-    messages = tuple(zip(roles, [*texts, _text(asked)], strict=True))
-    segments = _segments(contents, template.scaffold(roles)) if template else ()
-    return Prompt(tuple(replace(s, private=False) for s in segments) if public else segments, messages)
-
-
-def _segments(contents: Sequence[Sequence[Block]], scaffold: Sequence[str]) -> tuple[Segment, ...]:
+        contents += [_segments(turn.asked), [_answer(turn, engine)]]
+    contents.append(_segments(asked))
+    scaffold = template.scaffold(roles) if template else [""] * (len(roles) + 1)
     segments: list[Segment] = []
-    for i, blocks in enumerate(contents):
-        turn = (i + 1) // 2  # the brief is 0, then a question and its answer share a number
-        segments.append(Segment(scaffold[i], control=True, turn=turn))
-        segments += [_segment(block, turn) for block in blocks]
-    return (*segments, Segment(scaffold[-1], control=True, boundary=True, turn=len(contents) // 2))
+    for i, (role, content) in enumerate(zip(roles, contents, strict=True)):
+        number = (i + 1) // 2  # the brief is 0, then a question and its answer share a number
+        segments.append(Segment(scaffold[i], control=True, turn=number))
+        segments += [replace(s, role=role, turn=number, private=s.private and not public) for s in content]
+    return Prompt((*segments, Segment(scaffold[-1], control=True, boundary=True, turn=number)))
 
 
-def _text(blocks: Sequence[Block]) -> str:
-    return "".join(block.text for block in blocks)
+def _segments(parts: Sequence[Block]) -> list[Segment]:
+    return [Segment(part.text, boundary=part.boundary, private=part.private, limit=part.limit) for part in parts]
 
 
-def _written(turn: PastTurn, engine: str) -> Sequence[Block]:
-    if turn.engine == engine and turn.written:
-        return turn.written
-    return (Block(inert(turn.answer), boundary=True, private=True),)
-
-
-def _segment(block: Block, turn: int) -> Segment:
-    return Segment(block.text, block.tokens, False, block.boundary, block.private, turn, block.limit)
+def _answer(turn: PastTurn, engine: str) -> Segment:
+    tokens = turn.tokens if turn.tokens and turn.engine == engine else None
+    return Segment(inert(turn.answer), tokens, boundary=True, private=True)
 
 
 def _brief(value: object) -> object:

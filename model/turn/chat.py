@@ -213,9 +213,8 @@ class Chat:
         grounded = bool(turn.results or (turn.result and turn.result.passages))
         conversation = ask.conversation
         if finished.reason != "error":
-            written = (Block(tokens=finished.tokens, boundary=True, private=True),) if finished.tokens else ()
-            wrote = turn.engine.info.name if turn.engine and written else ""
-            past = PastTurn(ask.text, answer, ask.route, turn.asked, written, wrote)
+            wrote = turn.engine.info.name if turn.engine and finished.tokens else ""
+            past = PastTurn(ask.text, answer, ask.route, turn.asked, finished.tokens, wrote)
             conversation = conversation.with_turn(past, brief=ask.brief, dropped=finished.dropped_turns)
         return TurnFinished(answer, finished.reason, finished.counts, timings, turn.model, grounded, conversation)
 

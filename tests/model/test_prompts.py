@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from model.engine.prompt import Prompt
-from model.engine.scripted import ScriptedEngine
+from model.engine.scripted import CHATML, ScriptedEngine
 from model.prompting.assemble import prompt_for, tool_text, user_message
 from model.prompting.conversation import Conversation, PastTurn
 from model.prompting.system_prompts import PromptTexts, load_prompt_texts
+from model.prompting.template import parsed_template
 from model.turn.limits import TurnLimits
 from model.turn.prewarm import warm_prompts
 from model.turn.retrieval import in_english
@@ -58,6 +59,34 @@ def answer(texts: PromptTexts) -> Prompt:
     told, hint = tool_text([SERVICES], 0.0, TurnLimits().tool_result_chars), texts.routes["diagnostics"].hint
     asked = user_message("Is libvirtd up?", RHEL10.passages[:3], cite=texts.cite, told=told, hint=hint)
     return prompt_for(ScriptedEngine(), conversation, "never said", asked)
+
+
+def test_the_messages_for_a_server_are_the_contents_without_the_scaffolding() -> None:
+    prompt = answer(TEXTS)
+    assert [role for role, _ in prompt.messages] == ["system", "user", "assistant", "user"]
+    assert [text for _, text in prompt.messages[1:]] == [
+        user_text("What does RHEL 10 need?", 1), "An x86-64-v3 processor [1].", prompt.messages[3][1]
+    ]  # fmt: skip
+    server = ScriptedEngine()
+    server.chat_template = ""
+    parts = user_message("Is libvirtd up?", RHEL10.passages[:2], cite=TEXTS.cite)
+    without = prompt_for(server, Conversation.new(), "Be brief.", parts)
+    assert without.messages == (("system", "Be brief."), ("user", user_text("Is libvirtd up?", 2)))
+    assert rendered(without) == "Be brief." + user_text("Is libvirtd up?", 2)
+
+
+def user_text(question: str, passages: int) -> str:
+    return "".join(part.text for part in user_message(question, RHEL10.passages[:passages], cite=TEXTS.cite))
+
+
+def test_a_template_is_parsed_once_for_all_turns_of_an_engine() -> None:
+    engine = ScriptedEngine()
+    engine.chat_template = CHATML + "{# of this test only #}"
+    before = parsed_template.cache_info()
+    for question in ("Is libvirtd up?", "And sshd?", "And Airflow?"):
+        prompt_for(engine, Conversation.new(), "Be brief.", user_message(question))
+    after = parsed_template.cache_info()
+    assert (after.misses - before.misses, after.hits - before.hits) == (1, 2)
 
 
 PROMPTS: dict[str, Callable[[PromptTexts], Prompt]] = {

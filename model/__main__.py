@@ -1,6 +1,6 @@
 """Ask in a terminal, fetch a model, or warm the prefix cache.
 
-python -m model "what is qubinode navigator?" [--model NAME|PATH]
+python -m model "what is qubinode navigator?" [--model NAME|PATH] [--prompts FOLDER]
 python -m model fetch NAME
 python -m model publish --variant NAME [--file GGUF] --repo USER/NAME [--send]
 python -m model lock [NAME ...]
@@ -23,9 +23,8 @@ from model.engine.events import Prefill, Queued, TextDelta
 from model.engine.local import LocalEngine
 from model.engine.prompt import Prompt
 from model.engine.protocol import ModelUnusable
-from model.prompting.assemble import CITE
 from model.prompting.conversation import Conversation
-from model.prompting.system_prompts import load_routes
+from model.prompting.system_prompts import load_prompt_texts
 from model.publishing.repository import main as publish
 from model.turn.chat import Ask, Chat
 from model.turn.events import Notice, SourcesFound, TurnFinished
@@ -35,6 +34,8 @@ from rag.search.retriever import Retriever, open_or_build
 from tools.sandbox.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
+PROMPTS = ROOT / "onboarding" / "prompts"
+ROUTE = "general_question"  # of a question in the terminal, where nothing routes it
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,7 +60,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--model", default="auto", help="auto, a catalogue name, or a path to a GGUF")
     parser.add_argument("--data", type=Path, default=Path(".data"), help="folder for models, index and cache")
     parser.add_argument("--limit-mb", type=int, default=2000, help="warm: most bytes on disk")
-    parser.add_argument("--prompts", type=Path, default=ROOT / "onboarding" / "prompts", help="warm: route files")
+    parser.add_argument("--prompts", type=Path, default=PROMPTS, help="folder of the texts that a model is told")
     return parser.parse_args(argv)
 
 
@@ -78,11 +79,14 @@ def _lock(options: argparse.Namespace) -> None:
 
 
 def _ask(options: argparse.Namespace) -> None:
+    texts = load_prompt_texts(options.prompts)
+    route = texts.routes[ROUTE]
     retriever, engine, sandbox = _retriever(options.data), _engine(options), Sandbox()
-    chat = Chat(lambda _: engine, lambda: retriever, lambda call: sandbox.call(call.tool, call.arguments, call.host))
-    brief = (Path(__file__).with_name("brief.md")).read_text().strip()
+    chat = Chat(
+        lambda _: engine, lambda: retriever, lambda call: sandbox.call(call.tool, call.arguments, call.host), texts
+    )
     try:
-        for event in chat.answer(Ask(" ".join(options.words), Conversation.new(), "general_question", brief)):
+        for event in chat.answer(Ask(" ".join(options.words), Conversation.new(), route.name, route.brief)):
             _print(event)
     except KeyboardInterrupt:
         print("\nstopped")
@@ -116,8 +120,9 @@ def _print(event: object) -> None:
 
 def _warm(options: argparse.Namespace) -> None:
     limits = Limits(disk_bytes=options.limit_mb * MB)
+    texts = load_prompt_texts(options.prompts)
     engine = _engine(options, limits)
-    prompts = warm_prompts(engine, load_routes(options.prompts).values(), _retriever(options.data))
+    prompts = warm_prompts(engine, texts, _retriever(options.data))
     started = time.monotonic()
     try:
         engine.prewarm(prompts)
@@ -125,7 +130,7 @@ def _warm(options: argparse.Namespace) -> None:
             time.sleep(0.2)
     finally:
         engine.close()
-    print(*(f"  {_name(prompt)}" for prompt in prompts), sep="\n")
+    print(*(f"  {_name(prompt, texts.cite)}" for prompt in prompts), sep="\n")
     sizes = [file.stat().st_size for file in (options.data / "prefix-cache").glob("*/*.kv")]
     print(
         f"{len(prompts)} prompts read in {time.monotonic() - started:.0f} s; "
@@ -133,9 +138,9 @@ def _warm(options: argparse.Namespace) -> None:
     )
 
 
-def _name(prompt: Prompt) -> str:
+def _name(prompt: Prompt, cite: str) -> str:
     """A prompt by its question, or by the beginning of its brief where it has none."""
-    question = prompt.messages[-1][1].rpartition(CITE)[2].strip()
+    question = prompt.messages[-1][1].rpartition(cite)[2].strip()
     return question or f"brief: {prompt.messages[0][1][:60]}..."
 
 

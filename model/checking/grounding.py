@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from itertools import pairwise
 
-from model.checking.polarity import contradicts, of_another
+from model.checking.polarity import Stance, contradicts, of_another, stances
 
 LEAST_OVERLAP = 0.45  # share of a sentence's content words that must stand together in the evidence
 SAME_TOPIC = 0.6  # overlap from which two sentences are about the same thing, so that their polarity can be compared
@@ -51,6 +51,7 @@ class Evidence:
     text: str
     figures: frozenset[str]
     statements: tuple[str, ...]
+    stances: tuple[Stance, ...]  # what the statements affirm and deny
     places: tuple[frozenset[str], ...]  # content words of all that stands together: neighbours, a list, a table
 
     @classmethod
@@ -58,7 +59,8 @@ class Evidence:
         """What the parts say together. The question may lend figures and names, but it states nothing."""
         text = "\n".join([*parts, question])
         said = tuple(sentence for part in parts for sentence in _sentences(part))
-        return cls(text, frozenset(_figures(text)), said, tuple(_places(parts, said)))
+        taken = tuple(stance for statement in said for stance in stances(statement))
+        return cls(text, frozenset(_figures(text)), said, taken, tuple(_places(parts, said)))
 
     def holds(self, sentence: str, *, foreign: bool = False) -> bool:
         """Whether nothing in a sentence is foreign to the evidence or against it.
@@ -85,7 +87,8 @@ class Evidence:
         return all(_is_given(_plain(figure), self.figures) for figure in _FIGURE.findall(sentence))
 
     def _holds_words(self, sentence: str) -> bool:
-        if contradicts(sentence, self.statements) or of_another(sentence, self.statements):
+        claims = list(stances(sentence))
+        if contradicts(claims, self.stances) or of_another(claims, self.stances):
             return False
         own = stems(sentence)
         if len(own) < LEAST_WORDS:

@@ -63,48 +63,17 @@ _TOPICS = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class _Stance:
+class Stance:
+    """Something that a sentence affirms or denies."""
+
     topic: int
     affirms: bool
     names: frozenset[str]
     words: frozenset[str]  # what else it is about, without what affirms or denies
 
 
-def contradicts(sentence: str, given: Sequence[str]) -> bool:
-    """Tell whether the statements in `given` take, by majority, the other side of something `sentence` says."""
-    claims = [stance for stance in _stances(sentence) if stance.names or stance.words]
-    if not claims:
-        return False
-    known = [stance for statement in given for stance in _stances(statement)]
-    for claim in claims:
-        about = [other.affirms for other in known if other.topic == claim.topic and _is_about(claim, other)]
-        if about and sum(side != claim.affirms for side in about) > len(about) / 2:
-            return True
-    return False
-
-
-def of_another(sentence: str, given: Sequence[str]) -> bool:
-    """Tell whether `given` says what `sentence` says of a release, but of other releases only."""
-    claims = [stance for stance in _stances(sentence) if stance.names and stance.words]
-    if not claims:
-        return False
-    known = [stance for statement in given for stance in _stances(statement) if stance.names]
-    for claim in claims:
-        same = [other for other in known if (other.topic, other.affirms) == (claim.topic, claim.affirms)]
-        if any(_share_words(claim, other) for other in same) and not any(claim.names & other.names for other in same):
-            return True
-    return False
-
-
-def _is_about(claim: _Stance, other: _Stance) -> bool:
-    return bool(claim.names & other.names) if claim.names else _share_words(claim, other)
-
-
-def _share_words(claim: _Stance, other: _Stance) -> bool:
-    return len(claim.words & other.words) >= SHARED * len(claim.words)
-
-
-def _stances(sentence: str) -> Iterator[_Stance]:
+def stances(sentence: str) -> Iterator[Stance]:
+    """Yield what a sentence affirms and denies, clause by clause; a name holds until the next one."""
     names: frozenset[str] = frozenset()
     for clause in _CLAUSE.split(_ANSWER.sub("", sentence)):
         names = frozenset(_names(clause)) or names
@@ -114,7 +83,37 @@ def _stances(sentence: str) -> Iterator[_Stance]:
             side = _side(clause, affirmed, denied)
             if side is not None:
                 rest = _NAME.sub(" ", affirmed.sub(" ", denied.sub(" ", clause)))
-                yield _Stance(topic, side, names, _words(_NEGATION.sub(" ", rest)))
+                yield Stance(topic, side, names, _words(_NEGATION.sub(" ", rest)))
+
+
+def contradicts(claims: Sequence[Stance], known: Sequence[Stance]) -> bool:
+    """Tell whether `known`, what the evidence says, takes by majority the other side of one of `claims`."""
+    for claim in claims:
+        if not claim.names and not claim.words:
+            continue
+        about = [other.affirms for other in known if other.topic == claim.topic and _is_about(claim, other)]
+        if about and sum(side != claim.affirms for side in about) > len(about) / 2:
+            return True
+    return False
+
+
+def of_another(claims: Sequence[Stance], known: Sequence[Stance]) -> bool:
+    """Tell whether `known` says what one of `claims` says of a release, but of other releases only."""
+    for claim in claims:
+        if not claim.names or not claim.words:
+            continue
+        same = [k for k in known if k.names and (k.topic, k.affirms) == (claim.topic, claim.affirms)]
+        if any(_share_words(claim, other) for other in same) and not any(claim.names & other.names for other in same):
+            return True
+    return False
+
+
+def _is_about(claim: Stance, other: Stance) -> bool:
+    return bool(claim.names & other.names) if claim.names else _share_words(claim, other)
+
+
+def _share_words(claim: Stance, other: Stance) -> bool:
+    return len(claim.words & other.words) >= SHARED * len(claim.words)
 
 
 def _names(clause: str) -> Iterator[str]:

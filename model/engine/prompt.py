@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 
 class PromptTooLong(ValueError):
@@ -15,7 +16,7 @@ class PromptTooLong(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of the prompt. `tokens`, where given, stand for themselves: an answer as the KV cache holds it."""
+    """A stretch of the prompt. `tokens`, where given, are read instead of `text`: an answer as the KV cache has it."""
 
     text: str = ""
     tokens: tuple[int, ...] | None = None
@@ -24,6 +25,7 @@ class Segment:
     private: bool = False  # a visitor's own: states from here on never reach the disk
     turn: int = 0  # 0: the brief, which is never dropped; 1, 2, ...: the turns, oldest first
     limit: int = 0  # most tokens this text may have, 0 for any
+    role: str = ""  # "system", "user" or "assistant", whose message it is part of; "" for scaffolding
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,12 @@ class Prompt:
     """What a generation reads; the last turn is the one being asked."""
 
     segments: tuple[Segment, ...]
-    messages: tuple[tuple[str, str], ...] = ()  # the same as (role, text), for engines that apply a template themselves
+
+    @property
+    def messages(self) -> tuple[tuple[str, str], ...]:
+        """The same as (role, text), oldest first, for engines that apply a template themselves."""
+        contents = groupby((s for s in self.segments if s.role), key=lambda segment: (segment.turn, segment.role))
+        return tuple((role, "".join(s.text for s in segments)) for (_, role), segments in contents)
 
     def encode(self, tokenize: Callable[[str, bool], list[int]], window: int) -> Encoded:
         """Token ids, with the oldest turns marked for dropping until `window` tokens hold the rest.

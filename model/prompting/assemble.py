@@ -16,15 +16,11 @@ from model.engine.prompt import Prompt, Segment
 from model.engine.protocol import Engine
 from model.prompting.conversation import Block, Conversation, PastTurn
 from model.prompting.plain_text import plain
-from model.prompting.template import ChatTemplate
+from model.prompting.template import ChatTemplate, parsed_template
 from rag.types import Passage
 from tools.diagnosis.summary import is_whole_run, summary
 from tools.types import ToolResult
 
-QUESTION_TOKENS = 1000  # a visitor's message; the page states this limit
-# What the brief says is forgotten by the time the passages are read; a 1.5B model cited nothing without this.
-CITE = "Answer in full sentences, and end each with the number of its passage, like this [1].\n"
-TOOL_RESULT_CHARS = 2400  # about 700 tokens: more would be half a minute of reading on two cores
 LONGEST_TEXT = 240  # characters of one field, e.g. ping's whole output
 LONGEST_SERIES = 8  # entries of one list, e.g. processes
 _MARKUP = re.compile(r"<(?=/?\s*(?:tool_call|tools|tool_response|documents)\b)", re.IGNORECASE)
@@ -48,32 +44,41 @@ def place(passage: Passage) -> str:
     return inert(" > ".join(dict.fromkeys([passage.title, *passage.headings])))
 
 
-def user_message(question: str, passages: Sequence[Passage], told: str = "", hint: str = "") -> tuple[Block, ...]:
-    """What the model reads as the visitor's message; the state after the lead passage is worth keeping.
+def user_message(
+    question: str,
+    passages: Sequence[Passage] = (),
+    *,
+    cite: str = "",
+    told: str = "",
+    hint: str = "",
+    question_tokens: int = 0,
+) -> tuple[Block, ...]:
+    """Return what the model reads as the visitor's message; the state after the lead passage is worth keeping.
 
-    told: what the tools said, from `tool_text`.
+    cite: how to cite the passages, `PromptTexts.cite`; a 1.5B model cited nothing without it. told: what the tools
+    said, from `tool_text`. question_tokens: the most that the question may have, 0 for any.
     """
     blocks: list[Block] = []
     if passages:
         blocks.append(Block("<documents>\n" + passage_text(1, passages[0]), boundary=True))
         rest = "".join(passage_text(i, passage) for i, passage in enumerate(passages[1:], start=2))
-        blocks.append(Block(rest + "</documents>\n" + CITE))
+        blocks.append(Block(rest + "</documents>\n" + cite))
     if told:
         blocks.append(Block(f"<tool_response>\n{inert(told)}\n</tool_response>\n"))
     if hint:
         blocks.append(Block(hint.strip() + "\n"))
-    return (*blocks, Block(inert(question), limit=QUESTION_TOKENS, private=True))
+    return (*blocks, Block(inert(question), limit=question_tokens, private=True))
 
 
-def tool_text(results: Sequence[ToolResult], now: float) -> str:
-    """Tools' results as the model reads them: compact JSON, cut where they are longer than it can read in time.
+def tool_text(results: Sequence[ToolResult], now: float, chars: int) -> str:
+    """Return tools' results as the model reads them: compact JSON, cut to `chars` characters for all of them together.
 
     Of a run of every tool it reads the rules' diagnosis, which names the fields that matter of the thousands.
     now: as for `tools.diagnosis.summary.summary`.
     """
     if is_whole_run(results):
         return summary(results, now)
-    room = TOOL_RESULT_CHARS // max(1, len(results))
+    room = chars // max(1, len(results))
     return "\n".join(_one_text(result, room) for result in results)
 
 
@@ -86,8 +91,8 @@ def _one_text(result: ToolResult, room: int) -> str:
 def prompt_for(
     engine: Engine, conversation: Conversation, brief: str, asked: Sequence[Block], *, public: bool = False
 ) -> Prompt:
-    """The prompt for one more turn; without segments for an engine that applies a template of its own."""
-    template = ChatTemplate(engine.chat_template, engine.bos, engine.eos) if engine.chat_template else None
+    """The prompt for one more turn; without scaffolding for an engine that applies a template of its own."""
+    template = parsed_template(engine.chat_template, engine.bos, engine.eos) if engine.chat_template else None
     return build(conversation, brief, asked, template, engine.info.name, public=public)
 
 
@@ -107,38 +112,26 @@ def build(
     """
     visible = conversation.visible
     roles = ["system", *(role for _ in visible for role in ("user", "assistant")), "user"]
-    contents: list[Sequence[Block]] = [(Block(conversation.brief or brief, boundary=True),)]
-    texts = [conversation.brief or brief]
+    contents = [[Segment(conversation.brief or brief, boundary=True)]]
     for turn in visible:
-        contents += [turn.asked, _written(turn, engine)]
-        texts += [_text(turn.asked), turn.answer]
-    contents.append(asked)
-    messages = tuple(zip(roles, [*texts, _text(asked)], strict=True))
-    segments = _segments(contents, template.scaffold(roles)) if template else ()
-    return Prompt(tuple(replace(s, private=False) for s in segments) if public else segments, messages)
-
-
-def _segments(contents: Sequence[Sequence[Block]], scaffold: Sequence[str]) -> tuple[Segment, ...]:
+        contents += [_segments(turn.asked), [_answer(turn, engine)]]
+    contents.append(_segments(asked))
+    scaffold = template.scaffold(roles) if template else [""] * (len(roles) + 1)
     segments: list[Segment] = []
-    for i, blocks in enumerate(contents):
-        turn = (i + 1) // 2  # the brief is 0, then a question and its answer share a number
-        segments.append(Segment(scaffold[i], control=True, turn=turn))
-        segments += [_segment(block, turn) for block in blocks]
-    return (*segments, Segment(scaffold[-1], control=True, boundary=True, turn=len(contents) // 2))
+    for i, (role, content) in enumerate(zip(roles, contents, strict=True)):
+        number = (i + 1) // 2  # the brief is 0, then a question and its answer share a number
+        segments.append(Segment(scaffold[i], control=True, turn=number))
+        segments += [replace(s, role=role, turn=number, private=s.private and not public) for s in content]
+    return Prompt((*segments, Segment(scaffold[-1], control=True, boundary=True, turn=number)))
 
 
-def _text(blocks: Sequence[Block]) -> str:
-    return "".join(block.text for block in blocks)
+def _segments(parts: Sequence[Block]) -> list[Segment]:
+    return [Segment(part.text, boundary=part.boundary, private=part.private, limit=part.limit) for part in parts]
 
 
-def _written(turn: PastTurn, engine: str) -> Sequence[Block]:
-    if turn.engine == engine and turn.written:
-        return turn.written
-    return (Block(inert(turn.answer), boundary=True, private=True),)
-
-
-def _segment(block: Block, turn: int) -> Segment:
-    return Segment(block.text, block.tokens, False, block.boundary, block.private, turn, block.limit)
+def _answer(turn: PastTurn, engine: str) -> Segment:
+    tokens = turn.tokens if turn.tokens and turn.engine == engine else None
+    return Segment(inert(turn.answer), tokens, boundary=True, private=True)
 
 
 def _brief(value: object) -> object:

@@ -11,7 +11,6 @@ class Block:
     """A stretch of one message's text; `boundary` marks where the KV state is worth keeping for others."""
 
     text: str = ""
-    tokens: tuple[int, ...] | None = None  # an answer as the engine wrote it
     boundary: bool = False
     private: bool = False  # the visitor's own words, or an answer to them
     limit: int = 0  # most tokens, 0 for any
@@ -25,8 +24,8 @@ class PastTurn:
     answer: str  # as the visitor saw it
     route: str
     asked: tuple[Block, ...] = ()  # what the model read as the user's message, passages included
-    written: tuple[Block, ...] = ()  # what the model wrote
-    engine: str = ""  # name of the model the tokens in `written` belong to
+    tokens: tuple[int, ...] = ()  # what the model wrote, as they lie in the KV cache
+    engine: str = ""  # name of the model that `tokens` belong to
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""The words of each route: its system brief, label, starters and follow-ups, read from a folder of prose files.
+"""Reads the texts that a model is told from one folder of prose files, so that a person edits them in one place.
 
 `<route>.md`: YAML front matter with `label`, `starters`, `follow_ups`, then the brief. `replies/<name>.md`: a fixed
-reply, for routes and requests that need no model.
+reply, for routes and requests that need no model. `cite.txt`, `translate.txt`, `menu.txt`: see `PromptTexts`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +30,35 @@ class RouteText:
         return f"(Topic: {self.label}.)"
 
 
+@dataclass(frozen=True, slots=True)
+class PromptTexts:
+    """Every text that a model is told."""
+
+    routes: Mapping[str, RouteText]  # by name
+    cite: str  # the line behind the passages: what the system prompt says is forgotten by then
+    translate: str  # the system prompt under which a question is translated into English
+    menu: str  # the system prompt under which a tool is chosen; `$tools` stands for the list of them
+
+
+def load_prompt_texts(folder: Path) -> PromptTexts:
+    """Return the texts of `folder`; ValueError names the file that is missing, empty or incomplete."""
+    cite, translate, menu = (_text(folder / f"{name}.txt") for name in ("cite", "translate", "menu"))
+    return PromptTexts(load_routes(folder), cite + "\n", translate, menu + "\n")
+
+
 def load_routes(folder: Path) -> dict[str, RouteText]:
     """Every route's words by name; ValueError names the file that lacks a label or a brief."""
     routes = {path.stem: _route(path, folder) for path in sorted(folder.glob("*.md"))}
     if not routes:
         raise ValueError(f"{folder} holds no route files")
     return routes
+
+
+def _text(path: Path) -> str:
+    text = path.read_text("utf-8").strip() if path.is_file() else ""
+    if not text:
+        raise ValueError(f"{path} is missing or empty; a model is told what stands in it")
+    return text
 
 
 def _route(path: Path, folder: Path) -> RouteText:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 
 from jinja2 import TemplateError
 from jinja2.ext import loopcontrols
@@ -56,6 +57,12 @@ class ChatTemplate:
                 raise TemplateUnusable("The model's chat template drops a message; choose an instruct model.")
             texts.append(before)
         return [*texts, rendered]
+
+
+@lru_cache(maxsize=8)  # a few engines, each with one template for as long as it lives
+def parsed_template(source: str, bos: str, eos: str) -> ChatTemplate:
+    """Return the template of `source`, parsed once. Raises TemplateUnusable."""
+    return ChatTemplate(source, bos, eos)
 
 
 def _refuse(message: str) -> None:

@@ -7,28 +7,26 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from model.checking.attribution import Attribution
-from model.checking.citations import CitationFilter
+from model.checking.answer_filter import AnswerFilter
 from model.checking.grounding import Given
-from model.checking.terminal_escapes import TerminalEscapes, lenders
+from model.checking.terminal_escapes import lenders
 from model.engine.events import Counts, Finished, FinishReason, Prefill, Queued, TextDelta, Timings
 from model.engine.protocol import Engine, Options, QueueFull, Sampling
 from model.prompting.assemble import place, prompt_for, tool_text, user_message
 from model.prompting.conversation import Block, Conversation, PastTurn
+from model.prompting.system_prompts import PromptTexts
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
+from model.turn.limits import USUAL_LIMITS, TurnLimits
 from model.turn.retrieval import Searcher, look_up
 from model.turn.stand_in import MAX_TOKENS as STAND_IN_MAX_TOKENS
 from model.turn.stand_in import without_code
-from model.turn.tool_calling import MAX_ROUNDS, ToolMenu, choose
+from model.turn.tool_calling import ToolMenu, choose
 from model.turn.wording import NO_SOURCES, NOT_LOADED, STAND_IN_ADDS, Words, abstention, ending, lead, marks
 from rag.types import Embedded, Passage, SearchResult
 from tools.diagnosis.summary import is_whole_run
 from tools.types import ToolCall, ToolResult
 
 logger = logging.getLogger(__name__)
-
-MAX_PASSAGES = 3  # that the model reads; the page shows all that were found
-PASSAGE_CHARS = 2200  # together, about 600 tokens: half a minute of reading on two cores when nothing is cached
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +67,26 @@ class TurnRecord:
 class _Turn:
     """What a turn has gathered so far."""
 
+    engine: Engine | None  # the same for the whole turn: its tokens and its name must be those of one model
     result: SearchResult | None = None
     results: list[ToolResult] = field(default_factory=list)  # of the tools
     calls: list[ToolCall] = field(default_factory=list)
-    escapes: TerminalEscapes = field(default_factory=TerminalEscapes)  # all that is said passes here last
-    answer: str = ""
+    said: AnswerFilter = field(default_factory=AnswerFilter)
     finished: Finished = field(default_factory=lambda: Finished("stop"))
     asked: tuple[Block, ...] = ()
     abstained: bool = False
-    removed: int = 0
     model: str = ""
+
+    def say(self, text: str) -> Iterator[TextDelta]:
+        """Yield the app's own words as they may be shown."""
+        yield from _delta(self.said.say(text))
 
 
 class Chat:
     """Answers questions. Every part may be missing for a while; then the answer says so and does without.
 
     engine_for: the engine that serves a conversation, or None while it loads. searcher: retrieval, or None.
-    run_tool: runs a call in the sandbox. record: takes the record of each turn.
+    run_tool: runs a call in the sandbox. texts: what the model is told. record: takes the record of each turn.
     """
 
     def __init__(
@@ -93,25 +94,28 @@ class Chat:
         engine_for: Callable[[Conversation], Engine | None],
         searcher: Callable[[], Searcher | None],
         run_tool: Callable[[ToolCall], ToolResult],
+        texts: PromptTexts,
         record: Callable[[TurnRecord], None] = lambda _record: None,
+        limits: TurnLimits = USUAL_LIMITS,
     ) -> None:
         self._engine_for = engine_for
         self._searcher = searcher
         self._run_tool = run_tool
+        self._texts = texts
         self._record = record
+        self._limits = limits
 
     def answer(self, ask: Ask) -> Iterator[TurnEvent]:
         """The events of one turn; closing the iterator stops the computing. The last event is TurnFinished."""
-        turn, started = _Turn(), time.monotonic()
+        turn, started = _Turn(self._engine_for(ask.conversation)), time.monotonic()
         try:
             if ask.reply:
-                yield from self._show(turn, ask.reply)
+                yield from turn.say(ask.reply)
             else:
                 yield from self._look(ask, turn)
                 found = turn.result.passages if turn.result else []
-                turn.escapes.evidence += lenders(found, turn.calls, turn.results)
+                turn.said.lend(lenders(found, turn.calls, turn.results))
                 yield from self._reply(ask, turn)
-            yield from self._rest(turn)
             yield self._end(ask, turn, started)
         except GeneratorExit:
             turn.finished = Finished("cancelled", turn.finished.counts, turn.finished.timings)
@@ -121,7 +125,7 @@ class Chat:
 
     def _look(self, ask: Ask, turn: _Turn) -> Iterator[TurnEvent]:
         """Evidence first: sources and tool results reach the page before the model starts to read."""
-        engine = self._engine_for(ask.conversation)
+        engine = turn.engine
         if ask.menu and engine and not engine.info.stand_in:
             yield from self._let_choose(ask, ask.menu, engine, turn)
         else:
@@ -129,7 +133,10 @@ class Chat:
                 yield from self._check(call, turn)
         searcher = None if turn.results else self._searcher()
         if searcher:
-            turn.result = yield from look_up(searcher, engine, ask.text, ask.search, ask.embedded)
+            translate = self._texts.translate
+            turn.result = yield from look_up(
+                searcher, engine, ask.text, ask.search, translate, self._limits, ask.embedded
+            )
             yield SourcesFound(turn.result)
 
     def _check(self, call: ToolCall, turn: _Turn) -> Iterator[TurnEvent]:
@@ -143,8 +150,8 @@ class Chat:
         """Run what the model chooses, each call once; when it cannot be asked, run the router's best guess."""
         done: list[ToolCall] = []
         try:
-            while len(done) < MAX_ROUNDS:
-                call = yield from choose(engine, menu, ask.text, turn.results, ask.host)
+            while len(done) < self._limits.tool_rounds:
+                call = yield from choose(engine, menu, ask.text, turn.results, ask.host, self._limits)
                 if call is None or call in done:
                     return
                 done.append(call)
@@ -157,92 +164,79 @@ class Chat:
         result = turn.result
         if not turn.results and not (result and result.passages):
             turn.abstained = True
-            yield from self._show(turn, abstention(result, ask.words) if result else NO_SOURCES)
+            yield from turn.say(abstention(result, ask.words) if result else NO_SOURCES)
             return
-        engine = self._engine_for(ask.conversation)
+        engine = turn.engine
         first = lead(turn.results, result, time.time())
         if engine is None:
-            yield from self._show(turn, first or NOT_LOADED)
+            yield from turn.say(first or NOT_LOADED)
             if first:
                 yield Notice(NOT_LOADED)
             return
         if engine.info.stand_in and turn.results:
-            yield from self._show(turn, first)  # the rules read a result better than a model of this size
+            yield from turn.say(first)  # the rules read a result better than a model of this size
             return
         turn.model = engine.info.label
         if engine.info.stand_in and first:
-            yield from self._show(turn, f"{first}\n\n{STAND_IN_ADDS} ")
+            yield from turn.say(f"{first}\n\n{STAND_IN_ADDS} ")
         elif is_whole_run(turn.results):  # the rules' diagnosis is worth more than any model's
-            yield from self._show(turn, first + "\n\n")
+            yield from turn.say(first + "\n\n")
         yield from self._generate(ask, turn, engine)
 
     def _generate(self, ask: Ask, turn: _Turn, engine: Engine) -> Iterator[TurnEvent]:
-        given = chosen(turn.result.passages if turn.result else [], engine.info.stand_in)
-        told = tool_text(turn.results, time.time()) if turn.results else ""
-        evidence = _evidence(given, told, ask.text)
-        turn.asked = user_message(ask.text, given, told, ask.hint if ask.conversation.visible else "")
-        checked = CitationFilter(len(given), evidence.texts())
-        numbered = Attribution(evidence, [place(passage) for passage in given])
-        yield from self._rest(turn)
-        before = len(turn.answer)
+        limits = self._limits
+        given = chosen(turn.result.passages if turn.result else [], engine.info.stand_in, limits)
+        told = tool_text(turn.results, time.time(), limits.tool_result_chars) if turn.results else ""
+        hint = ask.hint if ask.conversation.visible else ""
+        turn.asked = user_message(
+            ask.text, given, cite=self._texts.cite, told=told, hint=hint, question_tokens=limits.question_tokens
+        )
+        turn.said.expect(_evidence(given, told, ask.text), [place(passage) for passage in given])
         try:
-            generation = engine.submit(prompt_for(engine, ask.conversation, ask.brief, turn.asked), _options(engine))
+            prompt = prompt_for(engine, ask.conversation, ask.brief, turn.asked)
+            generation = engine.submit(prompt, _options(engine, limits))
             for event in without_code(generation) if engine.info.stand_in else generation:
                 if isinstance(event, Finished):
                     turn.finished = event
                 elif isinstance(event, TextDelta):
-                    yield from self._show(turn, numbered.feed(checked.feed(event.text)))
+                    yield from _delta(turn.said.feed(event.text))
                 elif isinstance(event, Queued | Prefill):
                     yield event
         except QueueFull as full:
             turn.finished = Finished("error")
             yield Notice(str(full), "full")
-        yield from self._show(turn, numbered.feed(checked.flush()) + numbered.flush())
-        yield from self._rest(turn)
-        turn.removed = checked.removed
+        yield from _delta(turn.said.flush())
         yield from ending(turn.finished)
         if turn.finished.reason not in ("error", "cancelled"):
-            written = turn.answer[before:]
-            uncited = bool(given and written.strip()) and not numbered.cited and STAND_IN_ADDS not in turn.answer
-            yield from marks(written, evidence, checked.removed, uncited, bool(ask.search))
-
-    def _show(self, turn: _Turn, text: str) -> Iterator[TextDelta]:
-        yield from self._out(turn, turn.escapes.feed(text))
-
-    def _rest(self, turn: _Turn) -> Iterator[TextDelta]:
-        yield from self._out(turn, turn.escapes.flush())
-
-    def _out(self, turn: _Turn, text: str) -> Iterator[TextDelta]:
-        if text:
-            turn.answer += text
-            yield TextDelta(text)
+            yield from marks(turn.said, foreign=bool(ask.search))
 
     def _end(self, ask: Ask, turn: _Turn, started: float) -> TurnFinished:
-        finished = turn.finished
+        finished, answer = turn.finished, turn.said.answer
         timings = finished.timings if turn.model else Timings(0.0, None, time.monotonic() - started)
         grounded = bool(turn.results or (turn.result and turn.result.passages))
         conversation = ask.conversation
         if finished.reason != "error":
-            written = (Block(tokens=finished.tokens, boundary=True, private=True),) if finished.tokens else ()
-            past = PastTurn(ask.text, turn.answer, ask.route, turn.asked, written, self._name(ask) if written else "")
+            wrote = turn.engine.info.name if turn.engine and finished.tokens else ""
+            past = PastTurn(ask.text, answer, ask.route, turn.asked, finished.tokens, wrote)
             conversation = conversation.with_turn(past, brief=ask.brief, dropped=finished.dropped_turns)
-        return TurnFinished(turn.answer, finished.reason, finished.counts, timings, turn.model, grounded, conversation)
-
-    def _name(self, ask: Ask) -> str:
-        engine = self._engine_for(ask.conversation)
-        return engine.info.name if engine else ""
+        return TurnFinished(answer, finished.reason, finished.counts, timings, turn.model, grounded, conversation)
 
 
-def chosen(passages: Sequence[Passage], stand_in: bool) -> list[Passage]:
+def chosen(passages: Sequence[Passage], stand_in: bool, limits: TurnLimits = USUAL_LIMITS) -> list[Passage]:
     """The passages the model reads: the lead, then those that still fit; always a prefix, so numbers agree."""
     given: list[Passage] = []
-    room = PASSAGE_CHARS
-    for passage in passages[: 1 if stand_in else MAX_PASSAGES]:
+    room = limits.room
+    for passage in passages[: 1 if stand_in else limits.passages]:
         room -= len(passage.text)
         if given and room < 0:
             break
         given.append(passage)
     return given
+
+
+def _delta(text: str) -> Iterator[TextDelta]:
+    if text:
+        yield TextDelta(text)
 
 
 def _evidence(given: Sequence[Passage], told: str, question: str) -> Given:
@@ -251,10 +245,11 @@ def _evidence(given: Sequence[Passage], told: str, question: str) -> Given:
     return Given(passages, tuple(filter(None, [*(passage.url for passage in given), told])), question)
 
 
-def _options(engine: Engine) -> Options:
+def _options(engine: Engine, limits: TurnLimits) -> Options:
     if engine.info.stand_in:
-        return Options(max_tokens=STAND_IN_MAX_TOKENS, sampling=Sampling(repeat_penalty=1.15))
-    return Options(sampling=Sampling(repeat_penalty=1.05))
+        most = min(STAND_IN_MAX_TOKENS, limits.answer_tokens)
+        return Options(most, Sampling(repeat_penalty=1.15), limits.deadline_s)
+    return Options(limits.answer_tokens, Sampling(repeat_penalty=1.05), limits.deadline_s)
 
 
 def _record(ask: Ask, turn: _Turn) -> TurnRecord:
@@ -262,5 +257,5 @@ def _record(ask: Ask, turn: _Turn) -> TurnRecord:
     finished = turn.finished
     return TurnRecord(
         ask.route, turn.model, finished.reason, finished.counts, finished.timings, passages,
-        tuple(result.tool_name for result in turn.results), turn.abstained, turn.removed,
+        tuple(result.tool_name for result in turn.results), turn.abstained, turn.said.removed,
     )  # fmt: skip

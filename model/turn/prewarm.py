@@ -8,20 +8,22 @@ from model.engine.prompt import Prompt
 from model.engine.protocol import Engine
 from model.prompting.assemble import prompt_for, user_message
 from model.prompting.conversation import Conversation
-from model.prompting.system_prompts import RouteText
+from model.prompting.system_prompts import PromptTexts, RouteText
 from model.turn.chat import chosen
-from model.turn.retrieval import Searcher
+from model.turn.limits import USUAL_LIMITS, TurnLimits
+from model.turn.retrieval import Searcher, search
 from model.turn.tool_calling import ToolMenu, menu_prompt
 from rag.types import Passage
 
 
 def warm_prompts(
     engine: Engine,
-    routes: Iterable[RouteText],
+    texts: PromptTexts,
     searcher: Searcher | None,
     menu: ToolMenu | None = None,
     asked: Iterable[tuple[RouteText, str]] = (),
     leads: Iterable[tuple[RouteText, Passage]] = (),
+    limits: TurnLimits = USUAL_LIMITS,
 ) -> list[Prompt]:
     """Every route's brief and the tools' menu, then each starter question as the very prompt a click on it gives.
 
@@ -30,7 +32,7 @@ def warm_prompts(
     """
     if not engine.chat_template:
         return []  # a server keeps its own cache
-    asking = [route for route in routes if not route.reply]
+    asking = [route for route in texts.routes.values() if not route.reply]
     menus = [menu_prompt(engine, menu, "", public=True)] if menu and not engine.info.stand_in else []
     if searcher is None:
         return [*_briefs(engine, asking), *menus]
@@ -39,21 +41,25 @@ def warm_prompts(
     return [
         *_briefs(engine, asking),
         *menus,
-        *_questions(engine, dict.fromkeys(starters), searcher),
-        *(_prompt(engine, route.brief, "", [passage]) for route, passage in leads),
-        *_questions(engine, others, searcher),
+        *_questions(engine, dict.fromkeys(starters), searcher, texts.cite, limits),
+        *(_prompt(engine, route.brief, "", [passage], texts.cite) for route, passage in leads),
+        *_questions(engine, others, searcher, texts.cite, limits),
     ]
 
 
 def _briefs(engine: Engine, routes: list[RouteText]) -> Iterator[Prompt]:
     for brief in dict.fromkeys(route.brief for route in routes):
-        yield _prompt(engine, brief, "", [])
+        yield _prompt(engine, brief, "", [], "")
 
 
-def _questions(engine: Engine, clicks: Iterable[tuple[RouteText, str]], searcher: Searcher) -> Iterator[Prompt]:
+def _questions(
+    engine: Engine, clicks: Iterable[tuple[RouteText, str]], searcher: Searcher, cite: str, limits: TurnLimits
+) -> Iterator[Prompt]:
     for route, question in clicks:
-        yield _prompt(engine, route.brief, question, chosen(searcher.search(question).passages, engine.info.stand_in))
+        passages = chosen(search(searcher, question, limits).passages, engine.info.stand_in, limits)
+        yield _prompt(engine, route.brief, question, passages, cite)
 
 
-def _prompt(engine: Engine, brief: str, question: str, passages: Sequence[Passage]) -> Prompt:
-    return prompt_for(engine, Conversation.new(), brief, user_message(question, passages), public=True)
+def _prompt(engine: Engine, brief: str, question: str, passages: Sequence[Passage], cite: str) -> Prompt:
+    asked = user_message(question, passages, cite=cite)
+    return prompt_for(engine, Conversation.new(), brief, asked, public=True)

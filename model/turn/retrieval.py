@@ -7,14 +7,12 @@ from typing import Protocol
 
 from model.engine.events import Finished, Prefill, Queued, TextDelta
 from model.engine.protocol import Engine, Options, QueueFull
-from model.prompting.assemble import QUESTION_TOKENS, inert, prompt_for
+from model.prompting.assemble import inert, prompt_for
 from model.prompting.conversation import Block, Conversation
+from model.turn.limits import USUAL_LIMITS, TurnLimits
 from rag.types import Embedded, SearchResult
 
-BRIEF = (
-    "You translate questions about infrastructure software into English. Write the question in English and nothing "
-    "else. Keep names, commands and numbers as they are."
-)
+SHOWN = 5  # passages that the page shows
 TOKENS = 64  # a question; a model that rambles is cut off
 
 
@@ -26,32 +24,49 @@ class Searcher(Protocol):
 
 
 def look_up(
-    searcher: Searcher, engine: Engine | None, text: str, glossed: str, embedded: Embedded | None = None
+    searcher: Searcher,
+    engine: Engine | None,
+    text: str,
+    glossed: str,
+    translate: str,
+    limits: TurnLimits = USUAL_LIMITS,
+    embedded: Embedded | None = None,
 ) -> Generator[Queued | Prefill, None, SearchResult]:
     """Yield the engine's progress, if it is needed at all, and return what was found.
 
     glossed: a question of another language in such English words as are known without a model, "" for English. Where
-    those find nothing, a model that can is asked to translate, which takes it a few seconds.
+    those find nothing, a model that can is asked to translate, which takes it a few seconds. translate: its system
+    prompt, `PromptTexts.translate`.
     """
-    result = searcher.search(glossed or text, embedded=embedded)
+    result = search(searcher, glossed or text, limits, embedded)
     if result.passages or not glossed or engine is None or engine.info.stand_in:
         return result
     try:
-        english = yield from in_english(engine, text)
+        english = yield from in_english(engine, text, translate, limits)
     except QueueFull:
         return result
-    again = searcher.search(english) if english else result
+    again = search(searcher, english, limits) if english else result
     return again if again.passages else result
 
 
-def in_english(engine: Engine, text: str) -> Generator[Queued | Prefill, None, str]:
+def search(
+    searcher: Searcher, text: str, limits: TurnLimits = USUAL_LIMITS, embedded: Embedded | None = None
+) -> SearchResult:
+    """Return what the page shows for `text`: at least as many passages as the model may read."""
+    return searcher.search(text, max(SHOWN, limits.passages), embedded)
+
+
+def in_english(
+    engine: Engine, text: str, translate: str, limits: TurnLimits = USUAL_LIMITS
+) -> Generator[Queued | Prefill, None, str]:
     """Yield the engine's progress and return its translation, "" when it failed.
 
     The result is only ever searched for, never shown or run. Raises QueueFull.
     """
-    asked = (Block(inert(text), limit=QUESTION_TOKENS, private=True),)
+    asked = (Block(inert(text), limit=limits.question_tokens, private=True),)
     written = ""
-    for event in engine.submit(prompt_for(engine, Conversation.new(), BRIEF, asked), Options(max_tokens=TOKENS)):
+    prompt = prompt_for(engine, Conversation.new(), translate, asked)
+    for event in engine.submit(prompt, Options(max_tokens=TOKENS, deadline_s=limits.deadline_s)):
         if isinstance(event, TextDelta):
             written += event.text
         elif isinstance(event, Queued | Prefill):

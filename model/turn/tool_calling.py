@@ -14,12 +14,12 @@ from model.engine.prompt import Prompt
 from model.engine.protocol import Engine, Options, Sampling
 from model.prompting.assemble import inert, prompt_for, tool_text
 from model.prompting.conversation import Block, Conversation
+from model.turn.limits import USUAL_LIMITS, TurnLimits
 from model.turn.tool_grammar import Schema, grammar, read_call
 from tools.types import ToolCall, ToolResult
 
 logger = logging.getLogger(__name__)
 
-MAX_ROUNDS = 2  # calls the model may ask for in one turn
 CALL_TOKENS = 96  # the longest call the grammar admits with a few arguments; cut off, it counts as none
 CALL_CHARS = 4000  # a server that ignores CALL_TOKENS is left after so many; the text then counts as no call
 SEEN_CHARS = 600  # of the result so far: enough to tell whether another look is needed
@@ -41,10 +41,15 @@ class ToolMenu:
 
 
 def choose(
-    engine: Engine, menu: ToolMenu, question: str, results: Sequence[ToolResult], host: str
+    engine: Engine,
+    menu: ToolMenu,
+    question: str,
+    results: Sequence[ToolResult],
+    host: str,
+    limits: TurnLimits = USUAL_LIMITS,
 ) -> Generator[Queued | Prefill, None, ToolCall | None]:
     """Yield the engine's progress and return the call it chose, or None; nothing the model writes can raise here."""
-    options = Options(max_tokens=CALL_TOKENS, sampling=Sampling(grammar=menu.grammar), tools=menu.schemas)
+    options = Options(CALL_TOKENS, Sampling(grammar=menu.grammar), limits.deadline_s, tools=menu.schemas)
     written = ""
     for event in engine.submit(menu_prompt(engine, menu, question, results), options):
         if isinstance(event, TextDelta):
@@ -86,7 +91,7 @@ def menu_prompt(
     engine: Engine, menu: ToolMenu, question: str, results: Sequence[ToolResult] = (), *, public: bool = False
 ) -> Prompt:
     """The prompt that asks which tool to run; `results` are those of the turn so far. public: as in `prompt_for`."""
-    seen = "".join(f"Seen already: {inert(tool_text([result], 0.0)[:SEEN_CHARS])}\n" for result in results)
+    seen = "".join(f"Seen already: {inert(tool_text([result], 0.0, SEEN_CHARS)[:SEEN_CHARS])}\n" for result in results)
     asked = (Block(seen + "Request: "), Block(inert(question), private=True))
     return prompt_for(engine, Conversation.new(), menu.brief, asked, public=public)
 

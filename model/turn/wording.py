@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from model.checking.answer_filter import AnswerFilter
 from model.checking.commands import unknown_commands
-from model.checking.grounding import Given, unsupported
+from model.checking.grounding import unsupported
 from model.engine.events import Finished
 from model.turn.events import Notice
 from rag.types import SearchResult
@@ -21,7 +22,8 @@ STAND_IN_ADDS = "*The stand-in model adds:*"
 NOT_LOADED = "The model is not ready yet, so this comes straight from the documentation or the tool."
 NO_SOURCES = (
     "The documentation cannot be searched right now, and without sources I would be guessing. While the page says that "
-    "the index is being built, ask again in a minute; if it says that it failed, the operator runs: python -m rag build"
+    "the index is being built, ask again in a minute; if it says that it failed, the operator runs the command that "
+    "the log names: python -m rag build --out FOLDER"
 )
 
 
@@ -56,16 +58,16 @@ def ending(finished: Finished) -> Iterator[Notice]:
         yield Notice(f"The {finished.dropped_turns} oldest turn(s) no longer fit and were dropped.")
 
 
-def marks(generated: str, evidence: Given, removed: int, uncited: bool, foreign: bool) -> Iterator[Notice]:
+def marks(said: AnswerFilter, *, foreign: bool) -> Iterator[Notice]:
     """What the check of a whole answer found: sentences without support, things taken out, citations missing.
 
     foreign: the answer is not in the evidence's language.
     """
-    for sentence in unsupported(generated, evidence, foreign=foreign):
+    for sentence in unsupported(said.generated, said.evidence, foreign=foreign):
         yield Notice(f"Not found in the sources: \u201c{sentence}\u201d", "warning")
-    for line in unknown_commands(generated, evidence.texts())[:MOST_COMMANDS]:
+    for line in unknown_commands(said.generated, said.evidence.texts())[:MOST_COMMANDS]:
         yield Notice(f"In no source, so check it before you run it: `{line[:LONGEST_SHOWN]}`", "warning")
-    if removed:
-        yield Notice(f"{removed} citation(s) or address(es) that are in no source were taken out.")
-    if uncited:
+    if said.removed:
+        yield Notice(f"{said.removed} citation(s) or address(es) that are in no source were taken out.")
+    if said.uncited and STAND_IN_ADDS not in said.answer:
         yield Notice("The generated text cites no source; compare it with the excerpts above.", "warning")

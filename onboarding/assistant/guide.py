@@ -9,7 +9,7 @@ from pathlib import Path
 from model.engine.protocol import Engine
 from model.prompting.conversation import Conversation
 from model.prompting.plain_text import plain
-from model.prompting.system_prompts import RouteText, load_routes
+from model.prompting.system_prompts import RouteText, load_prompt_texts
 from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, RouteChosen, TurnEvent
 from model.turn.lead_counts import LeadCounts
@@ -54,11 +54,12 @@ class Guide:
         self, parts: Parts, record: Callable[[TurnRecord], None] = lambda _record: None, prompts: Path = PROMPTS
     ) -> None:
         self.parts = parts
-        self.routes: Mapping[str, RouteText] = load_routes(prompts)
+        self._texts = load_prompt_texts(prompts)
+        self.routes: Mapping[str, RouteText] = self._texts.routes
         self._replies = Replies(prompts / "replies")
         self._leads = LeadCounts(parts.settings.data / "leads.json")
         self._record_turn = record
-        self._chat = Chat(parts.engine_for, lambda: self.parts.retriever, self.run_tool, self._record)
+        self._chat = Chat(parts.engine_for, lambda: self.parts.retriever, self.run_tool, self._texts, self._record)
         parts.on_ready = self._prewarm
 
     @property
@@ -151,8 +152,8 @@ class Guide:
         self._record_turn(turn)
 
     def _prewarm(self, engine: Engine) -> None:
-        routes, asked = self.routes.values(), self._tour_questions()
-        engine.prewarm(warm_prompts(engine, routes, self.retriever, self.parts.menu, asked, self._used_leads()))
+        texts, asked = self._texts, self._tour_questions()
+        engine.prewarm(warm_prompts(engine, texts, self.retriever, self.parts.menu, asked, self._used_leads()))
 
     def _used_leads(self) -> list[tuple[RouteText, Passage]]:
         """The passages that led most answers so far and are still there, with the routes of those answers."""

@@ -20,6 +20,7 @@ from model.catalogue.load import Limits, looks_like_path, open_engine
 from model.engine.protocol import Engine, ModelUnusable
 from model.engine.scripted import ScriptedEngine
 from model.prompting.conversation import Conversation
+from model.prompting.system_prompts import load_prompt_texts
 from model.turn.tool_calling import ToolMenu
 from onboarding.routing.classifier import ArtefactStale
 from onboarding.routing.routing import Routing, load_routing, routing_without_classifiers
@@ -34,7 +35,7 @@ from tools.sandbox.worker_process import SandboxError
 logger = logging.getLogger(__name__)
 
 CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
-MENU = Path(__file__).parents[1] / "prompts" / "menu.txt"
+PROMPTS = Path(__file__).parents[1] / "prompts"
 MB = 1_000_000
 INSTALL = "run: make setup-training"  # what training and other encoders need
 MENDING_S = 5.0  # between two looks at an index that could not be used
@@ -251,7 +252,7 @@ class Parts:
 
     def _load_router(self, embedder: Embedder) -> None:
         self.routing = routing_without_classifiers(embedder)
-        self.menu = ToolMenu.of(MENU.read_text(encoding="utf-8"), Registry.default().schemas())
+        self.menu = ToolMenu.of(load_prompt_texts(PROMPTS).menu, Registry.default().schemas())
         if embedder.name == DEFAULT_MODEL:
             self.routing = load_routing(embedder)
             self.status["router"] = "ready"

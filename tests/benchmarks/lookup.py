@@ -25,7 +25,7 @@ from model.engine.prompt import Prompt
 from model.engine.protocol import ModelInfo, Options
 from model.prompting.assemble import prompt_for, user_message
 from model.prompting.conversation import Conversation
-from model.prompting.system_prompts import load_routes
+from model.prompting.system_prompts import PromptTexts, load_prompt_texts
 from model.turn.chat import chosen
 from rag.embedding.embedder import Embedder
 from rag.search.retriever import Retriever, open_or_build
@@ -129,7 +129,7 @@ def answers(options: argparse.Namespace) -> list[tuple[list[int], list[int]]]:
     """(prompt, answer) of grounded questions as token ids, written greedily."""
     rows = [json.loads(line) for line in options.questions.read_text().splitlines()]
     questions = [row["question"] for row in rows if row["kind"] != "unanswerable"][: options.limit]
-    brief = load_routes(ROOT / "onboarding" / "prompts")["general_question"].brief
+    texts = load_prompt_texts(ROOT / "onboarding" / "prompts")
     context = ContextOptions(cells=4096, threads=options.threads)
     info = ModelInfo("bench", "bench", 0)
     engine = LocalEngine(lambda: Llama(options.model, context), PrefixCache(256 * MB), info)
@@ -139,7 +139,7 @@ def answers(options: argparse.Namespace) -> list[tuple[list[int], list[int]]]:
         with tempfile.TemporaryDirectory() as folder:
             retriever = open_or_build(ROOT / "rag" / "corpus", Path(folder) / "index", Embedder())
             for question in questions:
-                prompt = _prompt(engine, retriever, brief, question)
+                prompt = _prompt(engine, retriever, texts, question)
                 events = engine.submit(prompt, Options(options.tokens, deadline_s=600))
                 last = next(event for event in events if isinstance(event, Finished))
                 read = prompt.encode(lambda text, control: tokenizer.tokenize(text, control=control), context.cells)
@@ -150,6 +150,7 @@ def answers(options: argparse.Namespace) -> list[tuple[list[int], list[int]]]:
     return written
 
 
-def _prompt(engine: LocalEngine, retriever: Retriever, brief: str, question: str) -> Prompt:
+def _prompt(engine: LocalEngine, retriever: Retriever, texts: PromptTexts, question: str) -> Prompt:
     passages = chosen(retriever.search(question).passages, stand_in=False)
-    return prompt_for(engine, Conversation.new(), brief, user_message(question, passages))
+    asked = user_message(question, passages, cite=texts.cite)
+    return prompt_for(engine, Conversation.new(), texts.routes["general_question"].brief, asked)

@@ -17,6 +17,7 @@ from tests.browser.conftest import Tab
 from tests.browser.serving import make_app, serving
 from tests.fakes import ROUTES, STATUS
 from tests.hardening.obeying import ObeyingEngine
+from tests.prompt_texts import TEXTS
 from tools.types import ToolResult
 
 SOURCE = "https://github.com/Qubinode/qubinode_navigator/blob/main/README.md"
@@ -51,7 +52,7 @@ class PoisonedGuide:
             def search(self, _text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
                 return SearchResult([page, bad], 0.9, "")
 
-        self._chat = Chat(lambda _: engine, Found, lambda call: ToolResult(call.tool, True, {}))
+        self._chat = Chat(lambda _: engine, Found, lambda call: ToolResult(call.tool, True, {}), TEXTS)
 
     def status(self) -> Status:
         return STATUS

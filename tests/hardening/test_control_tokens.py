@@ -12,8 +12,10 @@ from model.engine.llama import ContextOptions, Llama
 from model.engine.scripted import ScriptedEngine
 from model.prompting.assemble import prompt_for, tool_text, user_message
 from model.prompting.conversation import Block, Conversation, PastTurn
+from model.turn.limits import TurnLimits
 from rag.types import Passage
 from tests.hardening.tiny_granite import write
+from tests.prompt_texts import TEXTS
 from tools.types import ToolResult
 
 PLACES = ("message", "history", "passage", "title", "tool result", "tool field", "tool error", "hint of a host")
@@ -46,12 +48,12 @@ def prompt_parts(place: str, text: str) -> tuple[Conversation, str, tuple[Block,
     passage = Passage("p", at("passage", "A passage."), at("title", "A title"), ("H",), "a.md", (1, 2), "", 1.0, "")
     data = {"unit": at("tool result", "libvirtd"), at("tool field", "state"): "failed"}
     results = [ToolResult("service_status", True, data, at("tool error", "none"))]
-    past = user_message(at("history", "Earlier?"), [passage])
+    past = user_message(at("history", "Earlier?"), [passage], cite=TEXTS.cite)
     before = Conversation("c").with_turn(
         PastTurn("Earlier?", at("history", "An answer."), "deploy", past), brief="Be brief."
     )
-    told, hint = tool_text(results, 0.0), at("hint of a host", "")
-    return before, "Be brief.", user_message(at("message", "Now?"), [passage], told, hint)
+    told, hint = tool_text(results, 0.0, TurnLimits().tool_result_chars), at("hint of a host", "")
+    return before, "Be brief.", user_message(at("message", "Now?"), [passage], cite=TEXTS.cite, told=told, hint=hint)
 
 
 @pytest.fixture(scope="module", params=["ChatML", "Granite"])

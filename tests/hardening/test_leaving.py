@@ -34,6 +34,7 @@ from tests.conftest import OpenEngine
 from tests.fakes import ROUTES
 from tests.hardening.serving import PATIENCE_S, running
 from tests.model.test_engine import finish, prompt
+from tests.prompt_texts import TEXTS
 from tools.simulation.hosts import load_hosts
 
 LONG = "word " * 600  # some seconds of reading
@@ -47,7 +48,7 @@ class OnePageGuide:
         self.engine = engine
         self.routes = ROUTES
         self.retriever = None
-        self._chat = Chat(lambda _: engine, lambda: None, lambda _call: pytest.fail("no tool is asked for"))
+        self._chat = Chat(lambda _: engine, lambda: None, lambda _call: pytest.fail("no tool is asked for"), TEXTS)
 
     def status(self) -> Status:
         return Status({"model": "ready"}, "SmolLM2")
@@ -180,7 +181,7 @@ def test_the_visitor_keeps_the_part_that_was_written_and_is_told_why_it_ends(ope
             return SearchResult([passage], 0.9, "RHEL 8 is refused.")
 
     engine = Impatient(open_engine(cells=4096))
-    chat = Chat(lambda _: engine, Found, lambda _call: pytest.fail("no tool is asked for"))
+    chat = Chat(lambda _: engine, Found, lambda _call: pytest.fail("no tool is asked for"), TEXTS)
     events = list(chat.answer(Ask("Is RHEL 8 supported?", Conversation.new(), "rhel10", "Be brief.")))
     last = events[-1]
     assert isinstance(last, TurnFinished)

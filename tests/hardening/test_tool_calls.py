@@ -15,8 +15,10 @@ from model.engine.protocol import Generation, Load, ModelInfo, Options
 from model.prompting.conversation import Conversation
 from model.turn.chat import Ask, Chat
 from model.turn.events import ToolStarted, TurnFinished
-from model.turn.tool_calling import CALL_CHARS, MAX_ROUNDS, ToolMenu, choose
+from model.turn.limits import TurnLimits
+from model.turn.tool_calling import CALL_CHARS, ToolMenu, choose
 from model.turn.tool_grammar import NO_CALL_TEXT
+from tests.prompt_texts import TEXTS
 from tools.registry import Registry
 from tools.types import ToolCall, ToolResult
 
@@ -124,7 +126,7 @@ def run(*texts: str) -> tuple[WritingEngine, list[ToolCall], TurnFinished]:
         return ToolResult(call.tool, True, {"said": texts[0][:200]})
 
     ask = Ask("Is libvirtd up?", Conversation.new(), "diagnostics", "Be brief.", menu=MENU, host="healthy")
-    events = list(Chat(lambda _: engine, lambda: None, run_tool).answer(ask))
+    events = list(Chat(lambda _: engine, lambda: None, run_tool, TEXTS).answer(ask))
     assert [event.call for event in events if isinstance(event, ToolStarted)] == ran
     last = events[-1]
     assert isinstance(last, TurnFinished)
@@ -136,7 +138,7 @@ def run(*texts: str) -> tuple[WritingEngine, list[ToolCall], TurnFinished]:
 def test_a_turn_asks_again_once_at_most_and_runs_two_calls_at_most(texts: list[str]) -> None:
     engine, ran, last = run(*texts)
     asked = [options for options in engine.options if options.sampling.grammar]
-    assert len(asked) <= MAX_ROUNDS == 2
+    assert len(asked) <= TurnLimits().tool_rounds == 2
     assert len(ran) <= 2
     assert last.reason == "stop"
 

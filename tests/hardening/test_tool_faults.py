@@ -11,6 +11,7 @@ from model.prompting.conversation import Conversation
 from model.turn.chat import Ask, Chat
 from model.turn.events import ToolFinished, TurnFinished
 from tests.hardening.obeying import ObeyingEngine
+from tests.prompt_texts import TEXTS
 from tools.registry import Registry
 from tools.sandbox.lockdown import WorkerLimits
 from tools.sandbox.sandbox import Sandbox
@@ -38,7 +39,7 @@ def box() -> Iterator[Sandbox]:
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_broken_tool_is_a_failed_result_and_the_answer_goes_on(box: Sandbox, tool: str, fault: str) -> None:
     engine = ObeyingEngine()
-    chat = Chat(lambda _: engine, lambda: None, lambda call: box.call(call.tool, call.arguments, call.host))
+    chat = Chat(lambda _: engine, lambda: None, lambda call: box.call(call.tool, call.arguments, call.host), TEXTS)
     calls = (ToolCall(tool, {"fault": fault}, "healthy"),)
     events = list(chat.answer(Ask("Check it.", Conversation.new(), "diagnostics", "Be brief.", calls=calls)))
     result = next(event.result for event in events if isinstance(event, ToolFinished))

@@ -19,6 +19,7 @@ from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, T
 from model.turn.tool_calling import ToolMenu
 from model.turn.wording import ABSTAIN, STAND_IN_ADDS, Words
 from rag.types import Embedded, Passage, SearchResult
+from tests.prompt_texts import TEXTS
 from tools.registry import Registry
 from tools.simulation.hosts import load_hosts
 from tools.types import ToolCall, ToolResult
@@ -35,8 +36,8 @@ NOTHING = SearchResult([], 0.1, "", [PASSAGE])
 class FakeEngine:
     """Says what it is told to say, at once."""
 
-    def __init__(self, words: str, *, stand_in: bool = False, full: bool = False) -> None:
-        self.info = ModelInfo("fake", "Fake", 1, stand_in)
+    def __init__(self, words: str, *, name: str = "fake", stand_in: bool = False, full: bool = False) -> None:
+        self.info = ModelInfo(name, name.capitalize(), 1, stand_in)
         self.chat_template, self.bos, self.eos = CHATML, "", ""
         self.prompts: list[Prompt] = []
         self.generations: list[Generation] = []
@@ -79,7 +80,7 @@ def make(
 ) -> tuple[Callable[[Ask], list[TurnEvent]], list[TurnRecord], Chat]:
     records: list[TurnRecord] = []
     searcher = FakeSearcher(result) if result else None
-    chat = Chat(lambda _: engine, lambda: searcher, run_tool, records.append)
+    chat = Chat(lambda _: engine, lambda: searcher, run_tool, TEXTS, records.append)
     return (lambda ask: list(chat.answer(ask))), records, chat
 
 
@@ -239,6 +240,23 @@ def test_the_next_turn_repeats_what_was_read_and_written() -> None:
     assert second[len(first)].tokens == (1, 2, 3)
 
 
+@pytest.mark.parametrize("asked_before", [1, 2])
+def test_a_model_that_arrives_in_the_middle_of_a_turn_serves_the_next_turn_only(asked_before: int) -> None:
+    small, large = FakeEngine("It is refused [1].", name="small"), FakeEngine("No.", name="large")
+    engines = [small] * asked_before
+    chat = Chat(lambda _: engines.pop() if engines else large, lambda: FakeSearcher(FOUND), run_tool, TEXTS)
+    end = last(list(chat.answer(asking())))
+    turn = end.conversation.turns[-1]
+    assert (end.model, turn.engine) == ("Small", "small")
+    assert turn.tokens == (1, 2, 3)
+    assert (len(small.prompts), large.prompts) == (1, [])
+    engines.clear()
+    list(chat.answer(asking(text="And 9?", conversation=end.conversation)))
+    segments = large.prompts[0].segments
+    assert [segment.tokens for segment in segments if segment.tokens is not None] == []
+    assert end.answer in [segment.text for segment in segments]
+
+
 # --- which tool: the model's choice under a grammar -------------------------------------------------------------
 
 SCHEMAS = Registry.default().schemas()
@@ -328,7 +346,10 @@ def test_of_a_run_of_every_tool_the_rules_diagnosis_leads_whatever_the_model_say
     registry, host = Registry.default(), load_hosts()["images-disk-full"]
     now = time.time()
     run = Chat(
-        lambda _: FakeEngine("Something else."), lambda: None, lambda c: registry.run_tool(c.tool, host.view(now))
+        lambda _: FakeEngine("Something else."),
+        lambda: None,
+        lambda c: registry.run_tool(c.tool, host.view(now)),
+        TEXTS,
     )
     every = tuple(ToolCall(tool, {}, host.id) for tool in registry.list_tools())
     text = said(list(run.answer(asking(calls=every))))
@@ -362,5 +383,5 @@ def test_a_tools_words_lend_an_escape_but_not_the_name_it_was_asked_about() -> N
         return ToolResult(call.tool, False, {"log": r"\e[1m"}, rf"no unit {call.arguments['services']}")
 
     call = ToolCall("service_status", {"services": r"\e[2J"}, "healthy")
-    chat = Chat(lambda _: FakeEngine(r"Its log has \e[1m and \e[2J in it."), lambda: None, failing)
+    chat = Chat(lambda _: FakeEngine(r"Its log has \e[1m and \e[2J in it."), lambda: None, failing, TEXTS)
     assert said(list(chat.answer(asking(calls=(call,))))).strip() == r"Its log has \e[1m and ␛[2J in it."

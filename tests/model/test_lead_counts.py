@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from model.engine.scripted import ScriptedEngine
-from model.prompting.assemble import CITE
-from model.prompting.system_prompts import RouteText
+from model.prompting.system_prompts import PromptTexts, RouteText
 from model.turn.lead_counts import HALVE_AT, SAVE_EVERY, LeadCounts
 from model.turn.prewarm import warm_prompts
 from rag.types import Embedded, SearchResult
@@ -50,10 +49,11 @@ def test_a_damaged_file_and_a_folder_that_cannot_be_written_cost_the_counts_alon
 
 def test_a_used_lead_is_read_ahead_after_the_starters_and_before_the_tours(tmp_path: Path) -> None:
     lead = RHEL10.passages[2]
+    texts = PromptTexts({"deploy": DEPLOY}, "Cite.\n", "Translate.", "Choose.\n$tools\n")
     prompts = warm_prompts(
-        ScriptedEngine(), [DEPLOY], Searcher(), asked=[(DEPLOY, "A tour's question")], leads=[(DEPLOY, lead)]
+        ScriptedEngine(), texts, Searcher(), asked=[(DEPLOY, "A tour's question")], leads=[(DEPLOY, lead)]
     )
     asked = [prompt.messages[-1][1] for prompt in prompts]
-    assert [text.rpartition(CITE)[2] for text in asked] == ["", "How do I deploy?", "", "A tour's question"]
+    assert [text.rpartition(texts.cite)[2] for text in asked] == ["", "How do I deploy?", "", "A tour's question"]
     assert lead.text in asked[2]
     assert not any(segment.private for prompt in prompts for segment in prompt.segments)

@@ -5,7 +5,8 @@
 What a Debian package or a Python package brought, unchanged by its own checksum, is public and passed over; every
 other text file is searched, and so are the image's variables and history. Covers the credentials that
 rag/secrets/find.py knows, those of secretlint where its folder is named, and files that are credentials by their name.
-Does not cover: binary files, and layers whose files a later layer hides; a multi-stage build has none of its earlier stages' layers.
+Does not cover: binary files, and layers whose files a later layer hides; a multi-stage build has none of its earlier
+stages' layers.
 """
 
 from __future__ import annotations

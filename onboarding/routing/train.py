@@ -12,10 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_matrix
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
+
+try:
+    from scipy.optimize import minimize_scalar
+    from scipy.sparse import csr_matrix
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold
+except ImportError as error:
+    raise SystemExit("training needs scikit-learn, which is not installed; run: make setup-full") from error
 
 from onboarding.routing.classifier import Classifier, save
 from onboarding.routing.exemplars import Exemplar, load_exemplars, misspelt

@@ -71,6 +71,7 @@ browser:
 lint: $(VENV)/.linters
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/python .github/scripts/rooms.py --check
 
 types: $(VENV)/.types
 	$(VENV)/bin/mypy

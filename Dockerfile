@@ -42,7 +42,7 @@ ARG EMBEDDINGS=0
 RUN pip install "$(grep '^pip==' /tmp/requirements.txt)" \
     && lock=/tmp/requirements.lock \
     && if [ "$EMBEDDINGS" = 1 ]; then \
-         lock=/tmp/requirements-embedding.lock torch="$(grep '^torch==' /tmp/requirements-embedding.txt)" \
+         lock=/tmp/requirements-full.lock torch="$(grep '^torch==' /tmp/requirements.txt)" \
          && pip install uv==0.13.9 \
          && { UV_HTTP_RETRIES=1 uv pip install --no-cache --torch-backend=cpu --no-deps "$torch" || pip install --no-deps "$torch"; } \
          && pip uninstall -y uv; \

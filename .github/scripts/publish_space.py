@@ -34,8 +34,8 @@ from rag.publishing.hub import (
 
 PACKAGES = ("model", "onboarding", "rag", "tools")
 SHOWN = (".github/chat.png", ".github/demo.webp", ".github/diagnostics.png", ".github/phone.png", ".github/tour.png")
-FILES = (*SHOWN, ".dockerignore", "Dockerfile", "LICENSE", "README.md", "app.py", "pyproject.toml", "requirements.lock",
-         "requirements.txt", "requirements-embedding.lock", "requirements-embedding.txt")  # fmt: skip
+FILES = (*SHOWN, ".dockerignore", "Dockerfile", "LICENSE", "README.md", "app.py", "pyproject.toml",
+         "requirements-full.lock", "requirements.lock", "requirements.txt")  # fmt: skip
 RANDOM_LOOKING = ("model/publishing/variants.toml",)  # names on the Hub have the entropy of a key
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}  # the Hub knows no others
 LONGEST_DESCRIPTION = 60  # characters, the Hub's limit

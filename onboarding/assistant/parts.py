@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
 PROMPTS = Path(__file__).parents[1] / "prompts"
 MB = 1_000_000
-INSTALL = "run: make setup-training"  # what training and other encoders need
 MENDING_S = 5.0  # between two looks at an index that could not be used
 
 
@@ -272,7 +271,7 @@ class Parts:
             try:
                 from onboarding.routing.train import train  # needs what only training needs
             except ImportError as error:
-                raise ArtefactStale(f"Topics and checks need training for {embedder.name}; {INSTALL}.") from error
+                raise ArtefactStale(f"Topics and checks are off with {embedder.name}: {error}") from error
             train(embedder, folder)
             self.routing = load_routing(embedder, folder)
             self.status["router"] = "ready"

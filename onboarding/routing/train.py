@@ -16,10 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_matrix
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
+
+try:
+    from scipy.optimize import minimize_scalar
+    from scipy.sparse import csr_matrix
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold
+except ImportError as error:
+    sentence = "training needs scikit-learn, which is not installed; run: make setup-full"
+    raise (SystemExit if __name__ == "__main__" else ImportError)(sentence) from error
 
 from onboarding.routing.classifier import ARTEFACT, Classifier, save
 from onboarding.routing.exemplars import Exemplar, load_exemplars, misspelt

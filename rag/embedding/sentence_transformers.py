@@ -44,7 +44,7 @@ def _load(model: str) -> SentenceTransformer:
     except ImportError as error:
         raise ModelMissing(
             f"EMBEDDING_MODEL={model} needs sentence-transformers, which is not installed; run: "
-            "pip install -r requirements-embedding.txt (an image: build it with EMBEDDINGS=1), or unset it"
+            "make setup-full (an image: build it with EMBEDDINGS=1), or unset it"
         ) from error
     disable_progress_bar()
     try:

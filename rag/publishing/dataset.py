@@ -10,15 +10,18 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from rag.chunking.chunker import chunk
-from rag.errors import SecretFound, SourceUnreadable
+from rag.errors import RagError, SecretFound, SourceUnreadable
 from rag.reading.documents import Corpus, read_corpus
 from rag.reading.links import UPSTREAM_COMMIT, linker, source_links
 from rag.secrets.find import find_secrets
 from rag.types import Document, Unit
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ImportError as error:
+    raise RagError("writing the dataset needs pyarrow, which is not installed; run: make setup-full") from error
 
 LICENCE = "CC-BY-4.0"
 Row = dict[str, Any]

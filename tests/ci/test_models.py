@@ -148,7 +148,7 @@ def test_the_command_writes_the_embedded_models_repository_and_shows_what_differ
     words = ["--variant", "smollm2-135m-q4_1", "--file", str(smol), "--repo", "someone/smol"]
     command = [sys.executable, "-m", "model", "publish", *words, "--folder", str(tmp_path)]
     # A process of its own: where the Hub is is read when the client's library is imported.
-    done = subprocess.run(command, env={**os.environ, "HF_ENDPOINT": hub.url}, cwd=RESULTS.parents[2],
+    done = subprocess.run(command, env={**os.environ, "HF_ENDPOINT": hub.url}, cwd=Path(__file__).parents[2],
                           capture_output=True, text=True, timeout=150, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "+ SHA256SUMS" in done.stdout.splitlines()

@@ -206,7 +206,7 @@ def test_a_full_house_is_a_notice_and_leaves_the_conversation_as_it_was() -> Non
     before = Conversation.new()
     run, records, _ = make(FakeEngine("", full=True))
     events = run(asking(conversation=before))
-    assert any(event.kind == "full" and "30 s" in event.text for event in events if isinstance(event, Notice))
+    assert any(event.kind == "full" and "in a minute" in event.text for event in events if isinstance(event, Notice))
     assert last(events).conversation == before
     assert records[0].reason == "error"
 

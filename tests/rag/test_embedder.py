@@ -23,9 +23,10 @@ ODD = [
     "🚀🔥 👩‍👩‍👧‍👦", "a" * 500, "zero\u00ad\u200bwidth \x00", "ﬁ Ａｂｃ", "[CLS] [SEP] [MASK]", "##ing ##s", "don't",
     "kvm_intel.nested=1 --flag=/etc/x.conf", "C++ C# .NET",
 ]  # fmt: skip
-# What the image leaves out: requirements-embedding.txt and what only that needs.
+# What the image leaves out: NOT_IN_IMAGE of .github/ci.mk and what only that needs.
 LEFT_OUT = ("torch", "transformers", "sentence_transformers", "sklearn", "scipy", "pyarrow", "joblib", "sympy")
 WITHOUT = f"""
+import importlib
 import sys
 sys.modules.update(dict.fromkeys({LEFT_OUT!r}))  # an import of them now fails as if they were not installed
 import app, rag.cli
@@ -38,6 +39,12 @@ try:
     Embedder("some/model")
 except ModelMissing as error:
     print(error)
+print(rag.cli.main(["publish", "--repo", "some/pages"]))
+for module in ("rag.training.fit", "onboarding.routing.train"):
+    try:
+        importlib.import_module(module)
+    except SystemExit as error:
+        print(error)
 """
 
 
@@ -119,6 +126,9 @@ def test_the_app_does_without_what_the_image_leaves_out() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "diagnostics 6"
-    assert "pip install -r requirements-embedding.txt" in done.stdout.splitlines()[1]
+    assert "run: make setup-full" in done.stdout.splitlines()[1]
     assert "EMBEDDINGS=1" in done.stdout.splitlines()[1]
+    assert done.stdout.splitlines()[2] == "2"
+    assert "pyarrow, which is not installed; run: make setup-full" in done.stderr
+    assert [line.partition("; ")[2] for line in done.stdout.splitlines()[3:]] == ["run: make setup-full"] * 2
     assert "llama" not in done.stderr

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from onboarding.routing.lexicon import load_lexicon
+from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.reading import Reader, Reading
 from onboarding.routing.router import Route
 from onboarding.routing.routing import Routing, load_routing

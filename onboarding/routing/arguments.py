@@ -16,9 +16,9 @@ from typing import Any
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from onboarding.routing.lexicon import ENGLISH, Gloss, Lexicon
+from onboarding.routing.language.lexicon import ENGLISH, Gloss, Lexicon
+from onboarding.routing.language.text import fold, words
 from onboarding.routing.reading import Reading
-from onboarding.routing.text import fold, words
 
 NAMES = Path(__file__).with_name("names.toml")
 MAX_NAMES = 8  # services or targets in one call; a longer list is not something a person types

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from onboarding.routing.features import FEATURES_VERSION, Features, slots
-from onboarding.routing.lexicon import LEXICON
+from onboarding.routing.language.lexicon import LEXICON
 from onboarding.routing.reading import BARE, Reading
 from rag.index.store import Encoder
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from onboarding.routing.text import words
+from onboarding.routing.language.text import words
 
 FEATURES_VERSION = 1  # raise when a message would give other features: stored weights no longer fit
 WORD_SLOTS = 1 << 13

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onboarding.routing.features import Features, features
-from onboarding.routing.lexicon import ENGLISH, Gloss, Lexicon
-from onboarding.routing.text import clip, fold, words
+from onboarding.routing.language.lexicon import ENGLISH, Gloss, Lexicon
+from onboarding.routing.language.text import clip, fold, words
 from rag.index.store import Encoder
 from rag.types import Embedded
 

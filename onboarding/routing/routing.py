@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onboarding.routing.classifier import ARTEFACT, load
-from onboarding.routing.lexicon import load_lexicon
+from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.reading import Reader
 from onboarding.routing.router import Router
 from onboarding.routing.tool_choice import ToolChooser

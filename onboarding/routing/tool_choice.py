@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from onboarding.routing.arguments import ArgumentGrammar, load_names
 from onboarding.routing.classifier import Classifier
-from onboarding.routing.lexicon import Lexicon
+from onboarding.routing.language.lexicon import Lexicon
 from onboarding.routing.reading import Reading
 from onboarding.routing.remedies import command_for, load_remedies
 from onboarding.routing.router import Route

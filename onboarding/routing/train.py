@@ -29,7 +29,7 @@ except ImportError as error:
 from onboarding.routing.classifier import ARTEFACT, Classifier, save
 from onboarding.routing.exemplars import Exemplar, load_exemplars, misspelt
 from onboarding.routing.features import Features, slots
-from onboarding.routing.lexicon import load_lexicon
+from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.reading import Reader
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder
 from rag.index.store import Encoder

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onboarding.routing.lexicon import load_lexicon
-from onboarding.routing.text import fold
+from onboarding.routing.language.lexicon import load_lexicon
+from onboarding.routing.language.text import fold
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder
 from rag.index.build import build
 from rag.index.store import load

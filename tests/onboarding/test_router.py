@@ -12,11 +12,11 @@ from onboarding.routing.classifier import ArtefactStale, Classifier, load, save
 from onboarding.routing.exemplars import load_exemplars, misspelt, unfold
 from onboarding.routing.features import Features, slots
 from onboarding.routing.hostile import is_hostile
-from onboarding.routing.lexicon import Lexicon, load_lexicon
+from onboarding.routing.language.lexicon import Lexicon, load_lexicon
+from onboarding.routing.language.text import MAX_CHARS, clip, fold, words
 from onboarding.routing.reading import Reader, Reading
 from onboarding.routing.router import FALLBACK, ROUTES, Router
 from onboarding.routing.routing import Routing, routing_without_classifiers
-from onboarding.routing.text import MAX_CHARS, clip, fold, words
 from onboarding.routing.tool_choice import ALL_TOOLS
 from tests.routing_parts import ZeroEncoder, choice_of, read, route_of
 from tools.registry import Registry

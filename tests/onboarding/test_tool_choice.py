@@ -9,7 +9,7 @@ import pytest
 from model.turn.tool_grammar import grammar, read_call
 from onboarding.assistant.replies import FOLDER, Replies
 from onboarding.routing.arguments import ArgumentGrammar, load_names
-from onboarding.routing.lexicon import load_lexicon
+from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.remedies import command_for, load_remedies
 from onboarding.routing.router import Route
 from onboarding.routing.routing import Routing

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onboarding.routing.text import fold, script, words
+from onboarding.routing.language.text import fold, script, words
 
 LEXICON = Path(__file__).with_name("lexicon.txt")
 ENGLISH = "en"

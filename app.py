@@ -140,7 +140,9 @@ def _serve(settings: Settings) -> None:
         usage = usage_of_project()
         parts = Parts(settings.parts, CountedSandbox(usage))
         keeper = Keeper(usage.registry, ledger_in(settings.parts.data))
-        admission = Admission(RateLimits(Rates(settings.asks)), usage.refused, settings.parts.limits.slots)
+        admission = Admission(
+            RateLimits(Rates(settings.asks)), usage.refused, settings.parts.limits.slots, settings.longest_wait_s
+        )
         feedback = Feedback.of(settings.feedback, usage.feedback, usage.upload_failed)
         usage.watch_uploads(lambda: float(feedback.status().files_waiting))
         around = Around(usage, admission, keeper, settings.trust, settings.metrics, feedback)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model.catalogue.load import MB, Limits
+from model.turn.limits import USUAL_LIMITS, TurnLimits
 from onboarding.assistant.parts import PartsSettings
+from onboarding.edge.admission import LONGEST_WAIT_S
 from onboarding.edge.client_address import trusted
 from onboarding.feedback.desk import BadFeedbackSettings, FeedbackSettings, check
 from onboarding.usage.scrape import Audience
@@ -26,6 +28,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     asks: int = 12  # questions an address may ask a minute, 0 for no limits
+    longest_wait_s: float = LONGEST_WAIT_S  # of a question in the queue
     trust: str = ""  # networks whose X-Forwarded-For is believed
     metrics: Audience = "nobody"
     log: str = "text"
@@ -50,12 +53,15 @@ class Settings:
             embedding=env.get("EMBEDDING_MODEL", ""),
             index=Path(env["INDEX"]) if env.get("INDEX") else None,
             limits=limits,
+            turn=_turn_limits(env),
+            abstain_below=_probability(env, "ABSTAIN_BELOW"),
         )
         return cls(
             parts,
             env.get("HOST", "127.0.0.1"),
             _number(env, "PORT", 7860),
             _number(env, "ASKS_PER_MINUTE", 12, least=0),
+            float(_number(env, "WAIT_SECONDS", round(LONGEST_WAIT_S))),
             _networks(env),
             _metrics(env),
             _log_format(env),
@@ -70,6 +76,33 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> 
     if not text.isdigit() or int(text) < least:
         sys.exit(f"{name}={text} is not a whole number of at least {least}.")
     return int(text)
+
+
+def _turn_limits(env: Mapping[str, str]) -> TurnLimits:
+    """Return what a turn may read and write; what a variable leaves open keeps the default."""
+    usual = USUAL_LIMITS
+    return TurnLimits(
+        passages=_number(env, "PASSAGES", usual.passages),
+        passage_chars=_number(env, "PASSAGE_CHARS", 0, least=0) or None,
+        answer_tokens=_number(env, "ANSWER_TOKENS", usual.answer_tokens),
+        question_tokens=_number(env, "QUESTION_TOKENS", usual.question_tokens),
+        tool_result_chars=_number(env, "TOOL_RESULT_CHARS", usual.tool_result_chars),
+        tool_rounds=_number(env, "TOOL_ROUNDS", usual.tool_rounds),
+        deadline_s=float(_number(env, "ANSWER_SECONDS", round(usual.deadline_s))),
+    )
+
+
+def _probability(env: Mapping[str, str], name: str) -> float | None:
+    text = env.get(name, "")
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        sys.exit(f"{name}={text} is not a number from 0 to 1.")
+    return value
 
 
 def _networks(env: Mapping[str, str]) -> str:

@@ -59,7 +59,10 @@ class Guide:
         self._replies = Replies(prompts / "replies")
         self._leads = LeadCounts(parts.settings.data / "leads.json")
         self._record_turn = record
-        self._chat = Chat(parts.engine_for, lambda: self.parts.retriever, self.run_tool, self._texts, self._record)
+        limits = parts.settings.turn
+        self._chat = Chat(
+            parts.engine_for, lambda: self.parts.retriever, self.run_tool, self._texts, self._record, limits
+        )
         parts.on_ready = self._prewarm
 
     @property
@@ -153,7 +156,8 @@ class Guide:
 
     def _prewarm(self, engine: Engine) -> None:
         texts, asked = self._texts, self._tour_questions()
-        engine.prewarm(warm_prompts(engine, texts, self.retriever, self.parts.menu, asked, self._used_leads()))
+        leads, limits = self._used_leads(), self.parts.settings.turn
+        engine.prewarm(warm_prompts(engine, texts, self.retriever, self.parts.menu, asked, leads, limits))
 
     def _used_leads(self) -> list[tuple[RouteText, Passage]]:
         """The passages that led most answers so far and are still there, with the routes of those answers."""

@@ -21,6 +21,7 @@ from model.engine.protocol import Engine, ModelUnusable
 from model.engine.scripted import ScriptedEngine
 from model.prompting.conversation import Conversation
 from model.prompting.system_prompts import load_prompt_texts
+from model.turn.limits import USUAL_LIMITS, TurnLimits
 from model.turn.tool_calling import ToolMenu
 from onboarding.routing.classifier import ArtefactStale
 from onboarding.routing.routing import Routing, load_routing, routing_without_classifiers
@@ -52,6 +53,8 @@ class PartsSettings:
     embedding: str = ""  # another sentence-transformers model, by name or folder
     index: Path | None = None  # a ready-made index to use as it is, instead of one over our own pages
     limits: Limits = field(default_factory=Limits)
+    turn: TurnLimits = USUAL_LIMITS
+    abstain_below: float | None = None  # probability, 0..1, below which a search abstains; None is the fitted one
 
 
 class Parts:
@@ -280,8 +283,9 @@ class Parts:
 
     def _open_retriever(self, embedder: Embedder) -> Retriever:
         if self.settings.index:
-            return Retriever(load(self.settings.index, embedder), embedder)
-        return open_or_build(CORPUS, self.settings.data / "index", embedder, self._indexing)
+            return Retriever(load(self.settings.index, embedder), embedder, threshold=self.settings.abstain_below)
+        index = self.settings.data / "index"
+        return open_or_build(CORPUS, index, embedder, self._indexing, self.settings.abstain_below)
 
     def _indexing(self, done: int, total: int) -> None:
         self.status["search"] = f"building {done}/{total}"

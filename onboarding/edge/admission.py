@@ -6,12 +6,12 @@ request, as in a direct call, is decided about at the first step of its answer.
 
 Refused are, in this order: an address that goes on after several refusals; a visitor with an answer under way, and an
 address with as many as it may have; more questions than a rate allows; and everybody, while one more would be expected
-to wait longer than LET_IN_S. A place counts for its visitor and its address from the decision until its answer ends.
+to wait too long. A place counts for its visitor and its address from the decision until its answer ends.
 
 The wait is played through from the order of the places, what each has had of the machine, and what a finished answer
 takes here (search, drawing and the load of the crowd itself included): those under way share the machine equally, and
-the next begins when one of them ends. It is what is expected, not a promise: an answer may take far longer than those
-before it. So nobody is let in who would be expected to wait more than three quarters of what nobody should.
+the next begins when one of them ends. It is what is expected, not a promise, so nobody is let in who would be expected
+to wait more than three quarters of what nobody should.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ T = TypeVar("T")
 LANE = "model"  # Gradio's concurrency_id of all that uses the model
 LANE_LIMIT = 128  # of that lane, above all that is let in: Gradio carries decisions and makes none
 LONGEST_WAIT_S = 60.0  # nobody should wait longer
-LET_IN_S = 0.75 * LONGEST_WAIT_S
+LET_IN_SHARE = 0.75  # of that: a wait is what is expected, and an answer may take far longer than those before it
 LONGEST_QUEUE = 100  # places beyond those under way, whatever an answer takes
 AT_ONCE = 4  # answers that are written together, as the engine's slots
 FIRST_ANSWER_S = 5.0  # guess of what an answer takes, before any has finished
@@ -84,9 +84,11 @@ class Admission:
         limits: RateLimits | None = None,
         refused: Callable[[str], None] = lambda _scope: None,
         at_once: int = AT_ONCE,
+        longest_wait_s: float = LONGEST_WAIT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """limits: by default none. refused: is told the scope of each refusal. at_once: the engine's slots."""
+        self._let_in_s = LET_IN_SHARE * longest_wait_s
         self.limits = limits or RateLimits(NO_LIMITS)
         self._refused = refused
         self._at_once = at_once
@@ -121,7 +123,7 @@ class Admission:
             if excess := self.limits.excess(questions, asker):
                 raise self._refusal(asker, excess.scope, excess.wait_s, _too_many(excess, "questions"))
             wait_s = self._wait_s(len(self._places))
-            if wait_s > LET_IN_S or len(self._places) - self._at_once >= LONGEST_QUEUE:
+            if wait_s > self._let_in_s or len(self._places) - self._at_once >= LONGEST_QUEUE:
                 self._refused("full")
                 raise Refused("full", wait_s, f"Every seat is taken; {_again(wait_s)}")
             self.limits.count(questions, asker)

@@ -2,6 +2,7 @@
 python -m tests.benchmarks server --model FILE [the same]
 python -m tests.benchmarks lookup --model FILE [--cost-model FILE] [--limit 20]
 python -m tests.benchmarks retrieval [--json]
+python -m tests.benchmarks path ["a question"] [--json]
 python -m tests.benchmarks compare OLD.json NEW.json --tolerance 0.2
 """
 
@@ -9,13 +10,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import compare, engine, lookup, retrieval, server
+from tests.benchmarks import compare, engine, lookup, path, retrieval, server
 
 COMMANDS = {
     "engine": engine.main,
     "retrieval": retrieval.main,
     "server": server.main,
     "lookup": lookup.main,
+    "path": path.main,
     "compare": compare.main,
 }
 

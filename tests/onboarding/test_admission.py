@@ -20,7 +20,8 @@ from onboarding.edge.admission import (
     LANE,
     LANE_LIMIT,
     LAPSE_S,
-    LET_IN_S,
+    LET_IN_SHARE,
+    LONGEST_WAIT_S,
     Admission,
     Place,
     Refused,
@@ -287,4 +288,4 @@ def test_gradio_runs_as_many_at_once_as_are_let_in() -> None:
     assert blocks._queue.max_thread_count == THREADS > LANE_LIMIT
     assert blocks._queue.max_size == QUEUE_SIZE >= 104
     assert {fn.concurrency_limit for fn in blocks.fns.values() if fn.concurrency_id == LANE} == {LANE_LIMIT}
-    assert LET_IN_S == 45.0
+    assert LET_IN_SHARE * LONGEST_WAIT_S == 45.0

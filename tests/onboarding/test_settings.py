@@ -1,0 +1,64 @@
+"""The table of limits in docs/operators.md: each variable has the default that stands there, and turns its own limit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from onboarding.settings import Settings
+
+PAGE = Path(__file__).parents[2] / "docs" / "operators.md"
+LIMITS: dict[str, Callable[[Settings], object]] = {
+    "PASSAGES": lambda s: s.parts.turn.passages,
+    "PASSAGE_CHARS": lambda s: s.parts.turn.passage_chars,
+    "ANSWER_TOKENS": lambda s: s.parts.turn.answer_tokens,
+    "ANSWER_SECONDS": lambda s: s.parts.turn.deadline_s,
+    "QUESTION_TOKENS": lambda s: s.parts.turn.question_tokens,
+    "TOOL_RESULT_CHARS": lambda s: s.parts.turn.tool_result_chars,
+    "TOOL_ROUNDS": lambda s: s.parts.turn.tool_rounds,
+    "ABSTAIN_BELOW": lambda s: s.parts.abstain_below,
+    "WAIT_SECONDS": lambda s: s.longest_wait_s,
+    "SLOTS": lambda s: s.parts.limits.slots,
+    "ASKS_PER_MINUTE": lambda s: s.asks,
+}
+
+
+def documented() -> dict[str, str]:
+    section = PAGE.read_text("utf-8").split("## Limits that you can turn")[1].split("\n## ")[0]
+    return dict(re.findall(r"^\| `([A-Z_]+)` \| ([^|]*?) ?\|", section, re.MULTILINE))
+
+
+def settings(folder: Path, **env: str) -> Settings:
+    return Settings.from_env({"DATA_DIR": str(folder), **env})
+
+
+def test_the_table_names_every_limit_with_its_default(tmp_path: Path) -> None:
+    table, usual = documented(), settings(tmp_path)
+    assert table.keys() == LIMITS.keys()
+    for name, default in table.items():
+        value = LIMITS[name](usual)
+        assert value == (float(default) if default else None), name
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_variable_of_the_table_turns_its_limit_and_nothing_else(tmp_path: Path, name: str) -> None:
+    value = "0.5" if name == "ABSTAIN_BELOW" else "7"
+    usual, turned = settings(tmp_path), settings(tmp_path, **{name: value})
+    assert LIMITS[name](turned) == float(value)
+    before, after = asdict(usual), asdict(turned)
+    changed = {(part, key) for part in ("parts",) for key in before[part] if before[part][key] != after[part][key]} | {
+        ("", key) for key in before if key != "parts" and before[key] != after[key]
+    }
+    assert len(changed) == 1
+    others = {other for other in LIMITS if other != name and LIMITS[other](turned) != LIMITS[other](usual)}
+    assert others == set()
+
+
+@pytest.mark.parametrize("value", ["often", "1.5", "-0.1", "nan"])
+def test_a_threshold_that_is_no_probability_is_named(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SystemExit, match=f"ABSTAIN_BELOW={value} is not a number from 0 to 1"):
+        settings(tmp_path, ABSTAIN_BELOW=value)

@@ -28,7 +28,7 @@ from onboarding.routing.routing import Routing, load_routing, routing_without_cl
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder, NoEncoder
 from rag.errors import RagError
 from rag.index.store import load
-from rag.search.retriever import Retriever, open_or_build
+from rag.search.retriever import Retriever, WordEncoder, open_or_build
 from tools.registry import Registry
 from tools.sandbox.sandbox import Sandbox
 from tools.sandbox.worker_process import SandboxError
@@ -224,7 +224,7 @@ class Parts:
     def _load_search(self) -> None:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self.status["router"] = self.status["search"] = "loading"
-        embedder = Embedder(self.settings.embedding) if self.settings.embedding else Embedder()
+        embedder = self._open_encoder()
         self._attempt("router", lambda: self._load_router(embedder))
         self._ready.set()
         self._attempt("tools", self._start_tools)
@@ -234,25 +234,28 @@ class Parts:
             threading.Thread(target=self._await_mending, args=(embedder,), name="mending", daemon=True).start()
             raise
 
+    def _open_encoder(self) -> WordEncoder:
+        return Embedder(self.settings.embedding) if self.settings.embedding else Embedder()
+
     def _start_tools(self) -> None:
         self.status["tools"] = "loading"
         self.sandbox.list_tools()  # starts its worker, so that nobody waits for that later
         self.status["tools"] = "ready"
 
-    def _use_index(self, embedder: Embedder) -> None:
+    def _use_index(self, embedder: WordEncoder) -> None:
         self.retriever = self._open_retriever(embedder)
         self.status["search"] = "ready"
         if self.engine:
             self.on_ready(self.engine)
 
-    def _await_mending(self, embedder: Embedder) -> None:
+    def _await_mending(self, embedder: WordEncoder) -> None:
         """Look again from time to time whether the command that the message names has been run."""
         while self.retriever is None and not self._closed.wait(MENDING_S):
             with suppress(RagError, OSError):
                 self._use_index(embedder)
                 self.note = ""
 
-    def _load_router(self, embedder: Embedder) -> None:
+    def _load_router(self, embedder: WordEncoder) -> None:
         self.routing = routing_without_classifiers(embedder)
         self.menu = ToolMenu.of(load_prompt_texts(PROMPTS).menu, Registry.default().schemas())
         if embedder.name == DEFAULT_MODEL:
@@ -266,22 +269,25 @@ class Parts:
         except ArtefactStale:
             threading.Thread(target=self._train_router, args=(embedder, folder), name="training", daemon=True).start()
 
-    def _train_router(self, embedder: Embedder, folder: Path) -> None:
+    def _train_router(self, embedder: WordEncoder, folder: Path) -> None:
         """Train the classifiers on another encoder's vectors, once; until then no topics or checks are told apart."""
         self.status["router"] = f"being trained for {embedder.name}, a few minutes; until then no topics or checks"
 
         def train_and_load() -> None:
-            try:
-                from onboarding.routing.train import train  # needs what only training needs
-            except ImportError as error:
-                raise ArtefactStale(f"Topics and checks are off with {embedder.name}: {error}") from error
-            train(embedder, folder)
+            self._train(embedder, folder)
             self.routing = load_routing(embedder, folder)
             self.status["router"] = "ready"
 
         self._attempt("router", train_and_load)
 
-    def _open_retriever(self, embedder: Embedder) -> Retriever:
+    def _train(self, embedder: WordEncoder, folder: Path) -> None:
+        try:
+            from onboarding.routing.train import train  # needs what only training needs
+        except ImportError as error:
+            raise ArtefactStale(f"Topics and checks are off with {embedder.name}: {error}") from error
+        train(embedder, folder)
+
+    def _open_retriever(self, embedder: WordEncoder) -> Retriever:
         if self.settings.index:
             return Retriever(load(self.settings.index, embedder), embedder, threshold=self.settings.abstain_below)
         index = self.settings.data / "index"

@@ -27,7 +27,7 @@ except ImportError as error:
     raise (SystemExit if __name__ == "__main__" else ImportError)(sentence) from error
 
 from onboarding.routing.classifier import ARTEFACT, Classifier, save
-from onboarding.routing.exemplars import Exemplar, load_exemplars, misspelt
+from onboarding.routing.exemplars import EXEMPLARS, Exemplar, load_exemplars, misspelt
 from onboarding.routing.features import Features, slots
 from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.reading import Reader
@@ -64,11 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def train(encoder: Encoder, out: Path | None) -> None:
+def train(encoder: Encoder, out: Path | None, exemplars: Path = EXEMPLARS) -> None:
     """Fit both classifiers on the exemplars as `encoder` embeds them, print their figures, and write them to `out`."""
-    exemplars, rows = _read(Reader(encoder, load_lexicon()))
+    examples, rows = _read(Reader(encoder, load_lexicon()), exemplars)
     for name in ("router", "tools"):
-        data = _data(exemplars, rows, name)
+        data = _data(examples, rows, name)
         probabilities = _cross_validate(data)
         temperature = _temperature(probabilities, data)
         _report(name, data, probabilities)
@@ -85,9 +85,9 @@ def matrix(features: Sequence[Features], dimension: int) -> csr_matrix:
     return csr_matrix((values, columns, ends), shape=(len(features), slots(dimension)), dtype=np.float32)
 
 
-def _read(reader: Reader) -> tuple[list[tuple[Exemplar, bool]], csr_matrix]:
+def _read(reader: Reader, folder: Path) -> tuple[list[tuple[Exemplar, bool]], csr_matrix]:
     """Return the exemplars, each followed by a misspelt copy, and their features."""
-    exemplars = [(exemplar, False) for exemplar in load_exemplars()]
+    exemplars = [(exemplar, False) for exemplar in load_exemplars(folder)]
     exemplars += [(exemplar, True) for exemplar, _ in exemplars if misspelt(exemplar.text) != exemplar.text]
     texts = [misspelt(exemplar.text) if is_copy else exemplar.text for exemplar, is_copy in exemplars]
     features: list[Features] = []

@@ -13,7 +13,7 @@ from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.remedies import command_for, load_remedies
 from onboarding.routing.router import Route
 from onboarding.routing.routing import Routing
-from onboarding.routing.tool_choice import ToolChoice
+from onboarding.routing.tool_choice import ToolChoice, ToolChooser
 from tests.routing_parts import choice_of, read
 
 pytest_plugins = ("tests.routing_parts",)
@@ -94,6 +94,17 @@ def test_a_follow_up_keeps_the_tool_and_brings_its_own_argument(routing: Routing
 
 def test_confidence_is_a_probability(routing: Routing) -> None:
     assert 0.0 < choice_of(routing, "uptime", DIAGNOSTICS).confidence <= 1.0
+
+
+@pytest.mark.parametrize("text", ["run disk_health please", "show me the disk health", "Disk-Health?"])
+def test_a_tool_without_exemplars_is_chosen_by_its_name_and_belongs_to_a_whole_run(routing: Routing, text: str) -> None:
+    known = routing.chooser
+    chooser = ToolChooser(routing.reader.lexicon, known._classifier, [*known.tools, "disk_health"])
+    choice = chooser.choose(routing.reader.read(text), DIAGNOSTICS)
+    assert (choice.intent, choice.tool, choice.is_sure) == ("check", "disk_health", True)
+    assert chooser.choose(routing.reader.read("how do i check disk health?"), DIAGNOSTICS).tool != "disk_health"
+    assert chooser.tools == ("system_info", "resource_usage", "service_status", "process_info", "disk_health",
+                             "kvm_diagnostics", "network_diagnostics")  # fmt: skip
 
 
 # --- arguments ------------------------------------------------------------------------------------------

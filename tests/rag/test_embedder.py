@@ -30,11 +30,13 @@ import importlib
 import sys
 sys.modules.update(dict.fromkeys({LEFT_OUT!r}))  # an import of them now fails as if they were not installed
 import app, rag.cli
-from onboarding.routing.router import Router
+from onboarding.routing.routing import load_routing
 from rag.embedding.embedder import Embedder
 from rag.errors import ModelMissing
 from tools.registry import Registry
-print(Router(Embedder()).route("is libvirtd running on my host?").name, len(Registry.default().schemas()))
+routing = load_routing(Embedder())
+reading = routing.reader.read("is libvirtd running on my host?")
+print(routing.router.route(reading).name, len(Registry.default().schemas()))
 try:
     Embedder("some/model")
 except ModelMissing as error:
@@ -43,7 +45,7 @@ print(rag.cli.main(["publish", "--repo", "some/pages"]))
 for module in ("rag.training.fit", "onboarding.routing.train"):
     try:
         importlib.import_module(module)
-    except SystemExit as error:
+    except (ImportError, SystemExit) as error:
         print(error)
 """
 

@@ -58,7 +58,7 @@ GRACE_S = 1  # for open streams at shutdown; the engine itself stops within half
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What stands around the guide. By default usage is counted in memory and nobody is limited."""
+    """The services around the guide. By default they count usage in memory and limit nobody."""
 
     usage: Usage = field(default_factory=usage_of_project)
     admission: Admission = field(default_factory=Admission)
@@ -69,7 +69,7 @@ class Around:
 
 
 def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool = True) -> FastAPI:
-    """The page, its health checks and the guard, as one ASGI application; parts load once it is served."""
+    """Return the page, its health checks and the edge as one ASGI application; parts load once it is served."""
     around = around or Around()
     usage, admission, feedback = around.usage, around.admission, around.feedback
     keeper = around.keeper or Keeper(usage.registry)

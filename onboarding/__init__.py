@@ -1,1 +1,1 @@
-"""What a visitor meets: routing, tool choice, briefs, tours, tabs, feedback and metrics."""
+"""Everything a visitor meets: routing, tool choice, system prompts, tours, tabs, feedback and metrics."""

@@ -1,4 +1,4 @@
-"""What programs may call: named, typed endpoints, which Gradio also offers as an MCP server.
+"""Offers programs named, typed endpoints, which Gradio also serves as an MCP server.
 
 `ask` streams; `search`, `route`, `tours` and the simulated tools answer at once and never wait for the model. Whatever
 is returned is plain JSON. A fault is one sentence that says what to do next. The page's own handlers are private.
@@ -154,7 +154,7 @@ class Programs:
         return host
 
     def _endpoint(self, tool: Tool) -> Callable[..., dict[str, Any]]:
-        """A function with the tool's own signature, `host` last, so that a client and a model see what it takes."""
+        """Return a function with the tool's own signature, `host` last, for a client or a model to see."""
 
         def call(*args: Any, **kwargs: Any) -> dict[str, Any]:
             given = inspect.signature(call).bind(*args, **kwargs).arguments
@@ -177,7 +177,7 @@ class Programs:
 
 
 def _described(tool: Tool, hosts: Mapping[str, Host]) -> str:
-    """The tool's docstring, `host` explained as the last argument, and that nothing real is looked at."""
+    """Return the tool's docstring with `host` as its last argument and the word that nothing real is looked at."""
     text = inspect.cleandoc(tool.function.__doc__ or "")
     head, _, arguments = text.partition("\n\nArgs:\n")
     others = "\n".join(line for line in arguments.splitlines() if line.strip() and not line.strip().startswith("host:"))

@@ -1,4 +1,4 @@
-"""`python -m onboarding MESSAGE`: route, confidence and tool choice of one message."""
+"""Prints route, confidence and tool choice of one message: `python -m onboarding MESSAGE`."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""The settings of the app, read from the environment once; README has the table."""
+"""Reads the settings of the app from the environment, once; README and docs/operators.md have the tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RAM_SHARE = 4  # the prefix cache may take this fraction of its disk limit in RA
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the environment can say."""
+    """All settings that the environment can set."""
 
     parts: PartsSettings
     host: str = "127.0.0.1"
@@ -106,7 +106,7 @@ def _probability(env: Mapping[str, str], name: str) -> float | None:
 
 
 def _networks(env: Mapping[str, str]) -> str:
-    """Whom to believe about a client's address; on the Hub its own proxies, which name every visitor there."""
+    """Return the proxies that are believed about a client's address; on the Hub its own."""
     text = env.get("TRUST_PROXY", "1" if env.get("SPACE_ID") else "")
     try:
         return trusted(text)
@@ -130,7 +130,7 @@ def _log_format(env: Mapping[str, str]) -> str:
 
 
 def _feedback(env: Mapping[str, str], data: Path) -> FeedbackSettings:
-    """The token is only looked at where a dataset is named: it may be there for the model alone."""
+    """Return the feedback settings. Without a dataset a token is ignored: it may be there for the model."""
     repo = env.get("FEEDBACK_REPO", "")
     given = FeedbackSettings(data, repo, env.get("HF_TOKEN", "") if repo else "", env.get("REPOSITORY_URL") or UPSTREAM)
     try:

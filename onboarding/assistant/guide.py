@@ -1,4 +1,4 @@
-"""The one door for whoever asks: routes a message, decides about a tool, and streams the chat turn."""
+"""Answers whoever asks: routes a message, decides about a tool, and streams the chat turn."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the page says about itself."""
+    """The state of the app as the page shows it."""
 
     parts: dict[str, str] = field(default_factory=dict)  # part -> "ready", "loading", "building 12/40", "failed: ..."
     model_label: str = ""
@@ -71,7 +71,7 @@ class Guide:
         return self.parts.retriever
 
     def explain(self, text: str) -> dict[str, object]:
-        """Where a first message would go and which check it asks for, as JSON values; raises Unusable."""
+        """Return the route of a first message and the check it asks for, as JSON values; raises Unusable."""
         reading = self._read(_checked(text, Conversation.new()), Conversation.new())
         route = self._route(reading, None)
         choice = self.parts.routing.chooser.choose(reading, route)
@@ -91,7 +91,7 @@ class Guide:
     def ask(
         self, text: str, conversation: Conversation, *, route: str | None = None, host: str = DEFAULT_HOST
     ) -> Iterator[TurnEvent]:
-        """The events of one turn, RouteChosen first; raises Unusable for a message that cannot be taken.
+        """Yield the events of one turn, RouteChosen first; raises Unusable for a message that cannot be taken.
 
         route: the visitor's own choice. Closing the iterator stops the computing.
         """
@@ -131,7 +131,7 @@ class Guide:
         )  # fmt: skip
 
     def _calls(self, choice: ToolChoice, host: str) -> tuple[ToolCall, ...]:
-        """The calls a choice stands for: one tool, all of them for a check of the whole host, or none."""
+        """Return the calls a choice stands for: one tool, all of them for a check of the whole host, or none."""
         if choice.tool:
             return (ToolCall(choice.tool, dict(choice.args), host),)
         if choice.intent != "check":
@@ -160,7 +160,7 @@ class Guide:
         engine.prewarm(warm_prompts(engine, texts, self.retriever, self.parts.menu, asked, leads, limits))
 
     def _used_leads(self) -> list[tuple[RouteText, Passage]]:
-        """The passages that led most answers so far and are still there, with the routes of those answers."""
+        """Return the passages that led most answers so far and are still there, with the routes of those answers."""
         if self.retriever is None:
             return []
         used = [
@@ -169,7 +169,7 @@ class Guide:
         return [(route, passage) for route, passage in used if route and passage]
 
     def _tour_questions(self) -> list[tuple[RouteText, str]]:
-        """What "Ask about this step" puts, with its route; a question that runs a tool reads a result no cache has."""
+        """Return the questions of "Ask about this step" with their routes, without those that run a tool."""
         if not self.parts.can_route:
             return []
         found = []
@@ -182,12 +182,12 @@ class Guide:
 
 
 def _is_doubtful(choice: ToolChoice, route: Route) -> bool:
-    """Whether a model should have a say: the classifier wavers, and a check is what it wavers about."""
+    """Return whether a model should have a say: the classifier wavers, and it wavers about a check."""
     return not choice.is_sure and (choice.intent == "check" or route.name == "diagnostics")
 
 
 def _checked(text: str, conversation: Conversation) -> str:
-    """The message without what nobody can see; raises Unusable."""
+    """Return the message without hidden characters; raises Unusable."""
     text = text.strip()
     if len(text) > MAX_CHARS:
         raise Unusable(f"Your message has {len(text):,} characters and {MAX_CHARS:,} are allowed; shorten it.")

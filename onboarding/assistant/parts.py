@@ -1,4 +1,4 @@
-"""The parts a visit needs, loaded behind the first page, each with a status the page can show.
+"""Loads the parts a visit needs behind the first page, each with a status the page can show.
 
 Order: the embedded model, so that something answers; the encoder with index and router; then, with MODEL=auto, the
 larger model in the background. A part that fails says why and leaves the others alone.
@@ -43,7 +43,7 @@ MENDING_S = 5.0  # between two looks at an index that could not be used
 
 @dataclass(frozen=True, slots=True)
 class PartsSettings:
-    """What to load, and where to keep things."""
+    """The parts to load, and the folders to keep things in."""
 
     model: str = "auto"  # "auto", a catalogue name, or a path to a GGUF
     engine: str = "local"  # or "scripted": no model, for work on the page
@@ -87,7 +87,7 @@ class Parts:
 
     @property
     def can_route(self) -> bool:
-        """Whether topics and checks can be told apart; without, marks of attack are still seen."""
+        """True where topics and checks can be told apart; without, only marks of attack are seen."""
         return self.routing.router.is_trained
 
     @property
@@ -96,13 +96,13 @@ class Parts:
         return self._engines.get(self._current)
 
     def engine_for(self, conversation: Conversation) -> Engine | None:
-        """The engine that serves a conversation: the one it began with, so that answers never change voice silently."""
+        """Return the engine a conversation began with, so that no answer changes its voice; else the current one."""
         began = next((turn.engine for turn in conversation.turns if turn.engine), self._current)
         return self._engines.get(began) or self.engine
 
     @property
     def silent_s(self) -> float:
-        """The longest that an engine with work has shown no life, seconds; infinite when one has ended."""
+        """The longest time in seconds that an engine with work has shown no life; infinite when one has ended."""
         return max((engine.load().silent_s for engine in list(self._engines.values())), default=0.0)
 
     def close(self) -> None:
@@ -149,7 +149,7 @@ class Parts:
             self._open_default_or_embedded()
 
     def _open_default_or_embedded(self) -> None:
-        """The large model where its file lies here and is sound, else the one that came with the app."""
+        """Open the large model where its file lies here and is sound, else the one that came with the app."""
         default = catalogue()[DEFAULT]
         if path := find(default, self._models):
             try:
@@ -204,7 +204,7 @@ class Parts:
             logger.warning("%s cannot be read again: %s", path, error.strerror)
 
     def _retire(self, name: str, why: str) -> None:
-        """Answers come from another model, or from the documentation alone."""
+        """Take a model out of service: another model answers, or the documentation alone."""
         logger.error("model: %s", why)
         engine = self._engines.pop(name)
         self._current = next(iter(self._engines), "")

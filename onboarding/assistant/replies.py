@@ -1,4 +1,4 @@
-"""The fixed replies, for requests that need no model, in the visitor's language."""
+"""Gives the fixed replies, for requests that need no model, in the visitor's language."""
 
 import tomllib
 from pathlib import Path

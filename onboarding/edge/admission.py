@@ -70,7 +70,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How long one more would wait, and behind how many."""
+    """The wait of one more question, and the number of questions before it."""
 
     ahead: int
     wait_s: float
@@ -172,7 +172,7 @@ class Admission:
 
     @property
     def waiting(self) -> Waiting:
-        """What one more would find."""
+        """The wait that one more would find."""
         with self._lock:
             self._tick()
             return Waiting(max(0, len(self._places) - self._at_once), self._wait_s(len(self._places)))

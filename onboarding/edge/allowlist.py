@@ -139,7 +139,7 @@ class Allowlist:
             await self._hand_on(scope, _replayed(body, receive), send)
 
     async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A stream for a session that is unknown fails with a 404 after it has begun; it ends, and nobody is told."""
+        """Pass a request on; end the stream of an unknown session, which Gradio fails after it has begun."""
         try:
             await self._app(scope, receive, send)
         except RuntimeError as error:
@@ -149,7 +149,7 @@ class Allowlist:
 
 
 def is_known(path: str, method: str) -> bool:
-    """Whether the page or a program has any business there."""
+    """Return whether the page or a program uses this route."""
     if ".." in path or "\\" in path or "\x00" in path:
         return False
     methods = EXACT.get(path) or next((found for like, found in PATTERNS.items() if like.fullmatch(path)), frozenset())
@@ -157,7 +157,7 @@ def is_known(path: str, method: str) -> bool:
 
 
 def is_foreign(method: str, headers: Mapping[str, str]) -> bool:
-    """Whether a browser asks on behalf of another site's page; opening the page itself from there is fine.
+    """Return whether a browser asks on behalf of another site's page; opening the page itself from there is fine.
 
     Programs send neither header. A page cannot forge them, nor add a forwarded host without asking leave first.
     """
@@ -178,7 +178,7 @@ def _host(origin: str) -> str:
 
 
 def _cleaned(value: Any, depth: int = 0) -> Any:
-    """The JSON value with `plain` texts, keys included."""
+    """Return the JSON value without hidden characters, keys included."""
     if depth > MAX_DEPTH:
         raise CallRefused(f"The body nests deeper than {MAX_DEPTH} levels.")
     if isinstance(value, str):
@@ -197,7 +197,7 @@ def _refuse_constant(name: str) -> None:
 
 
 async def _whole_body(scope: Scope, receive: Receive) -> bytes | None:
-    """The body, or None as soon as it is known to be over the limit."""
+    """Return the body, or None as soon as it is known to be over the limit."""
     body = b""
     if _declared_length(scope) > MAX_BODY:
         return None
@@ -211,7 +211,7 @@ async def _whole_body(scope: Scope, receive: Receive) -> bytes | None:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body in one message, then whatever else the connection says."""
+    """Return a receiver that gives the body in one message, then whatever else the connection says."""
     waiting = [body]
 
     async def replay() -> Message:
@@ -223,7 +223,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def with_headers(send: Send) -> Send:
-    """A sender whose answers carry the headers, and none that lets another site's page look."""
+    """Return a sender whose answers carry the headers, and none that lets another site's page look."""
 
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":

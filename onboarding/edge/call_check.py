@@ -1,4 +1,4 @@
-"""What a browser or a program sends to a handler, checked and cleaned before Gradio sees it.
+"""Checks and cleans what a browser or a program sends to a handler, before Gradio sees it.
 
 Gradio hands a handler whatever JSON came, whichever handler was named. Here a call passes only for a handler that
 exists, by name only for one that programs may call, with as many values as it takes, each of its component's kind;
@@ -28,7 +28,7 @@ ANYTHING = (gr.BrowserState,)  # foreign data that its reader checks: onboarding
 
 
 class CallCheck:
-    """Checks calls against the page's own handlers, and has questions decided about before anything is drawn."""
+    """Checks calls against the page's handlers, and lets Admission decide about questions before a page is drawn."""
 
     def __init__(self, page: gr.Blocks, admission: Admission | None = None) -> None:
         """Without an admission every question is let through undecided."""

@@ -1,4 +1,4 @@
-"""What the server remembers of open pages, kept small.
+"""Keeps small what the server remembers of open pages.
 
 For every session Gradio keeps a copy of the page's whole configuration, about 0.7 MB, and never gives it back: of a
 closed page only the values of its states go, after an hour, and a program's call makes a session of its own that
@@ -45,7 +45,7 @@ class OpenPages:
 
 
 def forget_closed(page: gr.Blocks, open_pages: Collection[str], closed_s: float = CLOSED_S) -> int:
-    """Forget the sessions that were last used so long ago and have no open page; how many those were.
+    """Forget the sessions that were last used so long ago and have no open page; return how many those were.
 
     An answer uses its session at every step, and nobody waits for so long before one, so none is under way.
     """

@@ -1,4 +1,4 @@
-"""The page's shell, drawn once: pure ASGI, inside the guard.
+"""Keeps the page as it was drawn and sends it again. Pure ASGI, inside the allowlist.
 
 Gradio copies its whole configuration, fills its template and compresses the result anew for every visitor, a few
 hundred milliseconds of this process while answers are being written. What comes out depends on the address by which the
@@ -51,7 +51,7 @@ class PageCache:
                 await send(_copied(message))
 
     async def _drawn(self, scope: Scope, receive: Receive, send: Send) -> list[Message]:
-        """The messages of the answer; [] when it is not to be kept, and then it has been sent."""
+        """Return the messages of the answer; [] when it is not to be kept, and then it has been sent."""
         messages: list[Message] = []
         passing = False
 
@@ -75,7 +75,7 @@ class PageCache:
 
 
 def _copied(message: Message) -> Message:
-    """The message with headers of its own: the guard adds to them."""
+    """Return the message with headers of its own: the allowlist adds to them."""
     return {**message, "headers": [*message["headers"]]} if "headers" in message else {**message}
 
 

@@ -30,7 +30,7 @@ DRAWN_REFUSALS = 6
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What is allowed. The defaults fit two cores that finish about six answers a minute."""
+    """The rates that are allowed. The defaults fit two cores that finish about six answers a minute."""
 
     asks: int = 12  # questions an address may ask a minute; 0 lifts every limit
 
@@ -88,7 +88,7 @@ class RateLimits:
 
     @property
     def is_off(self) -> bool:
-        """Whether nobody is limited."""
+        """True where nobody is limited."""
         return not self.rates.asks
 
     def excess(self, items: list[tuple[str, RateLimitItem]], asker: Asker) -> Excess | None:

@@ -1,1 +1,1 @@
-"""How a message is read: glosses, features, trained classifiers and the grammar of known names."""
+"""Reads a message and decides about it: features, trained classifiers, marks of attack, a grammar of known names."""

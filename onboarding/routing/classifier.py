@@ -1,4 +1,4 @@
-"""A linear softmax classifier in numpy, and the file it is kept in.
+"""Classifies a reading by a linear softmax in numpy, and keeps the weights in a file.
 
 The file is a .npz of plain arrays (no pickle) beside a JSON manifest that says what it was trained on. Both are
 checked at load, so that weights never meet features or embeddings they were not made for.

@@ -1,4 +1,4 @@
-"""Marks of an attack that a classifier should not have to weigh: control tokens, secret files, weapons, code injection.
+"""Finds marks of attack that no classifier should weigh: control tokens, secret files, weapons, code injection.
 
 These patterns only ever add refusals; what they miss is left to the classifier. They do not judge intent, so they
 hold only what a question about this platform has no reason to contain. Messages are judged as written and as glossed
@@ -47,7 +47,7 @@ def is_hostile(reading: Reading) -> bool:
 
 
 def is_after_secrets(reading: Reading) -> bool:
-    """Return whether a message names secrets and the app or its makers' machine in one breath.
+    """Return whether a message names secrets and the app or its machine together.
 
     No attack by itself ("do you need my token?"), but reason to be careful.
     """

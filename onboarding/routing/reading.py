@@ -40,7 +40,7 @@ class Reading:
 
     @property
     def is_english(self) -> bool:
-        """Whether the message is taken for English."""
+        """True where the message is taken for English."""
         return self.language == ENGLISH
 
 

@@ -45,7 +45,7 @@ class Router:
 
     @property
     def is_trained(self) -> bool:
-        """Whether there is a classifier."""
+        """True where there is a classifier."""
         return self._classifier is not None
 
     def route(self, reading: Reading) -> Route:

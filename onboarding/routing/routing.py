@@ -1,4 +1,4 @@
-"""Reader, router and tool choice over one encoder: everything that decides about a message before it is answered."""
+"""Bundles reader, router and tool choice over one encoder: all that decides about a message before its answer."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from tools.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """What reads a message, and what decides about the reading."""
+    """A reader, and the router and tool chooser that decide about its readings."""
 
     reader: Reader
     router: Router
@@ -30,7 +30,7 @@ def load_routing(encoder: Encoder, folder: Path = ARTEFACT, registry: Registry |
 
 
 def routing_without_classifiers(encoder: Encoder, registry: Registry | None = None) -> Routing:
-    """Return the routing for an encoder nobody has trained on: attacks are refused, nothing else is told apart."""
+    """Return the routing for an encoder without trained classifiers: it refuses attacks and tells nothing else apart."""
     reader = Reader(encoder, load_lexicon())
     chooser = ToolChooser(reader.lexicon, None, (registry or Registry.default()).list_tools())
     return Routing(reader, Router(None), chooser)

@@ -26,7 +26,7 @@ _HOW = re.compile(r"^(?:(?:and|hi|hello|please|so|ok) )*how (?:to|(?:\w+ ){0,2}(
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """What a message wants of the demo host.
+    """The request that a message makes of the demo host.
 
     `intent` is `check` (look at the demo host), `knowledge` (how something is done or works), `action` (change
     something, which nobody may do here) or `none`. A check without `tool` asks for the comprehensive run.
@@ -40,7 +40,7 @@ class ToolChoice:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the choice stands without asking the model."""
+        """True where the choice stands without asking the model."""
         return self.confidence >= SURE_FROM
 
 

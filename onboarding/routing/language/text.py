@@ -1,4 +1,4 @@
-"""Messages in one spelling: case, accents, widths and invisible characters folded, words found."""
+"""Gives messages one spelling: folds case, accents, widths and invisible characters, and finds words."""
 
 import re
 import unicodedata

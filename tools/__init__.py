@@ -1,4 +1,4 @@
-"""Six simulated diagnostic tools, the simulated hosts they look at, and the sandbox they run in.
+"""The simulated diagnostic tools, the simulated hosts that they look at, and the sandbox that runs them.
 
-Nothing in here touches the machine it runs on: every figure comes from `tools/hosts/*.json` and the clock.
+No tool touches the machine that it runs on: every figure comes from `tools/hosts/*.json` and the clock.
 """

@@ -1,7 +1,7 @@
 """Run simulated tools from the shell, in the sandbox: `python -m tools service_status --host libvirtd-down`.
 
-Without a tool's name it lists the tools and the hosts; `all` runs every tool and sums up, `diagnose` names the cause
-from that.
+Without the name of a tool it lists the tools and the hosts; `all` runs every tool and sums up, `diagnose` names the
+cause from that.
 """
 
 from __future__ import annotations

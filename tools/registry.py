@@ -1,7 +1,7 @@
-"""Which tools there are, and running one, all, or all with a summary.
+"""Find the tools, and run one, all, or all with a summary.
 
-The sandbox's worker imports this module, so it holds to the standard library; only `Registry.schemas` imports more,
-when called.
+The sandbox's worker imports this module, so it imports the standard library and `tools` alone; only a call of
+`Registry.schemas` imports more.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tools.types import Report, ToolResult
 
 
 class ToolError(Exception):
-    """A function or a file that cannot be a tool; the message says what to change."""
+    """Raised for a function or a file that cannot be a tool; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One diagnostic tool."""
+    """One diagnostic tool: a function, and what its signature and docstring say of it."""
 
     name: str
     description: str  # the docstring up to its `Args:` section, on one line
@@ -37,7 +37,7 @@ class Tool:
 
     @classmethod
     def of(cls, function: Callable[..., dict[str, Any]]) -> Tool:
-        """A tool from a function whose first argument is `host`; ToolError when it has no docstring."""
+        """Return the tool of a function; ToolError unless `host` is its first argument and it has a docstring."""
         first, *others = inspect.signature(function).parameters
         if first != "host" or not function.__doc__:
             raise ToolError(f"{function.__name__} needs `host` as its first argument, and a docstring")
@@ -46,32 +46,32 @@ class Tool:
 
 
 class Registry:
-    """The tools by name."""
+    """Keep tools by name, and run them in this process."""
 
     def __init__(self, tools: Iterable[Tool] = ()) -> None:
-        """Hold these tools; a later one replaces an earlier one of the same name."""
+        """Keep these tools; a later one replaces an earlier one of the same name."""
         self._tools = {tool.name: tool for tool in tools}
 
     @classmethod
     def default(cls, files: Sequence[Path] = ()) -> Registry:
-        """Every tool of `tools/checks/`, and those of further module files; ToolError for a file without tools.
+        """Return the tools of `tools/checks/` and of further module files; ToolError for a file without tools.
 
-        Runs the bodies of those modules in this process: for a file you do not trust, give it to `Sandbox` instead.
+        This process runs the bodies of those modules: give a file that you do not trust to `Sandbox` instead.
         """
         names = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
         modules = [importlib.import_module(f"{checks.__name__}.{name}") for name in names]
         return cls(tool for module in [*modules, *map(load_module, files)] for tool in tools_in(module))
 
     def get_tool(self, name: str) -> Tool | None:
-        """The tool of that name, None when there is none."""
+        """Return the tool of that name, None when there is none."""
         return self._tools.get(name)
 
     def list_tools(self) -> dict[str, str]:
-        """Tool name -> description."""
+        """Return tool name -> description."""
         return {name: tool.description for name, tool in self._tools.items()}
 
     def schemas(self) -> list[dict[str, Any]]:
-        """Each tool's schema in the form chat templates take; ToolError for an argument without type or description."""
+        """Return each tool's schema, as chat templates take it; ToolError for an argument without type or meaning."""
         from tools.schemas import UndescribedArgument, schema
 
         try:
@@ -80,7 +80,7 @@ class Registry:
             raise ToolError(str(error)) from error
 
     def run_tool(self, name: str, host: HostView, /, **arguments: object) -> ToolResult:
-        """Run one tool; an unknown name and an exception are results, unknown arguments are dropped, as upstream."""
+        """Run one tool; as upstream, return an unknown name and an exception as results, and drop unknown arguments."""
         start, clock = time.perf_counter(), host.clock
         tool = self._tools.get(name)
         if tool is None:
@@ -88,26 +88,26 @@ class Registry:
         known = {key: value for key, value in arguments.items() if key in tool.parameters}
         try:
             data = tool.function(host, **known)
-        except MemoryError:  # no result: who runs the tool has to decide whether this process can go on
+        except MemoryError:  # no result: the caller decides whether this process can go on
             raise
-        except Exception as error:  # whatever else a tool raises is its result; the caller goes on
+        except Exception as error:  # any other exception is the tool's result, and the caller goes on
             return ToolResult(name, False, {}, str(error) or type(error).__name__, time.perf_counter() - start, clock)
         return ToolResult(name, True, data, None, time.perf_counter() - start, clock)
 
     def run_all_tools(self, host: HostView, /) -> dict[str, ToolResult]:
-        """Run every tool with its default arguments."""
+        """Run every tool with its default arguments; return tool name -> result."""
         return {name: self.run_tool(name, host) for name in self._tools}
 
     def run_comprehensive_diagnostics(self, host: HostView, /) -> Report:
-        """Run every tool and sum up; see `report`."""
+        """Run every tool and return the `report` of the results."""
         return report(self.run_all_tools(host), host.now)
 
 
 def report(results: dict[str, ToolResult], now: float) -> Report:
-    """The comprehensive run's form, as upstream: five summary figures and every result as a dict.
+    """Return a comprehensive run in upstream's form: five summary figures and every result as a dict.
 
-    `summary.timestamp` is the caller's clock (`now`), each result's `timestamp` the host's: they differ when the
-    host's clock is wrong.
+    `summary.timestamp` comes from the caller's clock (`now`), each result's `timestamp` from the host's: they differ
+    when the host's clock is wrong.
     """
     good = sum(result.success for result in results.values())
     summary = {
@@ -121,7 +121,7 @@ def report(results: dict[str, ToolResult], now: float) -> Report:
 
 
 def load_module(path: Path) -> ModuleType:
-    """Run a Python file as a module of its own; ToolError when there is no such file."""
+    """Run a Python file and return it as a module; ToolError when there is no such file."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise ToolError(f"{path} is no Python file; give the path of a .py file that holds a tool")
@@ -131,7 +131,7 @@ def load_module(path: Path) -> ModuleType:
 
 
 def tools_in(module: ModuleType) -> list[Tool]:
-    """The tools a module defines: its public functions whose first argument is `host`; ToolError when none is."""
+    """Return a module's own public functions whose first argument is `host`, as tools; ToolError when it has none."""
     found = [
         Tool.of(value)
         for name, value in vars(module).items()

@@ -1,4 +1,4 @@
-"""A tool's schema, from its signature and its docstring, in the form that chat templates take."""
+"""Derive a tool's schema, in the form that chat templates take, from its signature and docstring."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pydantic import TypeAdapter
 
 
 class UndescribedArgument(ValueError):
-    """An argument whose type or meaning is not said; the message names it."""
+    """Raised for an argument without a type or a description; the message names it."""
 
 
 def schema(function: Callable[..., object], description: str) -> dict[str, Any]:
-    """The function's schema, without `host`, which no caller gives."""
+    """Return the function's schema without `host`, which no caller gives."""
     arguments = {name: value for name, value in inspect.signature(function).parameters.items() if name != "host"}
     properties = {name: _property(function, name) for name in arguments}
     required = [name for name, value in arguments.items() if value.default is value.empty]

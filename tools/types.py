@@ -1,4 +1,4 @@
-"""What goes into a tool and comes out of it: a call, and the six fields of upstream's diagnostic tools."""
+"""The call of a tool and its result, which has the six fields of upstream's diagnostic tools."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Report = dict[str, Any]  # {"summary": five figures, "tool_results": {tool name:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What one tool call gave; a failed call is a result too.
+    """The result of one tool call; a failed call has one too.
 
     Most failures are soft, as upstream: `success` stays true and `data` carries an `*_error` key or an item with an
-    `error` of its own. `success` is false only when the tool could not run at all; `data` is then empty.
+    `error` of its own. `success` is false, and `data` empty, only when the tool could not run at all.
     """
 
     tool_name: str
@@ -25,7 +25,7 @@ class ToolResult:
     timestamp: float = 0.0  # seconds since the epoch by the simulated host's own clock, which may be wrong
 
     def to_dict(self) -> dict[str, Json]:
-        """The six fields as plain JSON values."""
+        """Return the six fields as plain JSON values."""
         return asdict(self)
 
 

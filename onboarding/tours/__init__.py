@@ -1,1 +1,1 @@
-"""Holds the tours' words and exercises. Knows no widgets."""
+"""The tours' words, and their exercises without widgets."""

@@ -1,4 +1,4 @@
-"""From what somebody can do and how long they have to a concrete contribution, with its checklist and description."""
+"""Suggest a contribution that fits a visitor's skill and time, and write its description and commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNSAFE = re.compile(r"[^a-z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of contribution."""
+    """One kind of contribution: where it belongs, what reviewers look for, and where to begin."""
 
     id: str
     label: str
@@ -26,7 +26,7 @@ class Kind:
 
 
 def load_kinds(data: Mapping[str, Any]) -> dict[str, Kind]:
-    """The kinds of a tour's `[[kinds]]` tables by id; ValueError names what one lacks."""
+    """Return the kinds of a tour's `[[kinds]]` tables by id; ValueError names what one lacks."""
     kinds = {}
     for table in data["kinds"]:
         try:
@@ -40,19 +40,19 @@ def load_kinds(data: Mapping[str, Any]) -> dict[str, Kind]:
 
 
 def starting_point(kind: Kind, time: str) -> str:
-    """Markdown: where to begin, and where it belongs."""
+    """Return Markdown: where to begin, and where the change belongs."""
     return f"**Begin here.** {kind.start[time]}\n\nIt belongs in {kind.where}."
 
 
 def title_line(kind: Kind, title: str) -> str:
-    """The commit's first line: prefix, then the title, cut where a line is too long to be read."""
+    """Return the commit's first line: the prefix, then the title, at most LONGEST_TITLE characters in all."""
     words = " ".join(title.split()) or "what changes, and for whom"
     line = f"{kind.prefix}: {words}"
     return line if len(line) <= LONGEST_TITLE else line[: LONGEST_TITLE - 1].rstrip() + "…"
 
 
 def description(kind: Kind, title: str, why: str, tried: str, done: Sequence[str]) -> str:
-    """A pull request's description in Markdown."""
+    """Return a pull request's description in Markdown."""
     ticks = "\n".join(f"- [{'x' if item in done else ' '}] {item}" for item in kind.checklist)
     return (
         f"# {title_line(kind, title)}\n\n## Why\n\n{why.strip() or 'Say what was wrong or missing, and for whom.'}\n\n"
@@ -62,7 +62,7 @@ def description(kind: Kind, title: str, why: str, tried: str, done: Sequence[str
 
 
 def commands(kind: Kind, title: str) -> str:
-    """Shell commands from fork to push; a title can add nothing to them but letters, digits and dashes."""
+    """Return shell commands from fork to push, without the characters of a title that a shell could interpret."""
     slug = _UNSAFE.sub("-", title.lower()).strip("-")[:40].strip("-") or "short-name"
     message = title_line(kind, re.sub(r"[^\w .,:;()/+#-]", "", title))
     return (

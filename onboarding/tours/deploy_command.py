@@ -1,4 +1,4 @@
-"""The deployment command from a visitor's answers, each checked as upstream's script checks it.
+"""Build the deployment command from a visitor's answers, and check them as upstream's script does.
 
 Source of names, defaults and rules: scripts/development/deploy-qubinode.sh at commit 03ce8239.
 """
@@ -17,7 +17,7 @@ _CLUSTER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,52}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a visitor filled in."""
+    """The answers that a visitor filled in."""
 
     domain: str
     admin_user: str
@@ -28,7 +28,7 @@ class Answers:
 
 
 def problems(answers: Answers) -> list[str]:
-    """What is wrong, one sentence each; [] when the command can be built."""
+    """Return one sentence for each answer that is wrong; [] when `command` can build the command."""
     found = []
     if not _DOMAIN.fullmatch(answers.domain):
         found.append("QUBINODE_DOMAIN must be a domain name with at least one dot, such as lab.example.com.")
@@ -48,7 +48,7 @@ def problems(answers: Answers) -> list[str]:
 
 
 def environment(answers: Answers) -> dict[str, str]:
-    """The variables for a .env file."""
+    """Return the variables for a .env file."""
     return {
         "QUBINODE_DOMAIN": answers.domain,
         "QUBINODE_ADMIN_USER": answers.admin_user,
@@ -60,7 +60,7 @@ def environment(answers: Answers) -> dict[str, str]:
 
 
 def command(answers: Answers) -> str:
-    """The commands to paste; ValueError when `problems` finds any."""
+    """Return the commands to paste; ValueError when `problems` finds any."""
     if found := problems(answers):
         raise ValueError(" ".join(found))
     exports = [f"export {name}={shlex.quote(value)}" for name, value in environment(answers).items()]

@@ -1,4 +1,4 @@
-"""The "find the fault" round over a simulated host: hints, a guess among plausible causes, then what proves it."""
+"""Play "find the fault" on a simulated host: judge a guess among plausible causes, then show the proof."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from tools.simulation.hosts import FaultEvidence, Host
 from tools.types import Json, Report
 
-MOST_SHOWN = 60  # characters of an observed value that are shown
-SHOWN_BEFORE = 20  # of them before the words that matter, where some do
+MOST_SHOWN = 60  # characters of an observed value
+SHOWN_BEFORE = 20  # of them, before the words that prove something
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be said of a guess."""
+    """The verdict on a guess."""
 
     right: bool
     why: str  # one sentence
@@ -24,7 +24,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One line of evidence, with what the tool reports at this moment."""
+    """One line of evidence, with the value that the tool reports at this moment."""
 
     where: str  # "tool: field.path"
     observed: str
@@ -32,13 +32,13 @@ class Proof:
 
 
 def causes(host: Host) -> list[str]:
-    """The true cause among the decoys, in an order that tells nothing and stays the same."""
+    """Return the true cause among the decoys, in an order that stays the same and gives nothing away."""
     every = [host.answer, *(decoy.cause for decoy in host.decoys)]
     return sorted(every, key=lambda cause: hashlib.blake2b(f"{host.id} {cause}".encode(), digest_size=8).digest())
 
 
 def judge(host: Host, guess: str) -> Verdict:
-    """Whether `guess`, one of `causes`, is the cause; ValueError when it is none of them."""
+    """Return the verdict on `guess`; ValueError unless it is one of `causes`."""
     if guess == host.answer:
         return Verdict(True, host.cause)
     for decoy in host.decoys:
@@ -48,14 +48,14 @@ def judge(host: Host, guess: str) -> Verdict:
 
 
 def proofs(host: Host, run: Report) -> Iterator[Proof]:
-    """The evidence of the cause, as a comprehensive run shows it."""
+    """Yield the evidence of the cause, as a comprehensive run shows it."""
     for evidence in host.evidence:
         shown = "absent" if evidence.relation == "absent" else _close_up(evidence, evidence.observed(run))
         yield Proof(f"{evidence.tool}: {'.'.join(evidence.field)}", shown, evidence.says)
 
 
 def _close_up(evidence: FaultEvidence, observed: Json) -> str:
-    """The observed value on one line; of a long text the part that proves something."""
+    """Return the observed value on one line, a long one cut to the part that proves something."""
     if not isinstance(observed, str):
         observed = json.dumps(observed, ensure_ascii=False, default=str)
     line = " ".join(observed.split())

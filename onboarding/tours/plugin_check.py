@@ -1,4 +1,4 @@
-"""Checks the structure of a plugin's source by parsing it. The source is never executed or imported."""
+"""Check the structure of a plugin's source by parsing it; never execute or import it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 BASE = "QubiNodePlugin"
 LONGEST = 20_000  # characters
-DEEPEST = 60  # levels of brackets and blocks: more is an attack on the parser, not a plugin
+DEEPEST = 60  # levels of open brackets; more attack the parser, and no plugin needs them
 REQUIRED = {
     "_initialize_plugin": ("self",),
     "check_state": ("self",),
@@ -43,15 +43,15 @@ class ChronyPlugin(QubiNodePlugin):
 
 @dataclass(frozen=True, slots=True)
 class PluginRemark:
-    """One thing to mend, or one that is in order."""
+    """One remark on a plugin's source: a problem to mend, or a part that is in order."""
 
     ok: bool
-    text: str  # one sentence; of a fault it says what to do
+    text: str  # one sentence, which says how to mend a problem
     line: int = 0  # 0 for the whole file
 
 
 def check_plugin(source: str) -> list[PluginRemark]:
-    """What a reviewer would say of the structure, faults first; never raises."""
+    """Return the remarks of a reviewer on the structure, problems first; never raise."""
     if len(source) > LONGEST:
         return [PluginRemark(False, f"The file has {len(source):,} characters; keep a plugin below {LONGEST:,}.")]
     if _depth(source) > DEEPEST:
@@ -69,7 +69,7 @@ def check_plugin(source: str) -> list[PluginRemark]:
 
 
 def class_name(source: str) -> str:
-    """The plugin's class name, "" when the source has none that can be read."""
+    """Return the plugin's class name, "" when the parser finds none."""
     if not source or len(source) > LONGEST or _depth(source) > DEEPEST:
         return ""
     try:

@@ -1,7 +1,7 @@
-"""The plugin life cycle to play with: one plugin on a simulated host, and a batch with dependencies.
+"""Simulate the plugin life cycle: one plugin on a simulated host, and a batch with dependencies.
 
-Mirrors upstream's core/base_plugin.py and core/plugin_manager.py: equal states are skipped, the state is read again
-after a change, dependencies are sorted, and a batch stops at the first failure.
+The module mirrors upstream's core/base_plugin.py and core/plugin_manager.py: a plugin skips equal states and reads the
+state again after a change; the manager sorts dependencies and stops a batch at the first failure.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ FRESH: Mapping[str, str] = {"libvirtd": "disabled", "podman": "absent", "firewal
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A host's state, where the plugin is in its life, and what it has said."""
+    """A host's state, the plugin's stage and status, and its last message."""
 
     state: tuple[tuple[str, str], ...] = tuple(FRESH.items())
     stage: str = ""  # "" before the first step
     status: str = "not_started"  # as upstream's PluginStatus
-    said: str = "Press Step."
+    said: str = "Press Step."  # by the plugin, or by the page before it runs
     runs: int = 0  # finished runs
 
     @property
     def missing(self) -> dict[str, str]:
-        """What differs from the desired state."""
+        """Return service -> desired state, for each service that differs from it."""
         return {name: want for name, want in DESIRED.items() if dict(self.state).get(name) != want}
 
 
 def advance(lab: Lab) -> Lab:
-    """The next stage of the life cycle; after the end it begins again on the host as it is now."""
+    """Return the lab at the next stage; after the last one the plugin begins again on the host as it is now."""
     stage = _following(lab)
     match stage:
         case "discover":
@@ -52,7 +52,7 @@ def advance(lab: Lab) -> Lab:
 
 
 def drift(lab: Lab) -> Lab:
-    """Somebody changes the host by hand; the next run finds it."""
+    """Return the lab after somebody disabled libvirtd by hand, which the next run finds."""
     return replace(lab, state=tuple({**dict(lab.state), "libvirtd": "disabled"}.items()), said="libvirtd was disabled.")
 
 
@@ -86,7 +86,7 @@ def _told(state: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcome:
-    """How one plugin of a batch ended."""
+    """The outcome of one plugin of a batch."""
 
     plugin: str
     status: str  # "completed", "failed", or "not run"
@@ -96,7 +96,8 @@ class BatchOutcome:
 def run_batch(needs: Mapping[str, Sequence[str]], failing: str = "") -> list[BatchOutcome]:
     """Run plugins in the order of their dependencies; the first failure ends the batch.
 
-    needs: plugin -> names it depends on. ValueError for a cycle or a dependency that nobody provides.
+    needs: plugin -> names that it depends on. ValueError for a cycle, or for a dependency that is no plugin of the
+    batch.
     """
     unknown = {name for names in needs.values() for name in names} - needs.keys()
     if unknown:

@@ -1,4 +1,4 @@
-"""Whether a simulated host is ready for RHEL 10, and what the RHEL 10 plugin would do on it."""
+"""Check a simulated host for RHEL 10, and simulate a run of the RHEL 10 plugin on it."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ PACKAGES = ("podman", "firewalld", "ansible-core", "java-21-openjdk-devel", "lvm
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the readiness check."""
+    """One line of the readiness check: what it looked at, what it found, and advice."""
 
     what: str
     found: str
     ok: bool
-    advice: str = ""  # what to do when it is not
+    advice: str = ""  # for a host that fails the check
 
 
 @dataclass(frozen=True, slots=True)
 class PluginRun:
-    """One simulated run of a plugin: what was missing, and how it ended."""
+    """One simulated run of a plugin: the packages before and after, and its status."""
 
-    before: tuple[str, ...]  # packages that were there
+    before: tuple[str, ...]  # packages
     missing: tuple[str, ...]
     after: tuple[str, ...]
     status: str  # "completed" or "skipped", as upstream's PluginStatus
 
     @property
     def changed(self) -> bool:
-        """Whether anything was applied."""
+        """Return true when the run installed something."""
         return bool(self.missing)
 
 
 def readiness(host: Host) -> list[Check]:
-    """The checks of a host, in the order in which a failure stops an installation."""
+    """Return the checks of a host, in the order in which a failure stops an installation."""
     return [_cpu(host), _virtualisation(host), _system(host), _python(host)]
 
 
 def plugin_run(host: Host, installed: Sequence[str] = ()) -> PluginRun:
-    """Check, compare, apply and check again; `installed` is what an earlier run of the visit has added."""
+    """Check, compare, apply and check again; `installed` names the packages that earlier runs of a visit added."""
     before = tuple(sorted({*host.machine.system.packages, *installed}))
     missing = tuple(name for name in PACKAGES if name not in before)
     after = tuple(sorted({*before, *missing}))

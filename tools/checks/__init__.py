@@ -1,4 +1,4 @@
-"""The tools: every public function of every module in this folder is one.
+"""The tools: every public function of these modules whose first argument is `host`.
 
 A tool takes a `tools.simulation.view.HostView` as its first argument, named `host`, then typed arguments with
 defaults, and returns a dict of JSON values. Its docstring's first lines are the description the model reads, its

@@ -1,4 +1,4 @@
-"""Hardware virtualisation, the KVM modules and libvirt."""
+"""Report hardware virtualisation, the KVM modules and libvirt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def kvm_diagnostics(host: HostView) -> dict[str, Any]:
 
 
 def _libvirt(kvm: Virtualisation) -> dict[str, Any]:
-    """As upstream: a virsh that fails leaves version and list out, a virsh that is not there adds an error."""
+    """Return libvirt's fields; as upstream, a failing virsh gives no version and no list, a missing one an error."""
     if kvm.virsh == "missing":
         return {"libvirt_available": False, "libvirt_error": "[Errno 2] No such file or directory: 'virsh'"}
     if kvm.virsh == "failing":
@@ -44,7 +44,7 @@ def _libvirt(kvm: Virtualisation) -> dict[str, Any]:
 
 
 def vm_table(vms: tuple[Vm, ...]) -> str:
-    """The table of `virsh list --all`: domains that have a process first, with their ids."""
+    """Return the table of `virsh list --all`: domains that have a process first, with their ids."""
     alive = [vm for vm in vms if vm.state in {"running", "paused"}]
     rows = [(str(number), vm.name, vm.state) for number, vm in enumerate(alive, start=1)]
     rows += [("-", vm.name, vm.state) for vm in vms if vm not in alive]

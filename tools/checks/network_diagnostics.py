@@ -1,4 +1,4 @@
-"""Interfaces, reachability and name resolution."""
+"""Report interfaces, reachability and name resolution."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEFAULT_TARGETS = ("8.8.8.8", "1.1.1.1", "google.com")
 MAX_TARGETS = 16  # a reply stays readable, and far below the sandbox's size cap
 MAX_NAME = 253  # characters of a domain name
 DNS_PROBE = "google.com"
-NO_SUCH_ZONE = ("invalid", "test", "example", "localdomain")  # no public name ends so
+NO_SUCH_ZONE = ("invalid", "test", "example", "localdomain")  # no public name ends with one of these
 SIMULATED_NET = "203.0.113"  # a documentation network: addresses that belong to nobody
 
 
@@ -39,7 +39,7 @@ def network_diagnostics(host: HostView, targets: list[str] | None = None) -> dic
 
 
 def _ping(host: HostView, target: str) -> dict[str, Any]:
-    """`ping -c 3 -W 3`, with what it prints."""
+    """Return the outcome of `ping -c 3 -W 3`, with its output."""
     network = host.machine.network
     state = network.reach.get(target)
     if state == "timeout":
@@ -56,7 +56,7 @@ def _ping(host: HostView, target: str) -> dict[str, Any]:
 
 
 def _address(host: HostView, target: str) -> str:
-    """The address a target resolves to, "" when it resolves to none."""
+    """Return the address that a target resolves to, "" when it resolves to none."""
     try:
         return str(ipaddress.ip_address(target))
     except ValueError:
@@ -75,7 +75,7 @@ def _is_label(label: str) -> bool:
 
 
 def _answers(host: HostView, address: str) -> bool:
-    """The host's own addresses answer, public ones when there is internet, private ones only when a file says so."""
+    """Return true for the host's own addresses, and for public ones when there is internet; `reach` is for others."""
     ip = ipaddress.ip_address(address)
     own = {a.address.split("/")[0] for interface in host.machine.interfaces for a in interface.addresses}
     if ip.is_loopback or address in own:
@@ -102,7 +102,7 @@ def _replies(host: HostView, target: str, address: str) -> str:
 
 
 def _dns(host: HostView) -> dict[str, Any]:
-    """`nslookup` of a public name; a missing program is an error beside the results, as upstream."""
+    """Return the outcome of `nslookup` of a public name; as upstream, a missing program is an error of its own."""
     network = host.machine.network
     if network.dns == "nslookup-missing":
         return {"dns_error": "[Errno 2] No such file or directory: 'nslookup'"}

@@ -1,4 +1,4 @@
-"""Running processes."""
+"""Report running processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def process_info(host: HostView, filter_name: str | None = None, top_n: int = 10
         rows = [row for row in rows if filter_name.lower() in row["name"].lower()]
     found = len(rows) if filter_name else host.machine.process_count
     rows.sort(key=lambda row: row["cpu_percent"], reverse=True)
-    # as upstream: with a filter every match is shown, whatever `top_n` says
+    # as upstream: a filter shows every match and ignores `top_n`
     shown = rows if filter_name else rows[:top_n]
     return {"total_processes": host.machine.process_count, "filtered_processes": found, "processes": shown}
 

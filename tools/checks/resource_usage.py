@@ -1,4 +1,4 @@
-"""CPU, memory, disk and network figures."""
+"""Report CPU, memory, disk and network figures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from tools.simulation.view import HostView
 
 MEAN_PACKET = 900.0  # bytes
-RECLAIMABLE = 0.9  # share of the page cache that counts as available
+RECLAIMABLE = 0.9  # share of the page cache that the kernel can give back
 
 
 def resource_usage(host: HostView) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def _cpu(host: HostView) -> dict[str, Any]:
     cpu = host.machine.cpu
     swing = max(0.4, 0.2 * cpu.usage_percent)
     cores = [round(host.level(f"cpu{n}", cpu.usage_percent, 2 * swing, most=100.0), 1) for n in range(cpu.logical)]
-    # the longer the mean, the calmer it is
+    # a mean over more minutes wanders less
     load = [round(host.level(f"load{n}", mean, (0.1 * mean + 0.02) / (n + 1)), 2) for n, mean in enumerate(cpu.load)]
     return {
         "usage_percent": round(host.level("cpu", cpu.usage_percent, swing, most=100.0), 1),

@@ -1,4 +1,4 @@
-"""Status of systemd services."""
+"""Report the status of systemd services."""
 
 from __future__ import annotations
 

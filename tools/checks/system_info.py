@@ -1,4 +1,4 @@
-"""Basic facts about the host."""
+"""Report basic facts about the host."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def system_info(host: HostView) -> dict[str, Any]:
         "release": system.kernel,
         "version": system.kernel_build,
         "machine": "x86_64",
-        "processor": "",  # as `platform.processor()` gives it on most Linux hosts
+        "processor": "",  # as `platform.processor()` returns on most Linux hosts
         "python_version": system.python,
         "uptime_seconds": round(host.uptime_s, 2),
         "boot_time": round(host.boot_time, 2),
-        # the one field upstream's tool does not have: without it no tool could tell whether RHEL 10 will install
+        # upstream's tool lacks this field; without it no tool could tell that RHEL 10 will not install
         "cpu": {
             "model": cpu.model,
             "x86_64_level": x86_64_level(cpu.flags),

@@ -1,1 +1,1 @@
-"""Names the fault of a host by rules over what the tools reported."""
+"""Name the fault of a host by rules over the tools' results."""

@@ -1,6 +1,6 @@
-"""Name the fault of a host from a comprehensive run, by rules over what the tools reported and nothing else.
+"""Name the fault of a host by rules over a comprehensive run and nothing else.
 
-No model takes part and no host file is read: the same run from another machine gives the same diagnosis.
+No rule asks a model or reads a host file: the same run from another machine gives the same diagnosis.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from tools.simulation.cpu import RHEL_LEVEL
 from tools.types import Report
 
 NO_FAULT = 0.8  # confidence in "healthy": the tools see much, not everything
-ABSENT_FIELD = 0.08  # confidence lost for each field that the rules need and nobody gave
+ABSENT_FIELD = 0.08  # confidence lost for each field that the rules need and no tool gave
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The most likely cause and what shows it."""
+    """The most likely cause of a fault, its evidence and its remedy."""
 
     kind: str  # short name of the fault; "healthy" without one, "unknown" when absent fields may hide one
     cause: str  # one or two sentences
     evidence: tuple[str, ...]  # lines of the form "tool: field = value: what it shows"
     remedy: tuple[str, ...]  # sentences and commands in order; commands start with "$ "
-    confidence: float  # 0..1: how far the evidence settles it
-    others: tuple[str, ...] = ()  # causes of the further rules that hold, most serious first
+    confidence: float  # 0..1
+    others: tuple[str, ...] = ()  # causes that further rules found, most serious first
 
 
 def diagnose(comprehensive_results: Report) -> Diagnosis:
-    """The diagnosis of one comprehensive run, as `tools.registry.report` makes it or as read back from JSON."""
+    """Return the diagnosis of one comprehensive run, which `tools.registry.report` made or JSON gave back."""
     facts = Facts(comprehensive_results)
     findings = [finding for rule in RULES if (finding := rule(facts)) is not None]
     certainty = max(0.0, 1 - ABSENT_FIELD * len(facts.absent))
@@ -47,7 +47,7 @@ def diagnose(comprehensive_results: Report) -> Diagnosis:
 
 
 def _no_fault(facts: Facts, certainty: float) -> Diagnosis:
-    """No rule holds: healthy when all that rules need is there, unknown otherwise."""
+    """Return "healthy" when every field that the rules need is there, else "unknown"."""
     if facts.absent:
         cause = f"No fault is visible, but these fields, which could show one, are absent: {', '.join(facts.absent)}."
         return Diagnosis("unknown", cause, (), ("Run the tools again that gave no data.",), round(0.3 * certainty, 2))

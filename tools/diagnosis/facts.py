@@ -1,4 +1,4 @@
-"""What a comprehensive run shows, with absent fields allowed: the ground the diagnosis rules stand on."""
+"""Read the fields of a comprehensive run for the diagnosis rules; any field may be absent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tools.types import Json, Report
 
-# The least that rules need: a run without one of these can hide a fault.
+# A run without one of these fields can hide a fault from the rules.
 NEEDED = (
     ("system_info", "release"),
     ("resource_usage", "memory", "usage_percent"),
@@ -25,7 +25,7 @@ VM_ROW = re.compile(r"^\s*(?:\d+|-)\s+(\S+)\s{2,}(\S.*?)\s*$", re.MULTILINE)  # 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A fault and what shows it."""
+    """A fault that a rule found, with its evidence and its remedy."""
 
     kind: str  # short name of the fault
     cause: str  # one or two sentences
@@ -35,42 +35,42 @@ class Finding:
 
 
 class Facts:
-    """The data of every tool that gave some."""
+    """Keep the data of every tool in a run."""
 
     def __init__(self, run: Report) -> None:
-        """Take a comprehensive run, or the dict that JSON made of one."""
+        """Take a comprehensive run, which may have been through JSON."""
         self.now = float(run["summary"]["timestamp"])  # true time, seconds since the epoch
         self.stamps = {name: float(result["timestamp"]) for name, result in run["tool_results"].items()}
         self._data = {name: result["data"] for name, result in run["tool_results"].items()}
         self.absent = [".".join(field) for field in NEEDED if self.get(*field) is None]
 
     def get(self, tool: str, *path: str) -> Json:
-        """A field's value, None when the tool or the field is absent."""
+        """Return a field's value, None when the tool or the field is absent."""
         value: Json = self._data.get(tool, {})
         for part in path:
             value = value.get(part) if isinstance(value, dict) else None
         return value
 
     def number(self, tool: str, *path: str) -> float:
-        """A field as a number, NaN (for which no comparison holds) when it is absent or none."""
+        """Return a field as a number, NaN (for which no comparison holds) when it is absent or no number."""
         value = self.get(tool, *path)
         return float(value) if isinstance(value, int | float) else float("nan")
 
     def items(self, tool: str, *path: str) -> Iterator[tuple[str, dict[str, Json]]]:
-        """The named entries of a field, such as disks or services."""
+        """Yield the named entries of a field, such as disks or services."""
         value = self.get(tool, *path)
         yield from (value or {}).items()
 
     def line(self, tool: str, *path: str, says: str) -> str:
-        """One line of evidence."""
+        """Return one line of evidence."""
         value = self.get(tool, *path)
         shown = {True: "true", False: "false", None: "absent"}.get(value) if not isinstance(value, list) else None
         return f"{tool}: {'.'.join(path)} = {shown or value}: {says}"
 
     def vms(self) -> list[tuple[str, str]]:
-        """(name, state) of every virtual machine in the list; [] without a list."""
+        """Return (name, state) of every virtual machine in the list; [] without a list."""
         return VM_ROW.findall(str(self.get("kvm_diagnostics", "vm_list") or ""))
 
     def processes(self, name: str) -> list[dict[str, Json]]:
-        """The listed processes of that name."""
+        """Return the listed processes of that name."""
         return [row for row in self.get("process_info", "processes") or [] if row["name"] == name]

@@ -14,13 +14,13 @@ NEEDED_TOOLS = frozenset(tool for tool, *_field in NEEDED)
 MOST_LINES = 8  # of one result
 LONGEST = 80  # characters of one value
 PLAIN = (str, int, float, bool)
-# Fields that a person looks for first in a result of NEEDED_TOOLS; of any other tool every plain field is shown.
+# Fields that a person looks for first in a result of NEEDED_TOOLS; a summary shows every plain field of other tools.
 TELLING = ("status", "substate", "usage_percent", "total_gb", "free_gb", "reachable", "working", "error",
            "cpu_percent", "memory_mb", "hostname", "platform", "python_version", "uptime_seconds", "load_average",
            "kvm_module_loaded", "vmx_support", "svm_support", "libvirt_available", "vm_count",
            "total_processes")  # fmt: skip
 
-FactsIn = Callable[[dict[str, Any]], list[str]]  # a mapping's fields -> what is said of them, "name value" each
+FactsIn = Callable[[dict[str, Any]], list[str]]  # a mapping -> "name value" of the fields to show
 
 
 def is_whole_run(results: Sequence[ToolResult]) -> bool:
@@ -31,7 +31,7 @@ def is_whole_run(results: Sequence[ToolResult]) -> bool:
 def summary(results: Sequence[ToolResult], now: float) -> str:
     """Return Markdown: the diagnosis of a whole run, else the MOST_LINES first lines of each call's fields.
 
-    Of a call that failed one line says why. Of a whole run the tools that no rule looks at follow the diagnosis.
+    One line says why a call failed. The results of tools that no rule looks at follow the diagnosis.
 
     now: true time of the run in seconds since the epoch; a host's own clock may be wrong, which is a finding.
     """

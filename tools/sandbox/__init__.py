@@ -1,4 +1,4 @@
-"""Runs simulated tools in a worker process that owns nothing.
+"""Run simulated tools in a worker process without rights.
 
 `from tools.sandbox import Sandbox` gives the parent's side.
 """
@@ -14,7 +14,7 @@ __all__ = ["Sandbox"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: the worker imports this package too and must load as little as it can.
+    # Imports on first use: the worker imports this package too and must load as little as it can.
     if name in __all__:
         from tools.sandbox import sandbox
 

@@ -1,6 +1,6 @@
-"""What the sandbox's worker does to itself: resource limits, an audit hook, a system-call filter.
+"""Lock the sandbox's worker down, from inside: resource limits, an audit hook, a system-call filter.
 
-In two steps. `Lockdown.enter` leaves reading, so that tools and hosts can be loaded; `seal` takes it away.
+It takes two steps: `Lockdown.enter` still allows reading, so that the worker can load tools and hosts; `seal` ends it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from importlib import import_module
 
 MIB = 2**20
-OPEN_FILES = 4  # standard input, output, error and the reply channel: no descriptor is left for another
+OPEN_FILES = 4  # standard input, output, error and the reply channel; the worker can open no other
 WRITING = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC  # flags of open(2); O_RDONLY is 0
-# Audit events (docs.python.org, "Audit events table") that may happen while modules are loaded, besides `open`.
-# Whatever is on no list is refused, so that an event of a future Python is too.
+# Audit events (docs.python.org, "Audit events table") that the hook allows, besides `open`, while the worker loads
+# modules. It refuses every event that is on no list, those of future Pythons included.
 LOADING = frozenset(
     {
         "import",
@@ -30,50 +30,50 @@ LOADING = frozenset(
         "object.__setattr__",
         "object.__delattr__",
         "sys._getframe",
-        "sys._getframemodulename",  # since Python 3.12; named tuples and enumerations ask it
+        "sys._getframemodulename",  # since Python 3.12; named tuples and enumerations raise it
         "builtins.id",
         "re.compile",
         "time.sleep",
     }
 )
-# Modules that lead out of Python, or to an interpreter without the hook.
+# Modules that reach native code, other modules' state, or an interpreter without the hook.
 NATIVE = frozenset({"ctypes", "_ctypes", "gc", "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters"})
-SEALING = frozenset({"resource.setrlimit"})  # and between the two
-CALLING = frozenset({"builtins.id", "time.sleep"})  # and while a tool runs
+SEALING = frozenset({"resource.setrlimit"})  # allowed while `seal` runs
+CALLING = frozenset({"builtins.id", "time.sleep"})  # allowed while a tool runs
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """WorkerLimits of one worker, from its start to its end."""
+    """The limits of one worker and of its calls."""
 
-    cpu_s: int = 20  # a call needs ~1 ms; the worker is replaced at half of it
+    cpu_s: int = 20  # a call needs ~1 ms; the parent replaces the worker at half of it
     memory_mib: int = 256  # address space; the worker needs ~40
-    call_s: float = 2.0  # wall clock, enforced by the parent
-    reply_bytes: int = 256 * 1024
-    request_bytes: int = 16 * 1024  # below a pipe's 64 KiB, so that writing never waits for the worker
+    call_s: float = 2.0  # wall clock of one call; the parent enforces it
+    reply_bytes: int = 256 * 1024  # of one call
+    request_bytes: int = 16 * 1024  # of one call; below a pipe's 64 KiB, so that writing never waits for the worker
 
 
 @dataclass(frozen=True, slots=True)
 class AuditHook:
-    """Handles of the audit hook."""
+    """The handles of the audit hook."""
 
-    allow: Callable[[frozenset[str]], None]  # change to another list
-    refusals: Callable[[], int]  # how many events it has refused
+    allow: Callable[[frozenset[str]], None]  # change the list of allowed events
+    refusals: Callable[[], int]  # return the number of events that the hook has refused
 
 
 class Lockdown:
-    """The limits in force in this process; they cannot be taken back."""
+    """Keep the state of this process's lockdown; nothing can take it back."""
 
     def __init__(self, hook: AuditHook, seal_filter: Callable[[], None] | None) -> None:
-        """Prefer `enter`."""
-        self.filtered = seal_filter is not None  # the kernel's filter is in force as well
+        """Take a hook in force and a filter that is ready; `enter` makes both."""
+        self.filtered = seal_filter is not None  # the kernel filters system calls as well
         self.refusals = hook.refusals
         self._allow = hook.allow
         self._seal_filter = seal_filter
 
     @classmethod
     def enter(cls, limits: WorkerLimits, roots: Sequence[str]) -> Lockdown:
-        """Limit this process for good; reading stays possible below `roots` (absolute, folders end with a slash)."""
+        """Limit this process for good; allow reading below `roots` (absolute, folders end with a slash)."""
         limit_resources(limits)
         seccomp = import_module("tools.sandbox.seccomp")
         loading = seccomp.prepare([*seccomp.COMPUTE, *seccomp.LOAD], {"openat": seccomp.READ_ONLY})
@@ -84,20 +84,20 @@ class Lockdown:
         return cls(add_hook(tuple(roots)), calling)
 
     def seal(self) -> None:
-        """End loading: from here on this process opens nothing and imports nothing."""
+        """End loading: from now on this process opens nothing and imports nothing."""
         allow = self._allow
         allow(SEALING)
         resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
         if self._seal_filter is not None:
             self._seal_filter()
         allow(CALLING)
-        del self._allow  # so that nothing leads to it any more
+        del self._allow  # no tool can reach it any more
 
 
 def add_hook(roots: tuple[str, ...]) -> AuditHook:
-    """Refuse every audit event that is on no list.
+    """Refuse every audit event that is on no list; allow reading below `roots` while modules load.
 
-    A closure, and not methods: a tool can replace a class's methods, it cannot reach a local variable.
+    The hook is a closure: a tool can replace a class's methods, but cannot reach a local variable.
     """
     allowed, refused = LOADING, 0
 
@@ -124,7 +124,7 @@ def add_hook(roots: tuple[str, ...]) -> AuditHook:
 
 
 def limit_resources(limits: WorkerLimits) -> None:
-    """POSIX limits; as root the kernel does not enforce the number of processes, the system-call filter does."""
+    """Set the POSIX limits; for root the system-call filter, not the kernel's limit, keeps processes from starting."""
     for kind, amount in (
         (resource.RLIMIT_CPU, limits.cpu_s),
         (resource.RLIMIT_AS, limits.memory_mib * MIB),
@@ -136,12 +136,12 @@ def limit_resources(limits: WorkerLimits) -> None:
         try:
             resource.setrlimit(kind, (amount, amount))
         except (ValueError, OSError):
-            if sys.platform == "linux":  # elsewhere some cannot be set, on macOS the address space; others hold
+            if sys.platform == "linux":  # other systems refuse some, macOS the address space; the rest hold
                 raise
 
 
 def _forget(*names: str) -> None:
-    """Take modules away from those that are loaded later: from the list of modules and from their packages."""
+    """Remove modules from `sys.modules` and from their packages, so that tools cannot find them."""
     for name in names:
         package, _, last = name.rpartition(".")
         if sys.modules.pop(name, None) is not None and package in sys.modules:

@@ -1,33 +1,33 @@
-"""Run simulated tools in a worker process that owns nothing.
+"""Run simulated tools in a worker process without rights.
 
-What it covers, for a tool that is hostile or broken:
+The sandbox covers, for a tool that is hostile or broken:
 
-* the environment: empty; the working directory: a fresh empty folder; no site-packages, no user site
+* the environment, which is empty; the working directory, a fresh empty folder; no site-packages, no user site
 * CPU time, address space, size of files, open files and processes: POSIX limits (`tools.sandbox.lockdown.WorkerLimits`)
-* reading: none at all while a tool runs, the hosts are loaded before; while tool modules are loaded only the standard
-  library, `tools/`, the hosts' folder and the module files given
-* writing, network, subprocesses, forks, threads, signals, new imports, `ctypes`, `gc`, frames, `exec`: refused by an
-  audit hook with an allow list, and, where libseccomp is installed, by an allow list of system calls in the kernel,
-  which native code cannot get round either
-* time: past the deadline the worker is killed; printing leads nowhere; replies have a size cap, must be JSON, and must
-  carry the random number of their request
+* reading: a running tool reads no file, the worker loads the hosts before; while the worker loads tool modules it reads
+  only the standard library, `tools/`, the hosts' folder and the module files given
+* writing, network, subprocesses, forks, threads, signals, new imports, `ctypes`, `gc`, frames, `exec`: an audit hook
+  with an allow list refuses them, and, where libseccomp is installed, so does an allow list of system calls in the
+  kernel, which holds for native code too
+* time: the parent kills the worker past the deadline; prints go to /dev/null; replies have a size cap, must be JSON,
+  and must carry the random number of their request
 * the parent: shares no memory with the worker and takes only the six checked fields of a result
 
-A worker that was refused something, ran out of memory, broke the protocol or has lived long is replaced, so that one
-call cannot spoil the next through it.
+The parent replaces a worker that tried something forbidden, ran out of memory, broke the protocol or has lived long, so
+that one call cannot spoil the next through it.
 
-What it does not cover:
+The sandbox does not cover:
 
 * without libseccomp (`Sandbox.filtered` is false) the audit hook is the only wall against files, network and
-  processes; it is no wall against native code or a bug of the interpreter that corrupts memory
-* while modules are loaded, the kernel's filter lets files be read; only the audit hook confines which
-* a tool can change the Python state of its worker (replace a function of the standard library) without being refused;
-  later calls in that worker then see it. What they can do stays within the limits above, what they answer does not
-* a tool that answers wrongly, but in form, is believed; a busy tool delays other calls by up to the deadline
+  processes; it does not stop native code or a bug of the interpreter that corrupts memory
+* while the worker loads modules, the kernel's filter allows reading; only the audit hook confines it to some files
+* a tool can change the Python state of its worker (replace a function of the standard library), and later calls in that
+  worker see it: the limits above still hold for them, but their answers may be wrong
+* the parent believes a wrong answer in the right form; a busy tool delays other calls by up to the deadline
 * it needs a POSIX system and is tested on Linux; macOS has no such filter and refuses to limit the address space
-* as root the kernel does not enforce the limit on processes; the filter refuses `clone` all the same
+* for root the kernel does not enforce the limit on processes; the filter refuses `clone` all the same
 * side channels (timing, CPU caches), and the clock
-* `Registry` runs tools in the calling process, and deriving schemas there imports `tools/checks/`: the sandbox bounds
+* `Registry` runs tools in the calling process, and deriving schemas there imports `tools/checks/`: the sandbox confines
   calls, not the import of this repository's own modules
 """
 
@@ -56,7 +56,7 @@ DEFAULT_LIMITS = WorkerLimits()
 
 
 class Sandbox:
-    """Runs tools in one worker process, started at the first call and replaced when need be; calls take turns."""
+    """Run tools in one worker process, which the first call starts and a later one may replace; calls take turns."""
 
     def __init__(
         self,
@@ -65,12 +65,12 @@ class Sandbox:
         limits: WorkerLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Start nothing yet.
+        """Keep the arguments; the first call starts the worker.
 
         Args:
             hosts: Folder of the host files.
             files: Further Python files whose tools the worker offers; they may import the standard library only.
-            limits: What a worker may use.
+            limits: Limits of each worker.
             clock: True time for the simulated hosts, seconds since the epoch.
 
         """
@@ -83,43 +83,43 @@ class Sandbox:
 
     @property
     def filtered(self) -> bool:
-        """Whether the kernel filters the worker's system calls as well; starts the worker."""
+        """Start the worker; true when the kernel filters its system calls as well."""
         with self._lock:
             return self._ready().filtered
 
     def call(self, tool: str, args: Mapping[str, Any], host: str) -> ToolResult:
-        """Run one tool on one host; whatever goes wrong, its start included, is a result with `success` false.
+        """Run one tool on one host; return every failure, that of the start included, as a result with `success` false.
 
-        Tools only read, so a call that is lost in a worker that had served others gets a second try in a fresh one:
-        the fault may be an earlier call's.
+        Tools only read, so a call that is lost in a worker that served others before gets a second try in a fresh
+        worker: an earlier call may have caused the loss.
         """
         return self._call(tool, args, host, 0.0)
 
     def look_back(self, tool: str, host: str, ages_s: Iterable[float]) -> list[ToolResult]:
-        """What a tool would have shown of a host so many seconds ago, one result an age; else as `call`."""
+        """Return, for each age in seconds, what `call` would have returned that long ago."""
         return [self._call(tool, {}, host, age_s) for age_s in ages_s]
 
     def list_tools(self) -> dict[str, str]:
-        """Name -> description of every tool, those of `files` included; starts the worker.
+        """Start the worker; return name -> description of every tool, those of `files` included.
 
         Raises:
-            SandboxError: It does not start.
+            SandboxError: The worker does not start.
 
         """
         with self._lock:
             return dict(self._ready().tools)
 
     def run_all(self, host: str) -> Report:
-        """Run every tool on one host and sum up, in the form of `tools.registry.report`."""
+        """Run every tool on one host; return the results in the form of `tools.registry.report`."""
         return report({tool: self.call(tool, {}, host) for tool in self.list_tools()}, self._clock())
 
     def close(self) -> None:
-        """End the worker; a later call starts another."""
+        """End the worker; a later call starts a new one."""
         with self._lock:
             self._drop()
 
     def __enter__(self) -> Sandbox:
-        """Use it in a `with` statement."""
+        """Return the sandbox, for a `with` statement."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -168,7 +168,7 @@ class Sandbox:
 
 
 def _result(tool: str, raw: object) -> ToolResult:
-    """A reply's result with every field checked."""
+    """Return a reply's result; WorkerLostError when a field is absent or has another type."""
     match raw:
         case {
             "success": bool(success),

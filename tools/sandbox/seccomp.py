@@ -1,11 +1,10 @@
-"""A system-call filter for the calling process, through the system's libseccomp.
+"""Filter the calling process's system calls through the system's libseccomp.
 
-An allow list: what is not named here fails with EPERM, whatever language the caller is written in. Debian, Ubuntu,
-Fedora and RHEL install `libseccomp.so.2` with their base system; where it is missing (or the system is no Linux)
-`prepare` returns None and the caller goes on with its other limits.
+The filter is an allow list: every other call fails with EPERM, whatever language the caller is written in. Debian,
+Ubuntu, Fedora and RHEL install `libseccomp.so.2` with their base system; where it is missing (or the system is no
+Linux) `prepare` returns None and the caller goes on with its other limits.
 
-libseccomp is used as it is because it knows each architecture's numbers and refuses foreign ones; see
-seccomp_rule_add(3).
+libseccomp knows each architecture's call numbers and refuses those of a foreign architecture; see seccomp_rule_add(3).
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 
 # fmt: off
-# What a single-threaded Python needs to compute, print, wait and exit.
+# The calls that a single-threaded Python needs to compute, print, wait and exit.
 COMPUTE = (
     "read", "write", "close", "lseek", "mmap", "munmap", "mprotect", "mremap", "brk", "madvise", "futex",
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "sched_yield",
     "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "getrandom", "getpid", "gettid",
     "getrusage", "exit", "exit_group",
 )
-# What it needs besides to import modules and read files, and to narrow the filter afterwards.
+# Further calls that it needs to import modules and read files, and to narrow the filter afterwards.
 LOAD = (
     "openat", "open", "fstat", "newfstatat", "stat", "lstat", "statx", "readlink", "readlinkat", "getdents64",
     "getcwd", "prlimit64", "setrlimit", "prctl", "seccomp",
@@ -31,7 +30,7 @@ LOAD = (
 # fmt: on
 
 READ_ONLY = {2: (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC, os.O_RDONLY)}  # openat: argument -> (mask, wanted)
-NO_NEW_CODE = {2: (4, 0)}  # mmap, mprotect: no PROT_EXEC, so no machine code that was not loaded before
+NO_NEW_CODE = {2: (4, 0)}  # mmap, mprotect: no PROT_EXEC, so no new machine code
 
 _ALLOW = 0x7FFF0000  # SCMP_ACT_ALLOW
 _FAIL = 0x00050000 | errno.EPERM  # SCMP_ACT_ERRNO(EPERM)
@@ -41,7 +40,7 @@ Condition = Mapping[int, tuple[int, int]]  # argument's number -> (mask, value i
 
 
 class _Comparison(ctypes.Structure):
-    """struct scmp_arg_cmp of seccomp.h."""
+    """The struct scmp_arg_cmp of seccomp.h."""
 
     _fields_ = (
         ("arg", ctypes.c_uint),
@@ -54,16 +53,16 @@ class _Comparison(ctypes.Structure):
 def prepare(
     names: Iterable[str], conditions: Mapping[str, Condition], library_name: str = "libseccomp.so.2"
 ) -> Callable[[], None] | None:
-    """A filter that allows only the calls named, ready to be put in force; None where libseccomp is missing.
+    """Return a function that puts a filter in force, which allows only `names`; None where libseccomp is missing.
 
     Args:
         names: System calls to allow; those that this architecture does not have are left out.
-        conditions: For some of the names, what their arguments must be.
+        conditions: For some of the names, the values that their arguments must have.
         library_name: The shared library to use.
 
     Returns:
-        A function that puts the filter in force, for good, for this process and all it starts. It raises OSError
-        when the kernel refuses it. Filters add up: a call must be allowed by all.
+        A function that filters this process, and all that it starts, for good. It raises OSError when the kernel
+        refuses the filter. Filters add up: a call passes when all of them allow it.
 
     """
     try:
@@ -87,6 +86,6 @@ def prepare(
 
 
 def _check(code: int, what: str) -> None:
-    """Raise OSError for a code of libseccomp, which returns negative errno values."""
+    """Raise OSError for a negative code: libseccomp returns negative errno values."""
     if code < 0:
         raise OSError(-code, f"seccomp {what}: {os.strerror(-code)}")

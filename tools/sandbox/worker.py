@@ -1,7 +1,7 @@
-"""The sandbox's worker: `python -I -S -B tools/sandbox/worker.py CONFIG`, started by `tools.sandbox` only.
+"""Serve the sandbox as its worker: `python -I -S -B tools/sandbox/worker.py CONFIG`, which only `tools.sandbox` starts.
 
-Reads one JSON request a line from standard input, answers with one JSON line on what was standard output when it
-started. Standard output and standard error then lead to /dev/null, so that a tool's prints cannot mix with replies.
+The worker reads one JSON request a line from standard input and writes one JSON line for each to a copy of standard
+output. Standard output and standard error themselves lead to /dev/null: no print of a tool can mix with replies.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # -I leaves it out
+sys.path.insert(0, str(Path(__file__).parents[2]))  # Python leaves this folder out under -I
 
 from tools.registry import Registry
 from tools.sandbox.lockdown import Lockdown, WorkerLimits
@@ -24,19 +24,19 @@ from tools.types import ToolResult
 
 
 class Worker:
-    """The tools and the machines, loaded; answers requests."""
+    """Answer requests with the tools and the machines that are loaded."""
 
     def __init__(
         self, registry: Registry, machines: Mapping[str, Machine], lockdown: Lockdown, reply_bytes: int
     ) -> None:
-        """Hold what calls need."""
+        """Keep the tools, the machines by host id, the lockdown, and the size cap of a reply."""
         self._registry = registry
         self._machines = machines
         self._lockdown = lockdown
         self._reply_bytes = reply_bytes
 
     def answer(self, request: dict[str, Any]) -> bytes:
-        """One reply line; `keep` is false when this worker should not be used again."""
+        """Return one reply line; its `keep` is false when the parent should replace this worker."""
         refusals = self._lockdown.refusals()
         result, keep = self._call(request["tool"], request["arguments"], request["host"], request["now"])
         keep = keep and self._lockdown.refusals() == refusals
@@ -52,7 +52,7 @@ class Worker:
             return _failure(tool, f"there is no host '{host}'; choose one of: {', '.join(self._machines)}", now), True
         try:
             return self._registry.run_tool(tool, HostView(machine, now), **arguments), True
-        except BaseException as error:  # SystemExit and its like end the call, not the worker's loop
+        except BaseException as error:  # SystemExit and KeyboardInterrupt end the call, not the worker's loop
             return _failure(tool, f"{type(error).__name__} {error}".strip(), now), False
 
     def _line(self, request_id: str, result: ToolResult, keep: bool) -> bytes:
@@ -65,7 +65,7 @@ class Worker:
 
 def main(config: dict[str, Any]) -> None:
     """Lock this process down, load tools and hosts, answer until standard input ends."""
-    os.environ.clear()  # it was empty; Python itself adds LC_CTYPE
+    os.environ.clear()  # it is empty but for LC_CTYPE, which Python itself adds
     channel = _private_channel()
     limits, hosts = WorkerLimits(**config["limits"]), sorted(Path(config["hosts"]).glob("*.json"))
     folders = [Path(os.__file__).parent, Path(__file__).parents[1], Path(config["hosts"])]
@@ -74,7 +74,7 @@ def main(config: dict[str, Any]) -> None:
         registry = Registry.default([Path(file) for file in config["files"]])
         machines = {path.stem: _load_machine(path) for path in hosts}
         lockdown.seal()
-    except Exception as error:  # whatever stops the start is told to the parent, which raises it
+    except Exception as error:  # the parent raises whatever stops the start
         _send(channel, json.dumps({"error": f"{type(error).__name__}: {error}"}).encode() + b"\n")
         return
     hello = {"tools": registry.list_tools(), "filtered": lockdown.filtered}
@@ -85,7 +85,7 @@ def main(config: dict[str, Any]) -> None:
 
 
 def _private_channel() -> int:
-    """A descriptor of its own for replies, and standard output and error to nowhere."""
+    """Return a copy of standard output for replies, and lead standard output and error to /dev/null."""
     channel, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
@@ -99,7 +99,7 @@ def _send(channel: int, line: bytes) -> None:
 
 
 def _load_machine(path: Path) -> Machine:
-    """The `machine` of a host file; cause, evidence and remedy stay outside."""
+    """Return the `machine` of a host file; its cause, evidence and remedy stay out of the worker."""
     return machine_from_json(json.loads(path.read_bytes())["machine"])
 
 

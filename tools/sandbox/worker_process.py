@@ -1,4 +1,4 @@
-"""The parent's side of one sandbox worker: a process, two pipes, lines of JSON with a deadline and a size cap."""
+"""Talk to one sandbox worker from the parent: two pipes, lines of JSON with a deadline and a size cap."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from typing import IO, Any
 from tools.sandbox.lockdown import WorkerLimits
 
 START_S = 15.0  # ~0.1 s on an idle machine, more when it is busy and its disk is cold
-MAX_CALLS = 10_000  # of one worker
+MAX_CALLS = 10_000  # of one worker, before the parent replaces it
 
 
 class SandboxError(Exception):
-    """The worker cannot be started; the message says why."""
+    """Raised when the worker does not start; the message says why."""
 
 
 class WorkerLostError(Exception):
-    """The worker is gone or no longer to be trusted; the message says what happened, for the result."""
+    """Raised when the worker is gone or broke the protocol; the message goes into the call's result."""
 
 
 class WorkerProcess:
-    """One worker process and its two pipes."""
+    """Keep one worker process and its two pipes."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        """Start it and wait until it has loaded everything."""
+        """Start the worker and wait until it has loaded everything; SandboxError when it cannot."""
         self._calls = 0
         self._folder = tempfile.TemporaryDirectory(prefix="tools-sandbox-")
         command = [sys.executable, "-I", "-S", "-B", str(Path(__file__).parent / "worker.py"), json.dumps(config)]
@@ -44,7 +44,7 @@ class WorkerProcess:
             stderr=subprocess.DEVNULL,
             cwd=self._folder.name,
             env={},
-            start_new_session=True,  # a Ctrl-C in the terminal is the app's to handle
+            start_new_session=True,  # so that Ctrl-C in a terminal reaches the app alone
         )
         try:
             hello = self._read(START_S, WorkerLimits().reply_bytes)
@@ -59,15 +59,15 @@ class WorkerProcess:
 
     @property
     def alive(self) -> bool:
-        """False once the process has ended."""
+        """Return false once the process has ended."""
         return self._process.poll() is None
 
     def is_old(self, cpu_s: object, limits: WorkerLimits) -> bool:
-        """Whether it has used half its CPU time or many calls, and is better replaced before it hits a limit."""
+        """Return true after half its CPU time or MAX_CALLS: the parent replaces it before it hits a limit."""
         return not isinstance(cpu_s, float) or cpu_s > limits.cpu_s / 2 or self._calls >= MAX_CALLS
 
     def ask(self, line: bytes, limits: WorkerLimits) -> dict[str, Any]:
-        """Send one request line and read one reply; WorkerLostError when there is none in time and form."""
+        """Send one request line and return the reply; WorkerLostError when none comes in time and in form."""
         self._calls += 1
         try:
             _pipe(self._process.stdin).write(line)
@@ -77,7 +77,7 @@ class WorkerProcess:
         return self._read(limits.call_s, limits.reply_bytes)
 
     def _read(self, seconds: float, most_bytes: int) -> dict[str, Any]:
-        """One line of JSON that is an object."""
+        """Return the JSON object of one line; WorkerLostError when none comes within `seconds` and `most_bytes`."""
         descriptor = _pipe(self._process.stdout).fileno()
         poll, end, got = select.poll(), time.monotonic() + seconds, b""
         poll.register(descriptor, select.POLLIN)
@@ -94,7 +94,7 @@ class WorkerProcess:
         return _object(got)
 
     def kill(self) -> None:
-        """End the process, close the pipes, remove its folder."""
+        """End the process, close its pipes, remove its folder."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -104,7 +104,7 @@ class WorkerProcess:
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-    """Popen's type leaves open whether there is one."""
+    """Return the pipe, which Popen's types allow to be None."""
     if pipe is None:
         raise SandboxError("the worker was started without pipes")
     return pipe

@@ -1,1 +1,1 @@
-"""Simulates hosts: what is true of a machine, and what a tool may see of it at one moment."""
+"""Simulate hosts: the state of a machine, and the view of it that a tool gets at one moment."""

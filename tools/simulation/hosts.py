@@ -1,7 +1,7 @@
-"""The simulated hosts: reading and validating `tools/hosts/*.json`.
+"""Read and validate the simulated hosts, `tools/hosts/*.json`.
 
-A file holds what the tools see (`machine`) and, apart from it, what only tours, games and scoring read: the cause,
-the evidence that proves it, and the remedy. The sandbox gets `machine` alone.
+A file holds what the tools see (`machine`) and, apart from it, what only tours, games and scoring read: the cause, the
+evidence that proves it, and the remedy. The sandbox gets `machine` alone.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ DEFAULT_HOST = "healthy"
 
 
 class HostError(Exception):
-    """A host file that cannot be used, or a host that does not exist; the message says what to change."""
+    """Raised for a host file that is wrong or a host that does not exist; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultEvidence:
-    """One field of one tool's result that proves the cause."""
+    """One field of one tool's result that helps to prove the cause of a host's fault."""
 
     tool: str
     field: tuple[str, ...]  # path in the result's `data`, numbers for lists; or ("timestamp",) for the envelope's
     relation: Literal["equals", "contains", "at_least", "at_most", "absent", "behind"]
     value: bool | float | str | None  # for "behind": seconds that the field is behind the time of the run
-    says: str  # what it proves, in one sentence
+    says: str  # what the field proves, in one sentence
 
     def observed(self, run: Report) -> Json:
-        """The field's value in a comprehensive run of this host; None when it is absent."""
+        """Return the field's value in a comprehensive run of this host; None when it is absent."""
         result = run["tool_results"][self.tool]
         value: Json = {"timestamp": result["timestamp"], **result["data"]}
         for part in self.field:
@@ -46,7 +46,7 @@ class FaultEvidence:
         return value
 
     def holds(self, run: Report) -> bool:
-        """Whether a comprehensive run of this host shows it."""
+        """Return true when a comprehensive run of this host shows this evidence."""
         value, wanted = self.observed(run), self.value
         if value is None or self.relation == "absent":
             return value is None and self.relation == "absent"
@@ -62,7 +62,7 @@ class FaultEvidence:
 
 @dataclass(frozen=True, slots=True)
 class RemedyStep:
-    """One step of the remedy."""
+    """One step of a host's remedy: what to do, and the commands that do it."""
 
     do: str
     commands: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class RemedyStep:
 
 @dataclass(frozen=True, slots=True)
 class Decoy:
-    """A cause that a reasonable person would guess, and what speaks against it."""
+    """A wrong cause that a reasonable person would guess, and what speaks against it."""
 
     cause: str
     why_not: str
@@ -78,13 +78,13 @@ class Decoy:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One simulated host."""
+    """One simulated host: a machine, and the story of its fault."""
 
     id: str
-    title: str  # the complaint in a few words, for a list; it does not give the cause away
-    summary: str  # what a visitor is told before looking: the complaint, not the cause
+    title: str  # the complaint in a few words, for a list, without the cause
+    summary: str  # the complaint as a visitor reads it before looking, without the cause
     kind: str  # name of the fault, for scoring `tools.diagnosis.diagnose`: "healthy" when there is none
-    answer: str  # the cause in one sentence as short as those of the decoys, for a list of guesses
+    answer: str  # the cause in one sentence, as short as the decoys', for a list of guesses
     cause: str  # the whole story
     evidence: tuple[FaultEvidence, ...]
     remedy: tuple[RemedyStep, ...]
@@ -93,12 +93,12 @@ class Host:
     machine: Machine
 
     def view(self, now: float) -> HostView:
-        """The host at one moment, seconds since the epoch."""
+        """Return the host at one moment, seconds since the epoch."""
         return HostView(self.machine, now)
 
 
 def load_hosts(folder: Path = HOSTS) -> dict[str, Host]:
-    """Every host by id, the default one first; HostError names the file and the field that is wrong."""
+    """Return every host by id, the default one first; HostError names the file and the field that is wrong."""
     files = sorted(folder.glob("*.json"), key=lambda path: (path.stem != DEFAULT_HOST, path.stem))
     if not files:
         raise HostError(f"{folder} holds no host; put at least one *.json file there")
@@ -107,7 +107,7 @@ def load_hosts(folder: Path = HOSTS) -> dict[str, Host]:
 
 
 def get_host(hosts: Mapping[str, Host], host_id: str) -> Host:
-    """The host of that id; HostError lists those there are."""
+    """Return the host of that id; HostError lists the known ones."""
     if host_id not in hosts:
         raise HostError(f"there is no host {host_id!r}; choose one of: {', '.join(hosts)}")
     return hosts[host_id]

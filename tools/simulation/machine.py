@@ -1,7 +1,7 @@
-"""What is true of a simulated machine: the part of `tools/hosts/*.json` that tools may see.
+"""The state of a simulated machine: the part of `tools/hosts/*.json` that tools may see.
 
-Plain dataclasses and the standard library only: the sandbox's worker imports this module and must start quickly.
-`tools/simulation/hosts.py` validates the files against these types.
+The module holds plain dataclasses and imports the standard library alone: the sandbox's worker imports it and must
+start quickly. `tools/simulation/hosts.py` validates the files against these types.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ VirshState = Literal["working", "failing", "missing"]
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Operating system as `platform` reports it."""
+    """The operating system, as `platform` reports it."""
 
     name: str  # as in /etc/os-release, for people; tools see only what the kernel and Python say
     kernel: str  # uname -r
@@ -30,7 +30,7 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """When the machine last booted, and how far its clock is off."""
+    """The machine's uptime and the error of its clock."""
 
     least_uptime_days: float
     reboot_every_days: float  # keeps the uptime believable however long the app runs
@@ -39,7 +39,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """Processor and its load."""
+    """The processor and its load."""
 
     model: str
     logical: int
@@ -51,7 +51,7 @@ class Cpu:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Main memory, in GiB."""
+    """The main memory, in GiB."""
 
     total_gb: float
     used_gb: float  # without buffers and page cache
@@ -115,7 +115,7 @@ class Vm:
 
 @dataclass(frozen=True, slots=True)
 class Virtualisation:
-    """Kernel modules and libvirt."""
+    """The kernel modules and libvirt."""
 
     modules: tuple[str, ...]  # of kvm, kvm_intel, kvm_amd
     virsh: VirshState
@@ -126,18 +126,18 @@ class Virtualisation:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What answers from here."""
+    """The network as this machine reaches it."""
 
     nameserver: str
     dns: DnsState
     ping_ms: float  # round trip to a public address
     internet: bool = True  # public addresses answer
-    reach: dict[str, Reach] = field(default_factory=dict)  # targets that differ, private addresses that exist
+    reach: dict[str, Reach] = field(default_factory=dict)  # targets unlike the rest, private addresses that exist
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One simulated machine at rest; `tools.simulation.view.HostView` sets it in motion."""
+    """One simulated machine without a time; `tools.simulation.view.HostView` shows it at one moment."""
 
     seed: int
     hostname: str
@@ -155,7 +155,7 @@ class Machine:
 
 
 def machine_from_json(raw: dict[str, Any]) -> Machine:
-    """The machine of one host file's `machine` object, validated before by `tools.simulation.hosts.load_hosts`."""
+    """Return the machine of a host file's `machine` object, which `tools.simulation.hosts.load_hosts` validates."""
     interfaces = [
         Interface(**{**row, "addresses": tuple(Address(**address) for address in row["addresses"])})
         for row in raw["interfaces"]

@@ -1,1 +1,1 @@
-"""Draws the guided tours."""
+"""Draw the guided tours."""

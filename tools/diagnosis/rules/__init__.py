@@ -1,7 +1,7 @@
-"""The diagnosis rules: one function a fault, each over `tools.diagnosis.facts.Facts` alone.
+"""The diagnosis rules: one function for each fault, which reads `tools.diagnosis.facts.Facts` alone.
 
-A rule returns a Finding when the evidence for its fault is there, else None. `RULES` orders them: what explains other
-faults comes before them, what breaks today before what only stands in the way of a deployment.
+A rule returns a Finding when it sees the evidence of its fault, else None. `RULES` orders them: a fault that causes
+others comes before those, and a fault that breaks something today before one that only hinders a deployment.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rules about hardware virtualisation, libvirt and virtual machines."""
+"""The rules about hardware virtualisation, libvirt and virtual machines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tools.diagnosis.rules.resources import disk_full
 
 
 def no_virtualisation(facts: Facts) -> Finding | None:
-    """The CPU shows neither vmx nor svm."""
+    """Find a CPU that shows neither vmx nor svm."""
     if facts.get("kvm_diagnostics", "vmx_support") is not False or facts.get("kvm_diagnostics", "svm_support"):
         return None
     lines = [
@@ -33,7 +33,7 @@ def no_virtualisation(facts: Facts) -> Finding | None:
 
 
 def kvm_not_loaded(facts: Facts) -> Finding | None:
-    """The CPU can, the module is not there."""
+    """Find a CPU that can virtualise on a host without the KVM module."""
     able = facts.get("kvm_diagnostics", "vmx_support") or facts.get("kvm_diagnostics", "svm_support")
     if not able or facts.get("kvm_diagnostics", "kvm_module_loaded") is not False:
         return None
@@ -47,7 +47,7 @@ def kvm_not_loaded(facts: Facts) -> Finding | None:
 
 
 def libvirt_down(facts: Facts) -> Finding | None:
-    """Virsh gets no answer: not installed, failed, or stopped."""
+    """Find a libvirt that is not installed, has failed, or does not run."""
     if facts.get("kvm_diagnostics", "libvirt_available") is not False:
         return None
     lines = [facts.line("kvm_diagnostics", "libvirt_available", says="virsh gets no answer")]
@@ -71,7 +71,7 @@ def libvirt_down(facts: Facts) -> Finding | None:
 
 
 def vm_stopped(facts: Facts) -> Finding | None:
-    """A machine is paused or crashed, and no rule before this one says why."""
+    """Find a virtual machine that is paused or crashed while no disk is full, which would explain it."""
     bad = [(name, state) for name, state in facts.vms() if state in {"paused", "crashed"}]
     if not bad or disk_full(facts):
         return None

@@ -1,4 +1,4 @@
-"""Rules about what stands in the way of a deployment on a host that works."""
+"""The rules about what hinders a deployment on a host that works."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from tools.diagnosis.facts import Facts, Finding
 from tools.simulation.cpu import RHEL_LEVEL
 
 OLDEST_RHEL = 9  # oldest major release that the deployment accepts
-TARGET_RHEL = 10  # the release whose hardware needs are checked ahead
+TARGET_RHEL = 10  # the next release, whose hardware needs the rules check ahead
 
 
 def os_unsupported(facts: Facts) -> Finding | None:
-    """The kernel belongs to a release that the deployment refuses."""
+    """Find a kernel of a release that the deployment refuses."""
     release = _release(facts)
     if release is None or release >= OLDEST_RHEL:
         return None
@@ -29,7 +29,7 @@ def os_unsupported(facts: Facts) -> Finding | None:
 
 
 def cpu_too_old(facts: Facts) -> Finding | None:
-    """The CPU lacks the level that the next release needs; nothing is broken today."""
+    """Find a CPU below the level that the next release needs; it breaks nothing today."""
     needed = RHEL_LEVEL[TARGET_RHEL]
     if not facts.number("system_info", "cpu", "x86_64_level") < needed:
         return None
@@ -46,6 +46,6 @@ def cpu_too_old(facts: Facts) -> Finding | None:
 
 
 def _release(facts: Facts) -> int | None:
-    """The major release in a kernel's name such as 6.12.0-55.9.1.el10_0.x86_64; None for a kernel of another family."""
+    """Return 10 for the kernel 6.12.0-55.9.1.el10_0.x86_64; None for a kernel of another family."""
     found = re.search(r"\.el(\d+)", str(facts.get("system_info", "release")))
     return int(found[1]) if found else None

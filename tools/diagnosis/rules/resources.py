@@ -1,16 +1,16 @@
-"""Rules about disks, memory and CPU time."""
+"""The rules about disks, memory and CPU time."""
 
 from __future__ import annotations
 
 from tools.diagnosis.facts import Facts, Finding
 
-FULL_PERCENT = 95.0  # of a disk or of memory: nothing of use fits any more
+FULL_PERCENT = 95.0  # of a disk or of memory; what is left holds nothing useful
 BUSY_PERCENT = 95.0  # of all CPUs
 AWAKE_PERCENT = 5.0  # kswapd sleeps on a host that does not swap
 
 
 def disk_full(facts: Facts) -> Finding | None:
-    """A file system has next to no room; machines paused meanwhile belong to it."""
+    """Find a file system with next to no room, and the virtual machines that paused because of it."""
     full = [name for name, d in facts.items("resource_usage", "disk") if d["usage_percent"] >= FULL_PERCENT]
     if not full:
         return None
@@ -29,7 +29,7 @@ def disk_full(facts: Facts) -> Finding | None:
 
 
 def memory_exhausted(facts: Facts) -> Finding | None:
-    """Memory is used up; a busy kswapd, processes waiting for the disk and a high load confirm that it swaps."""
+    """Find memory that is used up; a busy kswapd, waiting for the disk and a high load show that the host swaps."""
     if not facts.number("resource_usage", "memory", "usage_percent") >= FULL_PERCENT:
         return None
     lines = [facts.line("resource_usage", "memory", "usage_percent", says="no memory is left to give")]
@@ -53,7 +53,7 @@ def memory_exhausted(facts: Facts) -> Finding | None:
 
 
 def cpu_saturated(facts: Facts) -> Finding | None:
-    """All CPUs are busy and more work waits."""
+    """Find CPUs that are all busy while more work waits."""
     cpus = facts.number("resource_usage", "cpu", "count_logical")
     if not (facts.number("resource_usage", "cpu", "usage_percent") >= BUSY_PERCENT and _load(facts) > cpus):
         return None
@@ -66,6 +66,6 @@ def cpu_saturated(facts: Facts) -> Finding | None:
 
 
 def _load(facts: Facts) -> float:
-    """The load of the last minute, 0.0 when it is absent."""
+    """Return the load of the last minute, 0.0 when it is absent."""
     means = facts.get("resource_usage", "cpu", "load_average")
     return float(means[0]) if means else 0.0

@@ -1,4 +1,4 @@
-"""Rules about the clock, the network, name resolution and other services."""
+"""The rules about the clock, the network, name resolution and other services."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAMESERVER = re.compile(r"(?:Server:\s*|error to )([0-9a-fA-F.:]+?)(?=[#\s]|$)")
 
 
 def clock_wrong(facts: Facts) -> Finding | None:
-    """The host stamps its results with another time than the one they were asked for."""
+    """Find a host whose results carry another time than that of the run."""
     offsets = {name: stamp - facts.now for name, stamp in facts.stamps.items()}
     name, offset = max(offsets.items(), key=lambda item: abs(item[1]), default=("", 0.0))
     if abs(offset) < CLOCK_S:
@@ -31,7 +31,7 @@ def clock_wrong(facts: Facts) -> Finding | None:
 
 
 def network_down(facts: Facts) -> Finding | None:
-    """No address answers."""
+    """Find a network on which no address answers."""
     addresses = _reachability(facts)
     if not addresses or any(addresses.values()):
         return None
@@ -51,7 +51,7 @@ def network_down(facts: Facts) -> Finding | None:
 
 
 def dns_broken(facts: Facts) -> Finding | None:
-    """Names fail while addresses answer."""
+    """Find name resolution that fails; addresses that answer make the finding surer."""
     if facts.get("network_diagnostics", "dns_resolution", "working") is not False:
         return None
     answering = [name for name, reachable in _reachability(facts).items() if reachable]
@@ -73,7 +73,7 @@ def dns_broken(facts: Facts) -> Finding | None:
 
 
 def service_failed(facts: Facts) -> Finding | None:
-    """Another of the usual services has failed."""
+    """Find a failed service other than libvirtd."""
     services = dict(facts.items("service_status", "services"))
     bad = [name for name, row in services.items() if row["status"] in {"failed", "activating"} and name != "libvirtd"]
     if not bad:
@@ -84,7 +84,7 @@ def service_failed(facts: Facts) -> Finding | None:
 
 
 def _reachability(facts: Facts) -> dict[str, bool]:
-    """Address -> whether it answered; names, which need DNS, are left out."""
+    """Return address -> true when it answered; leave out names, which need DNS."""
     return {
         target: bool(row["reachable"])
         for target, row in facts.items("network_diagnostics", "connectivity")

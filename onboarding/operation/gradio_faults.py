@@ -17,7 +17,7 @@ import gradio.routes
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 3  # innermost places
+SHOWN = 3  # frames
 
 
 class _OneLine:
@@ -26,11 +26,11 @@ class _OneLine:
     def print_exc(self) -> None:
         """Log the exception that is being handled."""
         kind, error, at = sys.exc_info()
-        logger.error("a call failed: %s in %s", kind.__name__ if kind else "nothing", places(at))
+        logger.error("a call failed: %s in %s", kind.__name__ if kind else "nothing", innermost_frames(at))
         logger.debug("in full", exc_info=error)
 
 
-def places(at: TracebackType | None) -> str:
+def innermost_frames(at: TracebackType | None) -> str:
     """The innermost places of a traceback, innermost last, without a word of the message."""
     frames = traceback.extract_tb(at)[-SHOWN:]
     return " > ".join(f"{frame.name} ({frame.filename.rsplit('/', 1)[-1]}:{frame.lineno})" for frame in frames)

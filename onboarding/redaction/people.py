@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import phonenumbers
 
-from onboarding.redaction.names import is_example, is_public
+from onboarding.redaction.domain_names import is_example, is_public
 from rag.secrets.formats import Span
 
 _EMAIL = re.compile(

@@ -10,8 +10,8 @@ import unicodedata
 from collections.abc import Iterator
 
 from onboarding.redaction.credentials import credential_spans
+from onboarding.redaction.hosts import host_spans
 from onboarding.redaction.people import people_spans
-from onboarding.redaction.places import place_spans
 from rag.secrets.formats import Span
 
 
@@ -46,4 +46,4 @@ def _merged(text: str) -> list[Span]:
 def _spans(text: str) -> Iterator[Span]:
     yield from credential_spans(text)
     yield from people_spans(text)
-    yield from place_spans(text)
+    yield from host_spans(text)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from onboarding.redaction.names import is_example, is_public, is_well_known
+from onboarding.redaction.domain_names import is_example, is_public, is_well_known
 from rag.secrets.formats import Span
 
 _IPV4 = re.compile(r"(?<![\w.])(?P<a>(?:\d{1,3}\.){3}\d{1,3})(?P<net>/\d{1,2})?(?![\w]|\.\d)")
@@ -73,7 +73,7 @@ _ANY_HOST = frozenset(
 )
 
 
-def place_spans(text: str) -> Iterator[Span]:
+def host_spans(text: str) -> Iterator[Span]:
     """Every address and name of a machine that is somebody's own; spans may overlap."""
     yield from (Span("ip", *hit.span("a")) for hit in _IPV4.finditer(text) if _is_own_v4(hit, text))
     yield from (Span("ip", *hit.span("a")) for hit in _IPV6.finditer(text) if _is_own(hit["a"]))

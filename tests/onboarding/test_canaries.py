@@ -123,12 +123,12 @@ def _ask_as_the_page_does(http: httpx2.Client) -> None:
     shelf = {"open_id": "canaryid", "items": [{"id": "canaryid", "title": "canary-title", "turns": [turn]}]}
     join = {"data": ["canary-typed", "healthy", None, shelf], "fn_index": event, "session_hash": "canarysession"}
     turn_id = _completed(http, join)[0]["turns"][-1]["id"]
-    hear = next(d["id"] for d in config["dependencies"] if d.get("api_name") == "_hear")
+    submit = next(d["id"] for d in config["dependencies"] if d.get("api_name") == "_submitted")
     for said in (
         {"kind": "down", "turn": turn_id, "reason": "wrong", "comment": COMMENT, "agreed": True},
         {"kind": "wish", "comment": COMMENT, "agreed": True},
     ):
-        heard = {"data": [None, {}], "fn_index": hear, "session_hash": "canarysession", "event_data": said}
+        heard = {"data": [None, {}], "fn_index": submit, "session_hash": "canarysession", "event_data": said}
         assert _completed(http, heard)[0]["reply"]["ok"]
     http.post("/gradio_api/queue/join", json=heard | {"event_data": {"kind": "canary-kind", "comment": COMMENT}})
 

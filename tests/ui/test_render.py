@@ -21,7 +21,7 @@ from model.turn.events import (
     TurnFinished,
 )
 from onboarding.assistant.turns import Turn, advance_all
-from onboarding.ui.chat.around import hint, spoken, starters
+from onboarding.ui.chat.composer import announcement, hint, starters
 from onboarding.ui.chat.evidence import MAX_RESULT, SHOWN_SOURCES
 from onboarding.ui.chat.render import turn_parts
 from onboarding.ui.page.header import header_html
@@ -260,8 +260,8 @@ def test_the_empty_state_offers_starters_of_every_route_that_has_some() -> None:
 
 
 def test_a_screen_reader_hears_phases_and_the_answer_once() -> None:
-    assert spoken(turn(TextDelta("a"))) == spoken(turn(TextDelta("a b"))) == "The model is writing."
-    assert spoken(turn(finished())) == "Answer: Done."
+    assert announcement(turn(TextDelta("a"))) == announcement(turn(TextDelta("a b"))) == "The model is writing."
+    assert announcement(turn(finished())) == "Answer: Done."
 
 
 def test_where_every_seat_is_taken_the_page_offers_what_never_queues() -> None:

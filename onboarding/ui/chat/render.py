@@ -15,7 +15,7 @@ from model.prompting.system_prompts import RouteText
 from model.turn.events import Notice, RouteChosen, TurnFinished
 from onboarding.assistant.turns import Turn
 from onboarding.ui.chat.evidence import evidence, source_links, split_quote, step, tally
-from onboarding.ui.kit.languages import ENGLISH, Speech
+from onboarding.ui.kit.languages import ENGLISH, Translator
 from onboarding.ui.kit.markdown import to_html
 from onboarding.ui.kit.markup import fill, join
 
@@ -34,48 +34,48 @@ THUMB = Markup(
 Routes = Mapping[str, RouteText]
 
 
-def turn_parts(turn: Turn, routes: Routes, speech: Speech = ENGLISH, *, last: bool) -> dict[str, str]:
+def turn_parts(turn: Turn, routes: Routes, translate: Translator = ENGLISH, *, last: bool) -> dict[str, str]:
     """Every slot of a turn by name; an empty string leaves its slot empty. Only the last turn offers actions."""
     parts = {
-        "question": question(turn, speech, last=last),
-        "route": route(turn, routes, speech, last=last) + tally(turn.found, speech),
-        "steps": join(step(one, speech) for one in turn.steps),
-        "evidence": evidence(turn, speech),
-        "answer": answer(turn, speech),
-        "notices": notices(turn, speech),
-        "meta": meta(turn, speech, last=last),
-        "next": following(turn, routes, speech) if last else Markup(""),
+        "question": question(turn, translate, last=last),
+        "route": route(turn, routes, translate, last=last) + tally(turn.found, translate),
+        "steps": join(step(one, translate) for one in turn.steps),
+        "evidence": evidence(turn, translate),
+        "answer": answer(turn, translate),
+        "notices": notices(turn, translate),
+        "meta": meta(turn, translate, last=last),
+        "next": following(turn, routes, translate) if last else Markup(""),
     }
     return {name: str(part) for name, part in parts.items()}
 
 
-def question(turn: Turn, speech: Speech, *, last: bool) -> Markup:
+def question(turn: Turn, translate: Translator, *, last: bool) -> Markup:
     """What the visitor asked, as typed."""
-    edit = action("edit", speech)
+    edit = action("edit", translate)
     html = '<div class="asked" dir="auto">{}</div>{}'
     return fill(html, turn.question, edit if last and not turn.running else "")
 
 
-def route(turn: Turn, routes: Routes, speech: Speech, *, last: bool) -> Markup:
+def route(turn: Turn, routes: Routes, translate: Translator, *, last: bool) -> Markup:
     """The route as a chip; on the last turn a menu of the others, each of which asks again."""
     if turn.route is None:
-        pending = fill('<span class="chip pending">{}</span>', speech("choosing"))
+        pending = fill('<span class="chip pending">{}</span>', translate("choosing"))
         return pending if turn.running else Markup("")
     unsure = "?" if turn.route.confidence < UNSURE else ""
-    label = fill('<span class="as">{}</span> {}{}', speech("answered_as"), turn.route.label, unsure)
+    label = fill('<span class="as">{}</span> {}{}', translate("answered_as"), turn.route.label, unsure)
     if not last or turn.running:
-        return fill('<span class="chip" title="{}">{}</span>', _how_sure(turn.route, speech), label)
+        return fill('<span class="chip" title="{}">{}</span>', _how_sure(turn.route, translate), label)
     html = (
         '<details class="menu"><summary class="chip" title="{0}">{1}<span class="change">{2}</span></summary>'
         '<div class="sheet" role="menu" aria-label="{3}"><p>{3}</p>{4}</div></details>'
     )
     others = _other_routes(turn.route.name, routes)
-    return fill(html, _how_sure(turn.route, speech), label, speech("change"), speech("again_as"), others)
+    return fill(html, _how_sure(turn.route, translate), label, translate("change"), translate("again_as"), others)
 
 
-def _how_sure(chosen: RouteChosen, speech: Speech) -> str:
+def _how_sure(chosen: RouteChosen, translate: Translator) -> str:
     share = f"{chosen.confidence:.2f}"
-    return speech("your_choice") if chosen.overridden else speech("confidence", share=share)
+    return translate("your_choice") if chosen.overridden else translate("confidence", share=share)
 
 
 def _other_routes(current: str, routes: Routes) -> Markup:
@@ -85,10 +85,10 @@ def _other_routes(current: str, routes: Routes) -> Markup:
     return join(fill(html, name, mark if name == current else "", text.label) for name, text in offered.items())
 
 
-def answer(turn: Turn, speech: Speech) -> Markup:
+def answer(turn: Turn, translate: Translator) -> Markup:
     """The text so far, and what is being waited for: before the text, or below it when more is being read."""
     words = split_quote(turn)[1]
-    wait = progress(turn, speech) if turn.running and (turn.progress or not words) else Markup("")
+    wait = progress(turn, translate) if turn.running and (turn.progress or not words) else Markup("")
     if not words:
         return wait
     nearest = turn.found.nearest if turn.found and not turn.sources else []
@@ -97,19 +97,19 @@ def answer(turn: Turn, speech: Speech) -> Markup:
     return fill('<div class="text {}">{}</div>{}', state, text, wait)
 
 
-def progress(turn: Turn, speech: Speech) -> Markup:
+def progress(turn: Turn, translate: Translator) -> Markup:
     """One line and one bar for the time before the first token."""
     match turn.progress:
         case Queued(ahead, eta_s):
-            left = _about(eta_s, speech)
-            said = speech.count("ahead", ahead, left=left) if ahead else speech("ahead_none", left=left)
+            left = _about(eta_s, translate)
+            said = translate.count("ahead", ahead, left=left) if ahead else translate("ahead_none", left=left)
             return _bar(said)
         case Prefill(done, total, eta_s) if done < total:
-            said = speech("reading", done=done, total=total, left=_about(eta_s, speech))
-            return _bar(said, done / max(total, 1), speech("reading_prompt"))
+            said = translate("reading", done=done, total=total, left=_about(eta_s, translate))
+            return _bar(said, done / max(total, 1), translate("reading_prompt"))
         case Prefill():
-            return _bar(speech("writing"), 1.0, speech("reading_prompt"))
-    return _bar(speech("preparing" if turn.found or turn.steps else "looking"))
+            return _bar(translate("writing"), 1.0, translate("reading_prompt"))
+    return _bar(translate("preparing" if turn.found or turn.steps else "looking"))
 
 
 def _bar(text: str, share: float | None = None, label: str = "") -> Markup:
@@ -123,13 +123,13 @@ def _bar(text: str, share: float | None = None, label: str = "") -> Markup:
     return fill(html, text, round(100 * min(max(share, 0.0), 1.0)), label)
 
 
-def _about(seconds: float, speech: Speech) -> str:
+def _about(seconds: float, translate: Translator) -> str:
     if seconds < 90:
-        return speech("left_s", n=max(1, round(seconds)))
-    return speech("left_min", n=round(seconds / 60))
+        return translate("left_s", n=max(1, round(seconds)))
+    return translate("left_min", n=round(seconds / 60))
 
 
-def notices(turn: Turn, speech: Speech) -> Markup:
+def notices(turn: Turn, translate: Translator) -> Markup:
     """What the visitor should know about this answer."""
     said, reason = (
         sorted(turn.notices, key=lambda notice: notice.kind not in FAULTS),
@@ -138,63 +138,63 @@ def notices(turn: Turn, speech: Speech) -> Markup:
     if turn.failure:
         said.insert(0, Notice(turn.failure, "error"))
     elif reason == "error" and not any(notice.kind in FAULTS for notice in said):
-        said.append(Notice(speech("broke_off"), "error"))
+        said.append(Notice(translate("broke_off"), "error"))
     elif turn.stopped or reason in REASONS:
-        said.append(Notice(speech(REASONS[reason or "cancelled"])))
+        said.append(Notice(translate(REASONS[reason or "cancelled"])))
     shown, folded = said[:SHOWN_NOTICES], said[SHOWN_NOTICES:]
     if len(folded) < 2:  # one more line costs no more than the line that hides it
         return join(map(_notice, said))
     more = '{}<details class="more"><summary>{}</summary>{}</details>'
-    return fill(more, join(map(_notice, shown)), speech("more_remarks", n=len(folded)), join(map(_notice, folded)))
+    return fill(more, join(map(_notice, shown)), translate("more_remarks", n=len(folded)), join(map(_notice, folded)))
 
 
 def _notice(notice: Notice) -> Markup:
     return fill('<p class="notice {}">{}</p>', notice.kind, notice.text)
 
 
-def meta(turn: Turn, speech: Speech, *, last: bool) -> Markup:
+def meta(turn: Turn, translate: Translator, *, last: bool) -> Markup:
     """The quiet line: what can be done with the answer, and what it took."""
     if turn.running:
         return Markup("")
-    copy = action("copy", speech) if turn.text else ""
-    again = action("retry", speech) if last else ""
-    thumbs = thumb("up", speech) + thumb("down", speech) if turn.text else ""
+    copy = action("copy", translate) if turn.text else ""
+    again = action("retry", translate) if last else ""
+    thumbs = thumb("up", translate) + thumb("down", translate) if turn.text else ""
     html = '<span class="actions">{}{}{}</span><span class="figures">{}</span>'
-    return fill(html, copy, again, thumbs, figures(turn.finished, speech) if turn.finished else "")
+    return fill(html, copy, again, thumbs, figures(turn.finished, translate) if turn.finished else "")
 
 
-def action(act: str, speech: Speech) -> Markup:
+def action(act: str, translate: Translator) -> Markup:
     """A quiet button; `act` names its handler in static/transcript.js and its word."""
-    return fill('<button type="button" class="quiet" data-act="{}">{}</button>', act, speech(act))
+    return fill('<button type="button" class="quiet" data-act="{}">{}</button>', act, translate(act))
 
 
-def thumb(way: str, speech: Speech) -> Markup:
+def thumb(way: str, translate: Translator) -> Markup:
     """A button that judges the answer; static/feedback.js hears it, and hides it where nobody keeps judgements."""
     html = (
         '<button type="button" class="quiet thumb" data-feedback="{0}" aria-pressed="false" aria-label="{1}"'
         ' title="{1}">{2}</button>'
     )
-    return fill(html, way, speech(f"feedback_{way}"), THUMB)
+    return fill(html, way, translate(f"feedback_{way}"), THUMB)
 
 
-def figures(finished: TurnFinished, speech: Speech) -> Markup:
+def figures(finished: TurnFinished, translate: Translator) -> Markup:
     """Seconds to the first token, tokens per second and the model, as far as they are known."""
     timings, said = finished.timings, []
     if timings.first_token_s is not None:
-        said.append(speech("first_token", s=f"{timings.first_token_s:.1f}"))
+        said.append(translate("first_token", s=f"{timings.first_token_s:.1f}"))
     if rate := timings.tokens_per_s(finished.counts.generated):
-        said.append(speech("tokens_per_s", rate=f"{rate:.1f}"))
+        said.append(translate("tokens_per_s", rate=f"{rate:.1f}"))
     if finished.model:
         said.append(finished.model)
     return join(fill("<span>{}</span>", text) for text in said)
 
 
-def following(turn: Turn, routes: Routes, speech: Speech) -> Markup:
+def following(turn: Turn, routes: Routes, translate: Translator) -> Markup:
     """What may come next: questions, or where no seat was free the tabs that never queue."""
     if any(notice.kind == "full" for notice in turn.notices):
         html = '<button type="button" class="follow-up" data-act="tab" data-tab="{}">{}</button>'
         ways = ((OPEN_TOUR, "meanwhile_tour"), ("search", "meanwhile_search"))
-        return join(fill(html, tab, speech(key)) for tab, key in ways)
+        return join(fill(html, tab, translate(key)) for tab, key in ways)
     return follow_ups(turn, routes)
 
 

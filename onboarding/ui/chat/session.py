@@ -11,8 +11,8 @@ from typing import Any
 from model.prompting.conversation import Conversation
 from model.turn.events import TurnEvent
 from onboarding.assistant.turns import Turn, advance_all
-from onboarding.ui.chat.shelf import Shelf, read_shelf, restore, save
-from onboarding.ui.kit.languages import ENGLISH, Speech
+from onboarding.ui.chat.saved_conversations import ConversationList, read_saved, restore, saved_conversation
+from onboarding.ui.kit.languages import ENGLISH, Translator
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Session:
 
     conversation: Conversation | None = None
     turns: list[Turn] = field(default_factory=list)
-    shelf: Shelf = field(default_factory=Shelf)  # what the browser keeps, as last heard or told
+    saved: ConversationList = field(default_factory=ConversationList)  # what the browser keeps, as last read or sent
     drawn: dict[str, tuple[Turn, bool, dict[str, str]]] = field(default_factory=dict)  # id -> turn, last, its HTML
-    speech: Speech = ENGLISH  # the page's words in the visitor's language
+    translate: Translator = ENGLISH  # the page's words in the visitor's language
     wake: asyncio.Event | None = None  # set to make the turn under way look up
 
     @property
@@ -40,20 +40,20 @@ class Session:
         """The turn that is being answered."""
         return self.turns[-1] if self.turns and self.turns[-1].running else None
 
-    def hear(self, stored: object) -> None:
+    def load(self, stored: object) -> None:
         """Take note of what the browser keeps; take up its open conversation when none is known (reload, restart)."""
-        self.shelf = read_shelf(stored)
-        item = self.shelf.get(self.shelf.open_id) if not self.turns else None
+        self.saved = read_saved(stored)
+        item = self.saved.get(self.saved.open_id) if not self.turns else None
         if item:
             self.conversation, self.turns = restore(item)
 
-    def keep(self) -> None:
-        """Put the finished turns of this conversation on the shelf."""
+    def save(self) -> None:
+        """Put the finished turns of this conversation on the list of saved conversations."""
         if not self.conversation:
             return
-        old = self.shelf.get(self.conversation.id)
-        item = save(self.conversation.id, self.turns, old.title if old else "")
-        self.shelf = self.shelf.put(item) if item else self.shelf
+        old = self.saved.get(self.conversation.id)
+        item = saved_conversation(self.conversation.id, self.turns, old.title if old else "")
+        self.saved = self.saved.put(item) if item else self.saved
 
     def begin(self, request: Request) -> tuple[Turn, asyncio.Event]:
         """Start a turn and the event that wakes it; asking again or editing forgets that turn and those after it."""
@@ -99,21 +99,21 @@ class Session:
         """Begin a new conversation."""
         self.stop()
         self.conversation, self.turns, self.drawn = None, [], {}
-        self.shelf = self.shelf.model_copy(update={"open_id": ""})
+        self.saved = self.saved.model_copy(update={"open_id": ""})
 
     def open(self, conversation_id: str) -> None:
-        """Go back to a conversation on the shelf; an unknown id changes nothing."""
-        item = self.shelf.get(conversation_id)
+        """Go back to a conversation on the list; an unknown id changes nothing."""
+        item = self.saved.get(conversation_id)
         if item:
             self.clear()
-            self.shelf = self.shelf.model_copy(update={"open_id": conversation_id})
+            self.saved = self.saved.model_copy(update={"open_id": conversation_id})
             self.conversation, self.turns = restore(item)
 
     def forget(self, conversation_id: str) -> None:
-        """Take a conversation off the shelf, and off the page when it is the open one."""
+        """Take a conversation off the list, and off the page when it is the open one."""
         if self.conversation and self.conversation.id == conversation_id:
             self.clear()
-        self.shelf = self.shelf.without(conversation_id)
+        self.saved = self.saved.without(conversation_id)
 
 
 def read_request(data: Mapping[str, Any] | None, typed: str, session: Session, routes: Mapping[str, object]) -> Request:

@@ -21,14 +21,14 @@ from onboarding.assistant.turns import Turn
 from onboarding.edge.admission import LANE, LANE_LIMIT, Place
 from onboarding.edge.client_address import place_of, who
 from onboarding.edge.rate_limits import Gate, Who
-from onboarding.ui.chat import shelf as saved
-from onboarding.ui.chat.around import hint, spoken, starters
+from onboarding.ui.chat.composer import announcement, hint, starters
+from onboarding.ui.chat.conversation_bar import conversation_bar
 from onboarding.ui.chat.evidence import sources_markdown
 from onboarding.ui.chat.relay import relay
 from onboarding.ui.chat.render import turn_parts
+from onboarding.ui.chat.saved_conversations import STORAGE_KEY, STORAGE_SALT
 from onboarding.ui.chat.session import Request, Session, read_request
-from onboarding.ui.chat.shelf_bar import shelf_html
-from onboarding.ui.kit.languages import say, speech_for
+from onboarding.ui.kit.languages import say, translator_for
 from onboarding.ui.kit.theme import static
 from onboarding.usage.recorder import Usage
 
@@ -58,7 +58,7 @@ class ChatTab:
     def build(self) -> None:
         """Lay out the tab and wire it."""
         self.session = gr.State(Session())
-        self.shelf = gr.BrowserState(storage_key=saved.STORAGE_KEY, secret=saved.STORAGE_SALT)
+        self.saved = gr.BrowserState(storage_key=STORAGE_KEY, secret=STORAGE_SALT)
         self.view = gr.HTML(
             self._view(Session()),
             html_template=static("transcript.html"),
@@ -101,11 +101,11 @@ class ChatTab:
     def wire(self, demo: gr.Blocks, tabs: gr.Tabs) -> None:
         """Connect the events; `demo` is the page, whose load restores what the browser kept."""
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
-        outputs = [self.view, self.session, self.shelf, self.text, self.send, self.stop, self.hint]
+        outputs = [self.view, self.session, self.saved, self.text, self.send, self.stop, self.hint]
         asking = gr.on(
             [self.text.submit, self.send.click, self.view.submit],
             self._ask,
-            [self.text, self.host, self.session, self.shelf],
+            [self.text, self.host, self.session, self.saved],
             outputs,
             concurrency_id=LANE,
             concurrency_limit=LANE_LIMIT,
@@ -114,21 +114,21 @@ class ChatTab:
         )
         asking.failure(self._broke, [self.session], outputs, **quiet)
         self.stop.click(self._stop, [self.session], outputs, queue=False, **quiet)
-        self.view.input(self._shelve, [self.session, self.shelf], outputs, queue=False, **quiet)
+        self.view.input(self._manage_saved, [self.session, self.saved], outputs, queue=False, **quiet)
         self.view.select(_open_tab, None, tabs, queue=False, **quiet)
-        demo.load(self._restore, [self.session, self.shelf], outputs, queue=False, **quiet)
+        demo.load(self._restore, [self.session, self.saved], outputs, queue=False, **quiet)
 
     async def _ask(
         self, typed: str, host: str, session: Session, stored: object, event: gr.EventData, client: gr.Request
     ) -> AsyncGenerator[Updates, None]:
         data, asker, place = _data(event), who(client), place_of(client)
-        session.speech = speech_for(client)
-        session.hear(stored)
+        session.translate = translator_for(client)
+        session.load(stored)
         wanted = read_request(data, typed or "", session, self._guide.routes)
         if session.live or not wanted.text:
             self._gate.crowd.leave(place)
             why = "ask_busy" if session.live else "" if data else "ask_empty"
-            yield {self.hint: hint(session.speech(why) if why else "", "warning", session.speech)}
+            yield {self.hint: hint(session.translate(why) if why else "", "warning", session.translate)}
             return
         turn, wake = session.begin(wanted)
         yield self._show(session) | self._hint(session) | ({} if data else {self.text: ""})
@@ -158,7 +158,7 @@ class ChatTab:
         """What one batch of events changes: the transcript, and at the end everything that waited for it."""
         if session.live:
             return {self.view: self._view(session)}
-        session.keep()
+        session.save()
         return self._show(session, store=True)
 
     async def _stop(self, session: Session, client: gr.Request) -> Updates:
@@ -173,18 +173,20 @@ class ChatTab:
         return self._hint(session)
 
     def _broke(self, session: Session) -> Updates:
-        session.fail(session.speech("ask_broke"))
+        session.fail(session.translate("ask_broke"))
         return self._show(session)
 
     def _restore(self, session: Session, stored: object, request: gr.Request) -> Updates:
-        session.speech = speech_for(request)
-        session.hear(stored)
+        session.translate = translator_for(request)
+        session.load(stored)
         return self._show(session) | self._hint(session)
 
-    async def _shelve(self, session: Session, stored: object, event: gr.EventData, request: gr.Request) -> Updates:
+    async def _manage_saved(
+        self, session: Session, stored: object, event: gr.EventData, request: gr.Request
+    ) -> Updates:
         """New, open, rename, forget: what the bar above the conversation offers."""
-        session.speech = speech_for(request)
-        session.hear(stored)
+        session.translate = translator_for(request)
+        session.load(stored)
         data = _data(event) or {}
         chosen = str(data.get("id", ""))
         match data.get("kind"):
@@ -193,7 +195,7 @@ class ChatTab:
             case "open":
                 session.open(chosen)
             case "rename":
-                session.shelf = session.shelf.renamed(chosen, str(data.get("title", "")))
+                session.saved = session.saved.renamed(chosen, str(data.get("title", "")))
             case "forget":
                 session.forget(chosen)
         return self._show(session, store=True) | self._hint(session)
@@ -207,15 +209,16 @@ class ChatTab:
             self.send: gr.update(visible=not busy),
             self.stop: gr.update(visible=busy),
         }
-        return updates | ({self.shelf: session.shelf.model_dump(mode="json")} if store else {})
+        return updates | ({self.saved: session.saved.model_dump(mode="json")} if store else {})
 
     def _hint(self, session: Session) -> Updates:
-        return {self.hint: hint(speech=session.speech)}
+        return {self.hint: hint(translate=session.translate)}
 
     def _view(self, session: Session) -> dict[str, Any]:
         """The value of the transcript; see static/transcript.js."""
-        turns, shelf, routes, speech = session.turns, session.shelf, self._guide.routes, session.speech
-        known = shelf.get(session.conversation.id) if session.conversation else None
+        turns, saved, routes, translate = session.turns, session.saved, self._guide.routes, session.translate
+        known = saved.get(session.conversation.id) if session.conversation else None
+        title = known.title if known and len(turns) > 1 else ""
         return {
             "turns": [
                 {
@@ -227,10 +230,10 @@ class ChatTab:
                 }
                 for turn in turns
             ],
-            "empty": starters(routes, self._drawing, speech),
-            "shelf": shelf_html(shelf, known.title if known and len(turns) > 1 else "", speech, started=bool(turns)),
-            "spoken": spoken(turns[-1], speech) if turns else "",
-            "words": {key: speech(key) for key in SCRIPTED},
+            "empty": starters(routes, self._drawing, translate),
+            "saved": conversation_bar(saved, title, translate, started=bool(turns)),
+            "announcement": announcement(turns[-1], translate) if turns else "",
+            "words": {key: translate(key) for key in SCRIPTED},
             "busy": session.live is not None,
         }
 
@@ -242,7 +245,7 @@ class ChatTab:
             before = session.drawn[turn.id] = (
                 turn,
                 last,
-                turn_parts(turn, self._guide.routes, session.speech, last=last),
+                turn_parts(turn, self._guide.routes, session.translate, last=last),
             )
         return before[2]
 

@@ -1,6 +1,6 @@
 """The page's own words in its six languages, from `languages.toml`.
 
-Gradio's widgets are said by the browser (`say`), what the server draws as HTML by the server (`Speech`); both go by
+Gradio's widgets are said by the browser (`say`), what the server draws as HTML by the server (`Translator`); both go by
 the browser's own preference.
 """
 
@@ -19,7 +19,7 @@ LANGUAGES = ("en", "de", "es", "fr", "ja", "pt")
 
 
 @functools.cache
-def words() -> dict[str, dict[str, str]]:
+def load_texts() -> dict[str, dict[str, str]]:
     """Key -> language -> text; ValueError names a key that lacks its English text or has an unknown language."""
     table = tomllib.loads(FILE.read_text(encoding="utf-8"))
     for key, texts in table.items():
@@ -30,12 +30,12 @@ def words() -> dict[str, dict[str, str]]:
 
 def translations() -> gr.I18n:
     """What the page is mounted with."""
-    return gr.I18n(**{one: {key: text.get(one, text["en"]) for key, text in words().items()} for one in LANGUAGES})
+    return gr.I18n(**{one: {key: text.get(one, text["en"]) for key, text in load_texts().items()} for one in LANGUAGES})
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
-    """Says the page's words in one language: `speech("reading", done=60, total=240, left="~3 s left")`."""
+class Translator:
+    """Says the page's words in one language: `translate("reading", done=60, total=240, left="~3 s left")`."""
 
     language: str = "en"
 
@@ -48,22 +48,22 @@ class Speech:
         return self(f"{key}_one" if n == 1 else f"{key}_many", n=n, **values)
 
 
-ENGLISH = Speech()
+ENGLISH = Translator()
 
 
-def speech_for(request: gr.Request | None) -> Speech:
+def translator_for(request: gr.Request | None) -> Translator:
     """The words for whoever sent this request."""
-    return Speech(spoken_to(str(request.headers.get("accept-language", "")))) if request else ENGLISH
+    return Translator(preferred_language(str(request.headers.get("accept-language", "")))) if request else ENGLISH
 
 
 def say(key: str) -> I18nData:
     """A text that the browser shows in its language; KeyError for a key that is not in the file."""
-    if key not in words():
+    if key not in load_texts():
         raise KeyError(f"{FILE.name} has no {key!r}; add it there in every language")
     return I18nData(key)
 
 
-def spoken_to(accepted: str) -> str:
+def preferred_language(accepted: str) -> str:
     """Which of the languages to use for a request's Accept-Language, in the browser's order of preference."""
     for part in accepted.split(","):
         language = part.partition(";")[0].strip().partition("-")[0].lower()
@@ -74,5 +74,5 @@ def spoken_to(accepted: str) -> str:
 
 def text(key: str, language: str) -> str:
     """A text for HTML that the server writes."""
-    texts = words()[key]
+    texts = load_texts()[key]
     return texts.get(language, texts["en"])

@@ -12,7 +12,7 @@ from onboarding.edge.admission import LANE_LIMIT
 from onboarding.edge.client_address import who
 from onboarding.edge.open_pages import MOST
 from onboarding.edge.rate_limits import NO_LIMITS, Gate
-from onboarding.ui.chat.shelf import STORAGE_SALT
+from onboarding.ui.chat.saved_conversations import STORAGE_SALT
 from onboarding.ui.chat.tab import ChatTab
 from onboarding.ui.kit.hooks import QUIET, Hooks
 from onboarding.ui.kit.languages import say, translations

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from onboarding.ui.chat.shelf import STORAGE_SALT
+from onboarding.ui.chat.saved_conversations import STORAGE_SALT
 from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import say
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from model.prompting.system_prompts import RouteText
 from onboarding.tours.content import Tour, load_tours
 from onboarding.ui.kit.hooks import QUIET, Hooks
-from onboarding.ui.kit.languages import say, spoken_to, text
+from onboarding.ui.kit.languages import preferred_language, say, text
 from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.tabs.usage_charts import lines, stacked_bars
 from onboarding.usage.ledger import CountRow
@@ -55,7 +55,7 @@ class InsightsTab:
             moment(self._show, span, shown, **QUIET)
 
     def _show(self, chosen: str, request: gr.Request) -> str:
-        language = spoken_to(dict(request.headers).get("accept-language", ""))
+        language = preferred_language(dict(request.headers).get("accept-language", ""))
         return self.html(next((days for days in SPANS if str(days) == chosen), SPANS[0]), language)
 
     def html(self, days: int, language: str) -> str:

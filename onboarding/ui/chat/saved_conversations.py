@@ -45,7 +45,7 @@ class SavedConversation(BaseModel, frozen=True):
     turns: tuple[SavedTurn, ...] = Field(min_length=1, max_length=MAX_TURNS)
 
 
-class Shelf(BaseModel, frozen=True):
+class ConversationList(BaseModel, frozen=True):
     """All conversations of one browser, the latest first; `open_id` is the one on the page."""
 
     open_id: str = Field(default="", max_length=40)
@@ -55,20 +55,20 @@ class Shelf(BaseModel, frozen=True):
         """The conversation of that id, or None."""
         return next((item for item in self.items if item.id == conversation_id), None)
 
-    def put(self, item: SavedConversation) -> Shelf:
+    def put(self, item: SavedConversation) -> ConversationList:
         """With `item` first and open; the oldest give way until the list fits."""
         kept = [item, *(other for other in self.items if other.id != item.id)][:MAX_CONVERSATIONS]
-        shelf = Shelf(open_id=item.id, items=tuple(kept))
-        while len(shelf.items) > 1 and shelf.size > MAX_BYTES:
-            shelf = Shelf(open_id=item.id, items=shelf.items[:-1])
-        return shelf if shelf.size <= MAX_BYTES else _shortened(shelf)
+        saved = ConversationList(open_id=item.id, items=tuple(kept))
+        while len(saved.items) > 1 and saved.size > MAX_BYTES:
+            saved = ConversationList(open_id=item.id, items=saved.items[:-1])
+        return saved if saved.size <= MAX_BYTES else _shortened(saved)
 
-    def without(self, conversation_id: str) -> Shelf:
+    def without(self, conversation_id: str) -> ConversationList:
         """Without the conversation of that id."""
         open_id = "" if self.open_id == conversation_id else self.open_id
-        return Shelf(open_id=open_id, items=tuple(item for item in self.items if item.id != conversation_id))
+        return ConversationList(open_id=open_id, items=tuple(item for item in self.items if item.id != conversation_id))
 
-    def renamed(self, conversation_id: str, title: str) -> Shelf:
+    def renamed(self, conversation_id: str, title: str) -> ConversationList:
         """With another title for one conversation; an empty title changes nothing."""
         title = " ".join(title.split())[:TITLE_LENGTH]
         item = self.get(conversation_id)
@@ -83,24 +83,24 @@ class Shelf(BaseModel, frozen=True):
         return len(self.model_dump_json().encode())
 
 
-def _shortened(shelf: Shelf) -> Shelf:
+def _shortened(saved: ConversationList) -> ConversationList:
     """One conversation that is too long by itself loses its oldest turns."""
-    item = shelf.items[0]
-    while len(item.turns) > 1 and shelf.size > MAX_BYTES:
+    item = saved.items[0]
+    while len(item.turns) > 1 and saved.size > MAX_BYTES:
         item = item.model_copy(update={"turns": item.turns[1:]})
-        shelf = shelf.model_copy(update={"items": (item,)})
-    return shelf if shelf.size <= MAX_BYTES else Shelf()
+        saved = saved.model_copy(update={"items": (item,)})
+    return saved if saved.size <= MAX_BYTES else ConversationList()
 
 
-def read_shelf(value: object) -> Shelf:
+def read_saved(value: object) -> ConversationList:
     """What the browser sent, or an empty list when it is not what `dump` wrote."""
     try:
-        return Shelf.model_validate(value)
+        return ConversationList.model_validate(value)
     except ValidationError:
-        return Shelf()
+        return ConversationList()
 
 
-def save(conversation_id: str, turns: Sequence[Turn], title: str = "") -> SavedConversation | None:
+def saved_conversation(conversation_id: str, turns: Sequence[Turn], title: str = "") -> SavedConversation | None:
     """The finished turns of a conversation, or None when there are none."""
     kept = tuple(_saved_turn(turn) for turn in turns if turn.phase == "done")
     if not kept:

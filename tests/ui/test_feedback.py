@@ -1,4 +1,4 @@
-"""What the page makes of what a browser says about an answer."""
+"""Rows from what a browser sends about an answer."""
 
 from __future__ import annotations
 

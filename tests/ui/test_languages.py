@@ -1,4 +1,4 @@
-"""The page's own words: whole in every language, and said only where they exist."""
+"""The page's own texts: complete in every language, and used only where they exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns as HTML: what each event shows, and that nothing foreign gets through unescaped."""
+"""Turns as HTML: what each event shows, and that no untrusted text gets through unescaped."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def parts(shown: Turn, *, last: bool = True) -> dict[str, str]:
 
 
 def words(html: str) -> str:
-    """The text a reader sees."""
+    """Return the text that a reader sees."""
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
 
 

@@ -1,4 +1,4 @@
-"""What the server remembers of a page, what a browser keeps, and what a browser may ask for."""
+"""The server's state of a page, the conversations that a browser keeps, and the requests that it may send."""
 
 from __future__ import annotations
 

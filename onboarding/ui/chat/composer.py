@@ -1,4 +1,4 @@
-"""The words around the conversation: the empty state, the line under the composer, what a screen reader hears."""
+"""The texts around the conversation: its empty state, the line under the composer, screen reader announcements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEYS = "<kbd>Enter</kbd> {} · <kbd>Shift</kbd>+<kbd>Enter</kbd> {} · <kbd>Esc<
 
 
 def starters(routes: Routes, drawing: str = "", translate: Translator = ENGLISH) -> str:
-    """The empty state: what one can ask here, by route; `drawing` is the page's own SVG."""
+    """Return the empty state as HTML: questions to begin with, by route; `drawing` is the page's own SVG."""
     names = [*(name for name in FIRST if name in routes), *(name for name in routes if name not in FIRST)]
     offered = [routes[name] for name in names if routes[name].starters][:GROUPS]
     groups = join(
@@ -31,7 +31,7 @@ def _buttons(texts: tuple[str, ...]) -> Markup:
 
 
 def hint(text: str = "", kind: str = "", translate: Translator = ENGLISH) -> str:
-    """The line under the composer: how to use it, or why it refused."""
+    """Return the line under the composer as HTML: its keys, or `text` as an alert that says why it refused."""
     if text:
         return str(fill('<p class="hint {}" role="alert">{}</p>', kind, text))
     keys = fill(KEYS, translate("key_sends"), translate("key_line"), translate("key_stops"))
@@ -39,7 +39,7 @@ def hint(text: str = "", kind: str = "", translate: Translator = ENGLISH) -> str
 
 
 def announcement(turn: Turn, translate: Translator = ENGLISH) -> str:
-    """What a screen reader is told, as plain text; it changes seldom, so that streaming does not chatter."""
+    """Return what a screen reader announces, as plain text; it changes seldom, so that streaming does not chatter."""
     match turn.phase:
         case "reading":
             return translate("spoken_reading", n=len(turn.sources))

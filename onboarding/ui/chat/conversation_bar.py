@@ -10,7 +10,7 @@ from onboarding.ui.kit.markup import fill, join
 
 
 def conversation_bar(saved: ConversationList, title: str, translate: Translator = ENGLISH, *, started: bool) -> str:
-    """The bar; empty when there is nothing to go back to and nothing was asked yet."""
+    """Return the bar as HTML; "" while no conversation is saved and nothing was asked."""
     if not started and not saved.items:
         return ""
     name = fill('<h2 class="name" dir="auto">{}</h2>', title)

@@ -1,4 +1,4 @@
-"""What an answer rests on, as HTML: the instant extract, the numbered sources, the tool calls."""
+"""Draws the evidence of an answer as HTML: the instant extract, the numbered sources, the tool calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_RESULT = 6_000  # characters of a tool's result that are worth sending to a 
 
 
 def tally(found: SearchResult | None, translate: Translator = ENGLISH) -> Markup:
-    """How many sources came how fast; retrieval is what makes waiting for the model bearable."""
+    """Return how many sources retrieval found and how fast; "" without sources."""
     if found is None or not found.passages:
         return Markup("")
     count = translate.count("source", len(found.passages))
@@ -30,7 +30,7 @@ def tally(found: SearchResult | None, translate: Translator = ENGLISH) -> Markup
 
 
 def evidence(turn: Turn, translate: Translator = ENGLISH) -> Markup:
-    """The instant extract and the sources; nothing when the corpus does not hold the answer."""
+    """Return the instant extract and the sources; "" when the corpus does not hold the answer."""
     if not turn.found or not turn.sources:
         return Markup("")
     quoted = split_quote(turn)[0] or turn.found.extract.strip()
@@ -41,9 +41,10 @@ def evidence(turn: Turn, translate: Translator = ENGLISH) -> Markup:
 
 
 def split_quote(turn: Turn) -> tuple[str, str]:
-    """The answer as (what it quotes at its beginning, the model's own words).
+    """Return the answer as (what it quotes at its beginning, the model's own words).
 
-    A stand-in's answer begins with the extract. It is shown as a quote, so that nobody takes one for the other.
+    A stand-in's answer begins with the extract; the page shows that part as a quote, so that nobody takes it for the
+    model's own words.
     """
     extract = turn.found.extract.strip() if turn.found else ""
     text = turn.text.lstrip()
@@ -56,9 +57,9 @@ def split_quote(turn: Turn) -> tuple[str, str]:
 
 
 def sources(passages: Sequence[Passage], translate: Translator = ENGLISH, *, judged: bool = False) -> Markup:
-    """The numbered sources with the sentence that matters; those past the third are folded.
+    """Return the numbered sources with their excerpts; those past the third lie behind a fold.
 
-    judged: whether they are an answer's, and can be reported.
+    judged: the sources are an answer's, so each gets a button that reports it.
     """
     cards = [
         _card(number, passage, translate, _report(number, translate) if judged else Markup(""))
@@ -83,7 +84,7 @@ def _card(number: int, passage: Passage, translate: Translator, report: Markup) 
 
 
 def _report(number: int, translate: Translator) -> Markup:
-    """Opens the dialog of static/feedback.js; without that script nobody sees it."""
+    """Return the button that opens the dialog of static/feedback.js; the style sheet hides it without that script."""
     html = (
         '<button type="button" class="quiet report" data-feedback="source" aria-label="{0}: {1}" title="{0}">'
         "{2}</button>"
@@ -92,7 +93,7 @@ def _report(number: int, translate: Translator) -> Markup:
 
 
 def _source_link(passage: Passage, name: str, translate: Translator) -> Markup:
-    """The most particular heading is the link: several sources are often parts of one page."""
+    """Return the innermost heading as the link: several sources are often parts of one page."""
     if not safe_url(passage.url):
         return fill("<span>{}</span>", name)
     html = '<a href="{}" target="_blank" rel="noopener noreferrer" title="{}">{}</a>'
@@ -105,17 +106,17 @@ def _place(passage: Passage, translate: Translator) -> str:
 
 
 def sources_markdown(passages: Iterable[Passage]) -> str:
-    """The sources as a numbered Markdown list, for an export."""
+    """Return the sources as a numbered Markdown list, for an export."""
     return "\n".join(f"{n}. {p.title} {safe_url(p.url)}".rstrip() for n, p in enumerate(passages, 1))
 
 
 def source_links(passages: Iterable[Passage]) -> dict[int, Link]:
-    """What `[n]` may link to."""
+    """Return the links of the citations: n -> the nth source."""
     return {number: Link(safe_url(passage.url), passage.title) for number, passage in enumerate(passages, 1)}
 
 
 def step(step: ToolStep, translate: Translator = ENGLISH) -> Markup:
-    """A tool call with arguments and result; every host here is simulated, and says so."""
+    """Return a tool call with its arguments and result, marked as simulated."""
     state = "running" if step.result is None else "ok" if step.result.success else "failed"
     html = (
         '<details class="step {state}"><summary data-more="{more}" data-less="{less}">'

@@ -1,7 +1,7 @@
-"""A turn as HTML, part by part. Pure functions; everything foreign goes through `fill` or `to_html`.
+"""Draws a turn as HTML, part by part. Pure functions; untrusted text goes through `fill` or `to_html`.
 
-A part is a string that the page puts into a slot of its own (static/transcript.js). While an answer streams only the
-slot that changed is touched, so an opened source stays open and nothing above the new words moves.
+A part is a string that the page puts into a slot of its own (static/transcript.js). While an answer streams, the page
+touches only the slot that changed, so an opened source stays open and nothing above the new words moves.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from onboarding.ui.kit.languages import ENGLISH, Translator
 from onboarding.ui.kit.markdown import to_html
 from onboarding.ui.kit.markup import fill, join
 
-OPEN_TOUR = "rhel10"  # the tour that is offered to whoever finds every seat taken
+OPEN_TOUR = "rhel10"  # the tour that a visitor is offered while the queue is full
 FAULTS = frozenset({"error", "full"})  # kinds of notice that come first
 SHOWN_NOTICES = 2  # a rambling model earns a remark per sentence
 UNSURE = 0.5  # below this the route is shown with a question mark
@@ -35,7 +35,7 @@ Routes = Mapping[str, RouteText]
 
 
 def turn_parts(turn: Turn, routes: Routes, translate: Translator = ENGLISH, *, last: bool) -> dict[str, str]:
-    """Every slot of a turn by name; an empty string leaves its slot empty. Only the last turn offers actions."""
+    """Return slot -> HTML of a turn; "" leaves a slot empty. Only the last turn offers actions."""
     parts = {
         "question": question(turn, translate, last=last),
         "route": route(turn, routes, translate, last=last) + tally(turn.found, translate),
@@ -50,14 +50,14 @@ def turn_parts(turn: Turn, routes: Routes, translate: Translator = ENGLISH, *, l
 
 
 def question(turn: Turn, translate: Translator, *, last: bool) -> Markup:
-    """What the visitor asked, as typed."""
+    """Return the visitor's question as typed."""
     edit = action("edit", translate)
     html = '<div class="asked" dir="auto">{}</div>{}'
     return fill(html, turn.question, edit if last and not turn.running else "")
 
 
 def route(turn: Turn, routes: Routes, translate: Translator, *, last: bool) -> Markup:
-    """The route as a chip; on the last turn a menu of the others, each of which asks again."""
+    """Return the route as a chip; on the last turn with a menu of the other routes, each of which asks again."""
     if turn.route is None:
         pending = fill('<span class="chip pending">{}</span>', translate("choosing"))
         return pending if turn.running else Markup("")
@@ -86,7 +86,7 @@ def _other_routes(current: str, routes: Routes) -> Markup:
 
 
 def answer(turn: Turn, translate: Translator) -> Markup:
-    """The text so far, and what is being waited for: before the text, or below it when more is being read."""
+    """Return the text so far and the progress: in place of the text, or below it while the model reads more."""
     words = split_quote(turn)[1]
     wait = progress(turn, translate) if turn.running and (turn.progress or not words) else Markup("")
     if not words:
@@ -98,7 +98,7 @@ def answer(turn: Turn, translate: Translator) -> Markup:
 
 
 def progress(turn: Turn, translate: Translator) -> Markup:
-    """One line and one bar for the time before the first token."""
+    """Return one line and one bar for the time before the first token."""
     match turn.progress:
         case Queued(ahead, eta_s):
             left = _about(eta_s, translate)
@@ -113,7 +113,7 @@ def progress(turn: Turn, translate: Translator) -> Markup:
 
 
 def _bar(text: str, share: float | None = None, label: str = "") -> Markup:
-    """`share` is 0..1, None when unknown; `label` names the bar to a screen reader."""
+    """Return a line over a bar; `share` is 0..1, None when unknown; `label` names the bar to a screen reader."""
     if share is None:
         return fill('<div class="progress"><span>{}</span><i class="bar unknown"></i></div>', text)
     html = (
@@ -130,7 +130,7 @@ def _about(seconds: float, translate: Translator) -> str:
 
 
 def notices(turn: Turn, translate: Translator) -> Markup:
-    """What the visitor should know about this answer."""
+    """Return the remarks about this answer, faults first; those past the second lie behind a fold."""
     said, reason = (
         sorted(turn.notices, key=lambda notice: notice.kind not in FAULTS),
         turn.finished.reason if turn.finished else "",
@@ -153,7 +153,7 @@ def _notice(notice: Notice) -> Markup:
 
 
 def meta(turn: Turn, translate: Translator, *, last: bool) -> Markup:
-    """The quiet line: what can be done with the answer, and what it took."""
+    """Return the line below the answer: its actions, its thumbs, and what it took."""
     if turn.running:
         return Markup("")
     copy = action("copy", translate) if turn.text else ""
@@ -164,12 +164,12 @@ def meta(turn: Turn, translate: Translator, *, last: bool) -> Markup:
 
 
 def action(act: str, translate: Translator) -> Markup:
-    """A quiet button; `act` names its handler in static/transcript.js and its word."""
+    """Return a quiet button; `act` names its handler in static/transcript.js and its text."""
     return fill('<button type="button" class="quiet" data-act="{}">{}</button>', act, translate(act))
 
 
 def thumb(way: str, translate: Translator) -> Markup:
-    """A button that judges the answer; static/feedback.js hears it, and hides it where nobody keeps judgements."""
+    """Return a thumb, "up" or "down"; static/feedback.js handles it, and without that script it stays hidden."""
     html = (
         '<button type="button" class="quiet thumb" data-feedback="{0}" aria-pressed="false" aria-label="{1}"'
         ' title="{1}">{2}</button>'
@@ -178,7 +178,7 @@ def thumb(way: str, translate: Translator) -> Markup:
 
 
 def figures(finished: TurnFinished, translate: Translator) -> Markup:
-    """Seconds to the first token, tokens per second and the model, as far as they are known."""
+    """Return the time to first token, tokens per second and the model, as far as they are known."""
     timings, said = finished.timings, []
     if timings.first_token_s is not None:
         said.append(translate("first_token", s=f"{timings.first_token_s:.1f}"))
@@ -190,7 +190,7 @@ def figures(finished: TurnFinished, translate: Translator) -> Markup:
 
 
 def following(turn: Turn, routes: Routes, translate: Translator) -> Markup:
-    """What may come next: questions, or where no seat was free the tabs that never queue."""
+    """Return ways to go on: follow-up questions, or where the queue was full the tabs that never wait for the model."""
     if any(notice.kind == "full" for notice in turn.notices):
         html = '<button type="button" class="follow-up" data-act="tab" data-tab="{}">{}</button>'
         ways = ((OPEN_TOUR, "meanwhile_tour"), ("search", "meanwhile_search"))
@@ -199,7 +199,7 @@ def following(turn: Turn, routes: Routes, translate: Translator) -> Markup:
 
 
 def follow_ups(turn: Turn, routes: Routes) -> Markup:
-    """Questions that may come next; they are written down beforehand and cost no tokens."""
+    """Return the route's follow-up questions as buttons; they stand in the prompts' files and cost no tokens."""
     if turn.running or turn.route is None or turn.route.name not in routes:
         return Markup("")
     texts = routes[turn.route.name].follow_ups
@@ -207,6 +207,6 @@ def follow_ups(turn: Turn, routes: Routes) -> Markup:
 
 
 def ask_button(text: str, kind: str) -> Markup:
-    """A button that asks its own text."""
+    """Return a button that asks its own text."""
     html = '<button type="button" class="{}" data-act="ask" data-text="{}" dir="auto">{}</button>'
     return fill(html, kind, text, text)

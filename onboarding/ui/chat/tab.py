@@ -1,7 +1,7 @@
 """The chat tab: composer, transcript, and the handlers between them and the guide.
 
-Own Blocks with state on the server: a page can say what it wants asked, never what was said before. Everything that
-uses the model shares one Gradio lane with a wide limit, because the engine batches and queues by itself.
+The conversation's state lies on the server: a page sends a question, never what was said before. Everything that uses
+the model shares one Gradio lane with a wide limit, because the engine batches and queues by itself.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_TYPED = 30_000  # characters a page may send; the limit in tokens is the guide's, and its message names it
-# What the script of the transcript says itself.
+# Keys of the texts that the transcript's script shows.
 SCRIPTED = ("copy", "copied", "copy_blocked", "edit_field", "rename_field", "conversation", "simulated_host")
 
 Updates = dict[gr.components.Component, Any]
 
 
 class ChatTab:
-    """The widgets of the chat and what they do. `build` is called once, inside the tab."""
+    """The widgets of the chat and their handlers. Call `build` once, inside the tab."""
 
     def __init__(self, guide: Guide, hosts: Mapping[str, str], usage: Usage, gate: Gate) -> None:
-        """hosts: id -> title of the simulated hosts that tools may look at; the first is preselected."""
+        """Keep the parts. hosts: id -> title of the simulated hosts for the tools; the first is preselected."""
         self._guide = guide
         self._hosts = hosts
         self._usage = usage
@@ -155,14 +155,14 @@ class ChatTab:
         )
 
     def _step(self, session: Session) -> Updates:
-        """What one batch of events changes: the transcript, and at the end everything that waited for it."""
+        """Return the updates after one batch of events: the transcript, and at the turn's end everything else."""
         if session.live:
             return {self.view: self._view(session)}
         session.save()
         return self._show(session, store=True)
 
     async def _stop(self, session: Session, client: gr.Request) -> Updates:
-        """Ask the turn under way to end; it draws the page itself, so that nobody draws over it.
+        """Ask the turn under way to end; its own handler draws the page, so that no second one draws over it.
 
         Not `cancels=`: a cancelled event's last drawing can arrive after this one's and bring the old text back.
         """
@@ -184,7 +184,7 @@ class ChatTab:
     async def _manage_saved(
         self, session: Session, stored: object, event: gr.EventData, request: gr.Request
     ) -> Updates:
-        """New, open, rename, forget: what the bar above the conversation offers."""
+        """Start, open, rename or forget a conversation, as the bar above it asks."""
         session.translate = translator_for(request)
         session.load(stored)
         data = _data(event) or {}
@@ -201,7 +201,7 @@ class ChatTab:
         return self._show(session, store=True) | self._hint(session)
 
     def _show(self, session: Session, *, store: bool = False) -> Updates:
-        """Everything that depends on whether an answer is under way; `store` also tells the browser what to keep."""
+        """Return what depends on whether an answer is under way; `store` also saves the list in the browser."""
         busy = session.live is not None
         updates: Updates = {
             self.view: self._view(session),
@@ -215,7 +215,7 @@ class ChatTab:
         return {self.hint: hint(translate=session.translate)}
 
     def _view(self, session: Session) -> dict[str, Any]:
-        """The value of the transcript; see static/transcript.js."""
+        """Return the value of the transcript; static/transcript.js draws it."""
         turns, saved, routes, translate = session.turns, session.saved, self._guide.routes, session.translate
         known = saved.get(session.conversation.id) if session.conversation else None
         title = known.title if known and len(turns) > 1 else ""
@@ -238,7 +238,7 @@ class ChatTab:
         }
 
     def _parts(self, session: Session, turn: Turn) -> dict[str, str]:
-        """A turn as HTML; drawn again only when it changed, because earlier answers are many and never change."""
+        """Return a turn as HTML, drawn again only when it changed: earlier answers are many and never change."""
         last = turn is session.turns[-1]
         before = session.drawn.get(turn.id)
         if before is None or before[0] is not turn or before[1] != last:
@@ -251,11 +251,11 @@ class ChatTab:
 
 
 def _open_tab(event: gr.EventData) -> Any:
-    """The tab a button in the transcript leads to; Gradio ignores one that is not there."""
+    """Return the tab that a button in the transcript leads to; Gradio ignores an unknown one."""
     return gr.Tabs(selected=str((getattr(event, "_data", None) or {}).get("tab", "chat")))
 
 
 def _data(event: gr.EventData | None) -> dict[str, Any] | None:
-    """What a button in the transcript sent, or None when the composer was used."""
+    """Return what a button in the transcript sent, or None when the composer was used."""
     data = getattr(event, "_data", None)
     return data if isinstance(data, dict) and data.get("kind") else None

@@ -1,8 +1,8 @@
-"""Feedback on the page: thumbs, reports of sources, wishes, and being forgotten. Nothing is kept before a yes.
+"""Feedback on the page: thumbs, reports of sources, wishes, deletion. Keeps nothing before the visitor consents.
 
 One dialog serves them all (static/feedback.js); it stands outside the tabs, so that it opens from each of them. What
-a browser sends is foreign: kinds, reasons and lengths are checked, and what an answer was is taken from the server's
-own memory of the conversation, never from the page.
+a browser sends is untrusted: kinds, reasons and lengths are validated, and question and answer come from the server's
+state of the conversation, never from the page.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STORAGE_KEY = "qubinode-feedback"
-MAX_COMMENT = 2_000  # characters; the field of the page stops there too
-TITLES = ("up", "down", "source", "wish")  # what the dialog can be about
+MAX_COMMENT = 2_000  # characters; the dialog's field has the same limit
+TITLES = ("up", "down", "source", "wish")  # subjects of the dialog
 
 Reply = tuple[dict[str, Any], Any]  # the value of the dialog's view, and what the browser keeps from now on
 
 
 class Consent(BaseModel, frozen=True):
-    """What the browser keeps of a visitor who agreed: a random key, and with it the yes."""
+    """The consent of a visitor as the browser keeps it: a random key."""
 
     key: str = Field(pattern=r"^[0-9a-f]{32}$")
 
 
 class Submission(BaseModel, frozen=True):
-    """What the dialog sent."""
+    """The fields that the dialog sends."""
 
     kind: Literal["up", "down", "source", "wish", "forget"]
     agreed: bool = False
@@ -55,13 +55,13 @@ class Submission(BaseModel, frozen=True):
 
 
 class FeedbackDesk:
-    """Built below the tabs; `wire` connects it with the conversation it is about."""
+    """Builds the dialog below the tabs; `wire` connects it with the chat's session."""
 
     def __init__(self, feedback: Feedback) -> None:
         self._feedback = feedback
 
     def build(self) -> None:
-        """Lay it out."""
+        """Lay out the dialog."""
         self._kept = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=STORAGE_SALT)
         self._view = gr.HTML(
             {"form": form(ENGLISH), "agreed": False},
@@ -72,7 +72,7 @@ class FeedbackDesk:
         )
 
     def wire(self, page: gr.Blocks, session: gr.State) -> None:
-        """Connect the events; session: what the server remembers of the chat."""
+        """Connect the events; session: the server's state of the chat."""
         page.load(self._draw, self._kept, self._view, **QUIET)
         self._view.submit(self._submitted, [session, self._kept], [self._view, self._kept], **QUIET)
 
@@ -124,7 +124,7 @@ class FeedbackDesk:
         self, translate: Translator, known: Consent | None, text: str, *, ok: bool = True,
         about: Submission | None = None, link: str = "",
     ) -> Reply:  # fmt: skip
-        """The value of the view with what is sent to the visitor, and what the browser shall keep."""
+        """Return the view's value with a message for the visitor, and the consent that the browser keeps."""
         reply = {"ok": ok, "text": text, "link": link, "id": secrets.token_hex(4)}
         if about:
             reply |= {"kind": about.kind, "turn": about.turn, "number": about.number}
@@ -133,7 +133,7 @@ class FeedbackDesk:
 
 
 def consent_in(kept: object) -> Consent | None:
-    """The visitor's yes, or None when there was none or what came back is none."""
+    """Return the consent that the browser kept, or None when there is none or it does not validate."""
     try:
         return Consent.model_validate(kept)
     except ValidationError:
@@ -141,7 +141,7 @@ def consent_in(kept: object) -> Consent | None:
 
 
 def row_of(sent: Submission, turns: list[Turn], key: str) -> FeedbackRow | None:
-    """The row for what was sent; None when it is about an answer or a source that is not on the page."""
+    """Return the row for a submission; None when its answer or its source is not on the page."""
     visitor = visitor_of(key)
     if sent.kind == "wish":
         wish = sent.comment.strip()
@@ -185,7 +185,7 @@ def _took(turn: Turn) -> Took:
 
 
 def form(translate: Translator) -> str:
-    """The bar below the page and the dialog, in the visitor's language."""
+    """Return the bar below the page and the dialog as HTML, in the visitor's language."""
     titles = join(fill('<h2 data-about="{}">{}</h2>', about, translate(f"feedback_title_{about}")) for about in TITLES)
     reasons = join(
         fill(

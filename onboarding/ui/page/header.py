@@ -1,4 +1,4 @@
-"""The header: what this is, which model answers, what is still loading, and how long the queue is."""
+"""The header: the page's name, the model that answers, what is still loading, and the queue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READY, FAILED = "ready", "failed"
 
 
 def build_header(guide: Guide, page: gr.Blocks) -> None:
-    """The bar on top of every tab: drawn when the page loads, kept up to date by a timer."""
+    """Build the bar on top of every tab: drawn when the page loads, updated by a timer."""
     bar = gr.HTML(header_html(guide.status()), elem_id="header", apply_default_css=False, js_on_load=None)
 
     def drawn(request: gr.Request) -> str:
@@ -31,7 +31,7 @@ def build_header(guide: Guide, page: gr.Blocks) -> None:
 
 
 def header_html(status: Status, translate: Translator = ENGLISH) -> str:
-    """The whole bar."""
+    """Return the whole bar as HTML."""
     html = (
         '<header><div class="brand">{mark}<div><h1>Qubinode Navigator</h1><p>{tagline}</p></div></div>'
         '<div class="status"><div class="bits">{model}{queue}</div><div class="bits">{work}{note}</div></div>'
@@ -60,7 +60,7 @@ def _model(status: Status, translate: Translator) -> Markup:
 
 
 def _note(status: Status, translate: Translator) -> Markup:
-    """The warning about a stand-in, and whatever else the guide has to say."""
+    """Return the warning about a stand-in, and any other note of the guide."""
     if not (status.stand_in and status.model_label):
         if any(status.note in state for state in status.parts.values()):
             return Markup("")  # said already
@@ -74,7 +74,7 @@ def _note(status: Status, translate: Translator) -> Markup:
 
 
 def _work(status: Status, translate: Translator) -> Markup:
-    """What is loading or failed; nothing when all is ready."""
+    """Return the parts that load or failed; "" when all are ready."""
     said = [_part(name, state, translate) for name, state in status.parts.items() if state not in {READY, ""}]
     failed = [text for text in said if FAILED in text]
     loading = [text for text in said if FAILED not in text]
@@ -86,7 +86,7 @@ def _work(status: Status, translate: Translator) -> Markup:
 
 
 def _part(name: str, state: str, translate: Translator) -> str:
-    """A part and its state; what is not among the page's words (a count, a reason) is shown as it is."""
+    """Return a part and its state; a state without a translation (a count, a reason) stays as it is."""
     known = load_texts()
     name = translate(f"part_{name}") if f"part_{name}" in known else name
     return f"{name}: {translate(f'state_{state}') if f'state_{state}' in known else state}"

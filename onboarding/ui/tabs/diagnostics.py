@@ -22,7 +22,7 @@ ASK = "Run all diagnostics on this host. What is wrong with it?"
 
 
 class DiagnosticsTab:
-    """Builds the tab. How many hints were taken is kept in the page, everything else is drawn anew."""
+    """Builds the tab. The page keeps the number of hints taken; every handler draws the rest anew."""
 
     def __init__(self, guide: Guide, hosts: Mapping[str, Host]) -> None:
         self._look = HostLook(guide, hosts)
@@ -64,7 +64,7 @@ class DiagnosticsTab:
         self._host.change(lambda: ("", ""), None, [result, verdict], **QUIET)
 
     def _argument_fields(self, shown: str) -> dict[tuple[str, str], gr.components.Component]:
-        """A field for each argument of each tool; only those of the tool `shown` are visible."""
+        """Return a field for each argument of each tool; only those of the tool `shown` are visible."""
         fields: dict[tuple[str, str], gr.components.Component] = {}
         for name, tool in self._look.tools.items():
             for argument, kind in arguments(tool).items():

@@ -1,4 +1,4 @@
-"""The Search tab: passages as one types, without a model and without a queue."""
+"""The Search tab: shows passages while a visitor types, without a model and without a queue."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LEAST, LONGEST = 3, 300  # characters that are searched for
 
 
 class SearchTab:
-    """Builds the tab; nothing of a search is kept.
+    """Builds the tab; keeps nothing of a search.
 
-    The tab's script asks (static/search.js), not the text box: with `trigger_mode="always_last"` Gradio now and then
-    sends two requests at once, and the older answer may come last and stay.
+    The tab's script sends the text (static/search.js), not the text box: with `trigger_mode="always_last"` Gradio now
+    and then sends two requests at once, and the older answer may come last and stay.
     """
 
     def __init__(self, guide: Guide) -> None:
@@ -49,7 +49,7 @@ class SearchTab:
         hooks.hand_over(ask, lambda text: text, [box])
 
     def found(self, query: str, translate: Translator) -> dict[str, str]:
-        """What the script draws: the query it answers, and HTML."""
+        """Return what the script draws: the query that it answers, and HTML."""
         text = query.strip()[:LONGEST]
         retriever = self._guide.retriever
         if len(text) < LEAST:

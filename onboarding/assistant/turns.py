@@ -1,4 +1,4 @@
-"""One turn as the page knows it: a fold over the events of `model.turn.events`. Pure; knows neither HTML nor Gradio."""
+"""Folds the events of `model.turn.events` into one Turn, for the page and for programs. Pure; no HTML, no Gradio."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Phase = Literal["searching", "waiting", "reading", "writing", "done", "stopped",
 
 @dataclass(frozen=True, slots=True)
 class ToolStep:
-    """A tool call and, once it is there, its result."""
+    """A tool call and its result, None while the tool runs."""
 
     call: ToolCall
     result: ToolResult | None = None
@@ -34,7 +34,7 @@ class ToolStep:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question and everything that is known about its answer so far."""
+    """A question and the state of its answer."""
 
     id: str
     question: str
@@ -42,7 +42,7 @@ class Turn:
     route: RouteChosen | None = None
     found: SearchResult | None = None
     steps: tuple[ToolStep, ...] = ()
-    progress: Queued | Prefill | None = None  # what is waited for; None once text comes
+    progress: Queued | Prefill | None = None  # the wait under way; None once text comes
     text: str = ""
     notices: tuple[Notice, ...] = ()
     finished: TurnFinished | None = None
@@ -51,7 +51,7 @@ class Turn:
 
     @property
     def phase(self) -> Phase:
-        """What is going on, for the reader of the page."""
+        """Return the phase that the last event led to."""
         if self.failure:
             return "failed"
         if self.stopped or (self.finished and self.finished.reason == "cancelled"):
@@ -66,21 +66,21 @@ class Turn:
 
     @property
     def running(self) -> bool:
-        """Whether more can still come."""
+        """Return True while events can still come."""
         return self.phase in {"searching", "waiting", "reading", "writing"}
 
     @property
     def sources(self) -> list[Passage]:
-        """The passages that `[1]`, `[2]`, ... mean, in that order."""
+        """Return the passages that `[1]`, `[2]`, ... cite, in that order."""
         return self.found.passages if self.found else []
 
     def stop(self) -> Turn:
-        """The turn as it stands when the visitor stops it; a turn that has ended stays as it is."""
+        """Return the turn marked as stopped; a turn that has ended stays as it is."""
         return replace(self, stopped=True) if self.running else self
 
 
 def advance(turn: Turn, event: TurnEvent) -> Turn:
-    """The turn after one more event."""
+    """Return the turn after one more event."""
     match event:
         case RouteChosen():
             return replace(turn, route=event)
@@ -101,7 +101,7 @@ def advance(turn: Turn, event: TurnEvent) -> Turn:
 
 
 def advance_all(turn: Turn, events: Iterable[TurnEvent]) -> Turn:
-    """The turn after several events."""
+    """Return the turn after several events."""
     return reduce(advance, events, turn)
 
 

@@ -24,7 +24,7 @@ from onboarding.edge.client_address import Asker, address
 CALL = re.compile(r"/gradio_api/call/([a-z_]+)")
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 OPTIONAL = (gr.Textbox, gr.Code, gr.Number, gr.CheckboxGroup)  # may be empty
-ANYTHING = (gr.BrowserState,)  # foreign data that its reader checks: onboarding.ui.chat.shelf, onboarding.ui.tours.tour
+ANYTHING = (gr.BrowserState,)  # foreign data; ui.chat.saved_conversations and ui.tours.tour check it
 
 
 class CallCheck:

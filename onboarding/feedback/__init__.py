@@ -1,7 +1,7 @@
-"""What visitors say about answers: rows that hold no personal data, kept on disk, sent to a private dataset.
+"""Keeps visitors' feedback on answers: redacted rows on disk, sent to a private dataset.
 
-`read_rows(folder)` is the way in for whoever counts or exports, and `latest(rows)` drops thumbs that were changed;
-`desk.Feedback` is what the page gives rows to.
+`read_rows(folder)` reads them for counts and exports, `latest(rows)` drops thumbs that a visitor changed, and the
+page hands new rows to `desk.Feedback`.
 """
 
 from onboarding.feedback.candidates import latest

@@ -1,9 +1,9 @@
-"""Answers that visitors called wrong or outdated, as candidate cases for the evals.
+"""Turns answers that visitors called wrong or outdated into candidate cases for the evals.
 
     python -m onboarding candidates [--data DIR] [--out FILE.jsonl]
 
-Prints one JSON object a line: the question, what was answered, on what sources, and what the visitor said. A person
-then adds what the right page is and moves the case to tests/evals/.
+Prints one JSON object a line: the question, the answer, its sources, and the visitor's complaints. A person then adds
+the right page and moves the case to tests/evals/.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FOLDER = "feedback"  # in the data folder
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the candidates to a file, or print them."""
+    """Write the candidates to a file, or print them; return 0."""
     parser = argparse.ArgumentParser(prog="python -m onboarding candidates", description=(__doc__ or "").split("\n")[0])
     data = Path(os.environ.get("DATA_DIR", ".data"))
     parser.add_argument("--data", type=Path, default=data, help="the app's data folder; default: DATA_DIR or .data")
@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def candidates(rows: Iterable[FeedbackRow]) -> list[dict[str, Any]]:
-    """One case for each question with a complaint that stands, in the order of the first complaint."""
+    """Return one case for each question with a valid complaint, in the order of the first complaint."""
     cases: dict[str, dict[str, Any]] = {}
     for row in latest(rows):
         if row.reason in WRONG and row.question:
@@ -52,7 +52,7 @@ def candidates(rows: Iterable[FeedbackRow]) -> list[dict[str, Any]]:
 
 
 def latest(rows: Iterable[FeedbackRow]) -> list[FeedbackRow]:
-    """The rows that stand: of a visitor's thumbs on one answer only the last."""
+    """Return the rows that are valid, oldest first: of a visitor's thumbs on one answer only the last."""
     standing: dict[tuple[str, ...], FeedbackRow] = {}
     for row in sorted(rows, key=lambda row: row.at):
         is_thumb = row.kind == "thumb" and row.turn

@@ -1,4 +1,4 @@
-"""The one way in for feedback: redacts it, keeps it, forgets it; and what an operator can set about it."""
+"""Takes feedback from the page: redacts, keeps and deletes it; holds its settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onboarding.redaction import redact
 from rag.reading.links import UPSTREAM
 
 FOLDER = "feedback"  # in the data folder
-LONGEST = {"comment": 2_000, "question": 4_000, "answer": 8_000}  # characters that are kept
+LONGEST = {"comment": 2_000, "question": 4_000, "answer": 8_000}  # characters kept
 LONGEST_WISH = 1_200  # characters of a wish in an address: browsers and GitHub take about 8,000 once encoded
 TITLE = 70
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSettings:
-    """Where feedback goes."""
+    """The settings of feedback."""
 
     data: Path = Path(".data")
     repo: str = ""  # user/name of a private dataset; "" keeps everything here
@@ -32,11 +32,11 @@ class FeedbackSettings:
 
 
 class BadFeedbackSettings(ValueError):
-    """Settings that make no sense; the text says what to change."""
+    """The settings cannot work; the text says what to change."""
 
 
 def check(settings: FeedbackSettings) -> None:
-    """Raise BadFeedbackSettings where these cannot work."""
+    """Raise BadFeedbackSettings where the settings cannot work."""
     if not settings.repo:
         return
     if not _NAME.fullmatch(settings.repo):
@@ -46,13 +46,13 @@ def check(settings: FeedbackSettings) -> None:
 
 
 class Feedback:
-    """Keeps what visitors say. Nothing here knows whether a visitor agreed: ask first."""
+    """Keeps visitors' feedback. Does not know whether a visitor consented: the caller asks first."""
 
     def __init__(
         self, store: Store, uploader: Uploader | None = None, repository: str = UPSTREAM,
         on_row: Callable[[FeedbackRow], None] = lambda _row: None,
     ) -> None:  # fmt: skip
-        """on_row: told about every row that was kept, for the counts."""
+        """Keep the parts. on_row: called with every row that was kept, for the counts."""
         self._store = store
         self._uploader = uploader
         self._repository = repository
@@ -65,7 +65,7 @@ class Feedback:
         on_row: Callable[[FeedbackRow], None] = lambda _row: None,
         on_failure: Callable[[], None] = lambda: None,
     ) -> Feedback:
-        """What the settings ask for; no network is needed. on_failure: told about every try that the Hub refused."""
+        """Return what the settings ask for, without the network. on_failure: called when an upload fails."""
         check(settings)
         store = Store(settings.data / FOLDER, sends=bool(settings.repo))
         uploader = None
@@ -74,35 +74,35 @@ class Feedback:
         return cls(store, uploader, settings.repository, on_row)
 
     def start(self) -> None:
-        """Begin to send, where there is somewhere to send to."""
+        """Begin to send, where the settings name a dataset."""
         if self._uploader:
             self._uploader.start()
 
     def close(self) -> None:
-        """Send what can be sent within seconds."""
+        """Try one last upload and end within seconds."""
         if self._uploader:
             self._uploader.close()
 
     def keep(self, row: FeedbackRow) -> FeedbackRow:
-        """Redact a row and keep it; raises NotStored. Returns it as it was kept."""
+        """Redact a row, keep it, and return it as kept. Raise NotStored where the store refuses it."""
         row = redacted(row)
         self._store.append(row)
         self._on_row(row)
         return row
 
     def forget(self, key: str) -> int:
-        """Delete the rows of the visitor with this key, here at once and on the Hub as soon as it is there.
+        """Delete every row of the visitor with this key: here at once, on the Hub as soon as it answers.
 
-        Raises OSError where the disk does not let go of them.
+        Return how many rows were here. Raise OSError where the disk refuses.
         """
         return self._store.forget(visitor_of(key))
 
     def status(self) -> UploadStatus:
-        """How it stands with the Hub."""
+        """Return the state of the upload to the Hub."""
         return self._uploader.status() if self._uploader else UploadStatus()
 
     def issue_link(self, wish: str) -> str:
-        """A new issue in the project's repository with the wish filled in; the visitor still files it."""
+        """Return the address of a new issue with the redacted wish filled in; the visitor still files it."""
         text = redact(wish)
         first = text.strip().splitlines()[0] if text.strip() else ""
         title = first if len(first) <= TITLE else first[: TITLE - 1].rstrip() + "…"
@@ -111,7 +111,7 @@ class Feedback:
 
 
 def redacted(row: FeedbackRow) -> FeedbackRow:
-    """The row with every text that a visitor or a browser had a hand in redacted, and cut to what is kept."""
+    """Return the row with every text that a visitor or a browser can influence redacted and cut to its limit."""
     texts = {name: redact(getattr(row, name))[:longest] for name, longest in LONGEST.items()}
     sources = tuple(_source(source) for source in row.sources)
     reported = _source(row.reported) if row.reported else None

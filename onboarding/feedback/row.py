@@ -1,4 +1,4 @@
-"""One piece of feedback: what a row holds, and how it is made from what a visitor sent."""
+"""The row of one piece of feedback. Unknown keys are ignored, so rows of other releases load."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Source(BaseModel, frozen=True):
 
 
 class Took(BaseModel, frozen=True):
-    """How long the answer took, and how much was computed."""
+    """The time that the answer took, and the tokens it was."""
 
     queued_s: float = 0.0
     first_token_s: float | None = None  # None when no token was written
@@ -33,12 +33,12 @@ class Took(BaseModel, frozen=True):
 
 
 class FeedbackRow(BaseModel, frozen=True):
-    """One piece of feedback. Question, answer and comment are redacted before a row is made of them."""
+    """One piece of feedback; `desk.Feedback` redacts its texts before it keeps the row."""
 
     version: Literal[1] = 1  # of the format; readers skip rows of one they do not know
     id: str = Field(default_factory=lambda: secrets.token_hex(16))
     at: float = Field(default_factory=time.time)  # seconds since the epoch
-    visitor: str  # what `visitor_of` makes of the key in the browser
+    visitor: str  # `visitor_of` the key in the browser
     kind: Kind
     verdict: Verdict = ""
     reason: Reason = ""
@@ -54,5 +54,5 @@ class FeedbackRow(BaseModel, frozen=True):
 
 
 def visitor_of(key: str) -> str:
-    """What is stored instead of a visitor's key, so that nobody who reads the rows can act for the visitor."""
+    """Return the hash that rows hold instead of a visitor's key, so that no reader of rows can act for the visitor."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]

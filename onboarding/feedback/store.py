@@ -1,9 +1,9 @@
 """Feedback on disk: JSON lines in a folder that never outgrows its cap.
 
-A row is one write to one file, then fsync. Files move one way: `open/` while rows are appended, `waiting/` until they
-are sent to the Hub, `kept/` after that (without a Hub: at once). `forget/` names visitors whose rows the Hub must lose
-as well. Covers: a full disk, a crash in the middle of a row, a restart in any state, readers while files move.
-Does not cover: two processes that write into one folder, and a disk that lies about fsync.
+A row is one write to one file, then fsync. Files move one way: `open/` while the store appends rows, `waiting/` until
+the uploader has sent them to the Hub, `kept/` after that (without a Hub: at once). `forget/` names visitors whose rows
+the Hub must delete as well. Covers: a full disk, a crash in the middle of a row, a restart in any state, readers while
+files move. Does not cover: two processes that write into one folder, and a disk that lies about fsync.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from onboarding.feedback.row import FeedbackRow
 
 OPEN, WAITING, KEPT, FORGET = "open", "waiting", "kept", "forget"
 STAGES = (OPEN, WAITING, KEPT)  # in the order in which a file moves: a reader that follows it never misses it
-FILE_BYTES = 256_000  # a file is closed from this size on; it is sent in one piece
+FILE_BYTES = 256_000  # the store closes a file from this size on; one upload sends it whole
 FOLDER_BYTES = 50_000_000  # years of feedback; the oldest rows that are safe on the Hub go first
 MAX_FORGOTTEN = 10_000  # visitors remembered as gone, so that a second tab does not bring them back
 
@@ -32,7 +32,7 @@ class NotStored(Exception):
 
 
 def read_rows(folder: Path) -> Iterator[FeedbackRow]:
-    """Every row below `folder`, oldest file first, each once; torn lines and foreign versions are skipped."""
+    """Yield every row below `folder` once, oldest file first; skip torn lines and unknown versions."""
     seen: set[str] = set()
     names = sorted({path.name for stage in STAGES for path in (folder / stage).glob("*.jsonl")})
     for name in names:
@@ -43,12 +43,12 @@ def read_rows(folder: Path) -> Iterator[FeedbackRow]:
 
 
 def rows_in(data: bytes) -> list[FeedbackRow]:
-    """The whole rows of a file."""
+    """Return the whole rows of a file."""
     return [row for line in data.splitlines() if (row := _row(line))]
 
 
 def to_bytes(rows: list[FeedbackRow]) -> bytes:
-    """A file of these rows."""
+    """Return the contents of a file of these rows."""
     return b"".join(row.model_dump_json().encode() + b"\n" for row in rows)
 
 
@@ -74,7 +74,7 @@ class Store:
     def __init__(
         self, folder: Path, *, sends: bool = False, file_bytes: int = FILE_BYTES, folder_bytes: int = FOLDER_BYTES
     ) -> None:
-        """sends: whether closed files wait for somebody who takes them to the Hub."""
+        """Open the folder. sends: closed files wait for an uploader."""
         self.folder = folder
         self.sends = sends
         self._file_bytes = file_bytes
@@ -89,7 +89,7 @@ class Store:
         self._bytes = sum(path.stat().st_size for path in self._files())
 
     def append(self, row: FeedbackRow) -> None:
-        """Keep a row for good; raises NotStored, and then nothing of it is left."""
+        """Write a row to disk; raise NotStored where that fails, and leave no part of it."""
         line = to_bytes([row])
         with self._lock:
             if row.visitor in self._gone:
@@ -112,7 +112,7 @@ class Store:
             self._close_current()
 
     def waiting(self) -> list[Path]:
-        """Closed files that the Hub has not got, oldest first."""
+        """Return the closed files that the Hub does not have, oldest first."""
         return sorted((self.folder / WAITING).glob("*.jsonl"))
 
     def sent(self, path: Path) -> None:
@@ -122,7 +122,7 @@ class Store:
                 path.rename(self.folder / KEPT / path.name)
 
     def forget(self, visitor: str) -> int:
-        """Delete a visitor's rows here, and note that the Hub must; return how many were here. Raises OSError."""
+        """Delete a visitor's rows here and note that the Hub must; return how many were here. Raise OSError."""
         with self._lock:
             self._gone = self._gone if len(self._gone) < MAX_FORGOTTEN else set()
             self._gone.add(visitor)
@@ -133,11 +133,11 @@ class Store:
             return count
 
     def to_forget(self) -> list[str]:
-        """Visitors whose rows may still be on the Hub."""
+        """Return the visitors whose rows may still be on the Hub."""
         return sorted(path.name for path in (self.folder / FORGET).iterdir())
 
     def forgotten(self, visitors: list[str]) -> None:
-        """Note that the Hub has no rows of these any more."""
+        """Note that the Hub has no rows of these visitors any more."""
         for visitor in visitors:
             (self.folder / FORGET / visitor).unlink(missing_ok=True)
 
@@ -150,7 +150,7 @@ class Store:
         self._current = None
 
     def _close(self, path: Path) -> None:
-        """Move a file on; a file that a forgotten visitor emptied is gone already."""
+        """Move a file to the next stage; a file that a deletion emptied is gone already."""
         if path.exists():
             path.rename(self.folder / (WAITING if self.sends else KEPT) / path.name)
 
@@ -180,7 +180,7 @@ def _new_name() -> str:
 
 
 def _append(path: Path, line: bytes) -> int:
-    """Write one line and return the file's size; after a failure the file is as it was."""
+    """Write one line and return the file's size; restore the file after a failure."""
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         before = os.fstat(file).st_size
@@ -199,7 +199,7 @@ def _append(path: Path, line: bytes) -> int:
 
 
 def _rewrite(path: Path, data: bytes) -> None:
-    """Replace a file by a shorter one: atomically, or in its own blocks where the disk has none left."""
+    """Replace a file with a shorter one: atomically, or in place where the disk is full."""
     new = path.with_suffix(".new")
     try:
         with new.open("wb") as file:

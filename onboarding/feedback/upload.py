@@ -1,10 +1,10 @@
-"""Brings feedback to a private dataset on the Hub, and takes it out again for visitors who want to be forgotten.
+"""Sends feedback to a private dataset on the Hub, and deletes the rows of visitors who ask to be forgotten.
 
-Not huggingface_hub's CommitScheduler: its constructor needs the Hub, it takes a public repository as it finds it, it
-sends every file anew after a restart, and it deletes nothing. Here a closed file never changes and keeps its unique
-name, so a commit whose answer was lost is simply made again: no row is lost, none is doubled.
+Not huggingface_hub's CommitScheduler: its constructor needs the Hub, it accepts a public repository, it sends every
+file anew after a restart, and it deletes nothing. Here a closed file never changes and keeps its unique name, so the
+uploader repeats a commit whose answer was lost: no row is lost, none is doubled.
 
-Covers: a Hub that is away for any time, cut answers, restarts, a dataset somebody made public (nothing is sent).
+Covers: a Hub that is away for any time, cut answers, restarts, a dataset that somebody made public (nothing is sent).
 Does not cover: copies of the dataset that others made, and rows whose disk is wiped before the Hub is back.
 """
 
@@ -43,13 +43,13 @@ BATCH = 50  # files of one commit
 PERIOD_S = 300.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 15.0, 600.0  # between two tries while the Hub is away
 CLOSING_S = 4.0  # for the last try when the app ends
-TIMEOUT = httpx2.Timeout(60.0)  # the client's own is none at all
+TIMEOUT = httpx2.Timeout(60.0)  # the client has none of its own
 
 Operation = CommitOperationAdd | CommitOperationDelete
 
 
 class NotPrivate(Exception):
-    """The dataset can be read by anybody; nothing is sent to it."""
+    """The dataset is public; the uploader sends nothing to it."""
 
 
 TROUBLE = (OSError, HfHubHTTPError, httpx2.HTTPError, NotPrivate)
@@ -57,20 +57,20 @@ TROUBLE = (OSError, HfHubHTTPError, httpx2.HTTPError, NotPrivate)
 
 @dataclass(frozen=True, slots=True)
 class UploadStatus:
-    """How it stands with the Hub."""
+    """The state of the upload to the Hub."""
 
     files_waiting: int = 0
     trouble: str = ""  # of the last try, "" when it went well
 
 
 class Uploader:
-    """Sends what a store has closed, on a thread of its own; nobody ever waits for it."""
+    """Sends the files that a store has closed, on a thread of its own; no visitor waits for it."""
 
     def __init__(
         self, store: Store, api: HfApi, repo: str, period_s: float = PERIOD_S, pause_s: float = FIRST_PAUSE_S,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """repo: user/name of the dataset; it is made, private, if it is not there."""
+        """Keep the parts. repo: user/name of the dataset; the first upload creates it, private, where it is missing."""
         self._store = store
         self._api = api
         self._repo = repo
@@ -82,21 +82,21 @@ class Uploader:
         self._thread = threading.Thread(target=self._run, name="feedback", daemon=True)
 
     def start(self) -> None:
-        """Begin to send from time to time; returns at once, whether there is a Hub or not."""
+        """Begin to send every `period_s`; return at once, with or without a Hub."""
         self._thread.start()
 
     def close(self, timeout_s: float = CLOSING_S) -> None:
-        """Try once more and end; what is not sent by then lies on the disk."""
+        """Try once more and end; unsent files stay on the disk."""
         self._end.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
     def status(self) -> UploadStatus:
-        """How it stands; cheap."""
+        """Return the state of the upload; cheap."""
         return UploadStatus(len(self._store.waiting()), self._trouble)
 
     def send(self) -> None:
-        """Bring the dataset up to date once; raises one of TROUBLE, and then everything is tried again."""
+        """Bring the dataset up to date once; raise one of TROUBLE, and the next try repeats everything."""
         self._store.close_file()
         waiting, gone = self._store.waiting(), self._store.to_forget()
         if waiting or gone:
@@ -114,7 +114,7 @@ class Uploader:
             try:
                 with suppress(RetryError):
                     self._tries()(self.send)
-            except Exception as error:  # a bug; without its thread everything would wait for a restart
+            except Exception as error:  # a bug; without this thread every file would wait for a restart
                 logger.exception("feedback could not be sent")
                 self._note(error)
         try:
@@ -155,7 +155,7 @@ class Uploader:
             self._store.sent(path)
 
     def _take_out(self, gone: set[str]) -> None:
-        """Rewrite the files that hold rows of these visitors, then drop the history that still has them."""
+        """Rewrite the files that hold rows of these visitors, then squash the history that still has them."""
         parent = self._api.repo_info(self._repo, repo_type=KIND).sha
         with tempfile.TemporaryDirectory(dir=self._store.folder) as folder:
             self._api.snapshot_download(
@@ -177,7 +177,7 @@ class Uploader:
 
 
 def hub_api(token: str) -> HfApi:
-    """The Hub's client, at HF_ENDPOINT where that is set; from here on none of its requests waits for ever."""
+    """Return the Hub's client, at HF_ENDPOINT where that is set; gives every client of the process a timeout."""
     set_client_factory(_patient_client)
     return HfApi(token=token)
 
@@ -189,7 +189,7 @@ def _patient_client() -> httpx2.Client:
 
 
 def _rows(path: Path) -> bytes:
-    """The whole rows of a file; nothing when a visitor took them back meanwhile."""
+    """Return the whole rows of a file; b"" when a deletion removed it meanwhile."""
     try:
         return to_bytes(rows_in(path.read_bytes()))
     except FileNotFoundError:
@@ -206,6 +206,6 @@ def _without(path: Path, gone: set[str]) -> Operation | None:
 
 
 def _short(error: BaseException) -> str:
-    """A class and a status: messages of the client may hold addresses."""
+    """Return a class and a status without the message, which may hold addresses."""
     response = getattr(error, "response", None)
     return f"{type(error).__name__} {response.status_code if response is not None else ''}".strip()

@@ -1,1 +1,1 @@
-"""Serves whoever operates the Space: logs, health, memory, faults of handlers."""
+"""Serves the Space's operator: logs, health checks, memory, failures of handlers."""

@@ -1,10 +1,10 @@
-"""Logs: one JSON object a line for machines, or plain lines for a terminal; neither holds what a visitor wrote.
+"""Sets up the logs: one JSON object a line for machines, or plain lines for a terminal, without visitors' texts.
 
-Covers: our own events carry names, counts and timings only; in JSON an exception is its type and its frames without
-its message, because a message may quote its cause; lines that a library prints to the error stream become records,
-tracebacks among them stripped in the same way. Does not cover: a library that logs, at level warning or above, a
-sentence with a visitor's words in it (tests/onboarding/test_canaries.py looks for that), and what native code writes
-to the file descriptor itself.
+Covers: the project's own events carry names, counts and timings only; in JSON an exception is its type and its frames
+without its message, because a message may quote its cause; lines that a library prints to the error stream become
+records, and tracebacks among them lose their message too. Does not cover: a library that logs, at level warning or
+above, a sentence with a visitor's words in it (tests/onboarding/test_canaries.py looks for that), and what native code
+writes to the file descriptor itself.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ LINE_CHARS = 400  # of a printed line
 
 
 def event(logger: logging.Logger, name: str, **fields: object) -> None:
-    """Log that something happened, with its figures. Never hand over what a visitor wrote."""
+    """Log an event with its figures. Never pass a text that a visitor wrote."""
     logger.info(name, extra={"fields": {"event": name, **fields}})
 
 
 def set_up_logging(form: str, stream: TextIO | None = None) -> None:
-    """Send every logger's records to `stream` (standard error) as "json" or "text"; Python's warnings too."""
+    """Send every logger's records, and Python's warnings, to `stream` (standard error) as "json" or "text"."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text("%(asctime)s %(name)s: %(message)s"))
     handler.setLevel(logging.INFO)  # for libraries that lower their own logger's level
@@ -44,7 +44,7 @@ def set_up_logging(form: str, stream: TextIO | None = None) -> None:
 
 
 class _Json(JsonFormatter):
-    """time, level, logger, then an event's fields or a message."""
+    """Writes time, level and logger, then an event's fields or a message."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -55,7 +55,7 @@ class _Json(JsonFormatter):
         )
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
-        """An event's name stands under `event`, so its message would only repeat it."""
+        """Add an event's fields and drop its message, which repeats the name under `event`."""
         super().add_fields(log_data, record, message_dict)
         fields = getattr(record, "fields", None)
         if fields:
@@ -65,14 +65,14 @@ class _Json(JsonFormatter):
             log_data["message"] = record.getMessage().partition("\n")[0]
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802  the name is logging's
-        """Type and frames, innermost last; no message."""
+        """Return frames, innermost last, and the type; no message."""
         kind, _, trace = ei
         frames = [f"{_short(f.filename)}:{f.lineno} {f.name}" for f in traceback.extract_tb(trace)]
         return " > ".join([*frames, kind.__name__ if kind else "unknown"])
 
 
 class _Text(logging.Formatter):
-    """Plain lines; an event's fields follow its name."""
+    """Writes plain lines; an event's fields follow its name."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
@@ -82,17 +82,17 @@ class _Text(logging.Formatter):
 
 
 class PrintedLines:
-    """Stands in for the error stream where logs are JSON: what is printed becomes records of the logger "stderr"."""
+    """Stands in for the error stream where logs are JSON: printed lines become records of the logger "stderr"."""
 
     encoding = "utf-8"
 
     def __init__(self) -> None:
         self._logger = logging.getLogger("stderr")
         self._rest = ""
-        self._frames: list[str] | None = None  # of the traceback that is being printed
+        self._frames: list[str] | None = None  # of the traceback under way
 
     def write(self, text: str) -> int:
-        """Take text; a record is made at each end of a line."""
+        """Take text; log a record at each end of a line."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             if self._take(line.rpartition("\r")[2]):
@@ -101,7 +101,7 @@ class PrintedLines:
         return len(text)
 
     def _take(self, line: str) -> bool:
-        """Whether the line was the end of a traceback."""
+        """Log a line or collect a traceback's frame; return True at the end of a traceback."""
         line, in_group = MARGIN.subn("", line)
         if not line.strip("+- 0123456789" if in_group else None):
             return False
@@ -119,13 +119,13 @@ class PrintedLines:
         return False
 
     def flush(self) -> None:
-        """Nothing is held back but an unfinished line."""
+        """Do nothing: only an unfinished line is held back."""
 
     def isatty(self) -> bool:
-        """No terminal: libraries then draw no progress."""
+        """Return False, so that libraries draw no progress."""
         return False
 
 
 def _short(path: str) -> str:
-    """The last three parts of a path: enough to find the line, without the machine's folders."""
+    """Return the last three parts of a path: enough to find the line, without the machine's folders."""
     return "/".join(path.replace("\\", "/").split("/")[-3:])

@@ -1,6 +1,6 @@
-"""Cutting credentials and personal data out of what visitors write, before it goes anywhere.
+"""Redacts credentials and personal data in what visitors write, before it is kept or sent.
 
-`redact(text)` is the one way in; the modules beside this file say what each of them covers and what it does not.
+Callers use `redact(text)` alone; each module beside this file states what it covers and what it does not.
 """
 
 from onboarding.redaction.redact import redact

@@ -1,4 +1,4 @@
-"""Credentials in a text: tokens by their own form, everything else by what stands before it.
+"""Finds credentials in a text: tokens by their own form, everything else by what stands before it.
 
 Covers: `rag.secrets.formats`; values of anything called password, secret, token, key and the like in six languages, in
 assignments, YAML, JSON, XML, flags, headers and queries; credentials in addresses; password hashes; vault blocks;
@@ -24,7 +24,7 @@ _KEYS = (
     r"|(?:api|access|account|private|secret|shared|preshared|encryption|signing|activation|license|master|session|auth)"
     r"[ _-]?key"
 )
-_HARMLESS = (  # what a name may go on with, so that it holds no secret itself
+_HARMLESS = (  # a name that goes on like this holds no secret itself
     r"[ _-]?(?:files?|path|policy|hash|salt|length|ref|names?|type|url|uri|endpoint|expiry|expires|ttl|lookup|prompt"
     r"|field|required|enabled|authentication|count|limit|id|manager|store|rotation|key_?name)(?![a-z])"
 )
@@ -35,7 +35,7 @@ _VALUE = r"(?:\"(?P<d>[^\"\n]{1,500})\"|'(?P<s>[^'\n]{1,500})'|(?P<v>[^\s\"'<>`,
 _ASSIGNED = re.compile(rf"{_NAMED}[\"'\]]?[ \t　]{{0,4}}(?:=>|:=|[=:：])[ \t　]{{0,4}}{_VALUE}", re.I)
 # --name value
 _FLAGGED = re.compile(rf"(?<![\w-])--?(?:[a-z]+-)*{_NAMED}[ ]{{1,4}}(?![-=:]){_VALUE}", re.I)
-# the password is value, password value; only what looks random counts
+# the password is value, password value; only a value that looks random counts
 _SAID = re.compile(
     rf"(?:{_WORDS})(?!{_HARMLESS})(?:[ ]{{1,2}}(?:is|was|ist|war|lautet|es|era|est|é)[ ]{{1,2}}|[ ]?[はが][ ]?|[ ]{{1,2}})"
     rf"{_VALUE}",
@@ -83,7 +83,7 @@ _ENTROPY = 3.9  # bits a character; identifiers made of English words stay below
 
 
 def credential_spans(text: str) -> Iterator[Span]:
-    """Every credential that is found; spans may overlap."""
+    """Yield the span of every credential found; spans may overlap."""
     yield from token_spans(text)
     for form in (_ASSIGNED, _FLAGGED):
         yield from (
@@ -111,7 +111,7 @@ def _value(hit: re.Match[str]) -> Span:
 
 
 def _is_prose(hit: re.Match[str], text: str) -> bool:
-    """Whether a sentence goes on after a colon: "treat it like a password: never commit it"."""
+    """Return True where a sentence goes on after a colon: "treat it like a password: never commit it"."""
     return bool(_text(hit).isalpha() and _text(hit).islower() and _GOES_ON.match(text, hit.end()))
 
 
@@ -120,7 +120,7 @@ def _is_harmless(value: str) -> bool:
 
 
 def _looks_made_up(value: str) -> bool:
-    """Whether prose would hardly hold this as a word: digits or signs inside, or capitals after small letters."""
+    """Return True for a value unlike a word of prose: digits or signs inside, or capitals after small letters."""
     word = value.rstrip(".,:;!?)")
     if len(word) < 5 or _is_harmless(word):
         return False

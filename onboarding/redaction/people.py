@@ -1,4 +1,4 @@
-"""Personal data in a text: e-mail addresses, telephone numbers, payment cards, user names in home paths.
+"""Finds personal data in a text: e-mail addresses, telephone numbers, payment cards, user names in home paths.
 
 Does not cover: names, postal addresses, numbers of documents, and national telephone numbers without a word such as
 "call" before them, except in the form (212) 555-0100.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import phonenumbers
 
-from onboarding.redaction.names import is_example, is_public
+from onboarding.redaction.domain_names import is_example, is_public
 from rag.secrets.formats import Span
 
 _EMAIL = re.compile(
@@ -50,7 +50,7 @@ _NOBODY = frozenset(
 
 
 def people_spans(text: str) -> Iterator[Span]:
-    """Every piece of personal data that is found; spans may overlap."""
+    """Yield the span of every piece of personal data found; spans may overlap."""
     yield from (Span("e-mail", *hit.span()) for hit in _EMAIL.finditer(text) if _is_personal(hit))
     yield from _phones(text)
     yield from (Span("card", *hit.span()) for hit in _CARD.finditer(text) if _is_card(hit, text))
@@ -75,7 +75,7 @@ def _phones(text: str) -> Iterator[Span]:
 
 
 def _may_be_national(number: str) -> bool:
-    """After a word such as "call": grouped digits, or a run that begins as a number that is dialled does."""
+    """Return True for a national number after a cue: grouped digits, or a run that begins like a dialled number."""
     if re.fullmatch(r"[\d.]+", number):
         return bool(re.fullmatch(r"\d{9,13}|[2-9]\d\d\.\d{3}\.\d{4}|0\d(?:\.\d\d){4}", number))
     return sum(map(str.isdigit, number)) >= _LEAST_DIGITS

@@ -1,4 +1,4 @@
-"""`redact`: every finding of every detector cut out, each replaced by one word that says what stood there.
+"""Redacts a text: replaces every finding of every detector with a word that says what stood there.
 
 Does not cover: names of persons, street addresses, secrets that are spelled out or split, text inside images, and
 passwords in prose without a cue ("it is hunter2"). Figures: python -m tests.evals redaction.
@@ -10,13 +10,13 @@ import unicodedata
 from collections.abc import Iterator
 
 from onboarding.redaction.credentials import credential_spans
+from onboarding.redaction.hosts import host_spans
 from onboarding.redaction.people import people_spans
-from onboarding.redaction.places import place_spans
 from rag.secrets.formats import Span
 
 
 def redact(text: str) -> str:
-    """`text` without credentials and personal data; what is left stands as it was, but for invisible characters."""
+    """Return `text` without credentials, personal data and invisible characters; the rest stays as it was."""
     text = visible(text)
     out, at = [], 0
     for span in _merged(text):
@@ -26,12 +26,12 @@ def redact(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Without characters that nobody sees: they would hide a secret from the patterns and be cut out by a reader."""
+    """Return `text` without invisible characters: they hide a secret from the patterns, and a reader drops them."""
     return "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cf", "Cs"})
 
 
 def _merged(text: str) -> list[Span]:
-    """All findings in order; of those that overlap one remains, with the name of the longest."""
+    """Return all findings in order; overlapping ones become one, named after the longest."""
     merged: list[Span] = []
     for span in sorted(_spans(text), key=lambda span: (span.start, -span.end)):
         last = merged[-1] if merged else None
@@ -46,4 +46,4 @@ def _merged(text: str) -> list[Span]:
 def _spans(text: str) -> Iterator[Span]:
     yield from credential_spans(text)
     yield from people_spans(text)
-    yield from place_spans(text)
+    yield from host_spans(text)

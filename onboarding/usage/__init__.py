@@ -1,1 +1,1 @@
-"""How the Space is used, counted without a person: no address, no message, no identifier that outlives its day."""
+"""Counts the Space's usage anonymously: no address, no message, no identifier that outlives its day."""

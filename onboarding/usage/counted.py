@@ -1,4 +1,4 @@
-"""A sandbox that tells the recorder what was run, whoever asked: the chat, a tab, a tour or a program."""
+"""A sandbox that counts every run of a tool: by the chat, a tab, a tour or a program."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.types import Report, ToolResult
 
 
 class CountedSandbox(Sandbox):
-    """As its base; a run of all tools counts once, not six times."""
+    """A Sandbox that counts its runs; a run of all tools counts once, not six times."""
 
     def __init__(self, usage: Usage) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class CountedSandbox(Sandbox):
         return result
 
     def run_all(self, host: str) -> Report:
-        """Run every tool and count it as one look."""
+        """Run every tool and count the runs as one."""
         self._usage.whole_check()
         self._here.whole = True
         try:

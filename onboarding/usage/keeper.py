@@ -1,7 +1,7 @@
-"""Carries the recorder's counts to the ledger, on a thread of its own, and gives both together to who reads.
+"""Writes the recorder's counts to the ledger, on a thread of its own, and reads both together.
 
-The chat never waits for it. While the disk refuses, counts stay in memory and are written when it takes them again;
-they then stand in the hour of that writing. What a killed process had not yet written is lost: PERIOD_S at most.
+The chat never waits for it. While the disk refuses, counts stay in memory; the first writing that succeeds puts them
+into its own hour. A killed process loses what it had not written: PERIOD_S at most.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ logger = logging.getLogger(__name__)
 
 FILE = "usage.sqlite"
 PERIOD_S = 15.0  # between two writings
-OURS = "qubinode_"  # the process's own figures are for scraping, not for keeping
+OURS = "qubinode_"  # the ledger keeps these; the process's own figures are for scraping alone
 GAUGES = frozenset({"qubinode_queue_length", "qubinode_memory_megabytes", "qubinode_feedback_files_waiting"})
 
 
 def ledger_in(folder: Path) -> Ledger:
-    """The ledger of a data folder."""
+    """Return the ledger of a data folder."""
     return Ledger(folder / FILE, GAUGES)
 
 
 class Keeper:
-    """Keeps what one registry counts. `trouble` is why the last writing failed, "" when it did not."""
+    """Keeps one registry's counts on disk. `trouble` is the error of the last writing, "" when it succeeded."""
 
     def __init__(
         self, registry: CollectorRegistry, ledger: Ledger | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        """Without a ledger everything stays in memory."""
+        """Keep the parts. Without a ledger all counts stay in memory."""
         self.trouble = ""
         self._ledger = ledger
         self._registry = registry
@@ -47,7 +47,7 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
 
     def start(self) -> None:
-        """Begin to write from time to time."""
+        """Begin to write every PERIOD_S."""
         self._thread.start()
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class Keeper:
             self.write()
 
     def write(self) -> bool:
-        """Bring the ledger up to date; False when the disk refuses, and nothing is lost then."""
+        """Bring the ledger up to date; return False when the disk refuses, and keep everything in memory then."""
         with self._lock:
             now = self._now()
             fresh = self._fresh(now)
@@ -78,7 +78,7 @@ class Keeper:
             return True
 
     def rows(self, since: int = 0) -> list[CountRow]:
-        """Everything from that hour on, what is not yet written included; only the latter when the disk refuses."""
+        """Return the counts from that hour on, unwritten ones included; only those when the disk refuses."""
         with self._lock:
             hour = int(self._clock() // HOUR_S)
             fresh = [CountRow(hour, *key, amount) for key, amount in self._fresh(self._now()).items()]
@@ -97,7 +97,7 @@ class Keeper:
         return dict(_samples(self._registry))
 
     def _fresh(self, now: dict[Key, float]) -> dict[Key, float]:
-        """What has been counted since the last writing; gauges as they stand."""
+        """Return the increase of each counter since the last writing, and each gauge's value."""
         grown = {key: value if key[0] in GAUGES else value - self._written.get(key, 0.0) for key, value in now.items()}
         return {key: value for key, value in grown.items() if value}
 

@@ -1,7 +1,7 @@
-"""The counts on disk: one SQLite file of sums an hour, later a day, small whatever happens.
+"""The counts on disk: one SQLite file of hourly, later daily sums, of bounded size.
 
-A row is the hour (or the day's first hour), a metric's name, its labels, and an amount. Faults of the disk are
-raised as LedgerTrouble with what is wrong; a file that is no database any more is set aside and a new one begun.
+A row is the hour (or the day's first hour), a metric's name, its labels, and an amount. Raises LedgerTrouble with the
+cause where the disk fails; renames a file that is no database any more and begins a new one.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 HOUR_S = 3600
 DAY_HOURS = 24
-HOURLY_DAYS, DAILY_DAYS = 14, 400  # kept by the hour, then by the day, then not at all
+HOURLY_DAYS, DAILY_DAYS = 14, 400  # hourly sums for so long, then daily ones, then none
 PAGE_BYTES = 4096
 MOST_BYTES = 16_000_000  # about ten times what the closed sets of labels can fill in DAILY_DAYS
-PATIENCE_S = 2.0  # for a report that reads at the same moment
+PATIENCE_S = 2.0  # waits for a report's lock
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS counts (
   hour INTEGER NOT NULL, name TEXT NOT NULL, labels TEXT NOT NULL, amount REAL NOT NULL,
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS counts (
 """
 ADD = "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"
 PEAK = "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET amount = max(amount, excluded.amount)"
-# Hours become days by the rule of their kind; a gauge's day is its highest hour.
+# Folds hours into days: sums of counters, the highest hour of a gauge.
 TO_DAYS = """
 INSERT INTO counts SELECT hour / 24 * 24, name, labels, {fold}(amount) FROM counts
 WHERE hour < :before AND hour % 24 != 0 AND name {among} GROUP BY hour / 24, name, labels
@@ -50,7 +50,7 @@ class LedgerTrouble(OSError):
 
 @dataclass(frozen=True, slots=True)
 class CountRow:
-    """What was counted in an hour, or in a day that began with it."""
+    """One metric's amount in an hour, or in the day that begins with it."""
 
     hour: int  # hours since the epoch
     name: str
@@ -68,15 +68,15 @@ class Ledger:
         most_bytes: int = MOST_BYTES,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """gauges: names of which the highest value counts, not the sum. patience_s: for another process's lock."""
+        """Keep the limits. gauges: metrics whose peak counts, not the sum. patience_s: for another process's lock."""
         self.path = path
         self._gauges = gauges
         self._most_pages = most_bytes // PAGE_BYTES
         self._patience_s = patience_s
-        self._tidied = -1  # the day of the last clearing up
+        self._tidied = -1  # the day of the last folding
 
     def add(self, hour: int, amounts: Mapping[Key, float]) -> None:
-        """Add to an hour's sums, raise its peaks; all of it or nothing. Raises LedgerTrouble."""
+        """Add to an hour's sums and raise its peaks, all or nothing. Raise LedgerTrouble."""
         if hour // DAY_HOURS != self._tidied:
             self._tidy(hour)
             self._tidied = hour // DAY_HOURS
@@ -94,7 +94,7 @@ class Ledger:
                 ledger.execute(PEAK if name in self._gauges else ADD, (hour, name, labels, amount))
 
     def rows(self, since: int = 0) -> list[CountRow]:
-        """Everything from that hour on, oldest first; [] where nothing was ever written. Raises LedgerTrouble."""
+        """Return the rows from that hour on, oldest first; [] without a file. Raise LedgerTrouble."""
         if not self.path.exists():
             return []
         with self._open() as ledger:
@@ -102,7 +102,7 @@ class Ledger:
             return [CountRow(*row) for row in ledger.execute(query, (since,)) if isinstance(row[3], float)]
 
     def _tidy(self, hour: int) -> None:
-        """Fold old hours into days, forget old days, give the room back."""
+        """Fold old hours into days, delete old days, shrink the file."""
         today = hour // DAY_HOURS
         names = sorted(self._gauges)
         among = f"IN ({', '.join('?' * len(names))})"
@@ -119,11 +119,11 @@ class Ledger:
         self._vacuum()
 
     def _is_full(self) -> bool:
-        """Whether the file, not the disk, is at its limit."""
+        """Return True when the file, not the disk, is at its limit."""
         return self.path.exists() and self.path.stat().st_size > (self._most_pages - 4) * PAGE_BYTES
 
     def _forget_half(self) -> None:
-        """The last resort at the file's own limit: the older half goes."""
+        """Delete the older half of the rows: the last resort at the file's own limit."""
         logger.warning("%s has reached its limit; its older half is forgotten", self.path.name)
         with self._open() as ledger, ledger:
             ledger.execute(FORGET_HALF)
@@ -135,7 +135,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection with its limits set; what SQLite says becomes LedgerTrouble, a ruined file makes way."""
+        """Yield a connection with its limits set; raise SQLite's errors as LedgerTrouble, set a damaged file aside."""
         try:
             with contextlib.closing(self._connect()) as connection:
                 connection.execute(f"PRAGMA max_page_count = {self._most_pages}")
@@ -151,7 +151,7 @@ class Ledger:
         return sqlite3.connect(self.path, timeout=self._patience_s)
 
     def _set_aside(self) -> None:
-        """Rename the file, over the one that was set aside before."""
+        """Rename the file, over the one set aside before."""
         logger.warning("%s is damaged; set aside as %s.damaged", self.path.name, self.path.name)
         with contextlib.suppress(OSError):
             self.path.replace(self.path.with_name(f"{self.path.name}.damaged"))

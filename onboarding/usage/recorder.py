@@ -1,8 +1,8 @@
-"""The recorder: one cheap method for each thing that happens. It never raises and never touches a disk.
+"""The recorder: one cheap method for each kind of event. It never raises and never touches a disk.
 
-`prometheus_client` does the counting, in a registry of this object's own; `keeper.py` carries the counts to the disk
-and `app.py` shows them at /metrics. Every label's value comes from a closed set, so neither the registry nor what is
-derived from it can grow, or hold what a visitor wrote.
+`prometheus_client` counts, in a registry of this object's own; `keeper.py` writes the counts to disk and `scrape.py`
+serves them at /metrics. Every label's value comes from a closed set, so the registry and what is derived from it
+cannot grow, and cannot hold what a visitor wrote.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from tools.registry import Registry
 
 logger = logging.getLogger("usage")
 
-OTHER = "other"  # whatever is in no closed set
+OTHER = "other"  # the label of every value outside its closed set
 REASONS = ("stop", "length", "cancelled", "deadline", "error")
 ENDPOINTS = ("ask", "search", "route", "tours")  # of programs, beside the tools
 SCOPES = ("visitor", "address", "everybody", "at_once", "full", "flood", "requests")  # whose limit refused
 FIRST_TOKEN_S = (0.5, 1, 2, 3, 5, 8, 13, 20, 30, 45, 60, 90, 120)
 TOKENS_PER_S = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50)
-MOST_MARKS = 50_000  # remembered of one day; beyond it a visitor may be counted twice
+MOST_MARKS = 50_000  # kept of one day; beyond it a visitor may count twice
 MB = 1_000_000
 DAY_S = 86_400
 
 
 class Usage:
-    """Counts. Methods may be called from any thread; `session` is the page's own id and is not kept."""
+    """Counts events. Any thread may call the methods; `session` is the page's own id and is not kept."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Usage:
         tours: Mapping[str, int],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """routes, tools: their names. tours: name -> number of steps. clock: seconds since the epoch."""
+        """Register the metrics. routes, tools: names. tours: name -> number of steps. clock: epoch seconds."""
         self.tours = dict(tours)
         self._routes, self._tools = frozenset(routes), frozenset(tools)
         self._clock = clock
@@ -94,22 +94,22 @@ class Usage:
         memory.set_function(lambda: process.memory_info().rss / MB)
 
     def watch_queue(self, length: Callable[[], float]) -> None:
-        """Where the length of the queue is read from, whenever it is asked for."""
+        """Read the length of the queue from `length` whenever the counts are read."""
         self._queue.set_function(length)
 
     def watch_uploads(self, waiting: Callable[[], float]) -> None:
-        """Where the number of files that wait for the Hub is read from."""
+        """Read the number of files that wait for the Hub from `waiting` whenever the counts are read."""
         self._unsent.set_function(waiting)
 
     # --- what happens ---------------------------------------------------------------------------------
 
     def visit(self, session: str) -> None:
-        """A page was opened."""
+        """Count an opened page."""
         self._visits.inc()
         event(logger, "visit", session=self.alias(session))
 
     def tour_step(self, session: str, tour: str, step: int) -> None:
-        """A visitor sees a step; the first step seen is the tour's start."""
+        """Count a step that a visitor sees, once a page; the first one counts as the tour's start."""
         if not 1 <= step <= self.tours.get(tour, 0):
             return
         if self._first(session, f"{tour}"):
@@ -119,13 +119,13 @@ class Usage:
             event(logger, "tour_step", session=self.alias(session), tour=tour, step=step)
 
     def tour_end(self, session: str, tour: str) -> None:
-        """A visitor leaves a tour by its end."""
+        """Count a tour that a visitor finishes, once a page."""
         if tour in self.tours and self._first(session, f"{tour}/end"):
             self._tour_ends.labels(tour).inc()
             event(logger, "tour_end", session=self.alias(session), tour=tour)
 
     def turn(self, record: TurnRecord) -> None:
-        """A turn has ended, whatever its end."""
+        """Count a turn that ended, whatever the reason."""
         route, reason = _among(record.route, self._routes), _among(record.reason, REASONS)
         counts, timings = record.counts, record.timings
         self._questions.labels(route, reason).inc()
@@ -150,46 +150,46 @@ class Usage:
         )  # fmt: skip
 
     def stop(self, session: str) -> None:
-        """A visitor pressed Stop while an answer was written."""
+        """Count a press of Stop during an answer."""
         self._stops.inc()
         event(logger, "stop", session=self.alias(session))
 
     def thumb(self, up: bool) -> None:
-        """An answer was judged."""
+        """Count a thumb."""
         self._thumbs.labels("up" if up else "down").inc()
         event(logger, "thumb", up=up)
 
     def feedback(self, row: FeedbackRow) -> None:
-        """A piece of feedback was kept; only what kind it is, and of the thumbs on one answer the first."""
+        """Count a kept row of feedback by its kind and reason, and the first thumb on each answer."""
         if row.kind == "thumb" and row.verdict and self._first(row.visitor, f"thumb/{row.turn}"):
             self.thumb(row.verdict == "up")
         self._feedback.labels(row.kind, row.reason or "none").inc()
 
     def upload_failed(self) -> None:
-        """The Hub did not take feedback; it is kept and tried again."""
+        """Count a failed upload of feedback; the uploader repeats it."""
         self._upload_failures.inc()
 
     def tool(self, name: str, success: bool) -> None:
-        """A simulated tool was run for somebody."""
+        """Count a run of a simulated tool."""
         self._tool_runs.labels(_among(name, self._tools), "ok" if success else "failed").inc()
 
     def whole_check(self) -> None:
-        """All tools were run at once."""
+        """Count a run of all tools at once."""
         self._looks.inc()
 
     def call(self, endpoint: str) -> None:
-        """A program called an endpoint."""
+        """Count a program's call of an endpoint."""
         self._calls.labels(_among(endpoint, {*ENDPOINTS, *self._tools})).inc()
 
     def refused(self, scope: str) -> None:
-        """A limit refused a request."""
+        """Count a request that a rate limit refused."""
         self._refusals.labels(_among(scope, SCOPES)).inc()
         event(logger, "refused", scope=_among(scope, SCOPES))
 
     # --- sessions -------------------------------------------------------------------------------------
 
     def alias(self, session: str) -> str:
-        """Eight hex digits for a session, the same all day (UTC) long; the salt is random and never leaves memory."""
+        """Return eight hex digits for a session, the same all day (UTC); the salt is random and never leaves memory."""
         with self._lock:
             return self._alias(session)
 
@@ -200,7 +200,7 @@ class Usage:
         return blake2b(session.encode("utf-8", "replace"), key=self._salt, digest_size=4).hexdigest()
 
     def _first(self, session: str, mark: str) -> bool:
-        """Whether the session leaves this mark for the first time today."""
+        """Set a session's mark; return True the first time on a day (UTC)."""
         with self._lock:
             key = (self._alias(session), mark)
             if key in self._marks:
@@ -212,7 +212,7 @@ class Usage:
 
 
 def usage_of_project() -> Usage:
-    """A recorder that knows this project's routes, tools and tours."""
+    """Return a recorder that knows this project's routes, tools and tours."""
     routes = load_routes(Path(__file__).parents[1] / "prompts")
     return Usage(routes, Registry.default().list_tools(), {t.name: len(t.steps) for t in load_tours().values()})
 

@@ -1,4 +1,4 @@
-"""The last days as Markdown, for whoever looks after the Space.
+"""Prints a report on the last days as Markdown, for the Space's operator.
 
     python -m onboarding report [--days 7] [--data DIR]
 
@@ -29,7 +29,7 @@ WISH_CHARS = 300
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the report; 1 with one sentence when the counts cannot be read."""
+    """Print the report; return 1 with one sentence when the counts cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m onboarding report", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--days", type=int, default=7, help=f"how many, up to {LONGEST_SPAN}; default: 7")
     data = Path(os.environ.get("DATA_DIR", ".data"))
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def report(summary: Summary, feedback: Sequence[FeedbackRow]) -> str:
-    """The whole text."""
+    """Return the report as Markdown."""
     first, last = summary.days[0].date, summary.days[-1].date
     parts = [
         f"# Qubinode Navigator Space, {first} to {last} (UTC)",

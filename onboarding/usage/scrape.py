@@ -1,4 +1,4 @@
-"""/metrics for Prometheus: for nobody, for a scraper on the same machine, or for everybody."""
+"""Serves /metrics for Prometheus: to nobody, to a scraper on the same machine, or to everybody."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip")  # a proxy on the same
 
 
 def add_metrics_route(app: FastAPI, registry: CollectorRegistry, audience: Audience) -> None:
-    """Serve it to `audience`, 404 to anybody else."""
+    """Serve the registry at /metrics to `audience`; answer 404 to anybody else."""
 
     @app.get(PATH)
     def metrics(request: Request) -> Response:

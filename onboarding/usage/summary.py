@@ -1,4 +1,4 @@
-"""What the counts say: totals, a row a day, the tours' funnels, and how long people waited. Pure."""
+"""Summarises the counts: totals, a row for each day, the tours' funnels, and waiting times. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNANSWERED = ("error", "deadline")  # ends of a turn that gave no whole answer
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One day (UTC)."""
+    """The counts of one day (UTC)."""
 
     date: date
     visits: int
@@ -24,18 +24,18 @@ class Day:
     failed: int
     up: int
     down: int
-    first_token_s: float | None  # half of the answers began within this time; None without any
-    slowest_s: float | None  # 95 in 100 did
+    first_token_s: float | None  # median; None without answers
+    slowest_s: float | None  # 95th percentile
 
     @property
     def answered(self) -> int:
-        """Turns that ended with an answer and did not abstain."""
+        """Return the number of turns that ended with an answer and did not abstain."""
         return max(0, self.questions - self.abstained - self.stopped - self.failed)
 
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """How far people walk one tour."""
+    """The number of pages that reached each point of one tour."""
 
     tour: str
     starts: int
@@ -45,7 +45,7 @@ class Funnel:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A span of days, the last one today."""
+    """The counts of a span of days that ends today."""
 
     days: tuple[Day, ...]
     funnels: tuple[Funnel, ...]
@@ -58,27 +58,27 @@ class Summary:
     first_token_s: float | None
     slowest_s: float | None
     tokens_per_s: float | None
-    queue_s: float | None  # 95 in 100 waited no longer
+    queue_s: float | None  # 95th percentile
     longest_queue: int
     memory_mb: int  # the highest seen
 
     def total(self, of: Callable[[Day], int]) -> int:
-        """The sum over the days."""
+        """Return the sum over the days."""
         return sum(of(day) for day in self.days)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody did anything but open the page, as who looks at this has."""
+        """Return True when nobody did more than open the page, as every reader of this summary has."""
         return not self.total(lambda day: day.questions) and not any(funnel.starts for funnel in self.funnels)
 
 
 def first_hour(now: float, days: int) -> int:
-    """The first hour (since the epoch) of a span of `days` that ends today."""
+    """Return the first hour, since the epoch, of a span of `days` that ends today."""
     return (int(now // HOUR_S) // DAY_HOURS - days + 1) * DAY_HOURS
 
 
 def summarise(rows: Iterable[CountRow], tours: Mapping[str, int], now: float, days: int) -> Summary:
-    """What rows say about the last `days` days; tours: name -> number of steps."""
+    """Return the summary of the last `days` days; tours: name -> number of steps."""
     start = first_hour(now, days)
     counts = _Counts(row for row in rows if row.hour >= start)
     return Summary(
@@ -114,7 +114,7 @@ class _Counts:
         return round(self._peaks[name])
 
     def labelled(self, name: str, day: int | None = None) -> dict[str, float]:
-        """Labels -> sum, of one day or of all."""
+        """Return labels -> sum, of one day or of all."""
         found: defaultdict[str, float] = defaultdict(float)
         for (metric, at), amounts in self._sums.items():
             if metric == name and day in (None, at):
@@ -123,19 +123,19 @@ class _Counts:
         return found
 
     def total(self, name: str, labels: str | None = None, day: int | None = None) -> int:
-        """The sum over those labels that contain `labels`."""
+        """Return the sum over the labels that contain `labels`."""
         amounts = self.labelled(name, day).items()
         return round(sum(v for key, v in amounts if labels is None or labels in key.split(",")))
 
     def by(self, name: str, label: str) -> dict[str, int]:
-        """Value of one label -> sum, most frequent first."""
+        """Return value of one label -> sum, most frequent first."""
         found: defaultdict[str, float] = defaultdict(float)
         for labels, amount in self.labelled(name).items():
             found[dict(_pairs(labels)).get(label, "")] += amount
         return {key: round(value) for key, value in sorted(found.items(), key=lambda item: -item[1])}
 
     def quantile(self, name: str, share: float, day: int | None = None) -> float | None:
-        """The bound of the histogram's bucket in which that share of the values is reached; None without values."""
+        """Return the bound of the histogram's bucket that reaches that share of the values; None without values."""
         buckets = sorted((float(labels.removeprefix("le=")), count)
                          for labels, count in self.labelled(f"{name}_bucket", day).items())  # fmt: skip
         if not buckets or not buckets[-1][1]:

@@ -96,7 +96,7 @@ class Tab:
         elif page.locator("[data-act=new]").count():
             page.evaluate("document.querySelector('[data-act=new]').click()")
         page.locator(".starter").first.wait_for()
-        page.locator(".shelf:empty").wait_for(state="attached")
+        page.locator(".saved:empty").wait_for(state="attached")
         page.fill("#question textarea", "")
         page.focus("#question textarea")
 

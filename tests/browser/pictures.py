@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page
 from app import Around, create_app
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
-from onboarding.ui.kit.languages import words
+from onboarding.ui.kit.languages import load_texts
 from onboarding.usage.recorder import usage_of_project
 from tests.browser.serving import chromium, serving
 
@@ -89,7 +89,7 @@ def open_tab(page: Page, tab: str, shown: str) -> None:
         button.click()
     else:
         page.get_by_label("More tabs").click()
-        label = words()[f"tab_{tab.replace('-', '_')}"]["en"]
+        label = load_texts()[f"tab_{tab.replace('-', '_')}"]["en"]
         page.locator(".overflow-dropdown").get_by_role("button", name=label, exact=True).click()
     page.locator(shown).first.wait_for()
 

@@ -251,17 +251,17 @@ def test_conversations_can_be_left_opened_renamed_and_forgotten(page: Page, guid
     page.click("text=New chat")
     expect(page.locator(".turn")).to_have_count(0)
     page.click("text=Earlier")
-    page.click(".shelf .row >> text=Rename")
-    page.fill(".shelf .row input", "My first deploy")
-    page.press(".shelf .row input", "Enter")
+    page.click(".saved .row >> text=Rename")
+    page.fill(".saved .row input", "My first deploy")
+    page.press(".saved .row input", "Enter")
     page.click("[data-act=open] >> text=My first deploy")
     expect(page.locator(".asked")).to_have_text(QUESTION)
     page.click("text=Earlier")
-    page.click(".shelf .row >> text=Forget")
+    page.click(".saved .row >> text=Forget")
     expect(page.locator(".turn")).to_have_count(0)
     page.reload()
     page.locator(".starter").first.wait_for()
-    expect(page.locator(".shelf .row")).to_have_count(0)
+    expect(page.locator(".saved .row")).to_have_count(0)
 
 
 def test_export_is_a_markdown_file(page: Page, guide: ScriptedGuide) -> None:

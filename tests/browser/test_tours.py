@@ -12,7 +12,7 @@ from app import create_app
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.tours.content import load_tours
-from onboarding.ui.kit.languages import words
+from onboarding.ui.kit.languages import load_texts
 from tests.browser.conftest import PATIENCE_MS, SHOTS
 from tests.browser.serving import serving
 from tests.browser.test_look import serious, sideways
@@ -204,7 +204,7 @@ def test_the_page_speaks_the_browsers_language(browser: Browser, address: str, l
     context = browser.new_context(locale=locale, viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.goto(f"{address}/?tour=plugins&step=2")
-    said = {key: texts[locale[:2]] for key, texts in words().items()}
+    said = {key: texts[locale[:2]] for key, texts in load_texts().items()}
     expect(page.locator("#plugins-next-2")).to_have_text(said["next"])
     page.get_by_role("tab", name=said["tab_diagnostics"], exact=True).click()
     expect(page.locator("#diag-all")).to_have_text(said["run_all"])

@@ -109,7 +109,7 @@ def test_a_call_that_makes_no_sense_is_refused_at_the_edge(app: App, body: Any, 
 
 def test_the_pages_own_handlers_cannot_be_called_by_name(app: App) -> None:
     private = {handler["api_name"] for handler in handlers(app) if handler["api_visibility"] == "private"}
-    assert {"_ask", "_shelve"} <= private
+    assert {"_ask", "_manage_saved"} <= private
     with httpx2.Client(base_url=app.url, timeout=60) as client:
         statuses = {client.post(f"/gradio_api/call/{name}", json={"data": []}).status_code for name in private}
     assert statuses == {404}

@@ -1,6 +1,6 @@
-"""A marked word in every input, through the whole application: it must not be found in logs, metrics or on disk.
+"""A marked word in every input of the whole application must not appear in logs, metrics or on disk.
 
-What a visitor chose to send as feedback is stored, redacted, and is the one exception: its folder is looked at for
+The one exception is feedback, which is stored, redacted, because the visitor sent it: its folder is searched for
 addresses only.
 """
 
@@ -94,7 +94,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def use_everything(url: str) -> None:
-    """Programs' endpoints, the page's own handlers, and what is neither."""
+    """Call the endpoints for programs, the page's own handlers, and paths that are neither."""
     client = Client(url, verbose=False, headers=HEADERS)
     for arguments, endpoint in (
         ({"question": "What is canary-question?"}, "/ask"),
@@ -118,7 +118,7 @@ def use_everything(url: str) -> None:
 
 
 def _ask_as_the_page_does(http: httpx2.Client) -> None:
-    """With a conversation that the browser kept, so that there is a history, and a complaint about the answer."""
+    """Ask with a conversation that the browser kept, so that there is a history, and complain about the answer."""
     config = http.get("/config").json()
     box = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "question")
     event = next(d["id"] for d in config["dependencies"] if [box, "submit"] in d["targets"])
@@ -126,18 +126,18 @@ def _ask_as_the_page_does(http: httpx2.Client) -> None:
     shelf = {"open_id": "canaryid", "items": [{"id": "canaryid", "title": "canary-title", "turns": [turn]}]}
     join = {"data": ["canary-typed", "healthy", None, shelf], "fn_index": event, "session_hash": "canarysession"}
     turn_id = _completed(http, join)[0]["turns"][-1]["id"]
-    hear = next(d["id"] for d in config["dependencies"] if d.get("api_name") == "_hear")
+    submit = next(d["id"] for d in config["dependencies"] if d.get("api_name") == "_submitted")
     for said in (
         {"kind": "down", "turn": turn_id, "reason": "wrong", "comment": COMMENT, "agreed": True},
         {"kind": "wish", "comment": COMMENT, "agreed": True},
     ):
-        heard = {"data": [None, {}], "fn_index": hear, "session_hash": "canarysession", "event_data": said}
+        heard = {"data": [None, {}], "fn_index": submit, "session_hash": "canarysession", "event_data": said}
         assert _completed(http, heard)[0]["reply"]["ok"]
     http.post("/gradio_api/queue/join", json=heard | {"event_data": {"kind": "canary-kind", "comment": COMMENT}})
 
 
 def _completed(http: httpx2.Client, join: dict[str, Any]) -> Any:
-    """The values that the page's handler gives in the end."""
+    """Return the values that the page's handler gives in the end."""
     assert http.post("/gradio_api/queue/join", json=join).status_code == 200
     with http.stream("GET", "/gradio_api/queue/data", params={"session_hash": join["session_hash"]}) as stream:
         completed = next(line for line in stream.iter_lines() if "process_completed" in line)

@@ -1,4 +1,4 @@
-"""The way of feedback from a visitor's words to the disk, to an issue, and to the evals."""
+"""Feedback from a visitor's words to the disk, to an issue, and to the evals."""
 
 from __future__ import annotations
 

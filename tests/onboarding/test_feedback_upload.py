@@ -57,7 +57,7 @@ def uploader(
 
 
 def on_hub(hub: Hub) -> list[str]:
-    """The ids of all rows in the dataset, doubled ones twice."""
+    """Return the ids of all rows in the dataset, doubled ones twice."""
     files = hub.repositories[DATASET].files if DATASET in hub.repositories else {}
     return sorted(row.id for name, data in files.items() if name.startswith("rows/") for row in rows_in(data))
 

@@ -1,4 +1,4 @@
-"""What health says, and that an engine which died or hangs is found."""
+"""Health: its verdicts, its routes, and that it finds an engine which died or hangs."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ CANARY = "canary-7f3a"
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    """What is logged as JSON; the test run's own logging is put back afterwards."""
+    """Yield what is logged as JSON; restore the test run's own logging afterwards."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     # A server that another test started, with uvicorn's own logging, leaves its loggers apart and quieter.

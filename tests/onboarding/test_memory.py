@@ -1,4 +1,4 @@
-"""What the allocator gives back."""
+"""The allocator gives freed memory back to the system."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ print((before - psutil.Process().memory_info().rss) // 1_000_000)
 
 
 def given_back(*arguments: str) -> int:
-    """Megabytes, of 160."""
+    """Return the megabytes given back, of 160."""
     done = subprocess.run([sys.executable, "-c", SNAPSHOTS, *arguments], capture_output=True, text=True, check=True)
     return int(done.stdout)
 

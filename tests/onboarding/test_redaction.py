@@ -1,4 +1,4 @@
-"""What is cut out of messages before they are written down, and what stays."""
+"""Redaction: what it cuts out of messages before they are kept, and what stays."""
 
 from __future__ import annotations
 
@@ -111,5 +111,5 @@ def test_any_text_is_taken_and_a_second_pass_finds_nothing_that_matters(text: st
     "unit", ["a", "1 ", "sk-", "ssh a@", "a://", "password ", "-----BEGIN PRIVATE KEY-----\n", "eyJ.", "::", "call 1"]
 )
 def test_a_long_text_of_beginnings_ends(unit: str) -> None:
-    """A third of a second where the work grows with the length; minutes, and so the timeout, with its square."""
+    """Takes a third of a second where the work is linear in the length; minutes, and so the timeout, where quadratic."""
     assert redact(unit * (100_000 // len(unit)))

@@ -1,4 +1,4 @@
-"""What is counted, that it survives a restart and a bad disk, stays small, and says what happened."""
+"""Counts: they survive a restart and a bad disk, stay small, and report what happened."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_a_corrupt_file_is_set_aside_and_a_new_one_begun(
 
 
 def test_bit_rot_in_the_middle_is_survived(usage: Usage, clock: Clock, tmp_path: Path) -> None:
-    """Rotten pages read as nonsense, or not at all; either way counting goes on."""
+    """Damaged pages give nonsense, or no rows; counting goes on in both cases."""
     ledger = ledger_in(tmp_path)
     for hour in range(200):
         ledger.add(HOUR - hour, {("qubinode_visits_total", f"filler={n}"): 1.0 for n in range(20)})
@@ -235,7 +235,7 @@ print(sum(row.amount for row in keeper.rows() if row.name == "qubinode_visits_to
 
 
 def test_a_full_disk_loses_nothing_and_is_written_to_when_there_is_room_again(tmp_path: Path) -> None:
-    """A process that may not write files beyond 8 KiB: what the kernel then says is what a full disk says."""
+    """Limits a process to files of 8 KiB: the kernel then answers as for a full disk."""
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False,
         cwd=Path(__file__).parents[2],
@@ -299,7 +299,7 @@ def test_a_killed_process_leaves_whole_rows(tmp_path: Path) -> None:
 
 
 def every_label(hour: int) -> dict[Key, float]:
-    """More rows an hour than the real labels can make."""
+    """Return more rows for an hour than the real labels can make."""
     return {("qubinode_questions_total", f"route=r{n}"): 1.0 for n in range(150)}
 
 

@@ -1,4 +1,4 @@
-"""What the page makes of what a browser says about an answer."""
+"""Rows from what a browser sends about an answer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from model.prompting.conversation import Conversation
 from model.turn.events import RouteChosen
 from onboarding.assistant.turns import Turn, advance_all
 from onboarding.feedback.row import visitor_of
-from onboarding.ui.kit.languages import LANGUAGES, Speech
-from onboarding.ui.page.feedback import Said, agreed, form, row_of
+from onboarding.ui.kit.languages import LANGUAGES, Translator
+from onboarding.ui.page.feedback import Submission, consent_in, form, row_of
 from tests.fakes import ScriptedGuide
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -26,7 +26,9 @@ def turn() -> Turn:
 
 
 def test_a_row_says_what_the_server_knows_and_not_what_the_browser_claims(turn: Turn) -> None:
-    said = Said.model_validate({"kind": "down", "turn": "t1", "reason": "wrong", "question": "forged", "answer": "x"})
+    said = Submission.model_validate(
+        {"kind": "down", "turn": "t1", "reason": "wrong", "question": "forged", "answer": "x"}
+    )
     row = row_of(said, [turn], KEY)
     assert row and (row.question, row.answer, row.reason) == (ASKED, turn.text, "wrong")
     assert row.visitor == visitor_of(KEY) != KEY
@@ -42,12 +44,12 @@ def test_a_row_says_what_the_server_knows_and_not_what_the_browser_claims(turn: 
     ],
 )
 def test_what_is_about_nothing_on_the_page_becomes_no_row(turn: Turn, said: dict[str, object]) -> None:
-    assert row_of(Said.model_validate(said), [turn], KEY) is None
+    assert row_of(Submission.model_validate(said), [turn], KEY) is None
 
 
 def test_an_answer_that_is_still_being_written_cannot_be_judged() -> None:
     running = advance_all(Turn("t1", ASKED, Conversation.new()), [RouteChosen("rhel10", "RHEL 10", 0.9)])
-    assert row_of(Said(kind="up", turn="t1"), [running], KEY) is None
+    assert row_of(Submission(kind="up", turn="t1"), [running], KEY) is None
 
 
 @pytest.mark.parametrize(
@@ -63,25 +65,25 @@ def test_an_answer_that_is_still_being_written_cannot_be_judged() -> None:
 )
 def test_what_no_dialog_sends_is_refused(said: object) -> None:
     with pytest.raises(ValidationError):
-        Said.model_validate(said)
+        Submission.model_validate(said)
 
 
 @pytest.mark.parametrize(
     "kept", [None, {}, {"key": ""}, {"key": "x" * 32}, {"key": KEY + "0"}, [KEY], {"key": 1}, "yes"]
 )
 def test_only_a_key_of_ours_is_a_yes(kept: object) -> None:
-    assert agreed(kept) is None
-    assert agreed({"key": KEY})
+    assert consent_in(kept) is None
+    assert consent_in({"key": KEY})
 
 
 def test_an_answer_without_sources_can_be_judged_too(turn: Turn) -> None:
     bare = replace(turn, found=None, finished=None, stopped=True)
-    row = row_of(Said(kind="down", turn="t1"), [bare], KEY)
+    row = row_of(Submission(kind="down", turn="t1"), [bare], KEY)
     assert row and row.sources == () and row.model == "" and row.took.first_token_s is None
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_dialog_is_whole_in_every_language(language: str) -> None:
-    html = form(Speech(language))
+    html = form(Translator(language))
     assert html.count('type="radio"') == 5 and html.count("data-about=") == 4
     assert "{" not in html and "<script" not in html

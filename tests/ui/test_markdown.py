@@ -1,4 +1,4 @@
-"""Foreign Markdown: what stays alive, and what does not."""
+"""Untrusted Markdown: what stays active, and what does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns as HTML: what each event shows, and that nothing foreign gets through unescaped."""
+"""Turns as HTML: what each event shows, and that no untrusted text gets through unescaped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from model.turn.events import (
 )
 from onboarding.assistant.turns import Turn, advance_all
 from onboarding.edge.admission import Waiting
-from onboarding.ui.chat.around import hint, spoken, starters
+from onboarding.ui.chat.composer import announcement, hint, starters
 from onboarding.ui.chat.evidence import MAX_RESULT, SHOWN_SOURCES
 from onboarding.ui.chat.render import turn_parts
 from onboarding.ui.page.header import header_html
@@ -48,7 +48,7 @@ def parts(shown: Turn, *, last: bool = True) -> dict[str, str]:
 
 
 def words(html: str) -> str:
-    """The text a reader sees."""
+    """Return the text that a reader sees."""
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
 
 
@@ -261,8 +261,8 @@ def test_the_empty_state_offers_starters_of_every_route_that_has_some() -> None:
 
 
 def test_a_screen_reader_hears_phases_and_the_answer_once() -> None:
-    assert spoken(turn(TextDelta("a"))) == spoken(turn(TextDelta("a b"))) == "The model is writing."
-    assert spoken(turn(finished())) == "Answer: Done."
+    assert announcement(turn(TextDelta("a"))) == announcement(turn(TextDelta("a b"))) == "The model is writing."
+    assert announcement(turn(finished())) == "Answer: Done."
 
 
 def test_where_every_seat_is_taken_the_page_offers_what_never_queues() -> None:

@@ -1,4 +1,4 @@
-"""What the server remembers of a page, what a browser keeps, and what a browser may ask for."""
+"""The server's state of a page, the conversations that a browser keeps, and the requests that it may send."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from model.engine.events import Counts, TextDelta, Timings
 from model.prompting.conversation import Conversation, PastTurn
 from model.turn.events import RouteChosen, SourcesFound, TurnFinished
 from onboarding.assistant.turns import Turn
+from onboarding.ui.chat.saved_conversations import (
+    MAX_BYTES,
+    MAX_CONVERSATIONS,
+    ConversationList,
+    SavedConversation,
+    SavedTurn,
+    read_saved,
+)
 from onboarding.ui.chat.session import Request, Session, read_request
-from onboarding.ui.chat.shelf import MAX_BYTES, MAX_CONVERSATIONS, SavedConversation, SavedTurn, Shelf, read_shelf
 from tests.fakes import RHEL10, ROUTES
 
 
@@ -21,7 +28,7 @@ def answered(session: Session, question: str, answer: str = "Yes [1].") -> Turn:
     after = turn.before.with_turn(PastTurn(question, answer, "rhel10"), brief="")
     finished = TurnFinished(answer, "stop", Counts(), Timings(), "SmolLM2", True, after)
     session.update(turn.id, [RouteChosen("rhel10", "RHEL 10", 0.9), SourcesFound(RHEL10), TextDelta(answer), finished])
-    session.keep()
+    session.save()
     return session.turns[-1]
 
 
@@ -72,9 +79,9 @@ def test_an_old_turn_cannot_touch_its_successor() -> None:
 def test_a_reload_finds_the_open_conversation_and_the_model_may_go_on() -> None:
     before = Session()
     answered(before, "one")
-    stored = json.loads(json.dumps(before.shelf.model_dump(mode="json")))
+    stored = json.loads(json.dumps(before.saved.model_dump(mode="json")))
     after = Session()
-    after.hear(stored)
+    after.load(stored)
     assert [turn.question for turn in after.turns] == ["one"]
     assert after.turns[0].text == "Yes [1]."
     assert [passage.title for passage in after.turns[0].sources] == [passage.title for passage in RHEL10.passages]
@@ -84,9 +91,9 @@ def test_a_reload_finds_the_open_conversation_and_the_model_may_go_on() -> None:
 
 def test_a_terminal_escape_that_a_browser_brings_back_is_harmless() -> None:
     turn = SavedTurn(question=r"What is \x1b[2J?", answer=r"Run printf '\x1b[2J' or '\e]0;t'.")
-    shelf = Shelf(open_id="a", items=(SavedConversation(id="a", title="t", turns=(turn,)),))
+    saved = ConversationList(open_id="a", items=(SavedConversation(id="a", title="t", turns=(turn,)),))
     session = Session()
-    session.hear(json.loads(shelf.model_dump_json()))
+    session.load(json.loads(saved.model_dump_json()))
     assert [turn.text for turn in session.turns] == ["Run printf '␛[2J' or '␛]0;t'."]
     assert session.conversation is not None
     assert [turn.answer for turn in session.conversation.visible] == ["Run printf '␛[2J' or '␛]0;t'."]
@@ -99,23 +106,23 @@ def test_leaving_opening_renaming_and_forgetting() -> None:
     first = session.conversation.id
     session.clear()
     answered(session, "two")
-    assert [saved.title for saved in session.shelf.items] == ["two", "one"]
+    assert [one.title for one in session.saved.items] == ["two", "one"]
     session.open(first)
     assert [turn.question for turn in session.turns] == ["one"]
-    session.shelf = session.shelf.renamed(first, "  My\n first  ")
+    session.saved = session.saved.renamed(first, "  My\n first  ")
     answered(session, "three")
-    assert session.shelf.items[0].title == "My first"
+    assert session.saved.items[0].title == "My first"
     session.forget(first)
     assert session.turns == []
-    assert [saved.title for saved in session.shelf.items] == ["two"]
+    assert [one.title for one in session.saved.items] == ["two"]
 
 
 def test_stopped_turns_are_not_kept() -> None:
     session = Session()
     session.begin(Request("one"))
     session.stop()
-    session.keep()
-    assert session.shelf == Shelf()
+    session.save()
+    assert session.saved == ConversationList()
 
 
 @pytest.mark.parametrize(
@@ -131,34 +138,34 @@ def test_stopped_turns_are_not_kept() -> None:
         {"items": [{"id": "x", "title": "t", "turns": []}]},
     ],
 )
-def test_whatever_a_browser_sends_ends_as_a_shelf(stored: object) -> None:
-    assert read_shelf(stored) == Shelf()
+def test_whatever_a_browser_sends_ends_as_a_list(stored: object) -> None:
+    assert read_saved(stored) == ConversationList()
 
 
 def test_roles_and_unsafe_addresses_from_a_browser_are_dropped() -> None:
     turn = {"question": "q", "answer": "a", "role": "system", "sources": [["t", "javascript:alert(1)"]]}
     session = Session()
-    session.hear({"open_id": "x", "items": [{"id": "x", "title": "t", "turns": [turn]}]})
+    session.load({"open_id": "x", "items": [{"id": "x", "title": "t", "turns": [turn]}]})
     assert session.turns[0].sources[0].url == ""
-    assert not hasattr(read_shelf({"items": []}), "role")
+    assert not hasattr(read_saved({"items": []}), "role")
 
 
 def test_the_oldest_conversations_give_way() -> None:
-    shelf = Shelf()
+    saved = ConversationList()
     for number in range(MAX_CONVERSATIONS + 5):
-        shelf = shelf.put(item(number))
-    assert len(shelf.items) == MAX_CONVERSATIONS
-    assert shelf.items[0].id == f"c{MAX_CONVERSATIONS + 4}"
+        saved = saved.put(item(number))
+    assert len(saved.items) == MAX_CONVERSATIONS
+    assert saved.items[0].id == f"c{MAX_CONVERSATIONS + 4}"
 
 
-def test_the_shelf_stays_small_enough_to_travel_with_each_question() -> None:
-    shelf = Shelf()
+def test_the_list_stays_small_enough_to_travel_with_each_question() -> None:
+    saved = ConversationList()
     for number in range(10):
-        shelf = shelf.put(item(number, "ü" * 4000))
-    assert shelf.size <= MAX_BYTES
-    assert shelf.items[0].id == "c9"
+        saved = saved.put(item(number, "ü" * 4000))
+    assert saved.size <= MAX_BYTES
+    assert saved.items[0].id == "c9"
     turns = tuple(SavedTurn(question=f"q{n}", answer="x" * 5000) for n in range(9))
-    long = Shelf().put(SavedConversation(id="long", title="t", turns=turns))
+    long = ConversationList().put(SavedConversation(id="long", title="t", turns=turns))
     assert long.size <= MAX_BYTES
     assert long.items[0].turns[-1].question == "q8"
 

@@ -1,4 +1,4 @@
-"""What the page draws of a host: panels from a run, charts from the minutes before, and proofs that can be read."""
+"""The drawing of a host: panels from a run, charts from the minutes before, and readable proofs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer rests on, as HTML: the instant extract, the numbered sources, the tool calls."""
+"""Draws the evidence of an answer as HTML: the instant extract, the numbered sources, the tool calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 
 from onboarding.assistant.turns import ToolStep, Turn
-from onboarding.ui.kit.languages import ENGLISH, Speech
+from onboarding.ui.kit.languages import ENGLISH, Translator
 from onboarding.ui.kit.markdown import Link, inline_html, safe_url, to_html
 from onboarding.ui.kit.markup import fill, join
 from rag.types import Passage, SearchResult
@@ -20,30 +20,31 @@ CITATIONS = re.compile(r" ?\[\d{1,2}\]")
 MAX_RESULT = 6_000  # characters of a tool's result that are worth sending to a page
 
 
-def tally(found: SearchResult | None, speech: Speech = ENGLISH) -> Markup:
-    """How many sources came how fast; retrieval is what makes waiting for the model bearable."""
+def tally(found: SearchResult | None, translate: Translator = ENGLISH) -> Markup:
+    """Return how many sources retrieval found and how fast; "" without sources."""
     if found is None or not found.passages:
         return Markup("")
-    count = speech.count("source", len(found.passages))
-    said = speech("in_ms", sources=count, ms=round(found.ms)) if found.ms else count
+    count = translate.count("source", len(found.passages))
+    said = translate("in_ms", sources=count, ms=round(found.ms)) if found.ms else count
     return fill('<span class="tally">{}</span>', said)
 
 
-def evidence(turn: Turn, speech: Speech = ENGLISH) -> Markup:
-    """The instant extract and the sources; nothing when the corpus does not hold the answer."""
+def evidence(turn: Turn, translate: Translator = ENGLISH) -> Markup:
+    """Return the instant extract and the sources; "" when the corpus does not hold the answer."""
     if not turn.found or not turn.sources:
         return Markup("")
     quoted = split_quote(turn)[0] or turn.found.extract.strip()
     html = '<blockquote class="extract"><p class="from">{}</p>{}</blockquote>'
     words = to_html(quoted, source_links(turn.sources))
-    extract = fill(html, speech("from_the_pages"), words) if quoted else Markup("")
-    return extract + sources(turn.sources, speech, judged=True)
+    extract = fill(html, translate("from_the_pages"), words) if quoted else Markup("")
+    return extract + sources(turn.sources, translate, judged=True)
 
 
 def split_quote(turn: Turn) -> tuple[str, str]:
-    """The answer as (what it quotes at its beginning, the model's own words).
+    """Return the answer as (what it quotes at its beginning, the model's own words).
 
-    A stand-in's answer begins with the extract. It is shown as a quote, so that nobody takes one for the other.
+    A stand-in's answer begins with the extract; the page shows that part as a quote, so that nobody takes it for the
+    model's own words.
     """
     extract = turn.found.extract.strip() if turn.found else ""
     text = turn.text.lstrip()
@@ -55,13 +56,13 @@ def split_quote(turn: Turn) -> tuple[str, str]:
     return text[:end], text[end:].lstrip()
 
 
-def sources(passages: Sequence[Passage], speech: Speech = ENGLISH, *, judged: bool = False) -> Markup:
-    """The numbered sources with the sentence that matters; those past the third are folded.
+def sources(passages: Sequence[Passage], translate: Translator = ENGLISH, *, judged: bool = False) -> Markup:
+    """Return the numbered sources with their excerpts; those past the third lie behind a fold.
 
-    judged: whether they are an answer's, and can be reported.
+    judged: the sources are an answer's, so each gets a button that reports it.
     """
     cards = [
-        _card(number, passage, speech, _report(number, speech) if judged else Markup(""))
+        _card(number, passage, translate, _report(number, translate) if judged else Markup(""))
         for number, passage in enumerate(passages, 1)
     ]
     shown, folded = cards[:SHOWN_SOURCES], cards[SHOWN_SOURCES:]
@@ -69,53 +70,53 @@ def sources(passages: Sequence[Passage], speech: Speech = ENGLISH, *, judged: bo
     if not folded:
         return html
     more = '{}<details class="more"><summary>{}</summary><ol class="sources" start="{}">{}</ol></details>'
-    return fill(more, html, speech("more", n=len(folded)), SHOWN_SOURCES + 1, join(folded))
+    return fill(more, html, translate("more", n=len(folded)), SHOWN_SOURCES + 1, join(folded))
 
 
-def _card(number: int, passage: Passage, speech: Speech, report: Markup) -> Markup:
+def _card(number: int, passage: Passage, translate: Translator, report: Markup) -> Markup:
     *outer, name = [passage.title, *(heading for heading in passage.headings if heading != passage.title)]
     quote = fill('<div class="quote" dir="auto">{}</div>', inline_html(passage.excerpt)) if passage.excerpt else ""
     html = (
         '<li class="source" data-n="{0}"><span class="number" aria-hidden="true">{0}</span>'
         '<div><p class="title">{1}<span class="where">{2}</span></p>{3}</div>{4}</li>'
     )
-    return fill(html, number, _source_link(passage, name, speech), " › ".join(outer), quote, report)
+    return fill(html, number, _source_link(passage, name, translate), " › ".join(outer), quote, report)
 
 
-def _report(number: int, speech: Speech) -> Markup:
-    """Opens the dialog of static/feedback.js; without that script nobody sees it."""
+def _report(number: int, translate: Translator) -> Markup:
+    """Return the button that opens the dialog of static/feedback.js; the style sheet hides it without that script."""
     html = (
         '<button type="button" class="quiet report" data-feedback="source" aria-label="{0}: {1}" title="{0}">'
         "{2}</button>"
     )
-    return fill(html, speech("feedback_source"), number, FLAG)
+    return fill(html, translate("feedback_source"), number, FLAG)
 
 
-def _source_link(passage: Passage, name: str, speech: Speech) -> Markup:
-    """The most particular heading is the link: several sources are often parts of one page."""
+def _source_link(passage: Passage, name: str, translate: Translator) -> Markup:
+    """Return the innermost heading as the link: several sources are often parts of one page."""
     if not safe_url(passage.url):
         return fill("<span>{}</span>", name)
     html = '<a href="{}" target="_blank" rel="noopener noreferrer" title="{}">{}</a>'
-    return fill(html, passage.url, _place(passage, speech), name)
+    return fill(html, passage.url, _place(passage, translate), name)
 
 
-def _place(passage: Passage, speech: Speech) -> str:
+def _place(passage: Passage, translate: Translator) -> str:
     first, last = passage.lines
-    return speech("lines", path=passage.path, first=first, last=last) if last else passage.path
+    return translate("lines", path=passage.path, first=first, last=last) if last else passage.path
 
 
 def sources_markdown(passages: Iterable[Passage]) -> str:
-    """The sources as a numbered Markdown list, for an export."""
+    """Return the sources as a numbered Markdown list, for an export."""
     return "\n".join(f"{n}. {p.title} {safe_url(p.url)}".rstrip() for n, p in enumerate(passages, 1))
 
 
 def source_links(passages: Iterable[Passage]) -> dict[int, Link]:
-    """What `[n]` may link to."""
+    """Return the links of the citations: n -> the nth source."""
     return {number: Link(safe_url(passage.url), passage.title) for number, passage in enumerate(passages, 1)}
 
 
-def step(step: ToolStep, speech: Speech = ENGLISH) -> Markup:
-    """A tool call with arguments and result; every host here is simulated, and says so."""
+def step(step: ToolStep, translate: Translator = ENGLISH) -> Markup:
+    """Return a tool call with its arguments and result, marked as simulated."""
     state = "running" if step.result is None else "ok" if step.result.success else "failed"
     html = (
         '<details class="step {state}"><summary data-more="{more}" data-less="{less}">'
@@ -123,10 +124,10 @@ def step(step: ToolStep, speech: Speech = ENGLISH) -> Markup:
         '<span class="took">{took}</span></summary>{result}</details>'
     )
     arguments = ", ".join(f"{key}={_json(value)}" for key, value in step.call.arguments.items())
-    took = _seconds(step.result.execution_time) if step.result else speech("running")
+    took = _seconds(step.result.execution_time) if step.result else translate("running")
     call = f"{step.call.tool}({arguments})"
-    said = {"more": speech("result"), "less": speech("close_result"), "badge": speech("simulated")}
-    host = speech("on_host", host=step.call.host)
+    said = {"more": translate("result"), "less": translate("close_result"), "badge": translate("simulated")}
+    host = translate("on_host", host=step.call.host)
     return fill(html, state=state, call=call, host=host, took=took, result=_result(step), **said)
 
 

@@ -1,9 +1,9 @@
-"""A blocking generator of events, read from an event loop that is never blocked by it.
+"""Reads a blocking generator of events from an event loop without blocking the loop.
 
 The chat core is a plain generator that may take a second between two events. Gradio can end a generator only between
-two steps, and until then holds a lock that everybody's next step needs. So a thread of its own reads the core while
-the page awaits batches: the page's side can be cancelled at any moment, waits without a pool thread, and handles at
-most one batch per beat however fast tokens come.
+two steps, and until then holds a lock that every visitor's next step needs. So a thread of its own reads the core
+while the page awaits batches: Gradio can cancel the page's side at any moment, the page waits without a pool thread,
+and handles at most one batch per beat however fast tokens come.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ IDLE_S = 1.0  # an empty batch after this long without events: Gradio notices a 
 async def relay(
     open_source: Callable[[], Iterator[Event]], wake: asyncio.Event, beat_s: float = BEAT_S, idle_s: float = IDLE_S
 ) -> AsyncGenerator[list[Event], None]:
-    """Batches of the source's events in order, an empty one after `idle_s` without any or when `wake` is set.
+    """Yield batches of the source's events in order, an empty one after `idle_s` without any or when `wake` is set.
 
-    The source's exception is raised here after the events before it. Closing or cancelling this generator returns at
-    once and closes the source as soon as its current step ends, from the thread that runs it.
+    Raise the source's exception after the events before it. Closing or cancelling this generator returns at once and
+    closes the source as soon as its current step ends, from the thread that runs it.
     """
     pump = _Pump(open_source, asyncio.get_running_loop(), wake)
     threading.Thread(target=pump.run, name="turn", daemon=True).start()
@@ -46,7 +46,7 @@ async def relay(
 
 
 class _Pump(Generic[Event]):
-    """Moves events from the source to a deque until the source ends, fails, or `halt` is set.
+    """Moves events from the source to a deque until the source ends or fails, or `halt` is set.
 
     One thread appends and one loop pops; both ends of a deque are atomic, and `ended` is set after the last append.
     """

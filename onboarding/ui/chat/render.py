@@ -1,7 +1,7 @@
-"""A turn as HTML, part by part. Pure functions; everything foreign goes through `fill` or `to_html`.
+"""Draws a turn as HTML, part by part. Pure functions; untrusted text goes through `fill` or `to_html`.
 
-A part is a string that the page puts into a slot of its own (static/transcript.js). While an answer streams only the
-slot that changed is touched, so an opened source stays open and nothing above the new words moves.
+A part is a string that the page puts into a slot of its own (static/transcript.js). While an answer streams, the page
+touches only the slot that changed, so an opened source stays open and nothing above the new words moves.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from model.prompting.system_prompts import RouteText
 from model.turn.events import Notice, RouteChosen, TurnFinished
 from onboarding.assistant.turns import Turn
 from onboarding.ui.chat.evidence import evidence, source_links, split_quote, step, tally
-from onboarding.ui.kit.languages import ENGLISH, Speech
+from onboarding.ui.kit.languages import ENGLISH, Translator
 from onboarding.ui.kit.markdown import to_html
 from onboarding.ui.kit.markup import fill, join
 
-OPEN_TOUR = "rhel10"  # the tour that is offered to whoever finds every seat taken
+OPEN_TOUR = "rhel10"  # the tour that a visitor is offered while the queue is full
 FAULTS = frozenset({"error", "full"})  # kinds of notice that come first
 SHOWN_NOTICES = 2  # a rambling model earns a remark per sentence
 UNSURE = 0.5  # below this the route is shown with a question mark
@@ -34,48 +34,48 @@ THUMB = Markup(
 Routes = Mapping[str, RouteText]
 
 
-def turn_parts(turn: Turn, routes: Routes, speech: Speech = ENGLISH, *, last: bool) -> dict[str, str]:
-    """Every slot of a turn by name; an empty string leaves its slot empty. Only the last turn offers actions."""
+def turn_parts(turn: Turn, routes: Routes, translate: Translator = ENGLISH, *, last: bool) -> dict[str, str]:
+    """Return slot -> HTML of a turn; "" leaves a slot empty. Only the last turn offers actions."""
     parts = {
-        "question": question(turn, speech, last=last),
-        "route": route(turn, routes, speech, last=last) + tally(turn.found, speech),
-        "steps": join(step(one, speech) for one in turn.steps),
-        "evidence": evidence(turn, speech),
-        "answer": answer(turn, speech),
-        "notices": notices(turn, speech),
-        "meta": meta(turn, speech, last=last),
-        "next": following(turn, routes, speech) if last else Markup(""),
+        "question": question(turn, translate, last=last),
+        "route": route(turn, routes, translate, last=last) + tally(turn.found, translate),
+        "steps": join(step(one, translate) for one in turn.steps),
+        "evidence": evidence(turn, translate),
+        "answer": answer(turn, translate),
+        "notices": notices(turn, translate),
+        "meta": meta(turn, translate, last=last),
+        "next": following(turn, routes, translate) if last else Markup(""),
     }
     return {name: str(part) for name, part in parts.items()}
 
 
-def question(turn: Turn, speech: Speech, *, last: bool) -> Markup:
-    """What the visitor asked, as typed."""
-    edit = action("edit", speech)
+def question(turn: Turn, translate: Translator, *, last: bool) -> Markup:
+    """Return the visitor's question as typed."""
+    edit = action("edit", translate)
     html = '<div class="asked" dir="auto">{}</div>{}'
     return fill(html, turn.question, edit if last and not turn.running else "")
 
 
-def route(turn: Turn, routes: Routes, speech: Speech, *, last: bool) -> Markup:
-    """The route as a chip; on the last turn a menu of the others, each of which asks again."""
+def route(turn: Turn, routes: Routes, translate: Translator, *, last: bool) -> Markup:
+    """Return the route as a chip; on the last turn with a menu of the other routes, each of which asks again."""
     if turn.route is None:
-        pending = fill('<span class="chip pending">{}</span>', speech("choosing"))
+        pending = fill('<span class="chip pending">{}</span>', translate("choosing"))
         return pending if turn.running else Markup("")
     unsure = "?" if turn.route.confidence < UNSURE else ""
-    label = fill('<span class="as">{}</span> {}{}', speech("answered_as"), turn.route.label, unsure)
+    label = fill('<span class="as">{}</span> {}{}', translate("answered_as"), turn.route.label, unsure)
     if not last or turn.running:
-        return fill('<span class="chip" title="{}">{}</span>', _how_sure(turn.route, speech), label)
+        return fill('<span class="chip" title="{}">{}</span>', _how_sure(turn.route, translate), label)
     html = (
         '<details class="menu"><summary class="chip" title="{0}">{1}<span class="change">{2}</span></summary>'
         '<div class="sheet" role="menu" aria-label="{3}"><p>{3}</p>{4}</div></details>'
     )
     others = _other_routes(turn.route.name, routes)
-    return fill(html, _how_sure(turn.route, speech), label, speech("change"), speech("again_as"), others)
+    return fill(html, _how_sure(turn.route, translate), label, translate("change"), translate("again_as"), others)
 
 
-def _how_sure(chosen: RouteChosen, speech: Speech) -> str:
+def _how_sure(chosen: RouteChosen, translate: Translator) -> str:
     share = f"{chosen.confidence:.2f}"
-    return speech("your_choice") if chosen.overridden else speech("confidence", share=share)
+    return translate("your_choice") if chosen.overridden else translate("confidence", share=share)
 
 
 def _other_routes(current: str, routes: Routes) -> Markup:
@@ -85,10 +85,10 @@ def _other_routes(current: str, routes: Routes) -> Markup:
     return join(fill(html, name, mark if name == current else "", text.label) for name, text in offered.items())
 
 
-def answer(turn: Turn, speech: Speech) -> Markup:
-    """The text so far, and what is being waited for: before the text, or below it when more is being read."""
+def answer(turn: Turn, translate: Translator) -> Markup:
+    """Return the text so far and the progress: in place of the text, or below it while the model reads more."""
     words = split_quote(turn)[1]
-    wait = progress(turn, speech) if turn.running and (turn.progress or not words) else Markup("")
+    wait = progress(turn, translate) if turn.running and (turn.progress or not words) else Markup("")
     if not words:
         return wait
     nearest = turn.found.nearest if turn.found and not turn.sources else []
@@ -97,23 +97,23 @@ def answer(turn: Turn, speech: Speech) -> Markup:
     return fill('<div class="text {}">{}</div>{}', state, text, wait)
 
 
-def progress(turn: Turn, speech: Speech) -> Markup:
-    """One line and one bar for the time before the first token."""
+def progress(turn: Turn, translate: Translator) -> Markup:
+    """Return one line and one bar for the time before the first token."""
     match turn.progress:
         case Queued(ahead, eta_s):
-            left = _about(eta_s, speech)
-            said = speech.count("ahead", ahead, left=left) if ahead else speech("ahead_none", left=left)
+            left = _about(eta_s, translate)
+            said = translate.count("ahead", ahead, left=left) if ahead else translate("ahead_none", left=left)
             return _bar(said)
         case Prefill(done, total, eta_s) if done < total:
-            said = speech("reading", done=done, total=total, left=_about(eta_s, speech))
-            return _bar(said, done / max(total, 1), speech("reading_prompt"))
+            said = translate("reading", done=done, total=total, left=_about(eta_s, translate))
+            return _bar(said, done / max(total, 1), translate("reading_prompt"))
         case Prefill():
-            return _bar(speech("writing"), 1.0, speech("reading_prompt"))
-    return _bar(speech("preparing" if turn.found or turn.steps else "looking"))
+            return _bar(translate("writing"), 1.0, translate("reading_prompt"))
+    return _bar(translate("preparing" if turn.found or turn.steps else "looking"))
 
 
 def _bar(text: str, share: float | None = None, label: str = "") -> Markup:
-    """`share` is 0..1, None when unknown; `label` names the bar to a screen reader."""
+    """Return a line over a bar; `share` is 0..1, None when unknown; `label` names the bar to a screen reader."""
     if share is None:
         return fill('<div class="progress"><span>{}</span><i class="bar unknown"></i></div>', text)
     html = (
@@ -123,14 +123,14 @@ def _bar(text: str, share: float | None = None, label: str = "") -> Markup:
     return fill(html, text, round(100 * min(max(share, 0.0), 1.0)), label)
 
 
-def _about(seconds: float, speech: Speech) -> str:
+def _about(seconds: float, translate: Translator) -> str:
     if seconds < 90:
-        return speech("left_s", n=max(1, round(seconds)))
-    return speech("left_min", n=round(seconds / 60))
+        return translate("left_s", n=max(1, round(seconds)))
+    return translate("left_min", n=round(seconds / 60))
 
 
-def notices(turn: Turn, speech: Speech) -> Markup:
-    """What the visitor should know about this answer."""
+def notices(turn: Turn, translate: Translator) -> Markup:
+    """Return the remarks about this answer, faults first; those past the second lie behind a fold."""
     said, reason = (
         sorted(turn.notices, key=lambda notice: notice.kind not in FAULTS),
         turn.finished.reason if turn.finished else "",
@@ -138,68 +138,68 @@ def notices(turn: Turn, speech: Speech) -> Markup:
     if turn.failure:
         said.insert(0, Notice(turn.failure, "error"))
     elif reason == "error" and not any(notice.kind in FAULTS for notice in said):
-        said.append(Notice(speech("broke_off"), "error"))
+        said.append(Notice(translate("broke_off"), "error"))
     elif turn.stopped or reason in REASONS:
-        said.append(Notice(speech(REASONS[reason or "cancelled"])))
+        said.append(Notice(translate(REASONS[reason or "cancelled"])))
     shown, folded = said[:SHOWN_NOTICES], said[SHOWN_NOTICES:]
     if len(folded) < 2:  # one more line costs no more than the line that hides it
         return join(map(_notice, said))
     more = '{}<details class="more"><summary>{}</summary>{}</details>'
-    return fill(more, join(map(_notice, shown)), speech("more_remarks", n=len(folded)), join(map(_notice, folded)))
+    return fill(more, join(map(_notice, shown)), translate("more_remarks", n=len(folded)), join(map(_notice, folded)))
 
 
 def _notice(notice: Notice) -> Markup:
     return fill('<p class="notice {}">{}</p>', notice.kind, notice.text)
 
 
-def meta(turn: Turn, speech: Speech, *, last: bool) -> Markup:
-    """The quiet line: what can be done with the answer, and what it took."""
+def meta(turn: Turn, translate: Translator, *, last: bool) -> Markup:
+    """Return the line below the answer: its actions, its thumbs, and what it took."""
     if turn.running:
         return Markup("")
-    copy = action("copy", speech) if turn.text else ""
-    again = action("retry", speech) if last else ""
-    thumbs = thumb("up", speech) + thumb("down", speech) if turn.text else ""
+    copy = action("copy", translate) if turn.text else ""
+    again = action("retry", translate) if last else ""
+    thumbs = thumb("up", translate) + thumb("down", translate) if turn.text else ""
     html = '<span class="actions">{}{}{}</span><span class="figures">{}</span>'
-    return fill(html, copy, again, thumbs, figures(turn.finished, speech) if turn.finished else "")
+    return fill(html, copy, again, thumbs, figures(turn.finished, translate) if turn.finished else "")
 
 
-def action(act: str, speech: Speech) -> Markup:
-    """A quiet button; `act` names its handler in static/transcript.js and its word."""
-    return fill('<button type="button" class="quiet" data-act="{}">{}</button>', act, speech(act))
+def action(act: str, translate: Translator) -> Markup:
+    """Return a quiet button; `act` names its handler in static/transcript.js and its text."""
+    return fill('<button type="button" class="quiet" data-act="{}">{}</button>', act, translate(act))
 
 
-def thumb(way: str, speech: Speech) -> Markup:
-    """A button that judges the answer; static/feedback.js hears it, and hides it where nobody keeps judgements."""
+def thumb(way: str, translate: Translator) -> Markup:
+    """Return a thumb, "up" or "down"; static/feedback.js handles it, and without that script it stays hidden."""
     html = (
         '<button type="button" class="quiet thumb" data-feedback="{0}" aria-pressed="false" aria-label="{1}"'
         ' title="{1}">{2}</button>'
     )
-    return fill(html, way, speech(f"feedback_{way}"), THUMB)
+    return fill(html, way, translate(f"feedback_{way}"), THUMB)
 
 
-def figures(finished: TurnFinished, speech: Speech) -> Markup:
-    """Seconds to the first token, tokens per second and the model, as far as they are known."""
+def figures(finished: TurnFinished, translate: Translator) -> Markup:
+    """Return the time to first token, tokens per second and the model, as far as they are known."""
     timings, said = finished.timings, []
     if timings.first_token_s is not None:
-        said.append(speech("first_token", s=f"{timings.first_token_s:.1f}"))
+        said.append(translate("first_token", s=f"{timings.first_token_s:.1f}"))
     if rate := timings.tokens_per_s(finished.counts.generated):
-        said.append(speech("tokens_per_s", rate=f"{rate:.1f}"))
+        said.append(translate("tokens_per_s", rate=f"{rate:.1f}"))
     if finished.model:
         said.append(finished.model)
     return join(fill("<span>{}</span>", text) for text in said)
 
 
-def following(turn: Turn, routes: Routes, speech: Speech) -> Markup:
-    """What may come next: questions, or where no seat was free the tabs that never queue."""
+def following(turn: Turn, routes: Routes, translate: Translator) -> Markup:
+    """Return ways to go on: follow-up questions, or where the queue was full the tabs that never wait for the model."""
     if any(notice.kind == "full" for notice in turn.notices):
         html = '<button type="button" class="follow-up" data-act="tab" data-tab="{}">{}</button>'
         ways = ((OPEN_TOUR, "meanwhile_tour"), ("search", "meanwhile_search"))
-        return join(fill(html, tab, speech(key)) for tab, key in ways)
+        return join(fill(html, tab, translate(key)) for tab, key in ways)
     return follow_ups(turn, routes)
 
 
 def follow_ups(turn: Turn, routes: Routes) -> Markup:
-    """Questions that may come next; they are written down beforehand and cost no tokens."""
+    """Return the route's follow-up questions as buttons; they stand in the prompts' files and cost no tokens."""
     if turn.running or turn.route is None or turn.route.name not in routes:
         return Markup("")
     texts = routes[turn.route.name].follow_ups
@@ -207,6 +207,6 @@ def follow_ups(turn: Turn, routes: Routes) -> Markup:
 
 
 def ask_button(text: str, kind: str) -> Markup:
-    """A button that asks its own text."""
+    """Return a button that asks its own text."""
     html = '<button type="button" class="{}" data-act="ask" data-text="{}" dir="auto">{}</button>'
     return fill(html, kind, text, text)

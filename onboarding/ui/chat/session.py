@@ -1,4 +1,4 @@
-"""What the server remembers of one open page: its conversation, the turns shown, and the turn under way."""
+"""The server's state of one open page: its conversation, the turns shown, and the turn under way."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from model.prompting.conversation import Conversation
 from model.turn.events import TurnEvent
 from onboarding.assistant.turns import Turn, advance_all
-from onboarding.ui.chat.shelf import Shelf, read_shelf, restore, save
-from onboarding.ui.kit.languages import ENGLISH, Speech
+from onboarding.ui.chat.saved_conversations import ConversationList, read_saved, restore, saved_conversation
+from onboarding.ui.kit.languages import ENGLISH, Translator
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a visitor wants to have answered."""
+    """A question to answer, and the turn that it replaces."""
 
     text: str
     route: str | None = None  # the visitor's choice of topic
@@ -26,37 +26,37 @@ class Request:
 
 @dataclass(slots=True)
 class Session:
-    """One open page. Gradio copies an empty one for each visitor, so nothing random is made before it is used."""
+    """The state of one open page. Gradio copies an empty one for each visitor, so nothing random is made before use."""
 
     conversation: Conversation | None = None
     turns: list[Turn] = field(default_factory=list)
-    shelf: Shelf = field(default_factory=Shelf)  # what the browser keeps, as last heard or told
+    saved: ConversationList = field(default_factory=ConversationList)  # what the browser keeps, as last read or sent
     drawn: dict[str, tuple[Turn, bool, dict[str, str]]] = field(default_factory=dict)  # id -> turn, last, its HTML
-    speech: Speech = ENGLISH  # the page's words in the visitor's language
-    wake: asyncio.Event | None = None  # set to make the turn under way look up
+    translate: Translator = ENGLISH  # the page's words in the visitor's language
+    wake: asyncio.Event | None = None  # set to make the relay of the turn under way return at once
 
     @property
     def live(self) -> Turn | None:
-        """The turn that is being answered."""
+        """Return the turn that the model is answering, or None."""
         return self.turns[-1] if self.turns and self.turns[-1].running else None
 
-    def hear(self, stored: object) -> None:
-        """Take note of what the browser keeps; take up its open conversation when none is known (reload, restart)."""
-        self.shelf = read_shelf(stored)
-        item = self.shelf.get(self.shelf.open_id) if not self.turns else None
+    def load(self, stored: object) -> None:
+        """Read what the browser keeps; restore its open conversation when this page has none (reload, restart)."""
+        self.saved = read_saved(stored)
+        item = self.saved.get(self.saved.open_id) if not self.turns else None
         if item:
             self.conversation, self.turns = restore(item)
 
-    def keep(self) -> None:
-        """Put the finished turns of this conversation on the shelf."""
+    def save(self) -> None:
+        """Put the finished turns of this conversation on the list of saved conversations."""
         if not self.conversation:
             return
-        old = self.shelf.get(self.conversation.id)
-        item = save(self.conversation.id, self.turns, old.title if old else "")
-        self.shelf = self.shelf.put(item) if item else self.shelf
+        old = self.saved.get(self.conversation.id)
+        item = saved_conversation(self.conversation.id, self.turns, old.title if old else "")
+        self.saved = self.saved.put(item) if item else self.saved
 
     def begin(self, request: Request) -> tuple[Turn, asyncio.Event]:
-        """Start a turn and the event that wakes it; asking again or editing forgets that turn and those after it."""
+        """Start a turn; return it and the event that wakes its relay. A replaced turn goes, and those after it."""
         self.conversation = self.conversation or Conversation.new()
         for at, turn in enumerate(self.turns):
             if turn.id == request.turn:
@@ -68,7 +68,7 @@ class Session:
         return self.turns[-1], self.wake
 
     def update(self, turn_id: str, events: list[TurnEvent]) -> bool:
-        """Fold events into a turn; False when it was stopped, left or replaced in the meantime.
+        """Fold events into a turn; return False when the visitor stopped, left or replaced it in the meantime.
 
         A finished turn's conversation becomes the current one.
         """
@@ -80,46 +80,46 @@ class Session:
         return True
 
     def stop(self, turn_id: str = "") -> None:
-        """Mark the live turn, or only the one of that id, as stopped; what was written stays on the page."""
+        """Mark the live turn, or only the one of that id, as stopped; its text so far stays on the page."""
         if self.live and turn_id in {"", self.live.id}:
             self.turns[-1] = self.live.stop()
             if self.wake:
                 self.wake.set()
 
     def fail(self, reason: str) -> None:
-        """Mark the last turn as broken, unless it was answered."""
+        """Mark the last turn as failed for `reason`, unless it has an answer."""
         if self.turns and not self.turns[-1].finished:
             self.turns[-1] = replace(self.turns[-1], failure=reason)
 
     def refuse(self, turn_id: str) -> None:
-        """Take a turn back: it was never asked."""
+        """Remove a turn whose question was refused."""
         self.turns = [turn for turn in self.turns if turn.id != turn_id]
 
     def clear(self) -> None:
         """Begin a new conversation."""
         self.stop()
         self.conversation, self.turns, self.drawn = None, [], {}
-        self.shelf = self.shelf.model_copy(update={"open_id": ""})
+        self.saved = self.saved.model_copy(update={"open_id": ""})
 
     def open(self, conversation_id: str) -> None:
-        """Go back to a conversation on the shelf; an unknown id changes nothing."""
-        item = self.shelf.get(conversation_id)
+        """Restore a saved conversation; an unknown id changes nothing."""
+        item = self.saved.get(conversation_id)
         if item:
             self.clear()
-            self.shelf = self.shelf.model_copy(update={"open_id": conversation_id})
+            self.saved = self.saved.model_copy(update={"open_id": conversation_id})
             self.conversation, self.turns = restore(item)
 
     def forget(self, conversation_id: str) -> None:
-        """Take a conversation off the shelf, and off the page when it is the open one."""
+        """Delete a saved conversation, and clear the page when it is the open one."""
         if self.conversation and self.conversation.id == conversation_id:
             self.clear()
-        self.shelf = self.shelf.without(conversation_id)
+        self.saved = self.saved.without(conversation_id)
 
 
 def read_request(data: Mapping[str, Any] | None, typed: str, session: Session, routes: Mapping[str, object]) -> Request:
-    """What was asked: `data` comes from a button in the transcript, `typed` from the composer.
+    """Return the request: `data` comes from a button in the transcript, `typed` from the composer.
 
-    Everything in `data` was sent by a browser: unknown kinds, turns and routes lead to an empty request.
+    A browser sends `data`, so nothing in it is trusted: unknown kinds, turns and routes give an empty request.
     """
     if not data:
         return Request(typed.strip())

@@ -1,7 +1,7 @@
 """The chat tab: composer, transcript, and the handlers between them and the guide.
 
-Own Blocks with state on the server: a page can say what it wants asked, never what was said before. Everything that
-uses the model shares one Gradio lane with a wide limit, because the engine batches and queues by itself.
+The conversation's state lies on the server: a page sends a question, never what was said before. Everything that uses
+the model shares one Gradio lane with a wide limit, because the engine batches and queues by itself.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from onboarding.assistant.guide import Unusable
 from onboarding.assistant.turns import Turn
 from onboarding.edge.admission import LANE, LANE_LIMIT, Admission, Place, Refused, carried
 from onboarding.edge.client_address import Asker, asker_of
-from onboarding.ui.chat import shelf as saved
-from onboarding.ui.chat.around import hint, spoken, starters
+from onboarding.ui.chat.composer import announcement, hint, starters
+from onboarding.ui.chat.conversation_bar import conversation_bar
 from onboarding.ui.chat.evidence import sources_markdown
 from onboarding.ui.chat.relay import relay
 from onboarding.ui.chat.render import turn_parts
+from onboarding.ui.chat.saved_conversations import STORAGE_KEY, STORAGE_SALT
 from onboarding.ui.chat.session import Request, Session, read_request
-from onboarding.ui.chat.shelf_bar import shelf_html
-from onboarding.ui.kit.languages import say, speech_for
+from onboarding.ui.kit.languages import say, translator_for
 from onboarding.ui.kit.theme import static
 from onboarding.usage.recorder import Usage
 
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_TYPED = 30_000  # characters a page may send; the limit in tokens is the guide's, and its message names it
-# What the script of the transcript says itself.
+# Keys of the texts that the transcript's script shows.
 SCRIPTED = ("copy", "copied", "copy_blocked", "edit_field", "rename_field", "conversation", "simulated_host")
 
 Updates = dict[gr.components.Component, Any]
 
 
 class ChatTab:
-    """The widgets of the chat and what they do. `build` is called once, inside the tab."""
+    """The widgets of the chat and their handlers. Call `build` once, inside the tab."""
 
     def __init__(self, guide: Guide, hosts: Mapping[str, str], usage: Usage, admission: Admission) -> None:
-        """hosts: id -> title of the simulated hosts that tools may look at; the first is preselected."""
+        """Keep the parts. hosts: id -> title of the simulated hosts for the tools; the first is preselected."""
         self._guide = guide
         self._hosts = hosts
         self._usage = usage
@@ -57,7 +57,7 @@ class ChatTab:
     def build(self) -> None:
         """Lay out the tab and wire it."""
         self.session = gr.State(Session())
-        self.shelf = gr.BrowserState(storage_key=saved.STORAGE_KEY, secret=saved.STORAGE_SALT)
+        self.saved = gr.BrowserState(storage_key=STORAGE_KEY, secret=STORAGE_SALT)
         self.view = gr.HTML(
             self._view(Session()),
             html_template=static("transcript.html"),
@@ -100,11 +100,11 @@ class ChatTab:
     def wire(self, demo: gr.Blocks, tabs: gr.Tabs) -> None:
         """Connect the events; `demo` is the page, whose load restores what the browser kept."""
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
-        outputs = [self.view, self.session, self.shelf, self.text, self.send, self.stop, self.hint]
+        outputs = [self.view, self.session, self.saved, self.text, self.send, self.stop, self.hint]
         asking = gr.on(
             [self.text.submit, self.send.click, self.view.submit],
             self._ask,
-            [self.text, self.host, self.session, self.shelf],
+            [self.text, self.host, self.session, self.saved],
             outputs,
             concurrency_id=LANE,
             concurrency_limit=LANE_LIMIT,
@@ -113,21 +113,21 @@ class ChatTab:
         )
         asking.failure(self._broke, [self.session], outputs, **quiet)
         self.stop.click(self._stop, [self.session], outputs, queue=False, **quiet)
-        self.view.input(self._shelve, [self.session, self.shelf], outputs, queue=False, **quiet)
+        self.view.input(self._manage_saved, [self.session, self.saved], outputs, queue=False, **quiet)
         self.view.select(_open_tab, None, tabs, queue=False, **quiet)
-        demo.load(self._restore, [self.session, self.shelf], outputs, queue=False, **quiet)
+        demo.load(self._restore, [self.session, self.saved], outputs, queue=False, **quiet)
 
     async def _ask(
         self, typed: str, host: str, session: Session, stored: object, event: gr.EventData, client: gr.Request
     ) -> AsyncGenerator[Updates, None]:
         data, asker, decision = _data(event), asker_of(client), carried(client)
-        session.speech = speech_for(client)
-        session.hear(stored)
+        session.translate = translator_for(client)
+        session.load(stored)
         wanted = read_request(data, typed or "", session, self._guide.routes)
         if session.live or not wanted.text:
             self._admission.release(decision)
             why = "ask_busy" if session.live else "" if data else "ask_empty"
-            yield {self.hint: hint(session.speech(why) if why else "", "warning", session.speech)}
+            yield {self.hint: hint(session.translate(why) if why else "", "warning", session.translate)}
             return
         turn, wake = session.begin(wanted)
         yield self._show(session) | self._hint(session) | ({} if data else {self.text: ""})
@@ -156,14 +156,14 @@ class ChatTab:
         )
 
     def _step(self, session: Session) -> Updates:
-        """What one batch of events changes: the transcript, and at the end everything that waited for it."""
+        """Return the updates after one batch of events: the transcript, and at the turn's end everything else."""
         if session.live:
             return {self.view: self._view(session)}
-        session.keep()
+        session.save()
         return self._show(session, store=True)
 
     async def _stop(self, session: Session, client: gr.Request) -> Updates:
-        """Ask the turn under way to end; it draws the page itself, so that nobody draws over it.
+        """Ask the turn under way to end; its own handler draws the page, so that no second one draws over it.
 
         Not `cancels=`: a cancelled event's last drawing can arrive after this one's and bring the old text back.
         """
@@ -174,18 +174,20 @@ class ChatTab:
         return self._hint(session)
 
     def _broke(self, session: Session) -> Updates:
-        session.fail(session.speech("ask_broke"))
+        session.fail(session.translate("ask_broke"))
         return self._show(session)
 
     def _restore(self, session: Session, stored: object, request: gr.Request) -> Updates:
-        session.speech = speech_for(request)
-        session.hear(stored)
+        session.translate = translator_for(request)
+        session.load(stored)
         return self._show(session) | self._hint(session)
 
-    async def _shelve(self, session: Session, stored: object, event: gr.EventData, request: gr.Request) -> Updates:
-        """New, open, rename, forget: what the bar above the conversation offers."""
-        session.speech = speech_for(request)
-        session.hear(stored)
+    async def _manage_saved(
+        self, session: Session, stored: object, event: gr.EventData, request: gr.Request
+    ) -> Updates:
+        """Start, open, rename or forget a conversation, as the bar above it asks."""
+        session.translate = translator_for(request)
+        session.load(stored)
         data = _data(event) or {}
         chosen = str(data.get("id", ""))
         match data.get("kind"):
@@ -194,13 +196,13 @@ class ChatTab:
             case "open":
                 session.open(chosen)
             case "rename":
-                session.shelf = session.shelf.renamed(chosen, str(data.get("title", "")))
+                session.saved = session.saved.renamed(chosen, str(data.get("title", "")))
             case "forget":
                 session.forget(chosen)
         return self._show(session, store=True) | self._hint(session)
 
     def _show(self, session: Session, *, store: bool = False) -> Updates:
-        """Everything that depends on whether an answer is under way; `store` also tells the browser what to keep."""
+        """Return what depends on whether an answer is under way; `store` also saves the list in the browser."""
         busy = session.live is not None
         updates: Updates = {
             self.view: self._view(session),
@@ -208,15 +210,16 @@ class ChatTab:
             self.send: gr.update(visible=not busy),
             self.stop: gr.update(visible=busy),
         }
-        return updates | ({self.shelf: session.shelf.model_dump(mode="json")} if store else {})
+        return updates | ({self.saved: session.saved.model_dump(mode="json")} if store else {})
 
     def _hint(self, session: Session) -> Updates:
-        return {self.hint: hint(speech=session.speech)}
+        return {self.hint: hint(translate=session.translate)}
 
     def _view(self, session: Session) -> dict[str, Any]:
-        """The value of the transcript; see static/transcript.js."""
-        turns, shelf, routes, speech = session.turns, session.shelf, self._guide.routes, session.speech
-        known = shelf.get(session.conversation.id) if session.conversation else None
+        """Return the value of the transcript; static/transcript.js draws it."""
+        turns, saved, routes, translate = session.turns, session.saved, self._guide.routes, session.translate
+        known = saved.get(session.conversation.id) if session.conversation else None
+        title = known.title if known and len(turns) > 1 else ""
         return {
             "turns": [
                 {
@@ -228,32 +231,32 @@ class ChatTab:
                 }
                 for turn in turns
             ],
-            "empty": starters(routes, self._drawing, speech),
-            "shelf": shelf_html(shelf, known.title if known and len(turns) > 1 else "", speech, started=bool(turns)),
-            "spoken": spoken(turns[-1], speech) if turns else "",
-            "words": {key: speech(key) for key in SCRIPTED},
+            "empty": starters(routes, self._drawing, translate),
+            "saved": conversation_bar(saved, title, translate, started=bool(turns)),
+            "announcement": announcement(turns[-1], translate) if turns else "",
+            "words": {key: translate(key) for key in SCRIPTED},
             "busy": session.live is not None,
         }
 
     def _parts(self, session: Session, turn: Turn) -> dict[str, str]:
-        """A turn as HTML; drawn again only when it changed, because earlier answers are many and never change."""
+        """Return a turn as HTML, drawn again only when it changed: earlier answers are many and never change."""
         last = turn is session.turns[-1]
         before = session.drawn.get(turn.id)
         if before is None or before[0] is not turn or before[1] != last:
             before = session.drawn[turn.id] = (
                 turn,
                 last,
-                turn_parts(turn, self._guide.routes, session.speech, last=last),
+                turn_parts(turn, self._guide.routes, session.translate, last=last),
             )
         return before[2]
 
 
 def _open_tab(event: gr.EventData) -> Any:
-    """The tab a button in the transcript leads to; Gradio ignores one that is not there."""
+    """Return the tab that a button in the transcript leads to; Gradio ignores an unknown one."""
     return gr.Tabs(selected=str((getattr(event, "_data", None) or {}).get("tab", "chat")))
 
 
 def _data(event: gr.EventData | None) -> dict[str, Any] | None:
-    """What a button in the transcript sent, or None when the composer was used."""
+    """Return what a button in the transcript sent, or None when the composer was used."""
     data = getattr(event, "_data", None)
     return data if isinstance(data, dict) and data.get("kind") else None

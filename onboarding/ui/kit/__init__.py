@@ -1,1 +1,1 @@
-"""Gives every tab its theme, words, markup and hooks."""
+"""Gives every tab the theme, the translated texts, safe markup and the hooks into the page."""

@@ -1,4 +1,4 @@
-"""What a tab gets of the page around it."""
+"""Hooks: the parts of the page around a tab that the tab may use."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import gradio as gr
 
 from onboarding.usage.recorder import Usage
 
-# Handlers that compute next to nothing: outside the queue, so that they answer while the model is busy.
+# For handlers that compute next to nothing: without the queue they answer while the model is busy.
 QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
-# The question that was put there can be sent with Enter at once; the box is drawn only when its tab is open.
+# Focuses the question box, so that Enter sends what was put there; the box exists only while its tab is open.
 FOCUS = "() => requestAnimationFrame(() => document.querySelector('#question textarea')?.focus())"
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """The chat's question box, its host, and the tabs, so that another tab can hand a question over."""
+    """The chat's question box and host and the row of tabs, so that another tab can hand a question over."""
 
     page: gr.Blocks
     question: gr.Textbox
@@ -30,13 +30,13 @@ class Hooks:
     usage: Usage
 
     def hand_over(self, button: gr.Button, ask: Callable[..., str], inputs: list[gr.components.Component]) -> None:
-        """On a click put `ask(*inputs)` into the question box and show the chat; the visitor still presses Send."""
+        """Put `ask(*inputs)` into the question box on a click and show the chat; the visitor still presses Send."""
         outputs = [self.question, self.tabs]
         handed = button.click(lambda *values: (ask(*values), gr.Tabs(selected="chat")), inputs, outputs, **QUIET)
         handed.then(None, js=FOCUS, **QUIET)
 
     def hand_over_host(self, button: gr.Button, ask: Callable[[str], str], host: gr.components.Component) -> None:
-        """As `hand_over`, for a question about the simulated host whose id `host` holds."""
+        """Do as `hand_over` for a question about the simulated host whose id `host` holds."""
         outputs = [self.question, self.host, self.tabs]
         handed = button.click(lambda chosen: (ask(chosen), chosen, gr.Tabs(selected="chat")), host, outputs, **QUIET)
         handed.then(None, js=FOCUS, **QUIET)

@@ -1,9 +1,9 @@
-"""Markdown that nobody has to trust, as HTML that nobody has to fear.
+"""Renders untrusted Markdown as safe HTML.
 
-The model's text and the corpus's excerpts are foreign: raw HTML in them is shown as text, an image as its
-description, a link as its words. The only live links are `[n]` for a source that was given, and a link to exactly
-such a source's address. A terminal escape that only Markdown puts together is made harmless. `nh3` (ammonia) then
-removes whatever is not on a short list, should the parser ever err. Does not judge what the text says.
+The model's text and the corpus's excerpts are untrusted: raw HTML in them shows as text, an image as its
+description, a link as its words. The only live links are `[n]` for a source of the answer and a link to exactly such
+a source's address. A terminal escape that Markdown alone puts together loses its effect. `nh3` (ammonia) then removes
+everything that is not on a short list, in case the parser errs. Does not judge what the text says.
 """
 
 from __future__ import annotations
@@ -71,14 +71,14 @@ ATTRIBUTES = {
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where a citation leads."""
+    """The source that a citation leads to."""
 
     url: str  # "" when the source has no public address
     title: str
 
 
 def safe_url(url: str) -> str:
-    """The address when it is a web address with a host, otherwise ""."""
+    """Return the address when it is a web address with a host, otherwise ""."""
     try:
         parts = urlsplit(url)
     except ValueError:  # e.g. a bracket that opens an IPv6 address and never closes
@@ -87,7 +87,7 @@ def safe_url(url: str) -> str:
 
 
 def to_html(text: str, links: Mapping[int, Link] | None = None, urls: Iterable[str] = ()) -> Markup:
-    """`text` rendered; `[n]` becomes a link where `links` has n, everything else that is active becomes inert.
+    """Return `text` as HTML; `[n]` becomes a link where `links` has n, every other active part becomes inert.
 
     urls: further addresses that a link in `text` may lead to.
     """
@@ -98,7 +98,7 @@ def to_html(text: str, links: Mapping[int, Link] | None = None, urls: Iterable[s
 
 
 def inline_html(text: str) -> Markup:
-    """One line of foreign Markdown, without paragraphs, links or citations: for an excerpt."""
+    """Return one line of untrusted Markdown as HTML without paragraphs, links or citations, for an excerpt."""
     return trusted(_clean(_parser().renderInline(plain(text), {"links": {}, "urls": set(), "text": text})))
 
 
@@ -125,7 +125,7 @@ def _parser() -> MarkdownIt:
 
 
 def _citation(state: StateInline, silent: bool) -> bool:
-    """`[n]` for a known n; "[n](" stays with the link rule, which makes it plain words."""
+    """Parse `[n]` for a known n; leave "[n](" to the link rule, which makes it plain words."""
     match = CITATION.match(state.src, state.pos)
     if not match or int(match[1]) not in state.env["links"] or state.src[match.end() : match.end() + 1] == "(":
         return False
@@ -140,16 +140,17 @@ def _citation(state: StateInline, silent: bool) -> bool:
 def _make_inert(state: StateCore) -> None:
     for token in state.tokens:
         if token.type in BLOCKS:
-            token.attrSet("dir", "auto")  # a right-to-left paragraph runs right to left among others
+            token.attrSet("dir", "auto")  # a right-to-left paragraph keeps its direction among others
         if token.children:
             children = [_inert(child) for child in _without_foreign_links(token.children, state.env["urls"])]
             token.children = _without_new_escapes(children, state.env["text"])
 
 
 def _without_new_escapes(tokens: list[Token], text: str) -> list[Token]:
-    r"""The tokens, or one plain text where emphasis, entities and backslashes together spell a terminal escape.
+    r"""Return the tokens, or one plain text where emphasis, entities and backslashes together spell a terminal escape.
 
-    Those that stand in `text` were judged while it streamed; \x1*b*[2J does not, and is copied from a page as one.
+    The answer filter judged the escapes that stand in `text` while it streamed; \x1*b*[2J does not stand there, yet a
+    visitor who copies it from the page gets one.
     """
     seen = "".join("\n" if token.type in {"softbreak", "hardbreak"} else token.content for token in tokens)
     escapes = TerminalEscapes([text])
@@ -170,7 +171,7 @@ def _without_foreign_links(tokens: Sequence[Token], urls: set[str]) -> list[Toke
 
 
 def _inert(token: Token) -> Token:
-    """An image becomes its description."""
+    """Return an image as its description, any other token as it is."""
     return Token("text", "", 0, content=token.content or "image") if token.type == "image" else token
 
 
@@ -182,7 +183,7 @@ def _render_citation(
 
 
 def citation(number: int, link: Link) -> Markup:
-    """The small raised number that leads to a source."""
+    """Return the small raised number that leads to a source."""
     if not safe_url(link.url):
         return fill('<span class="cite" title="{}">{}</span>', link.title, number)
     html = '<a class="cite" data-n="{}" href="{}" target="_blank" title="{}">{}</a>'
@@ -197,7 +198,7 @@ def _render_code(
 
 
 def code_block(code: str, language: str = "") -> Markup:
-    """A code block with a copy button; coloured when Pygments knows the language."""
+    """Return a code block with a copy button, highlighted when Pygments knows the language."""
     button = '<button type="button" class="copy-code" data-act="copy-code">Copy</button>'
     html = '<div class="code" dir="ltr">' + button + '<pre tabindex="0"><code>{}</code></pre></div>\n'
     return fill(html, _coloured(code.rstrip("\n"), language))

@@ -1,4 +1,4 @@
-"""The only two places where text becomes HTML that a browser will believe."""
+"""Turns text into HTML that a browser trusts; no other module does."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from markupsafe import Markup
 
 
 def fill(template: str, *values: object, **named: object) -> Markup:
-    """`template`, a literal of this project, with every value escaped that is not `Markup` itself."""
+    """Return `template`, a literal of this project, with every value escaped that is not `Markup` itself."""
     return trusted(template).format(*values, **named)
 
 
 def trusted(html: str) -> Markup:
-    """HTML that this project wrote, or that `nh3` or Pygments made safe. Never call it with anything else."""
+    """Return HTML as `Markup`. Pass only what this project wrote, or what `nh3` or Pygments made safe."""
     return Markup(html)  # noqa: S704
 
 
 def join(parts: Iterable[Markup]) -> Markup:
-    """The parts in a row."""
+    """Return the parts joined without a separator."""
     return Markup("").join(parts)

@@ -1,4 +1,4 @@
-"""Reads `palette.toml`, the one place where the page's colours stand."""
+"""Reads `palette.toml`, the one file that holds the page's colours."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Feedback on the page: thumbs, reports of sources, wishes, and being forgotten. Nothing is kept before a yes.
+"""Feedback on the page: thumbs, reports of sources, wishes, deletion. Keeps nothing before the visitor consents.
 
 One dialog serves them all (static/feedback.js); it stands outside the tabs, so that it opens from each of them. What
-a browser sends is foreign: kinds, reasons and lengths are checked, and what an answer was is taken from the server's
-own memory of the conversation, never from the page.
+a browser sends is untrusted: kinds, reasons and lengths are validated, and question and answer come from the server's
+state of the conversation, never from the page.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pydantic import BaseModel, Field, ValidationError
 from onboarding.assistant.turns import Turn
 from onboarding.feedback.row import REASONS, FeedbackRow, Kind, Reason, Source, Took, Verdict, visitor_of
 from onboarding.feedback.store import NotStored
+from onboarding.ui.chat.saved_conversations import STORAGE_SALT
 from onboarding.ui.chat.session import Session
-from onboarding.ui.chat.shelf import STORAGE_SALT
 from onboarding.ui.kit.hooks import QUIET
-from onboarding.ui.kit.languages import ENGLISH, Speech, speech_for
+from onboarding.ui.kit.languages import ENGLISH, Translator, translator_for
 from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.kit.theme import static
 
@@ -31,18 +31,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STORAGE_KEY = "qubinode-feedback"
-MAX_COMMENT = 2_000  # characters; the field of the page stops there too
-TITLES = ("up", "down", "source", "wish")  # what the dialog can be about
+MAX_COMMENT = 2_000  # characters; the dialog's field has the same limit
+TITLES = ("up", "down", "source", "wish")  # subjects of the dialog
+
+Reply = tuple[dict[str, Any], Any]  # the value of the dialog's view, and what the browser keeps from now on
 
 
-class Agreed(BaseModel, frozen=True):
-    """What the browser keeps of a visitor who agreed: a random key, and with it the yes."""
+class Consent(BaseModel, frozen=True):
+    """The consent of a visitor as the browser keeps it: a random key."""
 
     key: str = Field(pattern=r"^[0-9a-f]{32}$")
 
 
-class Said(BaseModel, frozen=True):
-    """What the dialog sent."""
+class Submission(BaseModel, frozen=True):
+    """The fields that the dialog sends."""
 
     kind: Literal["up", "down", "source", "wish", "forget"]
     agreed: bool = False
@@ -53,13 +55,13 @@ class Said(BaseModel, frozen=True):
 
 
 class FeedbackDesk:
-    """Built below the tabs; `wire` connects it with the conversation it is about."""
+    """Builds the dialog below the tabs; `wire` connects it with the chat's session."""
 
     def __init__(self, feedback: Feedback) -> None:
         self._feedback = feedback
 
     def build(self) -> None:
-        """Lay it out."""
+        """Lay out the dialog."""
         self._kept = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=STORAGE_SALT)
         self._view = gr.HTML(
             {"form": form(ENGLISH), "agreed": False},
@@ -70,95 +72,97 @@ class FeedbackDesk:
         )
 
     def wire(self, page: gr.Blocks, session: gr.State) -> None:
-        """Connect the events; session: what the server remembers of the chat."""
+        """Connect the events; session: the server's state of the chat."""
         page.load(self._draw, self._kept, self._view, **QUIET)
-        self._view.submit(self._hear, [session, self._kept], [self._view, self._kept], **QUIET)
+        self._view.submit(self._submitted, [session, self._kept], [self._view, self._kept], **QUIET)
 
     def _draw(self, kept: object, request: gr.Request) -> dict[str, Any]:
-        return {"form": form(speech_for(request)), "agreed": agreed(kept) is not None}
+        return {"form": form(translator_for(request)), "agreed": consent_in(kept) is not None}
 
-    def _hear(
-        self, session: Session, kept: object, event: gr.EventData, request: gr.Request
-    ) -> tuple[dict[str, Any], Any]:
-        speech, known = speech_for(request), agreed(kept)
+    def _submitted(self, session: Session, kept: object, event: gr.EventData, request: gr.Request) -> Reply:
+        translate, known = translator_for(request), consent_in(kept)
         try:
-            said = Said.model_validate(getattr(event, "_data", None))
+            sent = Submission.model_validate(getattr(event, "_data", None))
         except ValidationError:
-            return self._answer(speech, known, speech("feedback_not_kept"), ok=False)
-        if said.kind == "forget":
-            return self._forget(speech, known)
-        if not known and not said.agreed:
-            return self._answer(speech, None, speech("feedback_agree_first"), ok=False)
-        known = known or Agreed(key=secrets.token_hex(16))
-        return self._keep(said, session, known, speech)
+            return self._answer(translate, known, translate("feedback_not_kept"), ok=False)
+        if sent.kind == "forget":
+            return self._forget(translate, known)
+        if not known and not sent.agreed:
+            return self._answer(translate, None, translate("feedback_agree_first"), ok=False)
+        known = known or Consent(key=secrets.token_hex(16))
+        return self._keep(sent, session, known, translate)
 
-    def _keep(self, said: Said, session: Session, known: Agreed, speech: Speech) -> tuple[dict[str, Any], Any]:
-        row = row_of(said, session.turns, known.key)
+    def _keep(self, sent: Submission, session: Session, known: Consent, translate: Translator) -> Reply:
+        row = row_of(sent, session.turns, known.key)
         if row is None:
-            return self._answer(speech, known, speech("feedback_gone"), ok=False)
+            return self._answer(translate, known, translate("feedback_gone"), ok=False)
         try:
             self._feedback.keep(row)
         except NotStored as error:
             logger.warning("feedback was not kept: %s", error)
-            return self._answer(speech, known, speech("feedback_not_kept"), ok=False)
-        if said.kind != "wish":
-            return self._answer(speech, known, speech("feedback_thanks"), about=said)
+            return self._answer(translate, known, translate("feedback_not_kept"), ok=False)
+        if sent.kind != "wish":
+            return self._answer(translate, known, translate("feedback_thanks"), about=sent)
         return self._answer(
-            speech, known, speech("feedback_thanks_wish"), about=said, link=self._feedback.issue_link(said.comment)
+            translate,
+            known,
+            translate("feedback_thanks_wish"),
+            about=sent,
+            link=self._feedback.issue_link(sent.comment),
         )
 
-    def _forget(self, speech: Speech, known: Agreed | None) -> tuple[dict[str, Any], Any]:
+    def _forget(self, translate: Translator, known: Consent | None) -> Reply:
         try:
             count = self._feedback.forget(known.key) if known else 0
         except OSError:
             logger.exception("a visitor's feedback could not be deleted")
-            return self._answer(speech, known, speech("feedback_not_forgotten"), ok=False)
+            return self._answer(translate, known, translate("feedback_not_forgotten"), ok=False)
         logger.info("%d rows of feedback were deleted on request", count)
-        return self._answer(speech, None, speech("feedback_forgotten"), about=Said(kind="forget"))
+        return self._answer(translate, None, translate("feedback_forgotten"), about=Submission(kind="forget"))
 
     def _answer(
-        self, speech: Speech, known: Agreed | None, text: str, *, ok: bool = True, about: Said | None = None,
-        link: str = "",
-    ) -> tuple[dict[str, Any], Any]:  # fmt: skip
-        """The value of the view with what is said to the visitor, and what the browser shall keep."""
+        self, translate: Translator, known: Consent | None, text: str, *, ok: bool = True,
+        about: Submission | None = None, link: str = "",
+    ) -> Reply:  # fmt: skip
+        """Return the view's value with a message for the visitor, and the consent that the browser keeps."""
         reply = {"ok": ok, "text": text, "link": link, "id": secrets.token_hex(4)}
         if about:
             reply |= {"kind": about.kind, "turn": about.turn, "number": about.number}
-        value = {"form": form(speech), "agreed": known is not None, "reply": reply}
+        value = {"form": form(translate), "agreed": known is not None, "reply": reply}
         return value, known.model_dump() if known else {}
 
 
-def agreed(kept: object) -> Agreed | None:
-    """The visitor's yes, or None when there was none or what came back is none."""
+def consent_in(kept: object) -> Consent | None:
+    """Return the consent that the browser kept, or None when there is none or it does not validate."""
     try:
-        return Agreed.model_validate(kept)
+        return Consent.model_validate(kept)
     except ValidationError:
         return None
 
 
-def row_of(said: Said, turns: list[Turn], key: str) -> FeedbackRow | None:
-    """The row for what was said; None when it is about an answer or a source that is not on the page."""
+def row_of(sent: Submission, turns: list[Turn], key: str) -> FeedbackRow | None:
+    """Return the row for a submission; None when its answer or its source is not on the page."""
     visitor = visitor_of(key)
-    if said.kind == "wish":
-        wish = said.comment.strip()
+    if sent.kind == "wish":
+        wish = sent.comment.strip()
         return FeedbackRow(visitor=visitor, kind="suggestion", comment=wish) if wish else None
-    turn = next((turn for turn in turns if turn.id == said.turn and not turn.running), None)
-    if turn is None or (said.kind == "source" and not 1 <= said.number <= len(turn.sources)):
+    turn = next((turn for turn in turns if turn.id == sent.turn and not turn.running), None)
+    if turn is None or (sent.kind == "source" and not 1 <= sent.number <= len(turn.sources)):
         return None
-    kind: Kind = "source" if said.kind == "source" else "thumb"
-    verdict: Verdict = said.kind if said.kind in {"up", "down"} else ""
+    kind: Kind = "source" if sent.kind == "source" else "thumb"
+    verdict: Verdict = sent.kind if sent.kind in {"up", "down"} else ""
     return FeedbackRow(
         visitor=visitor,
         kind=kind,
         verdict=verdict,
-        reason=said.reason if said.kind != "up" else "",
-        comment=said.comment.strip(),
+        reason=sent.reason if sent.kind != "up" else "",
+        comment=sent.comment.strip(),
         turn=turn.id,
         question=turn.question,
         answer=turn.text,
         route=turn.route.name if turn.route else "",
         sources=tuple(_source(passage) for passage in turn.sources),
-        reported=_source(turn.sources[said.number - 1]) if kind == "source" else None,
+        reported=_source(turn.sources[sent.number - 1]) if kind == "source" else None,
         model=turn.finished.model if turn.finished else "",
         took=_took(turn),
     )
@@ -180,14 +184,14 @@ def _took(turn: Turn) -> Took:
     )
 
 
-def form(speech: Speech) -> str:
-    """The bar below the page and the dialog, in the visitor's language."""
-    titles = join(fill('<h2 data-about="{}">{}</h2>', about, speech(f"feedback_title_{about}")) for about in TITLES)
+def form(translate: Translator) -> str:
+    """Return the bar below the page and the dialog as HTML, in the visitor's language."""
+    titles = join(fill('<h2 data-about="{}">{}</h2>', about, translate(f"feedback_title_{about}")) for about in TITLES)
     reasons = join(
         fill(
             '<label><input type="radio" name="feedback-reason" value="{}"> {}</label>',
             reason,
-            speech("feedback_" + reason.replace(" ", "_")),
+            translate("feedback_" + reason.replace(" ", "_")),
         )
         for reason in REASONS
     )
@@ -211,15 +215,15 @@ def form(speech: Speech) -> str:
             titles=titles,
             reasons=reasons,
             longest=MAX_COMMENT,
-            suggest=speech("feedback_suggest"),
-            forget=speech("feedback_forget"),
-            agree=speech("feedback_agree"),
-            reason=speech("feedback_reason"),
-            comment=speech("feedback_comment"),
-            wish=speech("feedback_wish"),
-            careful=speech("feedback_careful"),
-            issue=speech("feedback_issue"),
-            close=speech("close"),
-            send=speech("send"),
+            suggest=translate("feedback_suggest"),
+            forget=translate("feedback_forget"),
+            agree=translate("feedback_agree"),
+            reason=translate("feedback_reason"),
+            comment=translate("feedback_comment"),
+            wish=translate("feedback_wish"),
+            careful=translate("feedback_careful"),
+            issue=translate("feedback_issue"),
+            close=translate("close"),
+            send=translate("send"),
         )
     )

@@ -1,4 +1,4 @@
-"""The whole page: header, tabs, and the arguments it must be mounted with."""
+"""Builds the whole page, header and tabs, and the arguments to mount it with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import gradio as gr
 from onboarding.edge.admission import LANE_LIMIT, Admission
 from onboarding.edge.client_address import asker_of
 from onboarding.edge.open_pages import MOST
-from onboarding.ui.chat.shelf import STORAGE_SALT
+from onboarding.ui.chat.saved_conversations import STORAGE_SALT
 from onboarding.ui.chat.tab import ChatTab
 from onboarding.ui.kit.hooks import QUIET, Hooks
 from onboarding.ui.kit.languages import say, translations
@@ -33,9 +33,9 @@ QUEUE_SIZE = 2 * LANE_LIMIT  # jobs in Gradio's queue, where nothing stays while
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A tab beside the chat: `build` is called inside it, once, with what it may use of the page."""
+    """A tab beside the chat; the page calls `build` once, inside the tab, with the hooks that it may use."""
 
-    id: str  # its label is the text `tab_ID` of the page's words
+    id: str  # its label is the text `tab_ID` of languages.toml
     build: Callable[[Hooks], None]
 
 
@@ -49,10 +49,10 @@ def build_page(
     admission: Admission | None = None,
     feedback: Feedback | None = None,
 ) -> gr.Blocks:
-    """The page, queue included. hosts: id -> title of the simulated hosts; `tabs` follow the chat's in this order.
+    """Return the page with its queue. hosts: id -> title of the simulated hosts; `tabs` follow the chat in this order.
 
-    endpoints: registers what programs may call, inside the page. Without an admission nothing is limited, without
-    `feedback` nobody is asked for any.
+    endpoints: registers the endpoints for programs, inside the page. Without an admission nothing is limited; without
+    `feedback` the page does not ask for any.
     """
     usage = usage or usage_of_project()
     admission = admission or Admission()
@@ -61,7 +61,7 @@ def build_page(
         build_header(guide, admission, page)
         welcome = Welcome()
         welcome.build()
-        # Outside the tabs: what stands in a tab is not there before the tab is opened.
+        # Outside the tabs: a component inside one does not exist before the tab opens.
         reached = gr.BrowserState({}, storage_key="qubinode-tours", secret=STORAGE_SALT)
         with gr.Tabs(elem_id="tabs") as tabs_row:
             with gr.Tab(say("tab_chat"), id="chat", elem_id="chat-tab"):
@@ -79,7 +79,7 @@ def build_page(
         page.load(_visit(usage), None, None, **QUIET)
         endpoints()
     page.state_session_capacity = MOST
-    page.max_threads = THREADS  # else forty, whatever its lanes allow; the queue takes it over as it is made
+    page.max_threads = THREADS  # set before the queue, which copies it: Gradio's own 40 would cap the lanes
     return page.queue(max_size=QUEUE_SIZE, api_open=False)
 
 

@@ -1,4 +1,4 @@
-"""The first visit's question: who are you? Shown once, above the page, never over it."""
+"""The welcome of a first visit: three ways in. Shown once, above the page, never over it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import gradio as gr
 
-from onboarding.ui.chat.shelf import STORAGE_SALT
+from onboarding.ui.chat.saved_conversations import STORAGE_SALT
 from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import say
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One way in."""
+    """One way in: its text's key and the tab it opens."""
 
     id: str
     tab: str
@@ -28,10 +28,10 @@ CHOICES = (
 
 
 class Welcome:
-    """Built above the tabs; `wire` connects it once the tabs exist."""
+    """Builds the welcome above the tabs; `wire` connects it once the tabs exist."""
 
     def build(self) -> None:
-        """Lay it out, hidden until the browser says that it has not been seen."""
+        """Lay out the welcome, hidden until the browser reports a first visit."""
         self._seen = gr.BrowserState(False, storage_key="qubinode-welcome", secret=STORAGE_SALT)
         with gr.Column(visible=False, elem_id="welcome") as self._box:
             gr.Markdown(say("welcome"))
@@ -42,11 +42,11 @@ class Welcome:
             self._close = gr.Button(say("close"), size="sm", elem_id="welcome-close")
 
     def build_again(self) -> None:
-        """The way back to it, below the page."""
+        """Build the button below the page that shows the welcome again."""
         self._again = gr.Button(say("welcome_again"), size="sm", elem_id="welcome-again")
 
     def wire(self, page: gr.Blocks, tabs: gr.Tabs) -> None:
-        """Show it on the first load, and leave for good on any choice."""
+        """Show the welcome on the first load, and hide it for good on any choice."""
         page.load(self._greet, self._seen, self._box, **QUIET)
         for choice, button in zip(CHOICES, self._buttons, strict=True):
             button.click(lambda tab=choice.tab: (*_left(), gr.Tabs(selected=tab)), None, [self._box, self._seen, tabs],
@@ -55,7 +55,7 @@ class Welcome:
         self._again.click(lambda: gr.update(visible=True), None, self._box, **QUIET)
 
     def _greet(self, seen: object, request: gr.Request) -> Any:
-        """Not to somebody who followed a link to a step."""
+        """Show the welcome on a first visit, except to a visitor who followed a link to a tour's step."""
         linked = "tour" in dict(request.query_params) if request else False
         return gr.update(visible=not (seen or linked))
 

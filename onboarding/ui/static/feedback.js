@@ -1,6 +1,6 @@
 // Draws props.value = {form, agreed, reply} and reports what the visitor says about answers and sources ("submit").
 // Runs once per page as the body of a function of (element, trigger, props, watch); see gr.HTML(js_on_load=...).
-// Buttons with data-feedback anywhere on the page open the dialog; onboarding/ui/feedback.py drew its HTML.
+// Buttons with data-feedback anywhere on the page open the dialog; onboarding/ui/page/feedback.py draws its HTML.
 
 const desk = element.querySelector(".desk");
 const given = new Map(); // turn id -> "up" or "down", as the server confirmed

@@ -1,14 +1,14 @@
-// Draws props.value = {turns, empty, shelf, spoken, words, busy} and reports what the visitor asks ("submit") and does with the list ("input").
+// Draws props.value = {turns, empty, saved, announcement, words, busy} and reports what the visitor asks ("submit") and does with the list ("input").
 // Runs once per page as the body of a function of (element, trigger, props, watch); see gr.HTML(js_on_load=...).
-// All HTML in props.value was escaped and cleaned on the server (onboarding/ui/render.py, markdown.py).
+// All HTML in props.value was escaped and cleaned on the server (ui/chat/render.py, ui/kit/markdown.py).
 
 const SLOTS = ["question", "route", "steps", "evidence", "answer", "notices", "meta", "next"];
 const NEAR_BOTTOM_PX = 120;
-const [shelf, log, empty, status] = ["shelf", "log", "empty", "sr-only"].map((name) => element.querySelector("." + name));
+const [saved, log, empty, status] = ["saved", "log", "empty", "sr-only"].map((name) => element.querySelector("." + name));
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const drawn = new Map(); // turn id -> {node, slots: {name: {node, html}}}
 let wasBusy = false;
-const fixed = { shelf: { node: shelf, html: "" }, empty: { node: empty, html: "" } };
+const fixed = { saved: { node: saved, html: "" }, empty: { node: empty, html: "" } };
 
 // Keeps the leading nodes that did not change: while text streams, finished paragraphs and a selection in them stay.
 function put(slot, html) {
@@ -41,7 +41,7 @@ function build(turn) {
 }
 
 function draw() {
-  const { turns = [], empty: emptyHtml = "", shelf: shelfHtml = "", spoken = "", words = {}, busy = false } = props.value || {};
+  const { turns = [], empty: emptyHtml = "", saved: savedHtml = "", announcement = "", words = {}, busy = false } = props.value || {};
   const following = innerHeight + scrollY >= document.documentElement.scrollHeight - NEAR_BOTTOM_PX;
   const ids = new Set(turns.map((turn) => turn.id));
   for (const [id, { node }] of drawn) if (!ids.has(id)) (node.remove(), drawn.delete(id));
@@ -53,13 +53,13 @@ function draw() {
     node.classList.toggle("last", turn === turns.at(-1));
     node.setAttribute("aria-busy", String(busy && turn === turns.at(-1)));
   }
-  const listOpen = shelf.querySelector("details[open]") !== null;
-  put(fixed.shelf, shelfHtml);
-  if (listOpen) shelf.querySelector("details")?.setAttribute("open", "");
+  const listOpen = saved.querySelector("details[open]") !== null;
+  put(fixed.saved, savedHtml);
+  if (listOpen) saved.querySelector("details")?.setAttribute("open", "");
   put(fixed.empty, turns.length ? "" : emptyHtml);
   log.setAttribute("aria-label", words.conversation || "");
   document.documentElement.style.setProperty("--host-label", JSON.stringify(`${words.simulated_host}:`)); // for page.css
-  if (status.textContent !== spoken) status.textContent = spoken;
+  if (status.textContent !== announcement) status.textContent = announcement;
   document.documentElement.classList.toggle("answering", busy);
   if (added) added.node.scrollIntoView({ block: "start", behavior: calm.matches ? "auto" : "smooth" });
   else if (following && (busy || wasBusy)) scrollTo(0, document.documentElement.scrollHeight);

@@ -1,4 +1,4 @@
-"""Small drawings of figures: a meter, one bar a part, a line over time. Text beside them says what they show."""
+"""Draws small charts as HTML and SVG: a meter, one bar for each part, a line over time. Text beside them names them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LINE_WIDTH, LINE_HEIGHT = 200, 40  # of the line
 
 
 def level(percent: float) -> str:
-    """The class of a share in use."""
+    """Return the CSS class of a share in use."""
     return "bad" if percent >= BAD_FROM else "warn" if percent >= WARN_FROM else "good"
 
 
 def meter(name: str, percent: float, note: str = "") -> Markup:
-    """A share in use, with its name and a note below."""
+    """Return a share in use with its name, and a note below."""
     return fill(
         '<div class="meter {}"><span class="name">{}</span><span class="value">{:.0f} %</span>'
         '<div class="track" role="meter" aria-label="{}" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{:.0f}">'
@@ -35,7 +35,7 @@ def meter(name: str, percent: float, note: str = "") -> Markup:
 
 
 def bars(percents: Sequence[float]) -> Markup:
-    """One bar a processor thread."""
+    """Return one bar for each processor thread; values in per cent."""
     drawn = join(
         fill(
             '<rect x="{}" y="{:.1f}" width="{}" height="{:.1f}" rx="1" class="{}"/>',
@@ -56,7 +56,7 @@ def bars(percents: Sequence[float]) -> Markup:
 
 
 def line(values: Sequence[float], most: float, minutes: int, unit: str) -> Markup:
-    """A figure over the last `minutes`, drawn from 0 to `most`; "" when two points are not to be had."""
+    """Return a line over the last `minutes`, drawn from 0 to `most`; "" for fewer than two values."""
     if len(values) < 2:
         return Markup("")
     step = LINE_WIDTH / (len(values) - 1)

@@ -22,7 +22,7 @@ ASK = "Run all diagnostics on this host. What is wrong with it?"
 
 
 class DiagnosticsTab:
-    """Builds the tab. How many hints were taken is kept in the page, everything else is drawn anew."""
+    """Builds the tab. The page keeps the number of hints taken; every handler draws the rest anew."""
 
     def __init__(self, guide: Guide, hosts: Mapping[str, Host]) -> None:
         self._look = HostLook(guide, hosts)
@@ -64,7 +64,7 @@ class DiagnosticsTab:
         self._host.change(lambda: ("", ""), None, [result, verdict], **QUIET)
 
     def _argument_fields(self, shown: str) -> dict[tuple[str, str], gr.components.Component]:
-        """A field for each argument of each tool; only those of the tool `shown` are visible."""
+        """Return a field for each argument of each tool; only those of the tool `shown` are visible."""
         fields: dict[tuple[str, str], gr.components.Component] = {}
         for name, tool in self._look.tools.items():
             for argument, kind in arguments(tool).items():
@@ -97,14 +97,14 @@ class DiagnosticsTab:
         with gr.Row(elem_classes="bar"):
             hint = gr.Button(say("hint"), size="sm", elem_id="diag-hint", min_width=140)
         guess = gr.Radio(causes(self._look.host(first)), label=say("cause"), elem_id="diag-guess")
-        told = gr.Markdown("", elem_id="diag-told")
+        judged = gr.Markdown("", elem_id="diag-told")
         with gr.Row(elem_classes="bar"):
             reveal = gr.Button(say("reveal"), size="sm", elem_id="diag-reveal", min_width=240)
         solution = gr.HTML("", elem_id="diag-solution", apply_default_css=False)
         hint.click(self._hint, [self._host, taken], [taken, hints, hint], **QUIET)
-        guess.input(self._look.judge, [self._host, guess], told, **QUIET)
+        guess.input(self._look.judge, [self._host, guess], judged, **QUIET)
         reveal.click(self._look.solution, self._host, solution, **QUIET)
-        self._host.change(self._new_round, self._host, [taken, hints, hint, guess, told, solution], **QUIET)
+        self._host.change(self._new_round, self._host, [taken, hints, hint, guess, judged, solution], **QUIET)
 
     def _new_round(self, host: str) -> tuple[Any, ...]:
         choices = gr.update(choices=causes(self._look.host(host)), value=None)

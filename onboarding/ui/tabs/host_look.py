@@ -1,4 +1,4 @@
-"""What can be shown of a simulated host: its complaint, vital signs, tools, and the end of a round. No widgets."""
+"""Renders a simulated host: its complaint, vital signs, tool results, and the end of a round. No widgets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAST_S, STEP_S = 600, 25  # how far the small charts reach back, and the time be
 
 
 class HostLook:
-    """The hosts as a tab or a tour shows them; every method takes a host's id and returns HTML or Markdown."""
+    """The hosts as a tab or a tour shows them; each method takes a host's id and returns HTML or Markdown."""
 
     def __init__(self, guide: Guide, hosts: Mapping[str, Host]) -> None:
         registry = Registry.default()
@@ -35,23 +35,23 @@ class HostLook:
 
     @property
     def choices(self) -> list[tuple[str, str]]:
-        """Title and id of each host, for a list."""
+        """Return title and id of each host, for a list."""
         return [(host.title, host.id) for host in self._hosts.values()]
 
     def host(self, host: str) -> Host:
-        """The host of that id; HostError for any other."""
+        """Return the host of that id; HostError for an unknown one."""
         return get_host(self._hosts, host)
 
     def complaint(self, host: str) -> str:
-        """What a visitor is told before looking."""
+        """Return the complaint that a visitor reads before looking."""
         return self.host(host).summary
 
     def vitals(self, host: str) -> str:
-        """HTML: the vital signs at this moment, and how they came about."""
+        """Return the vital signs at this moment and of the minutes before, as HTML."""
         return vitals_html(self._run(host), self._past(host))
 
     def run_tool(self, tool: str, host: str, given: Mapping[str, Any]) -> str:
-        """HTML: one call with its result; empty values are left out, so that the tool's defaults hold."""
+        """Return one call with its result as HTML; empty values are left out, so that the tool's defaults hold."""
         kinds = arguments(self.tools[tool])
         known = {name: _value(kinds[name], value) for name, value in given.items() if value not in (None, "")}
         call = ToolCall(tool, known, self.host(host).id)
@@ -59,7 +59,7 @@ class HostLook:
         return html.replace("<details", "<details open", 1)
 
     def run_every(self, host: str) -> tuple[str, str]:
-        """HTML of the six calls, and as Markdown what the rules conclude from them."""
+        """Return the six calls as HTML, and as Markdown what the rules conclude from them."""
         run = self._run(host)
         calls = [
             ToolStep(ToolCall(name, {}, host), ToolResult(**result)) for name, result in run["tool_results"].items()
@@ -67,12 +67,12 @@ class HostLook:
         return str(join(map(step, calls))), "#### What the rules conclude\n\n" + diagnosis_text(diagnose(run))
 
     def judge(self, host: str, guess: str) -> str:
-        """Markdown: whether the guess is right, and why."""
+        """Return the verdict on a guess and its reason, as Markdown."""
         verdict = judge(self.host(host), guess)
         return f"**{'That is it.' if verdict.right else 'No.'}** {verdict.why}"
 
     def solution(self, host: str) -> str:
-        """HTML: cause, evidence with what the tools report now, and remedy."""
+        """Return cause, evidence with what the tools report now, and remedy, as HTML."""
         chosen = self.host(host)
         row = "<tr><td><code>{}</code></td><td><code>{}</code></td><td>{}</td></tr>"
         rows = join(fill(row, p.where, p.observed, p.says) for p in proofs(chosen, self._run(host)))
@@ -96,7 +96,7 @@ class HostLook:
 
 
 def arguments(tool: Tool) -> dict[str, type]:
-    """Argument -> `list`, `int` or `str`, from the tool's own annotations."""
+    """Return argument -> `list`, `int` or `str`, from the tool's own annotations."""
     hints = get_type_hints(tool.function)
     names = [name for name in inspect.signature(tool.function).parameters if name in tool.parameters]
     return {name: list if "list" in str(hints[name]) else int if hints[name] is int else str for name in names}

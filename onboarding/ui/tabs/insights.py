@@ -1,4 +1,4 @@
-"""The Insights tab: how the Space is used, from counts that know nobody. Drawn when it is opened; needs no model."""
+"""The Insights tab: the usage of the Space, from anonymous counts. Drawn when a visitor opens it; needs no model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from markupsafe import Markup
 from model.prompting.system_prompts import RouteText
 from onboarding.tours.content import Tour, load_tours
 from onboarding.ui.kit.hooks import QUIET, Hooks
-from onboarding.ui.kit.languages import say, spoken_to, text
+from onboarding.ui.kit.languages import preferred_language, say, text
 from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.tabs.usage_charts import lines, stacked_bars
 from onboarding.usage.ledger import CountRow
@@ -22,12 +22,12 @@ from onboarding.usage.recorder import FIRST_TOKEN_S
 from onboarding.usage.summary import Funnel, Summary, first_hour, summarise
 
 SPANS = (7, 30, 90)  # days
-FRESH_S = 2.0  # a drawing is shown again for so long: a page that asks again and again costs one drawing
+FRESH_S = 2.0  # a drawing is reused for so long, so that a page that asks again and again costs one drawing
 PARTS = ("answered", "abstained", "stopped", "failed")
 
 
 class InsightsTab:
-    """Builds the tab. `rows` gives the counts from an hour on; `tours`: name -> number of steps."""
+    """Builds the tab. `rows` returns the counts from an hour on; `tours`: name -> number of steps."""
 
     def __init__(
         self,
@@ -55,11 +55,11 @@ class InsightsTab:
             moment(self._show, span, shown, **QUIET)
 
     def _show(self, chosen: str, request: gr.Request) -> str:
-        language = spoken_to(dict(request.headers).get("accept-language", ""))
+        language = preferred_language(dict(request.headers).get("accept-language", ""))
         return self.html(next((days for days in SPANS if str(days) == chosen), SPANS[0]), language)
 
     def html(self, days: int, language: str) -> str:
-        """Everything below the choice of days."""
+        """Return everything below the choice of days as HTML."""
         now = self._clock()
         with self._lock:
             at, drawn = self._drawn.get((days, language), (-math.inf, ""))
@@ -67,7 +67,7 @@ class InsightsTab:
                 return drawn
             summary = summarise(self._rows(first_hour(now, days)), self._tours, now, days)
             if summary.is_empty:
-                return _nothing(language)  # cheap, and untrue as soon as the first visitor has done something
+                return _nothing(language)  # not kept: it is cheap, and wrong as soon as the first visitor has asked
             drawn = self._draw(summary, language)
             self._drawn[days, language] = (now, drawn)
             return drawn
@@ -78,7 +78,7 @@ class InsightsTab:
 
 
 def _nothing(language: str) -> Markup:
-    """Why there is nothing, and the tours one could walk instead."""
+    """Return the empty state: the reason, and links to the tours."""
     links = join(fill('<li><a href="?tour={}&step=1">{}</a></li>', tour.name, tour.title)
                  for tour in load_tours().values())  # fmt: skip
     return fill('<div class="nothing"><p>{}</p><ul>{}</ul></div>', text("insights_empty", language), links)
@@ -97,7 +97,7 @@ class _Cards:
         return text(f"insights_{key}", self._language)
 
     def tiles(self) -> Markup:
-        """The figures that matter most, large."""
+        """Return the figures that matter most, large."""
         summary = self._summary
         up, down = summary.total(lambda day: day.up), summary.total(lambda day: day.down)
         figures = [
@@ -112,7 +112,7 @@ class _Cards:
         return join(fill(tile, value, self._text(name)) for value, name in figures)
 
     def all(self) -> Markup:
-        """Every panel, in the order of reading."""
+        """Return every panel, in the order of reading."""
         tours = load_tours()
         funnels = [self._funnel(funnel, tours[funnel.tour]) for funnel in self._summary.funnels if funnel.tour in tours]
         routes = {self._routes.get(name, name): count for name, count in self._summary.routes.items()}
@@ -159,7 +159,7 @@ class _Cards:
         return self._card(title, _bars(list(counts.items()), sum(counts.values())))
 
     def _chart(self, title: str, drawing: Markup, series: Mapping[str, Sequence[float | None]]) -> Markup:
-        """A drawing with its key, and behind a fold its figures as a table."""
+        """Return a drawing with its key, and behind a fold its figures as a table."""
         key = join(
             fill('<li class="color-{}">{}</li>', at, self._text(name)) for at, name in enumerate(series)
         )  # fmt: skip
@@ -186,7 +186,7 @@ def _panel(title: str, body: Markup, name: str = "") -> Markup:
 
 
 def _bars(rows: Sequence[tuple[str, int]], whole: int) -> Markup:
-    """A table of names and counts, each with a bar as long as its share of `whole`."""
+    """Return a table of names and counts, each with a bar as long as its share of `whole`."""
     row = (
         '<tr><th scope="row">{}</th><td class="share"><span style="width:{:.1f}%"></span></td>'
         '<td class="count">{:,}</td><td class="count">{:.0f} %</td></tr>'
@@ -203,7 +203,7 @@ def _figure(value: Any) -> str:
 
 
 def _finite(seconds: float | None) -> float | None:
-    """As it can be drawn: what lies beyond the last bucket is drawn at its bound."""
+    """Return a value that can be drawn: one beyond the last bucket becomes that bucket's bound."""
     return None if seconds is None else min(seconds, float(FIRST_TOKEN_S[-1]))
 
 

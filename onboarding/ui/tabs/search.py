@@ -1,4 +1,4 @@
-"""The Search tab: passages as one types, without a model and without a queue."""
+"""The Search tab: shows passages while a visitor types, without a model and without a queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from onboarding.ui.chat.evidence import sources
 from onboarding.ui.kit.hooks import QUIET, Hooks
-from onboarding.ui.kit.languages import ENGLISH, Speech, say, speech_for
+from onboarding.ui.kit.languages import ENGLISH, Translator, say, translator_for
 from onboarding.ui.kit.markup import fill
 from onboarding.ui.kit.theme import static
 
@@ -20,10 +20,10 @@ LEAST, LONGEST = 3, 300  # characters that are searched for
 
 
 class SearchTab:
-    """Builds the tab; nothing of a search is kept.
+    """Builds the tab; keeps nothing of a search.
 
-    The tab's script asks (static/search.js), not the text box: with `trigger_mode="always_last"` Gradio now and then
-    sends two requests at once, and the older answer may come last and stay.
+    The tab's script sends the text (static/search.js), not the text box: with `trigger_mode="always_last"` Gradio now
+    and then sends two requests at once, and the older answer may come last and stay.
     """
 
     def __init__(self, guide: Guide) -> None:
@@ -48,28 +48,28 @@ class SearchTab:
         hooks.tab.select(self._opened, None, found, **QUIET)
         hooks.hand_over(ask, lambda text: text, [box])
 
-    def found(self, query: str, speech: Speech) -> dict[str, str]:
-        """What the script draws: the query it answers, and HTML."""
+    def found(self, query: str, translate: Translator) -> dict[str, str]:
+        """Return what the script draws: the query that it answers, and HTML."""
         text = query.strip()[:LONGEST]
         retriever = self._guide.retriever
         if len(text) < LEAST:
-            html = _said("search_empty", speech)
+            html = _said("search_empty", translate)
         elif retriever is None:
-            html = _said("search_loading", speech)
+            html = _said("search_loading", translate)
         else:
             result = retriever.search(text)
-            head = Markup("") if result.passages else _said("search_nothing", speech)
-            html = head + sources(result.passages or result.nearest, speech)
+            head = Markup("") if result.passages else _said("search_nothing", translate)
+            html = head + sources(result.passages or result.nearest, translate)
         return {"query": query, "html": str(html)}
 
     def _typed(self, event: gr.EventData, request: gr.Request) -> dict[str, str]:
         data = getattr(event, "_data", None)
         text = data.get("text", "") if isinstance(data, dict) else ""
-        return self.found(str(text), speech_for(request))
+        return self.found(str(text), translator_for(request))
 
     def _opened(self, request: gr.Request) -> dict[str, str]:
-        return self.found("", speech_for(request))
+        return self.found("", translator_for(request))
 
 
-def _said(key: str, speech: Speech) -> Markup:
-    return fill('<p class="small">{}</p>', speech(key))
+def _said(key: str, translate: Translator) -> Markup:
+    return fill('<p class="small">{}</p>', translate(key))

@@ -1,7 +1,7 @@
-"""Small charts as inline SVG: pygal draws the shapes, the page's own style sheet colours them, in light and in dark.
+"""Draws small charts as inline SVG: pygal draws the shapes, the page's style sheet colours them, in light and in dark.
 
-What pygal would add (a script, a style sheet, links to its home) is taken out, so nothing is fetched or run, and a
-chart of a month weighs a few kilobytes. Each is an image with a name; its figures stand in a table beside it.
+A filter removes what pygal would add (a script, a style sheet, links to its home), so that a browser fetches and runs
+nothing and a chart of a month weighs a few kilobytes. Each is an image with a name; a table beside it has its figures.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ UNUSED_GROUPS = ("titles", "plot text-overlay", "plot tooltip-overlay")
 
 
 def stacked_bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> Markup:
-    """Bars over the days, one part a series; `name` is what a screen reader says."""
+    """Return stacked bars over the days, one part for each series; `name` is the image's name for a screen reader."""
     return _draw(pygal.StackedBar, name, labels, series)
 
 
 def lines(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float | None]]) -> Markup:
-    """Lines over the days; a day without a value leaves a gap."""
+    """Return lines over the days; a day without a value leaves a gap."""
     return _draw(pygal.Line, name, labels, series, dots_size=2)
 
 
@@ -47,7 +47,7 @@ def _draw(
 
 
 def _strip(root: Any, name: str) -> Any:
-    """The shapes alone, named: no script, no style, and nothing of what only pygal's script would read."""
+    """Return the named shapes alone: no script, no style, and nothing that only pygal's script reads."""
     for group in list(root.iter()):
         for child in list(group):
             if child.tag in UNUSED_TAGS or child.get("class") in UNUSED_GROUPS or not isinstance(child.tag, str):

@@ -1,4 +1,4 @@
-"""A host's vital signs at a glance, drawn from a comprehensive run and what the host used in the minutes before."""
+"""Draws a host's vital signs from a run of every tool and from the host's use of resources in the minutes before."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from onboarding.ui.tabs import charts
 from tools.types import Report, ToolResult
 
 DAY_S = 86_400
-CLOCK_S = 60.0  # a clock that is further off is said to be wrong
-BUSIEST = 5  # processes that are shown
+CLOCK_S = 60.0  # a clock that is further off counts as wrong
+BUSIEST = 5  # processes shown
 MEGABIT = 125_000  # bytes
 SIGNS = {"yes": "✓", "no": "✗", "idle": "–", "fact": ""}
 STATES = {"active": "yes", "running": "yes", "inactive": "idle", "shut off": "idle"}  # of units and domains
 
-_Row = tuple[str, str, str]  # name, what is so, mark: "yes", "no", "idle", or "fact" where nothing is to be judged
+_Row = tuple[str, str, str]  # name, value, mark: "yes", "no", "idle", or "fact" for a value that is not judged
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Figures of the minutes before a run, oldest first."""
+    """The figures of the minutes before a run, oldest first."""
 
     minutes: int = 0
     cpu: tuple[float, ...] = ()  # per cent
@@ -35,7 +35,7 @@ class Past:
 
     @classmethod
     def of(cls, results: Sequence[ToolResult], step_s: float) -> Past:
-        """From results of resource_usage that lie `step_s` apart, oldest first."""
+        """Return the past from results of resource_usage that lie `step_s` apart, oldest first."""
         good = [result.data for result in results if result.success]
         if len(good) < 2:
             return cls()
@@ -53,7 +53,7 @@ def _rates(counters: Sequence[Mapping[str, int]], step_s: float) -> tuple[tuple[
 
 
 def vitals_html(run: Report, past: Past = Past()) -> str:
-    """All panels; a tool that failed shows its error in its panel's place."""
+    """Return all panels; a tool that failed shows its error in its panel's place."""
     panels = [
         _panel(run, "system_info", "Host", lambda data: _host(data, run)),
         _panel(run, "resource_usage", "Processor", lambda data: _processor(data["cpu"], past)),
@@ -120,7 +120,7 @@ def _disks(data: Mapping[str, Any]) -> Markup:
 
 
 def _traffic(network: Mapping[str, Any], past: Past) -> Markup:
-    """What came in over the last minutes, by interface; the loopback and what has carried nothing are left out."""
+    """Return the traffic received over the last minutes, by interface, without the loopback and idle interfaces."""
     drawn = []
     for name, rates in past.traffic.items():
         received = [rate for rate, _sent in rates]
@@ -159,7 +159,7 @@ def _virtualisation(data: Mapping[str, Any]) -> Markup:
 
 
 def _machines(listing: str) -> Iterator[tuple[str, str]]:
-    """Names and states from `virsh list --all`."""
+    """Yield name and state of each machine that `virsh list --all` printed."""
     for row in listing.splitlines()[2:]:
         words = row.split(None, 2)
         if len(words) == 3:
@@ -190,7 +190,7 @@ def _network(data: Mapping[str, Any]) -> Markup:
 
 
 def _names(data: Mapping[str, Any]) -> _Row:
-    """Whether names resolve; without nslookup nobody has asked."""
+    """Return the row on name resolution; without nslookup it says that nothing was tried."""
     if "dns_resolution" not in data:
         return ("Names", "not tried: " + str(data.get("dns_error", "no data")).rpartition("] ")[2], "idle")
     works = bool(data["dns_resolution"].get("working"))

@@ -1,7 +1,7 @@
-"""Conversations as a browser keeps them: a short list of plain values, checked whenever it comes back.
+"""Conversations as a browser keeps them: a short list of plain values, validated whenever it comes back.
 
-What a browser returns is foreign data: only texts and web addresses of the expected types pass, within limits.
-A visitor who edits the list can mislead only the model that answers that same visitor.
+The browser's copy is untrusted: only texts and web addresses of the expected types pass, within limits, and unknown
+keys are ignored. A visitor who edits the list can mislead only the model that answers that same visitor.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rag.types import Passage, SearchResult
 
 STORAGE_KEY = "qubinode-conversations"
 STORAGE_SALT = "qubinode-navigator"  # no secret: it travels to every browser; fixed, so that a restart can read on
-MAX_BYTES = 48_000  # the list travels with each question; the guard in front of the page lets 256 KiB through
+MAX_BYTES = 48_000  # the list travels with each question; edge/allowlist.py lets 256 KiB through
 MAX_CONVERSATIONS = 20
 TITLE_LENGTH = 60
 
@@ -38,38 +38,38 @@ class SavedTurn(BaseModel, frozen=True):
 
 
 class SavedConversation(BaseModel, frozen=True):
-    """One conversation under the title that the list shows."""
+    """One conversation and its title in the list."""
 
     id: str = Field(max_length=40)
     title: str = Field(max_length=200)
     turns: tuple[SavedTurn, ...] = Field(min_length=1, max_length=MAX_TURNS)
 
 
-class Shelf(BaseModel, frozen=True):
-    """All conversations of one browser, the latest first; `open_id` is the one on the page."""
+class ConversationList(BaseModel, frozen=True):
+    """All conversations of one browser, the latest first; `open_id` names the one on the page."""
 
     open_id: str = Field(default="", max_length=40)
     items: tuple[SavedConversation, ...] = Field(default=(), max_length=200)
 
     def get(self, conversation_id: str) -> SavedConversation | None:
-        """The conversation of that id, or None."""
+        """Return the conversation of that id, or None."""
         return next((item for item in self.items if item.id == conversation_id), None)
 
-    def put(self, item: SavedConversation) -> Shelf:
-        """With `item` first and open; the oldest give way until the list fits."""
+    def put(self, item: SavedConversation) -> ConversationList:
+        """Return the list with `item` first and open; the oldest give way until it fits."""
         kept = [item, *(other for other in self.items if other.id != item.id)][:MAX_CONVERSATIONS]
-        shelf = Shelf(open_id=item.id, items=tuple(kept))
-        while len(shelf.items) > 1 and shelf.size > MAX_BYTES:
-            shelf = Shelf(open_id=item.id, items=shelf.items[:-1])
-        return shelf if shelf.size <= MAX_BYTES else _shortened(shelf)
+        saved = ConversationList(open_id=item.id, items=tuple(kept))
+        while len(saved.items) > 1 and saved.size > MAX_BYTES:
+            saved = ConversationList(open_id=item.id, items=saved.items[:-1])
+        return saved if saved.size <= MAX_BYTES else _shortened(saved)
 
-    def without(self, conversation_id: str) -> Shelf:
-        """Without the conversation of that id."""
+    def without(self, conversation_id: str) -> ConversationList:
+        """Return the list without the conversation of that id."""
         open_id = "" if self.open_id == conversation_id else self.open_id
-        return Shelf(open_id=open_id, items=tuple(item for item in self.items if item.id != conversation_id))
+        return ConversationList(open_id=open_id, items=tuple(item for item in self.items if item.id != conversation_id))
 
-    def renamed(self, conversation_id: str, title: str) -> Shelf:
-        """With another title for one conversation; an empty title changes nothing."""
+    def renamed(self, conversation_id: str, title: str) -> ConversationList:
+        """Return the list with another title for one conversation; an empty title changes nothing."""
         title = " ".join(title.split())[:TITLE_LENGTH]
         item = self.get(conversation_id)
         if not item or not title:
@@ -79,29 +79,29 @@ class Shelf(BaseModel, frozen=True):
 
     @property
     def size(self) -> int:
-        """Bytes of the list as JSON."""
+        """Return the bytes of the list as JSON."""
         return len(self.model_dump_json().encode())
 
 
-def _shortened(shelf: Shelf) -> Shelf:
-    """One conversation that is too long by itself loses its oldest turns."""
-    item = shelf.items[0]
-    while len(item.turns) > 1 and shelf.size > MAX_BYTES:
+def _shortened(saved: ConversationList) -> ConversationList:
+    """Return the list with the oldest turns of its first conversation dropped until it fits."""
+    item = saved.items[0]
+    while len(item.turns) > 1 and saved.size > MAX_BYTES:
         item = item.model_copy(update={"turns": item.turns[1:]})
-        shelf = shelf.model_copy(update={"items": (item,)})
-    return shelf if shelf.size <= MAX_BYTES else Shelf()
+        saved = saved.model_copy(update={"items": (item,)})
+    return saved if saved.size <= MAX_BYTES else ConversationList()
 
 
-def read_shelf(value: object) -> Shelf:
-    """What the browser sent, or an empty list when it is not what `dump` wrote."""
+def read_saved(value: object) -> ConversationList:
+    """Return the list that the browser sent, or an empty one when it does not validate."""
     try:
-        return Shelf.model_validate(value)
+        return ConversationList.model_validate(value)
     except ValidationError:
-        return Shelf()
+        return ConversationList()
 
 
-def save(conversation_id: str, turns: Sequence[Turn], title: str = "") -> SavedConversation | None:
-    """The finished turns of a conversation, or None when there are none."""
+def saved_conversation(conversation_id: str, turns: Sequence[Turn], title: str = "") -> SavedConversation | None:
+    """Return the finished turns of a conversation as it is saved, or None when there are none."""
     kept = tuple(_saved_turn(turn) for turn in turns if turn.phase == "done")
     if not kept:
         return None
@@ -120,9 +120,9 @@ def _title(question: str) -> str:
 
 
 def restore(item: SavedConversation) -> tuple[Conversation, list[Turn]]:
-    """The conversation as the model may continue it, and its turns as the page shows them.
+    """Return the conversation as the model may continue it, and its turns as the page shows them.
 
-    What an answer was drawn from is not kept, so a terminal escape that its sources held is made harmless too.
+    The passages behind an answer are not saved, so a terminal escape that its sources held becomes harmless too.
     """
     conversation, turns = Conversation(item.id), []
     for number, kept in enumerate(item.turns):

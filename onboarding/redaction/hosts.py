@@ -1,6 +1,6 @@
-"""Whose machine it is: IP addresses, and names of hosts that look private.
+"""Finds private hosts in a text: IP addresses, and host names that look private.
 
-Kept on purpose: addresses and names that are the same for everybody (documentation, loopback, netmasks, libvirt's
+Leaves on purpose: addresses and names that are the same for everybody (documentation, loopback, netmasks, libvirt's
 default network, public resolvers, versions of four parts, example domains). Does not cover: short host names in
 prose, and names in a public domain that look like a website's.
 """
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from onboarding.redaction.names import is_example, is_public, is_well_known
+from onboarding.redaction.domain_names import is_example, is_public, is_well_known
 from rag.secrets.formats import Span
 
 _IPV4 = re.compile(r"(?<![\w.])(?P<a>(?:\d{1,3}\.){3}\d{1,3})(?P<net>/\d{1,2})?(?![\w]|\.\d)")
@@ -33,7 +33,7 @@ _EVERYBODYS = tuple(
         *("2001:db8::/32", "3fff::/20", "::/127"),
     )
 )
-_RANGES = frozenset(  # as a whole they name nobody
+_RANGES = frozenset(  # a whole range identifies nobody
     {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"}
     | {"10.128.0.0/14", "172.30.0.0/16", "10.244.0.0/16", "10.96.0.0/12", "10.88.0.0/16"}
 )
@@ -73,8 +73,8 @@ _ANY_HOST = frozenset(
 )
 
 
-def place_spans(text: str) -> Iterator[Span]:
-    """Every address and name of a machine that is somebody's own; spans may overlap."""
+def host_spans(text: str) -> Iterator[Span]:
+    """Yield the span of every address and name of a private host; spans may overlap."""
     yield from (Span("ip", *hit.span("a")) for hit in _IPV4.finditer(text) if _is_own_v4(hit, text))
     yield from (Span("ip", *hit.span("a")) for hit in _IPV6.finditer(text) if _is_own(hit["a"]))
     yield from (Span("host", *hit.span("n")) for hit in _NAME.finditer(text) if _is_private(hit, text))
@@ -114,7 +114,7 @@ def _is_private(hit: re.Match[str], text: str) -> bool:
 
 
 def _is_machine(name: str, labels: list[str], *, is_placed: bool) -> bool:
-    """Whether a name in a public domain is that of a machine rather than of a website."""
+    """Return True for a name in a public domain that looks like a machine's rather than a website's."""
     if len(labels) < 3 or not is_public(name) or is_well_known(name):
         return False
     if labels[-1] in _FILE_ENDINGS and not is_placed:

@@ -1,4 +1,4 @@
-"""The words around the conversation: the empty state, the line under the composer, what a screen reader hears."""
+"""The texts around the conversation: its empty state, the line under the composer, screen reader announcements."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from onboarding.assistant.turns import Turn
 from onboarding.ui.chat.render import Routes, ask_button
-from onboarding.ui.kit.languages import ENGLISH, Speech
+from onboarding.ui.kit.languages import ENGLISH, Translator
 from onboarding.ui.kit.markup import fill, join, trusted
 
 STARTERS = 2  # of each route
@@ -15,39 +15,39 @@ FIRST = ("introduction", "deploy", "rhel10", "plugins", "diagnostics", "contribu
 KEYS = "<kbd>Enter</kbd> {} · <kbd>Shift</kbd>+<kbd>Enter</kbd> {} · <kbd>Esc</kbd> {}"
 
 
-def starters(routes: Routes, drawing: str = "", speech: Speech = ENGLISH) -> str:
-    """The empty state: what one can ask here, by route; `drawing` is the page's own SVG."""
+def starters(routes: Routes, drawing: str = "", translate: Translator = ENGLISH) -> str:
+    """Return the empty state as HTML: questions to begin with, by route; `drawing` is the page's own SVG."""
     names = [*(name for name in FIRST if name in routes), *(name for name in routes if name not in FIRST)]
     offered = [routes[name] for name in names if routes[name].starters][:GROUPS]
     groups = join(
         fill("<section><h3>{}</h3>{}</section>", text.label, _buttons(text.starters[:STARTERS])) for text in offered
     )
     html = '{}<h2>{}</h2><p class="lead">{}</p><div class="starters">{}</div>'
-    return str(fill(html, trusted(drawing), speech("empty_title"), speech("empty_lead"), groups))
+    return str(fill(html, trusted(drawing), translate("empty_title"), translate("empty_lead"), groups))
 
 
 def _buttons(texts: tuple[str, ...]) -> Markup:
     return join(ask_button(text, "starter") for text in texts)
 
 
-def hint(text: str = "", kind: str = "", speech: Speech = ENGLISH) -> str:
-    """The line under the composer: how to use it, or why it refused."""
+def hint(text: str = "", kind: str = "", translate: Translator = ENGLISH) -> str:
+    """Return the line under the composer as HTML: its keys, or `text` as an alert that says why it refused."""
     if text:
         return str(fill('<p class="hint {}" role="alert">{}</p>', kind, text))
-    keys = fill(KEYS, speech("key_sends"), speech("key_line"), speech("key_stops"))
+    keys = fill(KEYS, translate("key_sends"), translate("key_line"), translate("key_stops"))
     return str(fill('<p class="hint"><span class="keys">{}</span></p>', keys))
 
 
-def spoken(turn: Turn, speech: Speech = ENGLISH) -> str:
-    """What a screen reader is told, as plain text; it changes seldom, so that streaming does not chatter."""
+def announcement(turn: Turn, translate: Translator = ENGLISH) -> str:
+    """Return what a screen reader announces, as plain text; it changes seldom, so that streaming does not chatter."""
     match turn.phase:
         case "reading":
-            return speech("spoken_reading", n=len(turn.sources))
+            return translate("spoken_reading", n=len(turn.sources))
         case "done":
-            return speech("spoken_answer", text=turn.text)
+            return translate("spoken_answer", text=turn.text)
         case "stopped":
-            return speech("stopped")
+            return translate("stopped")
         case "failed" if turn.failure:
             return turn.failure
         case phase:
-            return speech(f"spoken_{phase}")
+            return translate(f"spoken_{phase}")

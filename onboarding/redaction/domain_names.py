@@ -1,4 +1,4 @@
-"""What a domain name says about itself: an example, a name of the public network, or somebody's own."""
+"""Classifies a domain name: an example, a name of the public network, or a private one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from publicsuffixlist import PublicSuffixList
 
 _EXAMPLES = re.compile(r"(?:.*\.)?(?:example(?:\.(?:com|org|net|edu))?|test|invalid|localhost)", re.I)  # RFC 2606, 6761
 _UNITS = frozenset({"service", "socket", "timer", "mount", "target", "slice", "scope", "path", "device", "conf", "xml"})
-# What the documentation and its readers name all the time, and nobody owns as a person.
+# Domains that the documentation and its readers name all the time; none belongs to a person.
 _KNOWN = frozenset(
     "redhat.com redhat.io quay.io openshift.com openshift.io okd.io github.com githubusercontent.com github.io"
     " gitlab.com fedoraproject.org centos.org rockylinux.org almalinux.org kernel.org python.org pypi.org"
@@ -27,22 +27,22 @@ def _suffixes() -> PublicSuffixList:
 
 
 def is_example(name: str) -> bool:
-    """Whether a name is reserved for documentation and tests."""
+    """Return True for a name reserved for documentation and tests."""
     return bool(_EXAMPLES.fullmatch(name.rstrip(".")))
 
 
 def owner(name: str) -> str:
-    """The registered domain that a name lies in, "" where its ending is none of the public network's."""
+    """Return the registered domain of a name, "" where its ending is no public suffix."""
     return _suffixes().privatesuffix(name.casefold().rstrip(".")) or ""
 
 
 def is_public(name: str) -> bool:
-    """Whether a name can exist in the public network; units of systemd look like names and are none."""
+    """Return True for a name that can exist in the public network; systemd units only look like one."""
     return name.rpartition(".")[2].casefold() not in _UNITS and bool(
         _suffixes().publicsuffix(name.casefold().rstrip("."))
     )
 
 
 def is_well_known(name: str) -> bool:
-    """Whether a name belongs to a project or service that everybody names."""
+    """Return True for a name of a project or service that everybody names."""
     return owner(name) in _KNOWN

@@ -13,6 +13,7 @@ from rag.errors import RagError
 from rag.index.build import build
 from rag.index.shipped_vectors import write_shipped_vectors
 from rag.index.store import load, read_manifest
+from rag.reading.documents import is_git_url
 from rag.search.retriever import Retriever, open_or_build
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -33,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    data = Path(os.environ.get("DATA_DIR") or ".data")  # as the app has it, which reads the index there
     parser = argparse.ArgumentParser(
         prog="python -m rag", description="Search the knowledge corpus, or build its index."
     )
@@ -56,31 +58,27 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--send", action="store_true", help="also send what differs; needs HF_TOKEN")
     sending.add_argument("--corpus", type=Path, default=CORPUS, help="folder of pages")
     sending.add_argument("--judged", type=Path, help="judged questions for the evaluation split (JSON lines)")
-    sending.add_argument("--folder", type=Path, default=default_index().with_name("dataset"), help="where to write")
+    sending.add_argument("--folder", type=Path, default=data / "dataset", help="where to write")
     sending.set_defaults(run=_publish)
     for command in (search, making):
         command.add_argument(
             "--source",
             help="folder, tar archive or git URL; by default what lies at OUT was built from, or our own pages",
         )
-        command.add_argument("--out", type=Path, default=default_index(), help="folder of the index")
+        command.add_argument(
+            "--out", type=Path, default=data / "index", help="folder of the index; by default the one the app reads"
+        )
         command.add_argument("--model", default=os.environ.get("EMBEDDING_MODEL") or DEFAULT_MODEL)
     return parser
 
 
-def default_index() -> Path:
-    """Return where the index lies unless told otherwise: a cache folder, outside the repository."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "qubinode-navigator" / "index"
-
-
 def _source_of(index: Path) -> str:
-    """What the index that lies there was built from, our own pages when that is not known or no longer there."""
+    """Return the source that `index` was built from; our own pages where it is not known or no longer there."""
     try:
         source = read_manifest(index).source
     except RagError:
         return str(CORPUS)
-    return source if "://" in source or (source and Path(source).exists()) else str(CORPUS)
+    return source if is_git_url(source) or (source and Path(source).exists()) else str(CORPUS)
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -118,7 +116,8 @@ def _publish(options: argparse.Namespace) -> int:
 
 
 def _search(options: argparse.Namespace) -> int:
-    retriever = open_or_build(Path(options.source or CORPUS), options.out, Embedder(options.model), _report)
+    source = options.source or _source_of(options.out)
+    retriever = open_or_build(source, options.out, Embedder(options.model), _report)
     result = retriever.search(options.question, options.k)
     print(f"answerable {result.answerable:.2f}   {result.ms:.0f} ms")
     if not result.passages:

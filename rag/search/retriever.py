@@ -155,7 +155,7 @@ class Retriever:
 
 
 def open_or_build(
-    corpus: Path,
+    corpus: str | Path,
     index: Path,
     embedder: WordEncoder,
     progress: Progress = silent,
@@ -173,7 +173,7 @@ def open_or_build(
             return Retriever(loaded, embedder, threshold=threshold)
     except (IndexMissing, IndexStale, IndexCorrupt):
         pass  # each of them means: build it
-    write(documents, index, embedder, progress)
+    write(documents, corpus, index, embedder, progress)
     return Retriever(load(index, embedder), embedder, threshold=threshold)
 
 

@@ -17,7 +17,9 @@ from rag.reading.documents import is_git_url
 from rag.search.retriever import Retriever, open_or_build
 
 CORPUS = Path(__file__).parent / "corpus"
-COMMANDS = ("build", "publish", "search")
+WEIGHTS = Path(__file__).parent / "search"
+COMMANDS = ("build", "publish", "search", "train")
+TRAINING = {"scipy", "sklearn"}  # development packages; the app runs without them
 
 
 def main(argv: Sequence[str]) -> int:
@@ -60,6 +62,14 @@ def _parser() -> argparse.ArgumentParser:
     sending.add_argument("--judged", type=Path, help="judged questions for the evaluation split (JSON lines)")
     sending.add_argument("--folder", type=Path, default=data / "dataset", help="where to write")
     sending.set_defaults(run=_publish)
+    training = commands.add_parser("train", help="fit the ranking and the calibration; needs the development packages")
+    training.add_argument("--upstream", required=True, help="archive or folder of the upstream documentation")
+    training.add_argument("--judged", type=Path, required=True, help="judged questions on our own pages (JSON lines)")
+    training.add_argument("--cache", type=Path, default=data / "train", help="folder for the two indexes")
+    training.add_argument(
+        "--out", type=Path, default=WEIGHTS, help="folder of weights.json and kinds.npz, by default the package's"
+    )
+    training.set_defaults(run=_train)
     for command in (search, making):
         command.add_argument(
             "--source",
@@ -112,6 +122,17 @@ def _publish(options: argparse.Namespace) -> int:
         print(hub.send(hub.client(), target, options.folder, "Update the corpus"))
     else:
         print(hub.preview(target, options.folder))
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    try:
+        from rag.training.fit import fit
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in TRAINING:
+            raise
+        raise RagError("training needs scikit-learn and scipy, which are not installed; run: make setup-dev") from error
+    fit(options.upstream, options.judged, options.cache, options.out)
     return 0
 
 

@@ -42,7 +42,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The weights of both linear models, as rag.training.fit fits them."""
+    """The weights of both linear models, as `python -m rag train` fits them."""
 
     fusion: np.ndarray  # float32 (len(FUSION_FEATURES),)
     rerank: np.ndarray  # float32 (len(RERANK_FEATURES),)

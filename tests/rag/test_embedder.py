@@ -40,6 +40,13 @@ except ModelMissing as error:
     print(error)
 """
 
+TRAINING = f"""
+import sys
+sys.modules.update(dict.fromkeys({LEFT_OUT!r}))
+from rag.cli import main
+sys.exit(main(["train", "--upstream", "docs.tar", "--judged", "judged.jsonl"]))
+"""
+
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
@@ -122,3 +129,11 @@ def test_the_app_does_without_what_the_image_leaves_out() -> None:
     assert "pip install -r requirements-embedding.txt" in done.stdout.splitlines()[1]
     assert "EMBEDDINGS=1" in done.stdout.splitlines()[1]
     assert "llama" not in done.stderr
+
+
+def test_training_without_its_packages_names_the_command_that_installs_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINING], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == ("training needs scikit-learn and scipy, which are not installed; run: make setup-dev\n")

@@ -13,10 +13,13 @@ from rag.errors import RagError
 from rag.index.build import build
 from rag.index.shipped_vectors import write_shipped_vectors
 from rag.index.store import load, read_manifest
+from rag.reading.documents import is_git_url
 from rag.search.retriever import Retriever, open_or_build
 
 CORPUS = Path(__file__).parent / "corpus"
-COMMANDS = ("build", "publish", "search")
+WEIGHTS = Path(__file__).parent / "search"
+COMMANDS = ("build", "publish", "search", "train")
+TRAINING = {"scipy", "sklearn"}  # development packages; the app runs without them
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    data = Path(os.environ.get("DATA_DIR") or ".data")  # as the app has it, which reads the index there
     parser = argparse.ArgumentParser(
         prog="python -m rag", description="Search the knowledge corpus, or build its index."
     )
@@ -56,31 +60,35 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--send", action="store_true", help="also send what differs; needs HF_TOKEN")
     sending.add_argument("--corpus", type=Path, default=CORPUS, help="folder of pages")
     sending.add_argument("--judged", type=Path, help="judged questions for the evaluation split (JSON lines)")
-    sending.add_argument("--folder", type=Path, default=default_index().with_name("dataset"), help="where to write")
+    sending.add_argument("--folder", type=Path, default=data / "dataset", help="where to write")
     sending.set_defaults(run=_publish)
+    training = commands.add_parser("train", help="fit the ranking and the calibration; needs the development packages")
+    training.add_argument("--upstream", required=True, help="archive or folder of the upstream documentation")
+    training.add_argument("--judged", type=Path, required=True, help="judged questions on our own pages (JSON lines)")
+    training.add_argument("--cache", type=Path, default=data / "train", help="folder for the two indexes")
+    training.add_argument(
+        "--out", type=Path, default=WEIGHTS, help="folder of weights.json and kinds.npz, by default the package's"
+    )
+    training.set_defaults(run=_train)
     for command in (search, making):
         command.add_argument(
             "--source",
             help="folder, tar archive or git URL; by default what lies at OUT was built from, or our own pages",
         )
-        command.add_argument("--out", type=Path, default=default_index(), help="folder of the index")
+        command.add_argument(
+            "--out", type=Path, default=data / "index", help="folder of the index; by default the one the app reads"
+        )
         command.add_argument("--model", default=os.environ.get("EMBEDDING_MODEL") or DEFAULT_MODEL)
     return parser
 
 
-def default_index() -> Path:
-    """Return where the index lies unless told otherwise: a cache folder, outside the repository."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "qubinode-navigator" / "index"
-
-
 def _source_of(index: Path) -> str:
-    """What the index that lies there was built from, our own pages when that is not known or no longer there."""
+    """Return the source that `index` was built from; our own pages where it is not known or no longer there."""
     try:
         source = read_manifest(index).source
     except RagError:
         return str(CORPUS)
-    return source if "://" in source or (source and Path(source).exists()) else str(CORPUS)
+    return source if is_git_url(source) or (source and Path(source).exists()) else str(CORPUS)
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -117,8 +125,20 @@ def _publish(options: argparse.Namespace) -> int:
     return 0
 
 
+def _train(options: argparse.Namespace) -> int:
+    try:
+        from rag.training.fit import fit
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in TRAINING:
+            raise
+        raise RagError("training needs scikit-learn and scipy, which are not installed; run: make setup-dev") from error
+    fit(options.upstream, options.judged, options.cache, options.out)
+    return 0
+
+
 def _search(options: argparse.Namespace) -> int:
-    retriever = open_or_build(Path(options.source or CORPUS), options.out, Embedder(options.model), _report)
+    source = options.source or _source_of(options.out)
+    retriever = open_or_build(source, options.out, Embedder(options.model), _report)
     result = retriever.search(options.question, options.k)
     print(f"answerable {result.answerable:.2f}   {result.ms:.0f} ms")
     if not result.passages:

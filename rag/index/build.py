@@ -17,7 +17,7 @@ from rag.index.lexical import build_lexical
 from rag.index.shipped_vectors import load_shipped_vectors
 from rag.index.store import FORMAT, Encoder, Manifest, read_manifest, sha256, verify
 from rag.index.units import assign_questions, chunk_text, fold_duplicates, unit_text
-from rag.reading.documents import Corpus, read_corpus
+from rag.reading.documents import Corpus, is_git_url, read_corpus
 from rag.reading.links import linker
 from rag.types import Unit
 
@@ -37,11 +37,11 @@ def build(source: str | Path, out: Path, embedder: Encoder, progress: Progress =
     never sees half an index. Raises SourceUnreadable, or OSError when `out` cannot be written.
     """
     corpus = read_corpus(source)
-    return write(corpus, out, embedder, progress, str(source))
+    return write(corpus, source, out, embedder, progress)
 
 
-def write(corpus: Corpus, out: Path, embedder: Encoder, progress: Progress, source: str = "") -> Manifest:
-    """Index documents that were already read; see build."""
+def write(corpus: Corpus, source: str | Path, out: Path, embedder: Encoder, progress: Progress) -> Manifest:
+    """Index the documents that were read from `source`; see build."""
     link = linker(corpus)
     units = fold_duplicates([unit for document in corpus.documents for unit in chunk(document, link)])
     memo = _Memo(embedder, load_shipped_vectors(embedder.digest) | _known_vectors(out, embedder))
@@ -54,7 +54,7 @@ def write(corpus: Corpus, out: Path, embedder: Encoder, progress: Progress, sour
         build_lexical(units).save(target)
         lines = (json.dumps(asdict(unit), ensure_ascii=False) + "\n" for unit in units)
         (target / "units.jsonl").write_text("".join(lines), "utf-8")
-        manifest = _manifest(corpus, units, embedder, target, source)
+        manifest = _manifest(corpus, _absolute(source), units, embedder, target)
         (target / "manifest.json").write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
         _swap(target, out)
     finally:
@@ -121,7 +121,7 @@ def _known_vectors(out: Path, embedder: Encoder) -> dict[bytes, np.ndarray]:
     return {key.tobytes(): vector for key, vector in zip(dense.keys, dense.vectors.copy(), strict=True)}
 
 
-def _manifest(corpus: Corpus, units: list[Unit], embedder: Encoder, folder: Path, source: str) -> Manifest:
+def _manifest(corpus: Corpus, source: str, units: list[Unit], embedder: Encoder, folder: Path) -> Manifest:
     return Manifest(
         format=FORMAT,
         model=embedder.name,
@@ -138,6 +138,11 @@ def _manifest(corpus: Corpus, units: list[Unit], embedder: Encoder, folder: Path
         },
         source=source,
     )
+
+
+def _absolute(source: str | Path) -> str:
+    """Return a source as a later build finds it from whatever folder it runs in."""
+    return source if isinstance(source, str) and is_git_url(source) else str(Path(source).absolute())
 
 
 def _swap(new: Path, target: Path) -> None:

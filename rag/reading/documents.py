@@ -58,9 +58,14 @@ def read_corpus(source: str | Path) -> Corpus:
         return Corpus(documents, skipped, _commit(folder), _origin(folder), _questions(folder))
 
 
+def is_git_url(source: str) -> bool:
+    """Tell whether a source is the address of a git repository rather than a path."""
+    return bool(_GIT_URL.match(source))
+
+
 @contextmanager
 def _as_folder(source: str | Path) -> Iterator[Path]:
-    if isinstance(source, str) and _GIT_URL.match(source):
+    if isinstance(source, str) and is_git_url(source):
         with tempfile.TemporaryDirectory() as scratch:
             yield _clone(source, Path(scratch) / "clone")
         return

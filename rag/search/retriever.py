@@ -42,7 +42,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The weights of both linear models, as rag.training.fit fits them."""
+    """The weights of both linear models, as `python -m rag train` fits them."""
 
     fusion: np.ndarray  # float32 (len(FUSION_FEATURES),)
     rerank: np.ndarray  # float32 (len(RERANK_FEATURES),)
@@ -155,7 +155,7 @@ class Retriever:
 
 
 def open_or_build(
-    corpus: Path,
+    corpus: str | Path,
     index: Path,
     embedder: WordEncoder,
     progress: Progress = silent,
@@ -173,7 +173,7 @@ def open_or_build(
             return Retriever(loaded, embedder, threshold=threshold)
     except (IndexMissing, IndexStale, IndexCorrupt):
         pass  # each of them means: build it
-    write(documents, index, embedder, progress)
+    write(documents, corpus, index, embedder, progress)
     return Retriever(load(index, embedder), embedder, threshold=threshold)
 
 

@@ -1,12 +1,10 @@
-"""Fitting the fusion weights and the calibration: `python -m rag.training.fit --upstream TAR --judged FILE`.
+"""Fits the weights of fusion and rerank, and the calibration: `python -m rag train --upstream TAR --judged FILE`.
 
-Fits on questions written for training (rag/training) and on the judged questions of our own pages, both cut into ten
-folds by question for the figures that are printed. Development and test questions are never read.
+Fits on the questions written for training (rag/training) and on the judged questions of our own pages. The printed
+figures cut both into ten folds by question. Never reads development or test questions.
 """
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +30,7 @@ from rag.search.retriever import Retriever, Weights
 from rag.types import Unit
 
 HERE = Path(__file__).parent
-RAG = HERE.parent
+PAGES = HERE.parent / "corpus"
 FUSION_L2 = 0.0005
 KIND_C, KIND_GAMMA = 3.0, 2.0
 FOLDS = 10
@@ -59,38 +57,64 @@ class Asked:
     signals: dict[str, float]  # with kind 0, filled in per fold
 
 
-def main(argv: Sequence[str]) -> int:
-    """Fit, print the cross-validated figures, and write weights.json."""
-    options = _parser().parse_args(argv)
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The questions of both corpora."""
+
+    upstream: list[dict[str, Any]]  # answerable from the upstream documentation, judged by lines
+    own: list[dict[str, Any]]  # answerable from our own pages, judged by heading
+    visitors: list[str]  # answerable from our own pages, for the calibration only
+    unanswerable: list[str]  # by neither
+
+
+def fit(upstream: str, judged: Path, cache: Path, out: Path) -> None:
+    """Fit on both corpora, print the cross-validated figures, and write weights.json and kinds.npz into `out`.
+
+    `upstream` is the archive or folder of the upstream documentation, `judged` the judged questions on our own pages
+    (JSON lines). `cache` keeps the two indexes between runs.
+    """
     embedder = Embedder()
-    upstream, own = (
-        _retriever(source, options.cache / name, embedder)
-        for name, source in (("upstream", options.upstream), ("own", RAG / "corpus"))
-    )
-    judged = _json_lines(options.judged)
-    training = _json_lines(HERE / "upstream.jsonl")
-    asks = [(upstream, row["question"], _by_lines(row)) for row in training]
-    asks += [(own, row["question"], _by_heading(row)) for row in judged if row["kind"] != "unanswerable"]
-    fusion = fit_weights([_example(*ask) for ask in asks])
-    fitted = Weights(fusion, fit_weights([_example(*ask, fusion) for ask in asks]))
-    upstream, own = (Retriever(retriever.index, embedder, fitted) for retriever in (upstream, own))
-    none = (HERE / "unanswerable.txt").read_text("utf-8").splitlines()
-    none += [row["question"] for row in judged if row["kind"] == "unanswerable"]
-    asked = [_asked(upstream, row["question"], True) for row in training]
-    asked += [_asked(own, row["question"], True) for row in judged if row["kind"] != "unanswerable"]
-    visitors = (HERE / "visitors.txt").read_text("utf-8").splitlines()
-    asked += [_asked(own, question, True) for question in visitors]
-    asked += [_asked(retriever, question, False) for question in none for retriever in (upstream, own)]
+    retrievers = _retriever(upstream, cache / "upstream", embedder), _retriever(PAGES, cache / "own", embedder)
+    questions = _questions(judged)
+    fitted = _fit_ranking(retrievers, questions)
+    upstream_, own = (Retriever(retriever.index, embedder, fitted) for retriever in retrievers)
     keys = embedder.encode([question for unit in own.index.units for question in unit.questions])
-    calibration, kinds = calibrate(asked, keys)
-    save_question_kinds(kinds, embedder.digest)
+    calibration, kinds = calibrate(_calibration_rows(upstream_, own, questions), keys)
+    save_question_kinds(kinds, embedder.digest, out / "kinds.npz")
     weights = {
         "fusion": _named(FUSION_FEATURES, fitted.fusion),
         "rerank": _named(RERANK_FEATURES, fitted.rerank),
         "answerable": calibration,
     }
-    options.out.write_text(json.dumps(weights, indent=1) + "\n", "utf-8")
-    return 0
+    (out / "weights.json").write_text(json.dumps(weights, indent=1) + "\n", "utf-8")
+
+
+def _questions(judged: Path) -> Questions:
+    rows = _json_lines(judged)
+    unanswerable = (HERE / "unanswerable.txt").read_text("utf-8").splitlines()
+    return Questions(
+        upstream=_json_lines(HERE / "upstream.jsonl"),
+        own=[row for row in rows if row["kind"] != "unanswerable"],
+        visitors=(HERE / "visitors.txt").read_text("utf-8").splitlines(),
+        unanswerable=unanswerable + [row["question"] for row in rows if row["kind"] == "unanswerable"],
+    )
+
+
+def _fit_ranking(retrievers: tuple[Retriever, Retriever], questions: Questions) -> Weights:
+    """Fit the fusion on all candidates, then the rerank on those that the fitted fusion ranks best."""
+    upstream, own = retrievers
+    asks = [(upstream, row["question"], _by_lines(row)) for row in questions.upstream]
+    asks += [(own, row["question"], _by_heading(row)) for row in questions.own]
+    fusion = fit_weights([_example(*ask) for ask in asks])
+    return Weights(fusion, fit_weights([_example(*ask, fusion) for ask in asks]))
+
+
+def _calibration_rows(upstream: Retriever, own: Retriever, questions: Questions) -> list[Asked]:
+    """Return the answerable questions of each corpus, and the unanswerable ones asked of both."""
+    asked = [_asked(upstream, row["question"], True) for row in questions.upstream]
+    asked += [_asked(own, row["question"], True) for row in questions.own]
+    asked += [_asked(own, question, True) for question in questions.visitors]
+    return asked + [_asked(one, question, False) for question in questions.unanswerable for one in (upstream, own)]
 
 
 def fit_weights(examples: Sequence[Example]) -> np.ndarray:
@@ -216,18 +240,3 @@ def _retriever(source: Any, folder: Path, embedder: Embedder) -> Retriever:
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m rag.training.fit", description="Fit the ranking and the calibration."
-    )
-    parser.add_argument("--upstream", required=True, help="archive or folder of the upstream documentation")
-    parser.add_argument("--judged", type=Path, required=True, help="judged questions on our own pages (JSON lines)")
-    parser.add_argument("--cache", type=Path, default=Path(".data/train"), help="folder for the two indexes")
-    parser.add_argument("--out", type=Path, default=RAG / "search" / "weights.json")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

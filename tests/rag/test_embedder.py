@@ -49,6 +49,13 @@ for module in ("rag.training.fit", "onboarding.routing.train"):
         print(error)
 """
 
+TRAINING = f"""
+import sys
+sys.modules.update(dict.fromkeys({LEFT_OUT!r}))
+from rag.cli import main
+sys.exit(main(["train", "--upstream", "docs.tar", "--judged", "judged.jsonl"]))
+"""
+
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
@@ -134,3 +141,11 @@ def test_the_app_does_without_what_the_image_leaves_out() -> None:
     assert "pyarrow, which is not installed; run: make setup-full" in done.stderr
     assert [line.partition("; ")[2] for line in done.stdout.splitlines()[3:]] == ["run: make setup-full"] * 2
     assert "llama" not in done.stderr
+
+
+def test_training_without_its_packages_names_the_command_that_installs_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINING], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == ("training needs scikit-learn and scipy, which are not installed; run: make setup-dev\n")

@@ -1,5 +1,7 @@
 """Searching: with the real model over a handful of our own pages, and the evaluation's own arithmetic."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 
 from rag.cli import main
 from rag.embedding.embedder import Embedder
-from rag.errors import ModelMissing
+from rag.errors import IndexCorrupt, ModelMissing
+from rag.index.store import load
 from rag.search.fusion import BEST_PAGE_MOST, varied
 from rag.search.retriever import Retriever, open_or_build
 from rag.types import Passage
@@ -104,6 +107,59 @@ def test_the_command_line_prints_extract_passages_and_reasons(
     assert "chunk 0." in printed
     assert main(["best pizza dough recipe", *place]) == 1
     assert "does not seem to answer" in capsys.readouterr().out
+
+
+class CountingEmbedder(Embedder):
+    """The default encoder, which counts the texts it encodes."""
+
+    encoded = 0
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        self.encoded += len(texts)
+        return super().encode(texts)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A DATA_DIR, and beside it a folder `pages` with one page."""
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "kcli.md").write_bytes((CORPUS / "kcli.md").read_bytes())
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("EMBEDDING_MODEL", raising=False)
+    return tmp_path / "data"
+
+
+def test_the_app_takes_the_index_of_the_build_command_as_it_is(data: Path) -> None:
+    pages = data.with_name("pages")
+    assert main(["build", "--source", str(pages)]) == 0
+    written = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
+    embedder = CountingEmbedder()
+    retriever = open_or_build(pages, data / "index", embedder)  # as onboarding.assistant.parts opens it
+    assert embedder.encoded == 0
+    assert {unit.path for unit in retriever.index.units} == {"kcli.md"}
+    assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == written
+
+
+def test_the_command_that_an_error_names_mends_that_folder_from_anywhere(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(data.parent)
+    open_or_build(Path("pages"), data / "index", Embedder())
+    (data / "index" / "units.jsonl").write_text("")
+    monkeypatch.chdir("/")
+    with pytest.raises(IndexCorrupt) as refused:
+        load(data / "index", Embedder())
+    command = shlex.split(str(refused.value).partition("run: python -m rag ")[2])
+    assert main(command) == 0
+    assert {unit.path for unit in load(data / "index", Embedder()).units} == {"kcli.md"}
+
+
+def test_a_search_in_a_terminal_reads_the_apps_index(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["build", "--source", str(data.with_name("pages"))])
+    built = (data / "index" / "manifest.json").stat().st_mtime_ns
+    assert main(["kcli create a vm with more memory"]) == 0
+    assert "kcli.md:" in capsys.readouterr().out
+    assert (data / "index" / "manifest.json").stat().st_mtime_ns == built
 
 
 def test_an_unreadable_source_ends_with_a_message_and_not_with_a_traceback(

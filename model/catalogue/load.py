@@ -21,7 +21,7 @@ MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class EngineLimits:
     """What an engine may use of the machine."""
 
     threads: int = 2
@@ -33,7 +33,7 @@ class Limits:
     repack: bool = False
 
 
-def open_engine(path: Path, data: Path, limits: Limits, entry: Entry | None = None) -> LocalEngine:
+def open_engine(path: Path, data: Path, limits: EngineLimits, entry: Entry | None = None) -> LocalEngine:
     """Load a GGUF and start its engine; raises ModelUnusable with what to do.
 
     data: folder for the prefix cache and remembered digests. entry: the file's catalogue entry, if it has one.
@@ -69,7 +69,7 @@ def looks_like_path(name: str) -> bool:
     return bool(re.search(r"[/\\]|\.gguf$", name, re.IGNORECASE))
 
 
-def _disk_tier(path: Path, data: Path, limits: Limits, context: ContextOptions) -> DiskTier | None:
+def _disk_tier(path: Path, data: Path, limits: EngineLimits, context: ContextOptions) -> DiskTier | None:
     if not limits.disk_bytes:
         return None
     # Everything a KV state depends on; the quantisation is part of the file, and so of its digest.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from model.checking.grounding import Evidence, Given
+from model.checking.grounding import Given, SentenceEvidence
 
 SURE = 0.55  # share of a sentence's content words that stand together in the passage
 
@@ -30,7 +30,7 @@ class Attribution:
 
     def __init__(self, given: Given, places: Sequence[str] = ()) -> None:
         """places: the line that stands above each passage where the model reads it."""
-        self._passages = [Evidence.of([passage], given.question) for passage in given.passages]
+        self._passages = [SentenceEvidence.of([passage], given.question) for passage in given.passages]
         self._echoes = [f"[{number}] {place}\n" for number, place in enumerate(places, start=1)]
         self._text = ""  # of the sentence that is being written
         self._shown = 0  # how much of it is out

@@ -45,7 +45,7 @@ _STOP = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class SentenceEvidence:
     """Text that sentences are held against."""
 
     text: str
@@ -55,7 +55,7 @@ class Evidence:
     places: tuple[frozenset[str], ...]  # content words of all that stands together: neighbours, a list, a table
 
     @classmethod
-    def of(cls, parts: Sequence[str], question: str = "") -> Evidence:
+    def of(cls, parts: Sequence[str], question: str = "") -> SentenceEvidence:
         """What the parts say together. The question may lend figures and names, but it states nothing."""
         text = "\n".join([*parts, question])
         said = tuple(sentence for part in parts for sentence in _sentences(part))
@@ -110,14 +110,14 @@ class Given:
         """Every text there is, the question's too."""
         return [*self.passages, *self.others, self.question]
 
-    def everything(self) -> Evidence:
+    def everything(self) -> SentenceEvidence:
         """All of it together."""
-        return Evidence.of([*self.passages, *self.others], self.question)
+        return SentenceEvidence.of([*self.passages, *self.others], self.question)
 
-    def behind(self, numbers: Collection[int]) -> Evidence:
+    def behind(self, numbers: Collection[int]) -> SentenceEvidence:
         """The passages of these numbers, and what has no number; all of it where there are no such passages."""
         cited = [passage for number, passage in enumerate(self.passages, start=1) if number in numbers]
-        return Evidence.of([*cited, *self.others], self.question) if cited else self.everything()
+        return SentenceEvidence.of([*cited, *self.others], self.question) if cited else self.everything()
 
 
 def unsupported(answer: str, given: Given, most: int = 3, *, foreign: bool = False) -> list[str]:

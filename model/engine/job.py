@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from model.engine.events import Counts, Queued, Timings
-from model.engine.llama import Row
+from model.engine.llama import BatchRow
 from model.engine.prompt import Encoded, Prompt
 from model.engine.protocol import Generation, Options
 from model.engine.sequences import Sequence
@@ -73,16 +73,16 @@ class Job:
         held = len(self.running_sequence.tokens)
         return min((b for b in self.boundaries if b > held), default=len(self.target)) - held
 
-    def prompt_rows(self, count: int) -> list[Row]:
+    def prompt_rows(self, count: int) -> list[BatchRow]:
         """The next `count` rows of the prompt; its very last one asks for logits."""
         start, sequence = len(self.running_sequence.tokens), self.running_sequence.id
         end = start + count
-        return [Row(self.target[i], i, sequence, i == len(self.target) - 1) for i in range(start, end)]
+        return [BatchRow(self.target[i], i, sequence, i == len(self.target) - 1) for i in range(start, end)]
 
-    def next_row(self) -> Row:
+    def next_row(self) -> BatchRow:
         """The row of the token written last."""
         sequence = self.running_sequence
-        return Row(self.generated[-1], len(sequence.tokens), sequence.id, logits=True)
+        return BatchRow(self.generated[-1], len(sequence.tokens), sequence.id, logits=True)
 
     def take(self, token: int, piece: bytes) -> str:
         """Note a written token; the text it completes, "" in the middle of a character."""

@@ -40,7 +40,7 @@ class ContextOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BatchRow:
     """One token of a batch: at `position` of sequence `sequence`; `logits` asks for a prediction after it."""
 
     token: int
@@ -149,7 +149,7 @@ class Llama:
 
     # --- computing ------------------------------------------------------------------------------------
 
-    def decode(self, rows: Sequence[Row]) -> int:
+    def decode(self, rows: Sequence[BatchRow]) -> int:
         """Compute up to MAX_BATCH rows at once; DECODED, NO_SLOT, ABORTED or a negative error."""
         batch = self._batch
         batch.n_tokens = len(rows)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from model.engine.events import Finished, FinishReason, Prefill, Queued, TextDelta
 from model.engine.job import Job
-from model.engine.llama import ABORTED, DECODED, MAX_BATCH, NO_SLOT, Llama, Row
+from model.engine.llama import ABORTED, DECODED, MAX_BATCH, NO_SLOT, BatchRow, Llama
 from model.engine.prefix_cache import PrefixCache
 from model.engine.prompt import Prompt, PromptTooLong
 from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFull
@@ -140,7 +140,7 @@ class LocalEngine:
         opened.put(None)
         try:
             while not self._closing:
-                self._turn()
+                self._loop_once()
         except Exception:
             logger.exception("the engine stopped")
             self._end_all("error", "The model stopped working; please reload the page in a minute.")
@@ -157,7 +157,7 @@ class LocalEngine:
         for job in unfinished:
             self._finish(job, reason, error)
 
-    def _turn(self) -> None:
+    def _loop_once(self) -> None:
         idle = not (self._running or self._waiting or self._warm)
         self._beat = None if idle else time.monotonic()
         for job in self._drain(block=idle):
@@ -245,9 +245,9 @@ class LocalEngine:
             for job in owners:
                 self._finish(job, "error", "The model failed on this answer; please ask again.")
 
-    def _rows(self) -> tuple[list[Row], dict[Job, int]]:
+    def _rows(self) -> tuple[list[BatchRow], dict[Job, int]]:
         """The next batch, and for each job in it the index of its last row."""
-        rows: list[Row] = []
+        rows: list[BatchRow] = []
         owners: dict[Job, int] = {}
         reading = [job for job in self._running if job.reading]
         for job in self._running:
@@ -261,7 +261,7 @@ class LocalEngine:
                 owners[job] = len(rows) - 1
         return rows, owners
 
-    def _after(self, rows: list[Row], owners: dict[Job, int]) -> None:
+    def _after(self, rows: list[BatchRow], owners: dict[Job, int]) -> None:
         """Take in a computed batch: progress for readers of prompts, a token for writers of answers."""
         for job, last in owners.items():
             sequence = job.running_sequence

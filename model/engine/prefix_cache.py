@@ -1,7 +1,7 @@
 """Snapshots of KV state, keyed by the tokens that lead to them: a RAM tier and a disk tier, least recently used out.
 
 A snapshot holds positions [start, end) only; what comes before is its parent's. So a lead passage costs the bytes
-of its own tokens, not those of the brief before it. llama.cpp's state loader is not safe against hostile bytes:
+of its own tokens, not those of the system prompt before it. llama.cpp's state loader is not safe against hostile bytes:
 a file is handed on only when its keyed checksum (BLAKE2b, key file of mode 0600 beside the cache) proves that
 this installation wrote it for this very model, library and context.
 """
@@ -59,15 +59,9 @@ class PrefixCache:
         self._ram: OrderedDict[bytes, Snapshot] = OrderedDict()
         self._ram_bytes = 0
         self._disk = disk
-        self.hits = {"ram": 0, "disk": 0, "miss": 0}
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._ram or (self._disk is not None and key in self._disk)
-
-    @property
-    def ram_bytes(self) -> int:
-        """Bytes held in RAM, never above `ram_limit`."""
-        return self._ram_bytes
 
     @property
     def ram_room(self) -> int:
@@ -78,10 +72,8 @@ class PrefixCache:
         """The snapshot, or None when neither tier has a valid one; a disk hit moves into RAM."""
         if snapshot := self._ram.get(key):
             self._ram.move_to_end(key)
-            self.hits["ram"] += 1
             return snapshot
         snapshot = self._disk.read(key) if self._disk else None
-        self.hits["disk" if snapshot else "miss"] += 1
         if snapshot:
             self._keep(snapshot)
         return snapshot
@@ -124,7 +116,6 @@ class DiskTier:
         self._fingerprint = fingerprint.encode()
         self._known = {bytes.fromhex(path.stem) for path in self._folder.glob("*.kv") if len(path.stem) == 32}
         self._queue: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
-        self.write_errors = 0
         self._writer = threading.Thread(target=self._write_all, name="prefix-cache-writer", daemon=True)
         self._writer.start()
 
@@ -166,7 +157,6 @@ class DiskTier:
                 self._known.add(snapshot.key)
                 self._make_room()
             except OSError as error:
-                self.write_errors += 1
                 logger.warning("a prefix snapshot could not be stored (%s); answers go on without it", error.strerror)
 
     def _store(self, snapshot: Snapshot) -> None:

@@ -15,7 +15,7 @@ class PromptTooLong(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class PromptSegment:
     """A stretch of the prompt. `tokens`, where given, are read instead of `text`: an answer as the KV cache has it."""
 
     text: str = ""
@@ -23,7 +23,7 @@ class Segment:
     control: bool = False  # scaffolding of the chat template: role tags become control tokens
     boundary: bool = False  # the state after this segment is worth a snapshot
     private: bool = False  # a visitor's own: states from here on never reach the disk
-    turn: int = 0  # 0: the brief, which is never dropped; 1, 2, ...: the turns, oldest first
+    turn: int = 0  # 0: the system prompt, which is never dropped; 1, 2, ...: the turns, oldest first
     limit: int = 0  # most tokens this text may have, 0 for any
     role: str = ""  # "system", "user" or "assistant", whose message it is part of; "" for scaffolding
 
@@ -32,7 +32,7 @@ class Segment:
 class Prompt:
     """What a generation reads; the last turn is the one being asked."""
 
-    segments: tuple[Segment, ...]
+    segments: tuple[PromptSegment, ...]
 
     @property
     def messages(self) -> tuple[tuple[str, str], ...]:
@@ -83,7 +83,7 @@ class Encoded:
         return tuple(b if b <= start else b - (end - start) for b in self.boundaries if b <= start or b > end)
 
 
-def _encode(segment: Segment, tokenize: Callable[[str, bool], list[int]]) -> Sequence[int]:
+def _encode(segment: PromptSegment, tokenize: Callable[[str, bool], list[int]]) -> Sequence[int]:
     if segment.tokens is not None:
         return segment.tokens
     tokens = tokenize(segment.text, segment.control)
@@ -93,7 +93,7 @@ def _encode(segment: Segment, tokenize: Callable[[str, bool], list[int]]) -> Seq
 
 
 def _boundaries(
-    segments: Sequence[Segment], pieces: Sequence[Sequence[int]]
+    segments: Sequence[PromptSegment], pieces: Sequence[Sequence[int]]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     ends: list[int] = []
     shared: list[int] = []

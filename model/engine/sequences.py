@@ -23,7 +23,7 @@ class Sequence:
 
     id: int
     tokens: list[int] = field(default_factory=list)
-    shared: tuple[int, ...] = ()  # lengths worth keeping for everybody: after the brief, after the lead passage
+    shared: tuple[int, ...] = ()  # lengths worth keeping for everybody: after the system prompt, after the lead passage
     shifted: bool = False  # tokens were cut out before the rest: no longer what computing afresh would give
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class MessagePart:
     """A stretch of one message's text; `boundary` marks where the KV state is worth keeping for others."""
 
     text: str = ""
@@ -23,7 +23,7 @@ class PastTurn:
     question: str  # as the visitor typed it
     answer: str  # as the visitor saw it
     route: str
-    asked: tuple[Block, ...] = ()  # what the model read as the user's message, passages included
+    asked: tuple[MessagePart, ...] = ()  # what the model read as the user's message, passages included
     tokens: tuple[int, ...] = ()  # what the model wrote, as they lie in the KV cache
     engine: str = ""  # name of the model that `tokens` belong to
 
@@ -34,7 +34,7 @@ class Conversation:
 
     id: str
     turns: tuple[PastTurn, ...] = ()
-    brief: str = ""  # the first route's brief; it stays, so that the cached state behind it does
+    system_prompt: str = ""  # the first route's; it stays, so that the cached state behind it does
     forgotten: int = field(default=0)  # oldest turns that the model no longer sees
 
     @classmethod
@@ -42,15 +42,10 @@ class Conversation:
         """An empty conversation with an id that nobody can guess."""
         return cls(secrets.token_urlsafe(12))
 
-    def with_turn(self, turn: PastTurn, *, brief: str, dropped: int = 0) -> Conversation:
+    def with_turn(self, turn: PastTurn, *, system_prompt: str, dropped: int = 0) -> Conversation:
         """This conversation and one more turn; `dropped` more of the oldest are no longer shown to the model."""
-        return replace(self, turns=(*self.turns, turn), brief=self.brief or brief, forgotten=self.forgotten + dropped)
-
-    def without_last(self) -> Conversation:
-        """This conversation before its last turn, for asking again or editing."""
-        turns = self.turns[:-1]
-        brief = self.brief if turns else ""
-        return replace(self, turns=turns, brief=brief, forgotten=min(self.forgotten, len(turns)))
+        first = self.system_prompt or system_prompt
+        return replace(self, turns=(*self.turns, turn), system_prompt=first, forgotten=self.forgotten + dropped)
 
     @property
     def visible(self) -> tuple[PastTurn, ...]:

@@ -13,7 +13,7 @@ from model.checking.terminal_escapes import lenders
 from model.engine.events import Counts, Finished, FinishReason, Prefill, Queued, TextDelta, Timings
 from model.engine.protocol import Engine, Options, QueueFull, Sampling
 from model.prompting.assemble import place, prompt_for, tool_text, user_message
-from model.prompting.conversation import Block, Conversation, PastTurn
+from model.prompting.conversation import Conversation, MessagePart, PastTurn
 from model.prompting.system_prompts import PromptTexts
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.limits import USUAL_LIMITS, TurnLimits
@@ -36,7 +36,7 @@ class Ask:
     text: str
     conversation: Conversation
     route: str
-    brief: str = ""  # the route's system message
+    system_prompt: str = ""  # the route's
     search: str = ""  # what to look up where that is not `text`: a question of another language in English words
     words: Words = field(default_factory=Words)
     hint: str = ""  # said before the question when the conversation began on another route
@@ -72,7 +72,7 @@ class _Turn:
     calls: list[ToolCall] = field(default_factory=list)
     said: AnswerFilter = field(default_factory=AnswerFilter)
     finished: Finished = field(default_factory=lambda: Finished("stop"))
-    asked: tuple[Block, ...] = ()
+    asked: tuple[MessagePart, ...] = ()
     abstained: bool = False
     model: str = ""
 
@@ -190,7 +190,7 @@ class Chat:
         )
         turn.said.expect(_evidence(given, told, ask.text), [place(passage) for passage in given])
         try:
-            prompt = prompt_for(engine, ask.conversation, ask.brief, turn.asked)
+            prompt = prompt_for(engine, ask.conversation, ask.system_prompt, turn.asked)
             generation = engine.submit(prompt, _options(engine, limits))
             for event in without_code(generation) if engine.info.stand_in else generation:
                 if isinstance(event, Finished):
@@ -215,7 +215,7 @@ class Chat:
         if finished.reason != "error":
             wrote = turn.engine.info.name if turn.engine and finished.tokens else ""
             past = PastTurn(ask.text, answer, ask.route, turn.asked, finished.tokens, wrote)
-            conversation = conversation.with_turn(past, brief=ask.brief, dropped=finished.dropped_turns)
+            conversation = conversation.with_turn(past, system_prompt=ask.system_prompt, dropped=finished.dropped_turns)
         return TurnFinished(answer, finished.reason, finished.counts, timings, turn.model, grounded, conversation)
 
 

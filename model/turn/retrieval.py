@@ -8,7 +8,7 @@ from typing import Protocol
 from model.engine.events import Finished, Prefill, Queued, TextDelta
 from model.engine.protocol import Engine, Options, QueueFull
 from model.prompting.assemble import inert, prompt_for
-from model.prompting.conversation import Block, Conversation
+from model.prompting.conversation import Conversation, MessagePart
 from model.turn.limits import USUAL_LIMITS, TurnLimits
 from rag.types import SearchResult
 
@@ -60,7 +60,7 @@ def in_english(
 
     The result is only ever searched for, never shown or run. Raises QueueFull.
     """
-    asked = (Block(inert(text), limit=limits.question_tokens, private=True),)
+    asked = (MessagePart(inert(text), limit=limits.question_tokens, private=True),)
     written = ""
     prompt = prompt_for(engine, Conversation.new(), translate, asked)
     for event in engine.submit(prompt, Options(max_tokens=TOKENS, deadline_s=limits.deadline_s)):

@@ -13,7 +13,7 @@ from model.engine.events import Finished, Prefill, Queued, TextDelta
 from model.engine.prompt import Prompt
 from model.engine.protocol import Engine, Options, Sampling
 from model.prompting.assemble import inert, prompt_for, tool_text
-from model.prompting.conversation import Block, Conversation
+from model.prompting.conversation import Conversation, MessagePart
 from model.turn.limits import USUAL_LIMITS, TurnLimits
 from model.turn.tool_grammar import Schema, grammar, read_call
 from tools.types import ToolCall, ToolResult
@@ -30,14 +30,14 @@ NAMED_BY = 4  # letters of an argument that must have been said: "firewall" name
 class ToolMenu:
     """The tools a model may choose from, and how it is asked."""
 
-    brief: str  # the system message; always the same, so that its state stays in the prefix cache
+    system_prompt: str  # always the same, so that its state stays in the prefix cache
     grammar: str  # GBNF
     schemas: tuple[Schema, ...]
 
     @classmethod
-    def of(cls, brief: str, schemas: Sequence[Mapping[str, Any]]) -> ToolMenu:
-        """A menu from a brief with `$tools` in it; ValueError for a schema that no grammar can be made of."""
-        return cls(Template(brief).substitute(tools=_listed(schemas)), grammar(schemas), tuple(schemas))
+    def of(cls, system_prompt: str, schemas: Sequence[Mapping[str, Any]]) -> ToolMenu:
+        """A menu from a system prompt with `$tools` in it; ValueError for a schema that no grammar can be made of."""
+        return cls(Template(system_prompt).substitute(tools=_listed(schemas)), grammar(schemas), tuple(schemas))
 
 
 def choose(
@@ -92,8 +92,8 @@ def menu_prompt(
 ) -> Prompt:
     """The prompt that asks which tool to run; `results` are those of the turn so far. public: as in `prompt_for`."""
     seen = "".join(f"Seen already: {inert(tool_text([result], 0.0, SEEN_CHARS)[:SEEN_CHARS])}\n" for result in results)
-    asked = (Block(seen + "Request: "), Block(inert(question), private=True))
-    return prompt_for(engine, Conversation.new(), menu.brief, asked, public=public)
+    asked = (MessagePart(seen + "Request: "), MessagePart(inert(question), private=True))
+    return prompt_for(engine, Conversation.new(), menu.system_prompt, asked, public=public)
 
 
 def _listed(schemas: Sequence[Schema]) -> str:

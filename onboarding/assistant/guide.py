@@ -122,11 +122,12 @@ class Guide:
         choice = self._choice(text, route, conversation)
         if choice.intent == "action":
             return Ask(text, conversation, route.name, reply=self._replies.refuse_action(text, choice.suggestion))
-        hint = words.hint if conversation.brief and conversation.brief != words.brief else ""
+        hint = words.hint if conversation.system_prompt and conversation.system_prompt != words.system_prompt else ""
         menu = self.parts.menu if _is_doubtful(choice, route) else None
         calls = self._calls(choice, host)
         search, said = self._replies.in_english(text), self._replies.abstaining(text)
-        return Ask(text, conversation, route.name, words.brief, search, said, hint, calls=calls, menu=menu, host=host)
+        told = words.system_prompt
+        return Ask(text, conversation, route.name, told, search, said, hint, calls=calls, menu=menu, host=host)
 
     def _calls(self, choice: ToolChoice, host: str) -> tuple[ToolCall, ...]:
         """The calls a choice stands for: one tool, all of them for a check of the whole host, or none."""

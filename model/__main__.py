@@ -39,7 +39,7 @@ ROUTE = "general_question"  # of a question in the terminal, where nothing route
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command; 0, or 1 with one sentence on what to do."""
+    """Run one command; return 0, or print one sentence on what to do and return 1."""
     commands = {"fetch": _fetch, "warm": _warm, "lock": _lock}
     try:
         if argv[:1] == ["publish"]:
@@ -139,7 +139,7 @@ def _warm(options: argparse.Namespace) -> None:
 
 
 def _name(prompt: Prompt, cite: str) -> str:
-    """A prompt by its question, or by the beginning of its system prompt where it has none."""
+    """Return the question of a prompt, or the beginning of its system prompt where it asks nothing."""
     question = prompt.messages[-1][1].rpartition(cite)[2].strip()
     return question or f"system prompt: {prompt.messages[0][1][:60]}..."
 

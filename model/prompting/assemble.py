@@ -1,4 +1,4 @@
-"""Turns a conversation, passages and a question into a prompt whose order keeps the prefix cache warm.
+"""Turn a conversation, passages and a question into a prompt whose order keeps the prefix cache warm.
 
 Order: the route's system prompt, the earlier turns, the lead passage, further passages, a tool's result, the question.
 Granite's own template would put documents into the system message, which invalidates everything behind it at
@@ -27,20 +27,20 @@ _MARKUP = re.compile(r"<(?=/?\s*(?:tool_call|tools|tool_response|documents)\b)",
 
 
 def inert(text: str) -> str:
-    """Foreign text without hidden characters that cannot pass for our own markup.
+    """Return foreign text without hidden characters and without markup that could pass for our own.
 
-    Role tags need no care here: foreign text is tokenised so that they never become control tokens.
+    Role tags need no care here: the tokeniser never turns those of foreign text into control tokens.
     """
     return _MARKUP.sub("\u2039", plain(text))
 
 
 def passage_text(number: int, passage: Passage) -> str:
-    """A passage as the model reads it, under the number it is to be cited by."""
+    """Return a passage as the model reads it, under the number that cites it."""
     return f"[{number}] {place(passage)}\n{inert(passage.text.strip())}\n"
 
 
 def place(passage: Passage) -> str:
-    """The line above a passage: its page and the headings it stands under."""
+    """Return the line above a passage: its page and the headings it stands under."""
     return inert(" > ".join(dict.fromkeys([passage.title, *passage.headings])))
 
 
@@ -71,9 +71,9 @@ def user_message(
 
 
 def tool_text(results: Sequence[ToolResult], now: float, chars: int) -> str:
-    """Return tools' results as the model reads them: compact JSON, cut to `chars` characters for all of them together.
+    """Return tools' results as the model reads them: compact JSON, cut to `chars` characters for all together.
 
-    Of a run of every tool it reads the rules' diagnosis, which names the fields that matter of the thousands.
+    For a run of every tool return the rules' diagnosis, which names the few fields of thousands that matter.
     now: as for `tools.diagnosis.summary.summary`.
     """
     if is_whole_run(results):
@@ -97,7 +97,7 @@ def prompt_for(
     *,
     public: bool = False,
 ) -> Prompt:
-    """The prompt for one more turn; without scaffolding for an engine that applies a template of its own."""
+    """Return the prompt for one more turn, without scaffolding for an engine that applies a template of its own."""
     template = parsed_template(engine.chat_template, engine.bos, engine.eos) if engine.chat_template else None
     return build(conversation, system_prompt, asked, template, engine.info.name, public=public)
 
@@ -111,10 +111,10 @@ def build(
     *,
     public: bool = False,
 ) -> Prompt:
-    """The prompt for one more turn. Answers go in as the tokens that `engine` wrote, else as text.
+    """Return the prompt for one more turn. Earlier answers go in as the tokens that `engine` wrote, else as text.
 
     template: None for an engine that takes messages and applies a template of its own. public: the question is ours,
-    such as a starter, so the state of the whole prompt may be kept on disk.
+    such as a starter, so the cache may keep the state of the whole prompt on disk.
     """
     visible = conversation.visible
     roles = ["system", *(role for _ in visible for role in ("user", "assistant")), "user"]
@@ -141,7 +141,7 @@ def _answer(turn: PastTurn, engine: str) -> PromptSegment:
 
 
 def _shortened(value: object) -> object:
-    """Without what costs many tokens and tells little: long raw output, and series beyond their first entries."""
+    """Return a value without what costs many tokens and tells little: long raw output, later entries of series."""
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         return value[:LONGEST_TEXT] + "..."
     if isinstance(value, dict):
@@ -152,7 +152,7 @@ def _shortened(value: object) -> object:
 
 
 def _rounded(value: object) -> object:
-    """Numbers to three figures after the point: a model needs no more, and each digit is a token."""
+    """Return a value with its numbers rounded to three decimals: a model needs no more, and each digit is a token."""
     if isinstance(value, float):
         return round(value, 3)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A conversation as it is remembered on the server, and as the next prompt repeats it."""
+"""Keep a conversation on the server as the next prompt repeats it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True)
 class MessagePart:
-    """A stretch of one message's text; `boundary` marks where the KV state is worth keeping for others."""
+    """The text of one part of a message; `boundary` marks where the KV state is worth keeping for others."""
 
     text: str = ""
     boundary: bool = False
@@ -18,7 +18,7 @@ class MessagePart:
 
 @dataclass(frozen=True, slots=True)
 class PastTurn:
-    """One question and its answer."""
+    """The record of one question and its answer."""
 
     question: str  # as the visitor typed it
     answer: str  # as the visitor saw it
@@ -30,7 +30,7 @@ class PastTurn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Immutable: a turn that is stopped or retried leaves the one before it untouched."""
+    """The turns of one visitor; immutable, so a stopped or retried turn leaves the conversation before it untouched."""
 
     id: str
     turns: tuple[PastTurn, ...] = ()
@@ -39,20 +39,20 @@ class Conversation:
 
     @classmethod
     def new(cls) -> Conversation:
-        """An empty conversation with an id that nobody can guess."""
+        """Return an empty conversation with an id that nobody can guess."""
         return cls(secrets.token_urlsafe(12))
 
     def with_turn(self, turn: PastTurn, *, system_prompt: str, dropped: int = 0) -> Conversation:
-        """This conversation and one more turn; `dropped` more of the oldest are no longer shown to the model."""
+        """Return this conversation with one more turn; the model no longer sees `dropped` more of the oldest."""
         first = self.system_prompt or system_prompt
         return replace(self, turns=(*self.turns, turn), system_prompt=first, forgotten=self.forgotten + dropped)
 
     @property
     def visible(self) -> tuple[PastTurn, ...]:
-        """The turns the model still sees: those with something it read or wrote."""
+        """The turns that the model still sees: those in which it read something."""
         return tuple(turn for turn in self.turns[self.forgotten :] if turn.asked)
 
     @property
     def questions(self) -> tuple[str, ...]:
-        """What was asked so far, oldest first, for the router."""
+        """The questions so far, oldest first, for the router."""
         return tuple(turn.question for turn in self.turns)

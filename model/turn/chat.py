@@ -1,4 +1,4 @@
-"""One chat turn, from question to checked answer, as a stream of frozen events."""
+"""Run one chat turn, from question to checked answer, as a stream of frozen events."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question with all that was decided about it before the model is asked."""
+    """The question of a turn, with all that the router decided about it."""
 
     text: str
     conversation: Conversation
     route: str
     system_prompt: str = ""  # the route's
-    search: str = ""  # what to look up where that is not `text`: a question of another language in English words
+    search: str = ""  # what to search for if not `text`: the English words of a question in another language
     words: Words = field(default_factory=Words)
-    hint: str = ""  # said before the question when the conversation began on another route
-    reply: str = ""  # a fixed answer; then nothing else is looked at
+    hint: str = ""  # the topic, for a conversation that began on another route
+    reply: str = ""  # a fixed answer; the turn then ignores the rest
     calls: tuple[ToolCall, ...] = ()  # checks to run; without any, the documentation is searched
-    menu: ToolMenu | None = None  # the choice is unsure: a model that can is asked, and `calls` are the second best
+    menu: ToolMenu | None = None  # the router is unsure: the model chooses, and `calls` are the second best
     host: str = ""  # of the calls a model chooses
 
 
 @dataclass(frozen=True, slots=True)
 class TurnRecord:
-    """How a turn went, without a word of what was said."""
+    """The record of how a turn went, without a word of question or answer."""
 
     route: str
     model: str
@@ -64,7 +64,7 @@ class TurnRecord:
 
 @dataclass(slots=True)
 class _Turn:
-    """What a turn has gathered so far."""
+    """The state of a turn so far."""
 
     engine: Engine | None  # the same for the whole turn: its tokens and its name must be those of one model
     result: SearchResult | None = None
@@ -82,10 +82,10 @@ class _Turn:
 
 
 class Chat:
-    """Answers questions. Every part may be missing for a while; then the answer says so and does without.
+    """The chat that answers questions. Any part may be missing for a while; then the answer says so and does without.
 
-    engine_for: the engine that serves a conversation, or None while it loads. searcher: retrieval, or None.
-    run_tool: runs a call in the sandbox. texts: what the model is told. record: takes the record of each turn.
+    engine_for: the engine that serves a conversation, or None while it loads; called once a turn. searcher: retrieval,
+    or None. run_tool: runs a call in the sandbox. texts: what the model is told. record: takes the record of each turn.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Chat:
         self._limits = limits
 
     def answer(self, ask: Ask) -> Iterator[TurnEvent]:
-        """The events of one turn; closing the iterator stops the computing. The last event is TurnFinished."""
+        """Yield the events of one turn, TurnFinished last; close the iterator to stop the computing."""
         turn, started = _Turn(self._engine_for(ask.conversation)), time.monotonic()
         try:
             if ask.reply:
@@ -123,7 +123,7 @@ class Chat:
             self._record(_record(ask, turn))
 
     def _look(self, ask: Ask, turn: _Turn) -> Iterator[TurnEvent]:
-        """Evidence first: sources and tool results reach the page before the model starts to read."""
+        """Gather the evidence first: sources and tool results reach the page before the prefill starts."""
         engine = turn.engine
         if ask.menu and engine and not engine.info.stand_in:
             yield from self._let_choose(ask, ask.menu, engine, turn)
@@ -144,7 +144,7 @@ class Chat:
         yield ToolFinished(call, result)
 
     def _let_choose(self, ask: Ask, menu: ToolMenu, engine: Engine, turn: _Turn) -> Iterator[TurnEvent]:
-        """Run what the model chooses, each call once; when it cannot be asked, run the router's best guess."""
+        """Run what the model chooses, each call once; if its queue is full, run the router's best guess."""
         done: list[ToolCall] = []
         try:
             while len(done) < self._limits.tool_rounds:
@@ -220,7 +220,7 @@ class Chat:
 
 
 def chosen(passages: Sequence[Passage], stand_in: bool, limits: TurnLimits = USUAL_LIMITS) -> list[Passage]:
-    """The passages the model reads: the lead, then those that still fit; always a prefix, so numbers agree."""
+    """Return the passages the model reads: the lead, then those that still fit; always a prefix, so numbers agree."""
     given: list[Passage] = []
     room = limits.room
     for passage in passages[: 1 if stand_in else limits.passages]:
@@ -237,7 +237,7 @@ def _delta(text: str) -> Iterator[TextDelta]:
 
 
 def _evidence(given: Sequence[Passage], told: str, question: str) -> Given:
-    """What the answer may draw on; a passage's headings count as its words."""
+    """Return what the answer may draw on; a passage's headings count as its words."""
     passages = tuple(f"{place(passage)}\n{passage.text}" for passage in given)
     return Given(passages, tuple(filter(None, [*(passage.url for passage in given), told])), question)
 

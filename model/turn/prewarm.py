@@ -1,4 +1,4 @@
-"""Which prompts are worth having in the prefix cache before anybody asks, most valuable first."""
+"""List the prompts worth having in the prefix cache before anybody asks, the most valuable first."""
 
 from __future__ import annotations
 

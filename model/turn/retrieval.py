@@ -1,4 +1,4 @@
-"""Searching for what a visitor asked, in whatever language: first by its words, then by the model's translation."""
+"""Search for a question in any language: first by its known words, then by the model's translation."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TOKENS = 64  # a question; a model that rambles is cut off
 
 
 class Searcher(Protocol):
-    """What a turn needs of retrieval."""
+    """The interface of retrieval that a turn needs."""
 
     def search(self, text: str, k: int = 5) -> SearchResult:
-        """The passages that answer `text`, or none."""
+        """Return the passages that answer `text`, or none."""
 
 
 def look_up(
@@ -31,11 +31,11 @@ def look_up(
     translate: str,
     limits: TurnLimits = USUAL_LIMITS,
 ) -> Generator[Queued | Prefill, None, SearchResult]:
-    """Yield the engine's progress, if it is needed at all, and return what was found.
+    """Yield the engine's progress, if the search needs the engine, and return the result.
 
-    glossed: a question of another language in such English words as are known without a model, "" for English. Where
-    those find nothing, a model that can is asked to translate, which takes it a few seconds. translate: its system
-    prompt, `PromptTexts.translate`.
+    glossed: the English words of a question in another language, as far as known without a model; "" for English. If
+    they find nothing, any model but the stand-in translates the question, which takes a few seconds. translate: the
+    system prompt for that, `PromptTexts.translate`.
     """
     result = search(searcher, glossed or text, limits)
     if result.passages or not glossed or engine is None or engine.info.stand_in:
@@ -56,9 +56,9 @@ def search(searcher: Searcher, text: str, limits: TurnLimits = USUAL_LIMITS) -> 
 def in_english(
     engine: Engine, text: str, translate: str, limits: TurnLimits = USUAL_LIMITS
 ) -> Generator[Queued | Prefill, None, str]:
-    """Yield the engine's progress and return its translation, "" when it failed.
+    """Yield the engine's progress and return its translation, "" if it fails.
 
-    The result is only ever searched for, never shown or run. Raises QueueFull.
+    Callers only search for the result and never show or run it. Raises QueueFull.
     """
     asked = (MessagePart(inert(text), limit=limits.question_tokens, private=True),)
     written = ""

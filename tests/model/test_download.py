@@ -23,8 +23,8 @@ COMMIT = "c" * 40
 FETCH = """
 import json, sys
 from pathlib import Path
-from model.catalogue import Entry
-from model.engine.llama import ModelUnusable
+from model.catalogue.entries import Entry
+from model.engine.protocol import ModelUnusable
 from model.catalogue.download import fetch, find
 entry = Entry(**json.loads(sys.argv[1]))
 seen = []

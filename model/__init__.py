@@ -1,1 +1,1 @@
-"""The inference core: engines, prefix cache, prompt assembly, the chat turn, citations, model catalogue."""
+"""Runs language models: engines, prefix cache, prompt assembly, the chat turn, checks of answers, model catalogue."""

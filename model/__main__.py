@@ -17,7 +17,7 @@ from pathlib import Path
 
 from model.catalogue.download import fetch, find
 from model.catalogue.entries import DEFAULT, EMBEDDED, catalogue
-from model.catalogue.load import MB, Limits, looks_like_path, open_engine
+from model.catalogue.load import MB, EngineLimits, looks_like_path, open_engine
 from model.catalogue.lock import lock
 from model.engine.events import Prefill, Queued, TextDelta
 from model.engine.local import LocalEngine
@@ -39,7 +39,7 @@ ROUTE = "general_question"  # of a question in the terminal, where nothing route
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command; 0, or 1 with one sentence on what to do."""
+    """Run one command; return 0, or print one sentence on what to do and return 1."""
     commands = {"fetch": _fetch, "warm": _warm, "lock": _lock}
     try:
         if argv[:1] == ["publish"]:
@@ -86,7 +86,7 @@ def _ask(options: argparse.Namespace) -> None:
         lambda _: engine, lambda: retriever, lambda call: sandbox.call(call.tool, call.arguments, call.host), texts
     )
     try:
-        for event in chat.answer(Ask(" ".join(options.words), Conversation.new(), route.name, route.brief)):
+        for event in chat.answer(Ask(" ".join(options.words), Conversation.new(), route.name, route.system_prompt)):
             _print(event)
     except KeyboardInterrupt:
         print("\nstopped")
@@ -119,7 +119,7 @@ def _print(event: object) -> None:
 
 
 def _warm(options: argparse.Namespace) -> None:
-    limits = Limits(disk_bytes=options.limit_mb * MB)
+    limits = EngineLimits(disk_bytes=options.limit_mb * MB)
     texts = load_prompt_texts(options.prompts)
     engine = _engine(options, limits)
     prompts = warm_prompts(engine, texts, _retriever(options.data))
@@ -139,13 +139,13 @@ def _warm(options: argparse.Namespace) -> None:
 
 
 def _name(prompt: Prompt, cite: str) -> str:
-    """A prompt by its question, or by the beginning of its brief where it has none."""
+    """Return the question of a prompt, or the beginning of its system prompt where it asks nothing."""
     question = prompt.messages[-1][1].rpartition(cite)[2].strip()
-    return question or f"brief: {prompt.messages[0][1][:60]}..."
+    return question or f"system prompt: {prompt.messages[0][1][:60]}..."
 
 
-def _engine(options: argparse.Namespace, limits: Limits | None = None) -> LocalEngine:
-    limits = limits or Limits()
+def _engine(options: argparse.Namespace, limits: EngineLimits | None = None) -> LocalEngine:
+    limits = limits or EngineLimits()
     if looks_like_path(options.model):
         return open_engine(Path(options.model), options.data, limits)
     entries, folder = catalogue(), options.data / "models"

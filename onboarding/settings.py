@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.catalogue.load import MB, Limits
+from model.catalogue.load import MB, EngineLimits
 from model.turn.limits import USUAL_LIMITS, TurnLimits
 from onboarding.assistant.parts import PartsSettings
 from onboarding.edge.admission import LONGEST_WAIT_S
@@ -37,7 +37,7 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
         """Read the environment once; SystemExit with one sentence for a value that makes no sense."""
-        limits = Limits(
+        limits = EngineLimits(
             threads=_number(env, "THREADS", min(2, os.cpu_count() or 1)),
             slots=_number(env, "SLOTS", 4),
             cells=_number(env, "CONTEXT_CELLS", 8192),

@@ -200,7 +200,7 @@ class ScriptedGuide:
         timings = Timings(0.0, 3.2, 3.2 + len(answer) / 4 / 7.1)
         yield TurnFinished(
             answer, "stop", Counts(240, 180, len(answer) // 4), timings, self.state.model_label, bool(found.passages),
-            conversation.with_turn(past, brief=""),
+            conversation.with_turn(past, system_prompt=""),
         )  # fmt: skip
 
     def _wait(self, phase: str, events: Sequence[TurnEvent]) -> Iterator[TurnEvent]:

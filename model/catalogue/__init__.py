@@ -1,1 +1,1 @@
-"""Turns a model's name or path into a running engine: entries, download, lock and load."""
+"""Turn a model's name or path into a running engine: entries, download, lock and load."""

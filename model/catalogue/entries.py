@@ -1,4 +1,4 @@
-"""The models that can be asked for by name, and the digests that prove a file is the one that was meant."""
+"""The models that have a name, and the digests that prove a file is the one an entry means."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One model of `catalogue.toml`."""
+    """The entry of one model in `models.toml`, with what `models.lock` knows of it."""
 
     name: str
     label: str
@@ -41,28 +41,28 @@ class Entry:
 
     @property
     def locked(self) -> bool:
-        """Whether a file can be proven to be the one that was meant, without asking anybody."""
+        """True if size and digest prove a file without a question to the Hub."""
         return bool(self.sha256 and self.bytes)
 
     def info(self) -> ModelInfo:
-        """What the page says of it."""
+        """Return the name, label and size that the page shows."""
         return ModelInfo(self.name, self.label, self.bytes, self.stand_in)
 
 
 def catalogue() -> dict[str, Entry]:
-    """All entries by name."""
+    """Return all entries by name."""
     tables = tomllib.loads(Path(__file__).with_name("models.toml").read_text())
     locked = read_lock(LOCK)
     return {name: _locked(Entry(name=name, **table), locked.get(name, {})) for name, table in tables.items()}
 
 
 def read_lock(path: Path) -> dict[str, dict[str, Any]]:
-    """The lock's tables by entry; {} when there is no lock."""
+    """Return the lock's tables by entry; {} when there is no lock."""
     return tomllib.loads(path.read_text()) if path.is_file() else {}
 
 
 def _locked(entry: Entry, lock: dict[str, Any]) -> Entry:
-    """The entry with what the lock knows of it; a lock of another repository, package or file does not count."""
+    """Return the entry with what the lock knows of it; ignore a lock of another repository, package or file."""
     if any(lock.get(key, "") != getattr(entry, key) for key in ("repository", "package", "package_version", "file")):
         return entry
     return replace(entry, **{key: lock[key] for key in LOCKED if key in lock})
@@ -77,7 +77,7 @@ def verify(path: Path, entry: Entry) -> None:
 
 
 def digest(path: Path, memory: Path | None = None) -> str:
-    """sha256 of a file, hexadecimal; 2 GB take ~9 s, so `memory` (a JSON file) remembers it by size and time."""
+    """Return the sha256 of a file, hexadecimal; 2 GB take ~9 s, so the JSON file `memory` keeps it by size and time."""
     stamp, known = _stamp(path), _known(memory)
     if stamp in known:
         return known[stamp]
@@ -91,11 +91,11 @@ def digest(path: Path, memory: Path | None = None) -> str:
 
 
 def prove(path: Path, entry: Entry | None, memory: Path) -> None:
-    """Read the whole file again; ModelUnusable when it is not the locked one, or not the one that was first read.
+    """Read the whole file again; raise ModelUnusable if it is not the locked one, or not the one that was first read.
 
-    llama.cpp loads rotten weights without a word and then writes nonsense. A file without an entry is compared with
-    what `digest` remembered of it at the same path, size and time: rot on the disk is found, a file that was already
-    rotten when it came is not.
+    llama.cpp loads rotten weights without an error and then writes nonsense. A file without an entry is compared with
+    the digest that `memory` has for the same path, size and time: this finds rot on the disk, but not a file that was
+    rotten when it came.
     """
     stamp = _stamp(path)
     expected = (entry.sha256 if entry else "") or _known(memory).get(stamp, "")
@@ -106,7 +106,7 @@ def prove(path: Path, entry: Entry | None, memory: Path) -> None:
 
 
 def _remember(memory: Path, known: dict[str, str]) -> None:
-    """Written aside and swapped in; a full disk costs the memory and nothing else."""
+    """Write the digests to a part file and swap it in; on a full disk, log a warning and go on without them."""
     part = memory.with_suffix(f".{os.getpid()}.part")
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Reads what a GGUF file says of itself."""
+"""Read the header of a GGUF file."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from model.engine.protocol import ModelUnusable
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a GGUF says of itself."""
+    """The facts that a GGUF states about itself."""
 
     architecture: str
     quantisation: str
-    context: int  # tokens; 0 where it does not say, as in an adapter
+    context: int  # tokens; 0 where the file names none, as in an adapter
     template: str
     is_adapter: bool
 
 
 def read_header(path: Path) -> Header:
-    """Read a GGUF's header; its vocabulary takes a few seconds. Raises ModelUnusable for another file."""
+    """Return the header of a GGUF; its vocabulary takes a few seconds. Raises ModelUnusable for any other file."""
     from gguf import GGUFReader, LlamaFileType  # only publishing needs it
 
     try:

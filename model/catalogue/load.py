@@ -1,4 +1,4 @@
-"""From a model's name or path to a running engine, its prefix cache included."""
+"""Open an engine over a model file, with its prefix cache."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What an engine may use of the machine."""
+class EngineLimits:
+    """The share of the machine that an engine may use."""
 
     threads: int = 2
     slots: int = 4
@@ -33,8 +33,8 @@ class Limits:
     repack: bool = False
 
 
-def open_engine(path: Path, data: Path, limits: Limits, entry: Entry | None = None) -> LocalEngine:
-    """Load a GGUF and start its engine; raises ModelUnusable with what to do.
+def open_engine(path: Path, data: Path, limits: EngineLimits, entry: Entry | None = None) -> LocalEngine:
+    """Load a GGUF, start its engine and return it; raise ModelUnusable with what to do.
 
     data: folder for the prefix cache and remembered digests. entry: the file's catalogue entry, if it has one.
     """
@@ -52,7 +52,7 @@ def open_engine(path: Path, data: Path, limits: Limits, entry: Entry | None = No
 
 
 def _load(path: Path, context: ContextOptions, entry: Entry | None) -> Llama:
-    """Load the model; raises ModelUnusable for a chat template that is not the locked one."""
+    """Return the loaded model; raise ModelUnusable if its chat template is not the locked one."""
     llama = Llama(path, context)
     if entry and entry.template_sha256:
         found = hashlib.sha256(llama.chat_template.encode()).hexdigest()
@@ -65,11 +65,11 @@ def _load(path: Path, context: ContextOptions, entry: Entry | None) -> Llama:
 
 
 def looks_like_path(name: str) -> bool:
-    """Whether MODEL names a file instead of a catalogue entry."""
+    """Return True if MODEL names a file instead of a catalogue entry."""
     return bool(re.search(r"[/\\]|\.gguf$", name, re.IGNORECASE))
 
 
-def _disk_tier(path: Path, data: Path, limits: Limits, context: ContextOptions) -> DiskTier | None:
+def _disk_tier(path: Path, data: Path, limits: EngineLimits, context: ContextOptions) -> DiskTier | None:
     if not limits.disk_bytes:
         return None
     # Everything a KV state depends on; the quantisation is part of the file, and so of its digest.

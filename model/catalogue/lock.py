@@ -1,4 +1,4 @@
-"""Writing models.lock: for each catalogue entry the commit, size and digests that prove its file."""
+"""Write models.lock: for each catalogue entry the commit, size and digests that prove its file."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _SHA256_DIGITS = 64
 def lock(names: Sequence[str], folder: Path, path: Path = LOCK, endpoint: str | None = None) -> list[str]:
     """Lock the named entries, or rewrite the lock as it is for none; return a line per entry.
 
-    A file that lies in `folder` or in its package is read; otherwise the Hub is asked, which cannot tell the chat
-    template. Raises ModelUnusable for an unknown name, HubUnreachable when neither can be had.
+    Read a file from `folder` or its package; otherwise ask the Hub, which does not give the chat template. Raises
+    ModelUnusable for an unknown name, HubUnreachable when neither gives the file.
     """
     entries = catalogue()
     if unknown := [name for name in names if name not in entries]:

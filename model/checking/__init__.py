@@ -1,1 +1,1 @@
-"""Checks what a model writes while it streams: citations, grounding, commands, terminal escapes."""
+"""Check what a model writes while it streams: citations, grounding, commands, terminal escapes."""

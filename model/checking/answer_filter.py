@@ -1,4 +1,4 @@
-"""All that one turn says passes here before it is shown: citations, attribution and terminal escapes, while it streams.
+"""Filter all that a turn says while it streams: citations, attribution and terminal escapes.
 
 Guarantees what `model.checking.citations` and `model.checking.terminal_escapes` guarantee. Does not check whether a
 sentence is true to its evidence; `model.checking.grounding` marks that once the answer is whole.
@@ -15,7 +15,7 @@ from model.checking.terminal_escapes import TerminalEscapes
 
 
 class AnswerFilter:
-    """The filter of one turn. Give the app's own words to `say`; after `expect`, give the model's to `feed`."""
+    """The filter of one turn. Pass the app's own words to `say`; after `expect`, pass the model's to `feed`."""
 
     def __init__(self) -> None:
         self.answer = ""  # all that came out

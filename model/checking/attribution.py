@@ -1,9 +1,9 @@
-"""Puts behind each generated sentence the number of the passage that says it, while the answer streams.
+"""Put the number of the passage that says it behind each generated sentence, while the answer streams.
 
-Small models forget to cite, and cite the wrong passage. Where the words and figures of a sentence stand close together
-in one passage, that passage's number is set; where the model named another one, its number is put right. A sentence
-that no passage says is left as it is: `model.checking.grounding` marks it. Also drops lines in which a model only
-repeats the heading it read above a passage.
+Small models forget to cite, and cite the wrong passage. If the words and figures of a sentence stand close together in
+one passage, the filter sets that passage's number, or corrects the number that the model wrote. It leaves a sentence
+that no passage says as it is: `model.checking.grounding` marks it. It also drops lines in which a model only repeats
+the heading it read above a passage.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from model.checking.grounding import Evidence, Given
+from model.checking.grounding import Given, SentenceEvidence
 
 SURE = 0.55  # share of a sentence's content words that stand together in the passage
 
@@ -26,11 +26,11 @@ _FENCE = re.compile(r"\s{0,3}`{3,}")
 
 
 class Attribution:
-    """Feed it the answer as it comes; it gives back what may be shown, the ends of sentences a few characters late."""
+    """The filter that numbers sentences as they stream; it holds the end of each back for a few characters."""
 
     def __init__(self, given: Given, places: Sequence[str] = ()) -> None:
         """places: the line that stands above each passage where the model reads it."""
-        self._passages = [Evidence.of([passage], given.question) for passage in given.passages]
+        self._passages = [SentenceEvidence.of([passage], given.question) for passage in given.passages]
         self._echoes = [f"[{number}] {place}\n" for number, place in enumerate(places, start=1)]
         self._text = ""  # of the sentence that is being written
         self._shown = 0  # how much of it is out
@@ -39,7 +39,7 @@ class Attribution:
         self.cited: set[int] = set()
 
     def feed(self, text: str) -> str:
-        """Take in a piece of the answer; returns what is now safe to show, "" when nothing is."""
+        """Take in a piece of the answer; return what is now safe to show, "" when nothing is."""
         self._text += text
         out = ""
         while (end := self._end()) is not None:
@@ -47,7 +47,7 @@ class Attribution:
         return out + self._show(self._safe())
 
     def flush(self) -> str:
-        """The rest, at the end of the answer."""
+        """Return the rest at the end of the answer."""
         self._text += "\n"
         out = self.feed("")
         return (out + self._show(len(self._text))).removesuffix("\n")
@@ -58,7 +58,7 @@ class Attribution:
         return sentence if sentence and (line is None or sentence.start() < line.start()) else line
 
     def _is_echo(self) -> bool:
-        """Whether the line may still turn out to be a passage's heading."""
+        """Return True while the line may still turn out to be a passage's heading."""
         return not self._line and any(echo.startswith(self._text) for echo in self._echoes)
 
     def _safe(self) -> int:
@@ -73,7 +73,7 @@ class Attribution:
         return out
 
     def _finish(self, end: re.Match[str]) -> str:
-        """The rest of the sentence that ends here, with its numbers; `_text` begins anew behind it."""
+        """Return the rest of the sentence that ends here, with its numbers; `_text` begins anew behind it."""
         sentence, whole = self._text[: end.start()], self._text[: end.end()]
         if not self._line and whole in self._echoes:
             self._text, self._shown = self._text[end.end() :], 0
@@ -100,7 +100,7 @@ class Attribution:
         return f"{sentence} [{best}]{stop}{end['gap']}"
 
     def _best(self, sentence: str) -> int | None:
-        """The number of the passage that surely says it, None where none does."""
+        """Return the number of the passage that surely says the sentence, or None."""
         near = [
             (passage.nearness(sentence), -number)
             for number, passage in enumerate(self._passages, start=1)

@@ -1,7 +1,7 @@
-"""What a model writes about its sources, checked while it streams.
+"""Check what a model writes about its sources while it streams.
 
-Guarantees: a citation number that was not given, a link or an address that no passage holds, an image and a
-reference definition never come out. Does not check: whether a cited passage says what the sentence says; that is
+Guarantees: no citation number that was not given, no link or address that no passage holds, no image and no reference
+definition comes out. Does not check: whether a cited passage says what the sentence says; that is
 `model.checking.grounding`.
 """
 
@@ -36,9 +36,9 @@ _TRAILING = ".,;:!?)]}'\"`*_>"
 
 
 class CitationFilter:
-    """Feed it the model's text as it comes; it gives back what may be shown, at most a word late.
+    """The filter of citations and addresses in a streamed answer; it holds text back for at most a word.
 
-    count: how many passages were given, so [1] to [count] are valid. allowed: the texts whose addresses may appear.
+    count: number of given passages, so [1] to [count] are valid. allowed: texts whose addresses may appear.
     """
 
     def __init__(self, count: int, allowed: Iterable[str]) -> None:
@@ -51,11 +51,11 @@ class CitationFilter:
         self.removed = 0  # citations and addresses that did not come through
 
     def feed(self, text: str) -> str:
-        """Take in a piece of the answer; returns what is now safe to show, "" when nothing is."""
+        """Take in a piece of the answer; return what is now safe to show, "" when nothing is."""
         return "".join(map(self._take, text))  # by character, so that it makes no difference how the text is cut
 
     def flush(self) -> str:
-        """The rest, at the end of the answer."""
+        """Return the rest at the end of the answer."""
         rest, self._pending = self._pending, ""
         return self._clean(rest)
 
@@ -133,12 +133,12 @@ class CitationFilter:
 
 
 def addresses(text: str) -> set[str]:
-    """The addresses in a text, without the punctuation around them."""
+    """Return the addresses in a text, without the punctuation around them."""
     return {_bare(match) for match in re.findall(_ADDRESS, text, flags=re.IGNORECASE)}
 
 
 def invalid_citations(answer: str, count: int) -> Collection[int]:
-    """Citation numbers in an answer that were not given; for evals, the filter leaves none."""
+    """Return the citation numbers in an answer that were not given; for evals, as the filter leaves none."""
     found = {int(number) for number in re.findall(r"\[(\d{1,3})\]", re.sub(_INDEX, "", answer))}
     return {number for number in found if not 1 <= number <= count}
 
@@ -152,7 +152,7 @@ def _may_cut(character: str) -> bool:
 
 
 def _safe_cut(text: str, *, at_line_start: bool) -> int:
-    """How much of the text can be judged: nothing that a following character could still change.
+    """Return the length of the text that no following character can change.
 
     Cuts fall behind white space or a non-ASCII character (no address goes on there), outside brackets, and not in
     a line that may become a code fence or a reference definition.
@@ -172,7 +172,7 @@ def _safe_cut(text: str, *, at_line_start: bool) -> int:
 
 
 def _open_bracket(text: str, end: int) -> int | None:
-    """Where the bracket or link target opens that text[:end] would cut in two, None where it cuts none."""
+    """Return where the bracket or link target opens that text[:end] would cut in two, or None."""
     opening = text.rfind("[", 0, end)
     if opening < 0 or "\n" in text[opening:end]:
         return None

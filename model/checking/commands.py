@@ -1,8 +1,8 @@
-"""Commands that a model wrote, held against its evidence: a made-up command is the one mistake a reader may run.
+"""Find commands in an answer that its evidence does not hold: a made-up command is a mistake that a reader may run.
 
 Finds: lines of shell blocks whose program, options or paths no evidence holds, or that are mostly foreign to it.
-Does not find: a wrong value of a known option, or known words in a harmful order. Blocks in another language than the
-shell's are not looked at.
+Does not find: a wrong value of a known option, or known words in a harmful order. Does not
+look at blocks in another language than the shell's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WORD = re.compile(r"[A-Za-z][\w.-]*")
 
 
 def unknown_commands(answer: str, evidence: Sequence[str]) -> list[str]:
-    """The command lines of `answer` that `evidence` does not bear out, in order."""
+    """Return the command lines of `answer` that `evidence` does not bear out, in order."""
     known = "\n".join(evidence)
     return [line for line in _lines(answer) if not _is_known(line, known)]
 

@@ -1,4 +1,4 @@
-"""Whether what a model wrote is borne out by its evidence: word by word and figure by figure, no second model.
+"""Find sentences of an answer that its evidence does not bear out, by words and figures, without a second model.
 
 Finds: figures, versions and identifiers that no evidence holds; sentences whose words mostly do not stand together in
 the evidence; sentences that affirm what the nearest sentence of the evidence denies, or the reverse, or that say of one
@@ -45,8 +45,8 @@ _STOP = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """Text that sentences are held against."""
+class SentenceEvidence:
+    """The text against which sentences are checked, with its figures, statements and content words."""
 
     text: str
     figures: frozenset[str]
@@ -55,24 +55,24 @@ class Evidence:
     places: tuple[frozenset[str], ...]  # content words of all that stands together: neighbours, a list, a table
 
     @classmethod
-    def of(cls, parts: Sequence[str], question: str = "") -> Evidence:
-        """What the parts say together. The question may lend figures and names, but it states nothing."""
+    def of(cls, parts: Sequence[str], question: str = "") -> SentenceEvidence:
+        """Return what the parts say together. The question may lend figures and names, but it states nothing."""
         text = "\n".join([*parts, question])
         said = tuple(sentence for part in parts for sentence in _sentences(part))
         taken = tuple(stance for statement in said for stance in stances(statement))
         return cls(text, frozenset(_figures(text)), said, taken, tuple(_places(parts, said)))
 
     def holds(self, sentence: str, *, foreign: bool = False) -> bool:
-        """Whether nothing in a sentence is foreign to the evidence or against it.
+        """Return True if nothing in a sentence is foreign to the evidence or against it.
 
         foreign: the sentence is in another language; then only figures and identifiers are compared.
         """
         return self._holds_exact(sentence) and (foreign or self._holds_words(sentence))
 
     def nearness(self, sentence: str) -> float:
-        """The share, 0..1, of a sentence's content words that stand together in the evidence.
+        """Return the share, 0..1, of a sentence's content words that stand together in the evidence.
 
-        Of a short sentence all or nothing counts, and of a single word nothing.
+        A short sentence gets 1 or 0, a single word gets 0.
         """
         own = stems(sentence)
         if len(own) < FEWEST_WORDS:
@@ -81,7 +81,7 @@ class Evidence:
         return share if len(own) >= LEAST_WORDS or share == 1.0 else 0.0
 
     def _holds_exact(self, sentence: str) -> bool:
-        """Whether the evidence holds every identifier and figure of a sentence."""
+        """Return True if the evidence holds every identifier and figure of a sentence."""
         if any(name not in self.text for name in _IDENTIFIER.findall(sentence)):
             return False
         return all(_is_given(_plain(figure), self.figures) for figure in _FIGURE.findall(sentence))
@@ -100,30 +100,30 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """All that an answer may draw on."""
+    """The passages, other texts and question on which an answer may draw."""
 
     passages: tuple[str, ...] = ()  # what [1], [2], ... stand for
     others: tuple[str, ...] = ()  # tools' results and addresses, which have no number
     question: str = ""
 
     def texts(self) -> list[str]:
-        """Every text there is, the question's too."""
+        """Return every text, the question included."""
         return [*self.passages, *self.others, self.question]
 
-    def everything(self) -> Evidence:
-        """All of it together."""
-        return Evidence.of([*self.passages, *self.others], self.question)
+    def everything(self) -> SentenceEvidence:
+        """Return all of it as one evidence."""
+        return SentenceEvidence.of([*self.passages, *self.others], self.question)
 
-    def behind(self, numbers: Collection[int]) -> Evidence:
-        """The passages of these numbers, and what has no number; all of it where there are no such passages."""
+    def behind(self, numbers: Collection[int]) -> SentenceEvidence:
+        """Return the passages of these numbers with all that has no number, or everything if no such passage exists."""
         cited = [passage for number, passage in enumerate(self.passages, start=1) if number in numbers]
-        return Evidence.of([*cited, *self.others], self.question) if cited else self.everything()
+        return SentenceEvidence.of([*cited, *self.others], self.question) if cited else self.everything()
 
 
 def unsupported(answer: str, given: Given, most: int = 3, *, foreign: bool = False) -> list[str]:
-    """The sentences of `answer` that its evidence does not bear out, at most `most`, code and citations aside.
+    """Return at most `most` sentences of `answer` that its evidence does not bear out, without code and citations.
 
-    A sentence that cites is held against what it cites. foreign: the answer is in another language than the evidence.
+    A sentence with citations is checked against those passages. foreign: answer and evidence differ in language.
     """
     everything = given.everything()
     found = []
@@ -136,12 +136,12 @@ def unsupported(answer: str, given: Given, most: int = 3, *, foreign: bool = Fal
 
 
 def statements(answer: str) -> list[str]:
-    """The sentences of an answer that are checked: without code blocks and citations."""
+    """Return the sentences of an answer that `unsupported` checks: without code blocks and citations."""
     return [_uncited(sentence) for sentence in _sentences(_prose(answer))]
 
 
 def _prose(answer: str) -> str:
-    """An answer without code blocks and the numbers of lists, each citation inside the sentence it belongs to."""
+    """Return an answer without code blocks and list numbers, each citation inside the sentence it belongs to."""
     text = re.sub(r"```.*?(?:```|$)", "\n", answer, flags=re.DOTALL)
     return re.sub(r"([.!?])((?:\s*\[\d+\])+)", r"\2\1", _NUMBERING.sub("", text))
 
@@ -151,18 +151,18 @@ def _uncited(sentence: str) -> str:
 
 
 def _figures(text: str) -> set[str]:
-    """Every figure of a text, those written as words included."""
+    """Return every figure of a text, those written as words included."""
     spelt = {str(value) for value, word in enumerate(_COUNTED) if re.search(rf"\b{word}\b", text, re.IGNORECASE)}
     return spelt | {_plain(figure) for figure in _ANY_FIGURE.findall(text)}
 
 
 def _plain(figure: str) -> str:
-    """Without the commas that group thousands."""
+    """Return a figure without the commas that group thousands."""
     return figure.replace(",", "") if _GROUPED.fullmatch(figure) else figure
 
 
 def _is_given(figure: str, known: frozenset[str]) -> bool:
-    """Whether the evidence holds the figure itself, or one that it is the rounding of."""
+    """Return True if the evidence holds the figure itself, or one that rounds to it."""
     if figure in known:
         return True
     try:
@@ -180,7 +180,7 @@ def _rounds_to(figure: str, value: Decimal) -> bool:
 
 
 def _contradicted(sentence: str, own: frozenset[str], statements: Sequence[str]) -> bool:
-    """The nearest statement is about the same, and one of the two denies what the other affirms."""
+    """Return True if the nearest statement is about the same, and one of the two denies what the other affirms."""
     denial_words = stems(" ".join(_DENIAL.findall(sentence)))
     topic = own - denial_words
     if not topic:
@@ -192,12 +192,12 @@ def _contradicted(sentence: str, own: frozenset[str], statements: Sequence[str])
 
 
 def _denies(sentence: str) -> bool:
-    """An odd number of denials; two of them ("cannot run without") cancel each other."""
+    """Return True for an odd number of denials; two of them ("cannot run without") cancel each other."""
     return len(_DENIAL.findall(_ANSWER.sub("", sentence))) % 2 == 1
 
 
 def _places(parts: Sequence[str], said: Sequence[str]) -> Iterator[frozenset[str]]:
-    """Content words of each statement with its neighbour, and of each paragraph that is a list, a table or code."""
+    """Yield the content words of each statement with its neighbour, and of each list, table or code paragraph."""
     words = [stems(statement) for statement in said]
     yield from words[:1]
     yield from (one | other for one, other in pairwise(words))
@@ -210,5 +210,5 @@ def _sentences(text: str) -> list[str]:
 
 
 def stems(text: str) -> frozenset[str]:
-    """Content words, lower case, cut to six letters so that endings do not matter."""
+    """Return the content words in lower case, cut to six letters so that endings do not matter."""
     return frozenset(word[:6] for word in _WORD.findall(_STOP.sub(" ", text.lower())))

@@ -1,9 +1,9 @@
-"""Whether a sentence affirms of a thing what the evidence denies of it, or the reverse; by words, no second model.
+"""Find sentences that affirm what the evidence denies, or the reverse, by words, without a second model.
 
-Knows three things that are affirmed or denied: that something is supported, required, enabled. What the evidence says
-of one release only, a sentence may not say of another. Clauses that only report what somebody writes ("the README lists
-RHEL 8 as supported") count for neither side. Does not find: contradictions in other predicates, in figures, or across
-sentences ("It is." after a question).
+Knows three topics that a sentence affirms or denies: that something is supported, required, enabled. What the evidence
+says of one release only, a sentence may not say of another. Clauses that only report what a document says ("the README
+lists RHEL 8 as supported") count for neither side. Does not find: contradictions in other predicates, in figures, or
+across sentences ("It is." after a question).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _EMPTY = frozenset(
     will only very still fully now yes qubinode navigator""".split()
 )
 
-# what is affirmed and what denied, by topic
+# words that affirm and words that deny, by topic
 _TOPICS = tuple(
     (re.compile(rf"\b(?:{affirmed})\b", re.IGNORECASE), re.compile(rf"\b(?:{denied})\b", re.IGNORECASE))
     for affirmed, denied in (
@@ -64,7 +64,7 @@ _TOPICS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Stance:
-    """Something that a sentence affirms or denies."""
+    """The stance of a sentence: something that it affirms or denies."""
 
     topic: int
     affirms: bool
@@ -87,7 +87,7 @@ def stances(sentence: str) -> Iterator[Stance]:
 
 
 def contradicts(claims: Sequence[Stance], known: Sequence[Stance]) -> bool:
-    """Tell whether `known`, what the evidence says, takes by majority the other side of one of `claims`."""
+    """Return True if most of what the evidence says (`known`) on one of `claims` takes the other side."""
     for claim in claims:
         if not claim.names and not claim.words:
             continue
@@ -98,7 +98,7 @@ def contradicts(claims: Sequence[Stance], known: Sequence[Stance]) -> bool:
 
 
 def of_another(claims: Sequence[Stance], known: Sequence[Stance]) -> bool:
-    """Tell whether `known` says what one of `claims` says of a release, but of other releases only."""
+    """Return True if `known` says what one of `claims` says of a release, but of other releases only."""
     for claim in claims:
         if not claim.names or not claim.words:
             continue
@@ -123,7 +123,7 @@ def _names(clause: str) -> Iterator[str]:
 
 
 def _side(clause: str, affirmed: re.Pattern[str], denied: re.Pattern[str]) -> bool | None:
-    """Whether a clause affirms (True) or denies (False); None when it does neither. A negation turns it round."""
+    """Return True if a clause affirms, False if it denies, None for neither. A negation turns it round."""
     for pattern, side in ((denied, False), (affirmed, True)):
         found = pattern.search(clause)
         if found:

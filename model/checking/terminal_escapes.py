@@ -1,8 +1,8 @@
-r"""Terminal escapes that an answer spells out in printable characters, as in \x1b[2J: only evidence may lend them.
+r"""Replace terminal escapes that an answer spells out in printable characters, as in \x1b[2J, and no source holds.
 
-In a page they do nothing, but whoever pastes one into `printf` or `echo -e` runs it. One that no source holds has its
-ESC replaced by the symbol for it, U+241B, which can be read and runs nowhere. Real control characters go the same way,
-or are dropped, whatever the evidence holds.
+In a page they do nothing, but a reader who pastes one into `printf` or `echo -e` runs it. The filter replaces the ESC
+of one that no source holds by its symbol, U+241B, which a reader can read and no terminal runs. It replaces or drops
+real control characters whatever the evidence holds.
 
 What counts, after ECMA-48 (5.2 to 5.6) and ECMA-35 (13.2):
 - A spelling that means nothing but ESC (\x1b, \033, \u001b, \N{ESC}), whatever follows: the rest may come from
@@ -13,7 +13,7 @@ What counts, after ECMA-48 (5.2 to 5.6) and ECMA-35 (13.2):
 - A C1 control that introduces one (\x9b is ESC [), but not as a later byte of a spelt-out UTF-8 character.
 Not found: ESC that is computed (chr(27), tput, base64); \e before a letter, but for those that reset a terminal or open
 a string; the ^[ that terminals show for ESC, which nothing turns back and half of all patterns begin with.
-No library was found that knows them: all that strip escapes look for the control characters themselves.
+We found no library that knows them: all that strip escapes look for the control characters themselves.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ _CONTROLS: dict[int, str | None] = {
 
 
 class TerminalEscapes:
-    """Feed it the answer as it comes; it gives back what may be shown, a spelling and what it controls late.
+    """The filter of terminal escapes in a stream; it holds a spelling back until what it controls is known.
 
-    evidence: what was found for the answer, which may come later than its first words. The question is no evidence.
+    evidence: the sources of the answer; they may come after its first words. The question is no evidence.
     """
 
     def __init__(self, evidence: Iterable[str] = ()) -> None:
@@ -62,12 +62,12 @@ class TerminalEscapes:
         self._before = ""  # the last characters that went out
 
     def feed(self, text: str) -> str:
-        """Take in a piece of the answer; returns what is now safe to show, "" when nothing is."""
+        """Take in a piece of the answer; return what is now safe to show, "" when nothing is."""
         self._held += text.translate(_CONTROLS)
         return self._take(final=False)
 
     def flush(self) -> str:
-        """The rest, at the end of the answer."""
+        """Return the rest at the end of the answer."""
         return self._take(final=True)
 
     def _take(self, *, final: bool) -> str:
@@ -78,7 +78,7 @@ class TerminalEscapes:
             at = begin.start()
             if not final and len(text) - at < REACH:
                 break
-            # What stands before is looked at as it went out, so that a second time would find the same.
+            # Look at what stands before as it went out, so that a second pass finds the same.
             seen = out[-_BEFORE:]
             escape = _ESCAPE.match(seen + text[at : at + REACH], len(seen))
             if escape is None:
@@ -100,13 +100,13 @@ class TerminalEscapes:
 
 
 def harmless(text: str) -> str:
-    """The text without any escape, spelt out or real, where no evidence is at hand."""
+    """Return the text without any escape, spelt out or real; for text whose evidence is lost."""
     escapes = TerminalEscapes()
     return escapes.feed(text) + escapes.flush()
 
 
 def _end(escape: re.Match[str], text: str, at: int) -> int:
-    """Where the control function ends whose first spelling ends at `at`, as far as the text goes."""
+    """Return where the control function ends whose first spelling ends at `at`, or the end of the text."""
     opened = _shown(escape).removeprefix(ESC)  # by a C1 control itself
     function = _FUNCTION.match(opened + text[at : at + LONGEST + 1])
     return at + (function.end() if function else 0) - len(opened)
@@ -120,7 +120,7 @@ def _shown(escape: re.Match[str]) -> str:
 
 
 def lenders(passages: Sequence[Passage], calls: Sequence[ToolCall], results: Sequence[ToolResult]) -> list[str]:
-    """What may lend an answer a terminal escape: passages, and tools' words but those that they were asked with.
+    """Return the texts that may lend a terminal escape: passages, and tools' words that do not repeat their arguments.
 
     A tool names what it was asked about, and that may come from the visitor or from a model.
     """
@@ -131,7 +131,7 @@ def lenders(passages: Sequence[Passage], calls: Sequence[ToolCall], results: Seq
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Every text within a JSON value."""
+    """Yield every text within a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list | tuple):

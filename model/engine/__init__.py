@@ -1,4 +1,4 @@
-"""Computes answers: the engine's protocol, and engines over llama.cpp, over a server, and over a script.
+"""Compute answers: the engine's protocol, and engines over llama.cpp, over a server, and over a script.
 
 `from model.engine import LocalEngine` gives the engine over a GGUF file.
 """
@@ -14,7 +14,7 @@ __all__ = ["EngineOptions", "LocalEngine"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: whoever needs the protocol or an event must not load llama.cpp.
+    # Import on first use: a caller that needs the protocol or an event must not load llama.cpp.
     if name in __all__:
         from model.engine import local
 

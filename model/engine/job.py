@@ -1,4 +1,4 @@
-"""One generation as the engine's thread sees it: its tokens, how far it is, and what it has written."""
+"""Track one generation on the engine's thread: its tokens, its progress and what it has written."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import time
 from collections.abc import Callable
 
 from model.engine.events import Counts, Queued, Timings
-from model.engine.llama import Row
+from model.engine.llama import BatchRow
 from model.engine.prompt import Encoded, Prompt
 from model.engine.protocol import Generation, Options
 from model.engine.sequences import Sequence
 
 
 class Job:
-    """Mutable, and touched by the engine's thread only."""
+    """The state of one generation; it is mutable, and only the engine's thread touches it."""
 
     def __init__(self, prompt: Prompt, options: Options, generation: Generation, *, warm: bool = False) -> None:
         self.prompt = prompt
         self.options = options
         self.generation = generation
-        self.warm = warm  # prewarming: nobody waits for it
+        self.warm = warm  # prewarming: no visitor waits for it
         self.submitted = time.monotonic()
         self.started = 0.0
         self.first_token_at: float | None = None
@@ -28,86 +28,86 @@ class Job:
         self.target: list[int] = []  # prompt tokens to be in the KV cache before the answer
         self.boundaries: tuple[int, ...] = ()
         self.sequence: Sequence | None = None
-        self.restored = 0  # tokens that were there from the start
+        self.restored = 0  # tokens that the cache already held at the start
         self.sampler: object | None = None
         self.generated: list[int] = []
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
         self._last_queued: Queued | None = None
 
     def encode(self, tokenize: Callable[[str, bool], list[int]], window: int) -> None:
-        """Tokenise the prompt so that it and the longest answer fit `window`; raises PromptTooLong."""
+        """Tokenise the prompt so that it and the longest answer fit `window`; raise PromptTooLong if they cannot."""
         room_for_answer = min(self.options.max_tokens, window // 2)
         self.encoded = self.prompt.encode(tokenize, window - room_for_answer)
         self.target, self.boundaries = self.encoded.tokens, self.encoded.boundaries
 
     @property
     def running_sequence(self) -> Sequence:
-        """The sequence of a job that has been started."""
+        """Return the sequence of a job that has started; raise RuntimeError before that."""
         if self.sequence is None:
             raise RuntimeError("the job has not been started")
         return self.sequence
 
     @property
     def reading(self) -> bool:
-        """Whether part of the prompt is still to be computed."""
+        """True while part of the prompt is still to be computed."""
         return len(self.running_sequence.tokens) < len(self.target)
 
     @property
     def remaining(self) -> int:
-        """Prompt tokens still to be computed."""
+        """The number of prompt tokens still to be computed."""
         return len(self.target) - len(self.running_sequence.tokens)
 
     @property
     def dropped(self) -> int:
-        """Oldest turns that did not fit any more."""
+        """The number of oldest turns that did not fit."""
         return self.encoded.dropped
 
     @property
     def stretch(self) -> int:
-        """Prompt tokens up to the next boundary.
+        """The number of prompt tokens up to the next boundary.
 
-        No step crosses one: what follows a restored snapshot is then computed in the very batches in which it is
-        computed afresh, and comes out the same to the last bit.
+        No step crosses a boundary: so the tokens behind a restored snapshot are computed in the same batches as without
+        the snapshot, and come out the same to the last bit.
         """
         held = len(self.running_sequence.tokens)
         return min((b for b in self.boundaries if b > held), default=len(self.target)) - held
 
-    def prompt_rows(self, count: int) -> list[Row]:
-        """The next `count` rows of the prompt; its very last one asks for logits."""
+    def prompt_rows(self, count: int) -> list[BatchRow]:
+        """Return the next `count` rows of the prompt; only its very last one asks for logits."""
         start, sequence = len(self.running_sequence.tokens), self.running_sequence.id
         end = start + count
-        return [Row(self.target[i], i, sequence, i == len(self.target) - 1) for i in range(start, end)]
+        return [BatchRow(self.target[i], i, sequence, i == len(self.target) - 1) for i in range(start, end)]
 
-    def next_row(self) -> Row:
-        """The row of the token written last."""
+    def next_row(self) -> BatchRow:
+        """Return the row of the token written last."""
         sequence = self.running_sequence
-        return Row(self.generated[-1], len(sequence.tokens), sequence.id, logits=True)
+        return BatchRow(self.generated[-1], len(sequence.tokens), sequence.id, logits=True)
 
     def take(self, token: int, piece: bytes) -> str:
-        """Note a written token; the text it completes, "" in the middle of a character."""
+        """Note a written token; return the text it completes, "" in the middle of a character."""
         if self.first_token_at is None:
             self.first_token_at = time.monotonic()
         self.generated.append(token)
         return self._text.decode(piece)
 
     def rest(self) -> str:
-        """What an answer cut off within a character leaves."""
+        """Return what is left of an answer that ends within a character."""
         return self._text.decode(b"", final=True)
 
     def report_queue(self, place: Queued) -> None:
-        """Tell the caller its place, when it has changed."""
+        """Report the place in the queue to the caller if it has changed."""
         if self._last_queued is None or self._last_queued.ahead != place.ahead:
             self._last_queued = place
             self.generation.put(place)
 
     def counts(self) -> Counts:
-        """Tokens so far."""
+        """Return the tokens so far."""
         held = len(self.sequence.tokens) if self.sequence else 0
         read = max(0, min(held, len(self.target)) - self.restored)
         return Counts(len(self.target), read, len(self.generated))
 
     def timings(self) -> Timings:
-        """Seconds so far."""
+        """Return the seconds so far."""
         now = time.monotonic()
         first = None if self.first_token_at is None else self.first_token_at - self.submitted
         return Timings((self.started or now) - self.submitted, first, now - self.submitted)

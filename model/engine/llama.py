@@ -1,7 +1,7 @@
-"""One llama.cpp context with a language model behind a small, typed surface.
+"""Wrap one llama.cpp context with a language model in a small, typed surface.
 
-Every method of `Llama` must be called from one thread, the one that made it; only `abort` may be called
-from any thread, and only it is safe while a decode runs.
+Call every method of `Llama` from the one thread that made it; only `abort` may be called from any thread, and only it
+is safe while a decode runs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KV_TYPES = {"f16": c.GGML_TYPE_F16, "q8_0": c.GGML_TYPE_Q8_0}
 
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """How a context is made."""
+    """The options under which a context is made."""
 
     cells: int = 8192  # KV cells shared by all sequences
     sequences: int = 24  # sequence ids: running, parked and one for restoring
@@ -40,8 +40,8 @@ class ContextOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One token of a batch: at `position` of sequence `sequence`; `logits` asks for a prediction after it."""
+class BatchRow:
+    """The row of a token in a batch: at `position` of sequence `sequence`; `logits` asks for a prediction after it."""
 
     token: int
     position: int
@@ -50,7 +50,7 @@ class Row:
 
 
 class Llama:
-    """A loaded GGUF and its context. Raises ModelUnusable where the file or the memory does not allow it."""
+    """The model and context of one GGUF. Raises ModelUnusable if the file or the memory does not allow them."""
 
     def __init__(self, path: Path, options: ContextOptions) -> None:
         check_gguf(path)
@@ -77,7 +77,7 @@ class Llama:
         self._tags = re.compile("|".join(tags) or r"(?!)")
 
     def _make_context(self, options: ContextOptions) -> tuple[object, int]:
-        """The context and its number of cells: halved until it fits the memory, 1,024 at the least."""
+        """Return the context and its number of cells; halve them until they fit the memory, down to 1,024."""
         cells = options.cells
         while cells >= min(1024, options.cells):
             params = _context_params(options, cells)
@@ -91,7 +91,7 @@ class Llama:
         raise ModelUnusable("There is not enough memory for the model's context; choose a smaller model (MODEL=).")
 
     def close(self) -> None:
-        """Free the context and the weights; the object is of no use afterwards."""
+        """Free the context and the weights; no method may be called afterwards."""
         c.llama_batch_free(self._batch)
         c.llama_free(self._context)
         c.llama_model_free(self._model)
@@ -99,10 +99,10 @@ class Llama:
     # --- text -----------------------------------------------------------------------------------------
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
-        """Token ids of `text`; only with `control` may its role tags become control tokens."""
+        """Return the token ids of `text`; only with `control` may its role tags become control tokens."""
         if control:
             return self._tokenized(text, control)
-        # llama.cpp always takes a tag that a model defines for the token it names: one character apart it is text.
+        # llama.cpp turns a tag that a model defines into its token even in plain text: cut apart, it stays text.
         cuts = [0, *(match.start() + 1 for match in self._tags.finditer(text)), len(text)]
         return [token for start, end in pairwise(cuts) for token in self._tokenized(text[start:end], control)]
 
@@ -116,24 +116,24 @@ class Llama:
         return list(buffer[:count])
 
     def piece(self, token: int) -> bytes:
-        """The bytes a token stands for; control tokens give none."""
+        """Return the bytes a token stands for; a control token has none."""
         buffer = ctypes.create_string_buffer(256)
         size = c.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
         return buffer.raw[: max(size, 0)]
 
     def _special(self, attributes: int) -> dict[int, str]:
-        """Tokens with one of the attributes that are written as a tag; the rest are letters and white space."""
+        """Return the tokens with one of the attributes that are tags; the others are letters and white space."""
         vocab = self._vocab
         found = [t for t in range(c.llama_vocab_n_tokens(vocab)) if c.llama_vocab_get_attr(vocab, t) & attributes]
         texts = {token: self.control_text(token) for token in found}
         return {token: text for token, text in texts.items() if text.startswith("<") and len(text) > 2}
 
     def is_end(self, token: int) -> bool:
-        """Whether the token ends an answer."""
+        """Return True if the token ends an answer."""
         return bool(c.llama_vocab_is_eog(self._vocab, token))
 
     def control_text(self, token: int) -> str:
-        """A token as the chat template writes it, e.g. "<|im_end|>"."""
+        """Return a token as the chat template writes it, e.g. "<|im_end|>"."""
         raw = c.llama_vocab_get_text(self._vocab, token) if token >= 0 else b""
         return (raw or b"").decode("utf-8", "replace")
 
@@ -149,8 +149,8 @@ class Llama:
 
     # --- computing ------------------------------------------------------------------------------------
 
-    def decode(self, rows: Sequence[Row]) -> int:
-        """Compute up to MAX_BATCH rows at once; DECODED, NO_SLOT, ABORTED or a negative error."""
+    def decode(self, rows: Sequence[BatchRow]) -> int:
+        """Compute up to MAX_BATCH rows at once; return DECODED, NO_SLOT, ABORTED or a negative error."""
         batch = self._batch
         batch.n_tokens = len(rows)
         for i, row in enumerate(rows):
@@ -159,7 +159,7 @@ class Llama:
         return int(c.llama_decode(self._context, batch))
 
     def abort(self) -> None:
-        """Make a running decode return ABORTED within some 50 ms; stays set until `clear_abort`."""
+        """Make a running decode return ABORTED within some 50 ms, and every later one until `clear_abort`."""
         self._abort_flag[0] = b"\x01"
 
     def clear_abort(self) -> None:
@@ -167,7 +167,7 @@ class Llama:
         self._abort_flag[0] = b"\x00"
 
     def new_sampler(self, sampling: Sampling) -> object:
-        """A sampler chain, to be given back to `free_sampler`; ValueError for a grammar that does not parse."""
+        """Return a sampler chain, to be freed by `free_sampler`; raise ValueError for a grammar that does not parse."""
         chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
         if bound := sampling.grammar or (schema_grammar(sampling.schema) if sampling.schema else ""):
             grammar = c.llama_sampler_init_grammar(self._vocab, bound.encode(), b"root")
@@ -190,7 +190,7 @@ class Llama:
         return chain
 
     def sample(self, sampler: object, row: int) -> int:
-        """The next token after row `row` of the last batch."""
+        """Return the next token after row `row` of the last batch."""
         return int(c.llama_sampler_sample(sampler, self._context, row))
 
     def free_sampler(self, sampler: object) -> None:
@@ -212,7 +212,7 @@ class Llama:
         c.llama_memory_seq_add(self._memory, sequence, start, end, by)
 
     def save(self, sequence: int) -> bytes:
-        """A sequence's KV state in llama.cpp's own form."""
+        """Return a sequence's KV state in llama.cpp's own format."""
         size = c.llama_state_seq_get_size(self._context, sequence)
         data = np.empty(size, dtype=np.uint8)
         pointer = data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
@@ -220,14 +220,14 @@ class Llama:
         return data[:written].tobytes()
 
     def restore(self, sequence: int, data: bytes) -> bool:
-        """Put back what `save` gave; False where no cells are free. Only bytes this installation made may come here."""
+        """Restore what `save` returned; return False if no cells are free. Pass only bytes of this installation."""
         array = np.frombuffer(data, dtype=np.uint8)
         pointer = array.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         return bool(c.llama_state_seq_set_data(self._context, pointer, len(data), sequence))
 
 
 def check_gguf(path: Path) -> None:
-    """Raise ModelUnusable for what is plainly no GGUF, with the likely cause; llama.cpp checks the rest at load."""
+    """Raise ModelUnusable with the likely cause for a file that is no GGUF; llama.cpp checks the rest at load."""
     try:
         with path.open("rb") as file:
             head = file.read(64)
@@ -242,7 +242,7 @@ def check_gguf(path: Path) -> None:
 
 
 def schema_grammar(schema: str) -> str:
-    """The GBNF grammar of a JSON schema given as JSON text."""
+    """Return the GBNF grammar of a JSON schema given as JSON text."""
     return str(json_schema_to_gbnf(schema))
 
 

@@ -1,8 +1,7 @@
-"""The local engine: one thread owns llama.cpp and advances every visitor's generation in one batch.
+"""Run continuous batching over llama.cpp: one thread owns the model and advances every generation in one batch.
 
-A step carries one row for each answer being written and a slice of the prompts being read, sized so that nobody
-who reads an answer waits long for the next token. Stop, a newcomer during prewarming, and shutdown abort a step
-in the middle.
+A step carries one row for each answer in decode and a slice of the prompts in prefill, sized so that the next token of
+an answer never waits long. Stop, a newcomer during prewarming, and shutdown abort a step in the middle.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 
 from model.engine.events import Finished, FinishReason, Prefill, Queued, TextDelta
 from model.engine.job import Job
-from model.engine.llama import ABORTED, DECODED, MAX_BATCH, NO_SLOT, Llama, Row
+from model.engine.llama import ABORTED, DECODED, MAX_BATCH, NO_SLOT, BatchRow, Llama
 from model.engine.prefix_cache import PrefixCache
 from model.engine.prompt import Prompt, PromptTooLong
 from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFull
@@ -30,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How many at once, and how long a conversation may grow."""
+    """The number of generations at once, and the longest conversation."""
 
     slots: int = 4
     waiting: int = 100  # generations beyond the slots; the next is refused. Who is let in is decided before
@@ -38,7 +37,7 @@ class EngineOptions:
 
 
 class LocalEngine:
-    """An `Engine` over a GGUF file. `open_llama` is called on the engine's own thread, its error raised here."""
+    """The `Engine` over a GGUF file. It calls `open_llama` on its own thread and raises the error of that call here."""
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class LocalEngine:
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
         self._warm: deque[Prompt] = deque()
-        self._unfinished: set[Job] = set()  # every job that somebody waits for
+        self._unfinished: set[Job] = set()  # every job that a visitor waits for
         self._lock = threading.Lock()
         self._closing = False
         self._beat: float | None = None  # when the step under way began (monotonic); None while idle
@@ -79,20 +78,20 @@ class LocalEngine:
                 job.report_queue(Queued(ahead))
         self._inbox.put(job)
         if all(running.warm for running in list(self._running)):
-            self._llama.abort()  # prewarming gives way at once
+            self._llama.abort()  # stop prewarming at once
         return job.generation
 
     def prewarm(self, prompts: list[Prompt]) -> None:
-        """Prompts worth having in the cache, most valuable first; computed only while nobody waits."""
+        """Compute prompts worth having in the cache while nobody waits; the most valuable come first."""
         self._warm.extend(prompts)
         self._inbox.put(None)
 
     def is_warm(self) -> bool:
-        """Whether everything handed to `prewarm` has been read."""
+        """Return True once the engine has read everything handed to `prewarm`."""
         return not self._warm and not any(job.warm for job in list(self._running))
 
     def load(self) -> Load:
-        """How busy the engine is."""
+        """Return how busy the engine is."""
         present = len(self._unfinished)
         waiting = max(0, present - self._options.slots)
         return Load(min(present, self._options.slots), waiting, self._silent_s())
@@ -104,7 +103,7 @@ class LocalEngine:
         return time.monotonic() - beat if beat is not None else 0.0
 
     def close(self) -> None:
-        """Stop at once and free everything; running generations end as cancelled."""
+        """Stop at once and free everything; end running generations as cancelled."""
         with self._lock:
             self._closing = True
         self._interrupt()
@@ -129,7 +128,7 @@ class LocalEngine:
         opened.put(None)
         try:
             while not self._closing:
-                self._turn()
+                self._loop_once()
         except Exception:
             logger.exception("the engine stopped")
             self._end_all("error", "The model stopped working; please reload the page in a minute.")
@@ -146,13 +145,13 @@ class LocalEngine:
         for job in unfinished:
             self._finish(job, reason, error)
 
-    def _turn(self) -> None:
+    def _loop_once(self) -> None:
         idle = not (self._running or self._waiting or self._warm)
         self._beat = None if idle else time.monotonic()
         for job in self._drain(block=idle):
             self._accept(job)
         self._beat = time.monotonic()
-        # The flag is cleared before the check: a cancel that comes after the check aborts the step.
+        # Clear the flag before the check: then a cancel that comes after the check aborts the step.
         self._llama.clear_abort()
         self._end_cancelled()
         self._admit()
@@ -166,7 +165,7 @@ class LocalEngine:
         return [job for job in jobs if job]
 
     def _accept(self, job: Job) -> None:
-        """Tokenise a newcomer and put it into the queue, or end it with the reason why not."""
+        """Tokenise a newcomer and put it into the queue, or end it with the error."""
         try:
             job.encode(lambda text, control: self._llama.tokenize(text, control=control), self.window)
             job.sampler = None if job.warm else self._llama.new_sampler(job.options.sampling)
@@ -198,7 +197,7 @@ class LocalEngine:
             self._warm.popleft()  # only now, so that `is_warm` never sees it in neither place
 
     def _put_back(self, job: Job) -> None:
-        """Prewarming stops; what it has read stays, and it comes first when all is quiet again."""
+        """Stop prewarming a prompt; keep what it has read, and put it first for the next quiet moment."""
         self._warm.appendleft(job.prompt)
         self._finish(job, "cancelled")
 
@@ -232,9 +231,9 @@ class LocalEngine:
             for job in owners:
                 self._finish(job, "error", "The model failed on this answer; please ask again.")
 
-    def _rows(self) -> tuple[list[Row], dict[Job, int]]:
-        """The next batch, and for each job in it the index of its last row."""
-        rows: list[Row] = []
+    def _rows(self) -> tuple[list[BatchRow], dict[Job, int]]:
+        """Return the next batch, and for each job in it the index of its last row."""
+        rows: list[BatchRow] = []
         owners: dict[Job, int] = {}
         reading = [job for job in self._running if job.reading]
         for job in self._running:
@@ -248,8 +247,8 @@ class LocalEngine:
                 owners[job] = len(rows) - 1
         return rows, owners
 
-    def _after(self, rows: list[Row], owners: dict[Job, int]) -> None:
-        """Take in a computed batch: progress for readers of prompts, a token for writers of answers."""
+    def _after(self, rows: list[BatchRow], owners: dict[Job, int]) -> None:
+        """Take in a computed batch: report progress for prompts in prefill, sample a token for answers in decode."""
         for job, last in owners.items():
             sequence = job.running_sequence
             sequence.tokens.extend(row.token for row in rows if row.sequence == sequence.id)

@@ -1,9 +1,9 @@
-"""Snapshots of KV state, keyed by the tokens that lead to them: a RAM tier and a disk tier, least recently used out.
+"""Keep snapshots of KV state by the tokens that lead to them, in RAM and on disk; the least recently used go first.
 
-A snapshot holds positions [start, end) only; what comes before is its parent's. So a lead passage costs the bytes
-of its own tokens, not those of the brief before it. llama.cpp's state loader is not safe against hostile bytes:
-a file is handed on only when its keyed checksum (BLAKE2b, key file of mode 0600 beside the cache) proves that
-this installation wrote it for this very model, library and context.
+A snapshot holds positions [start, end) only; another snapshot holds what comes before. So a lead passage costs the
+bytes of its own tokens, not those of the system prompt before it. llama.cpp's state loader is not safe against hostile
+bytes: it gets a file only when the keyed checksum (BLAKE2b, key file of mode 0600 beside the cache) proves that this
+installation wrote it for this very model, library and context.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HEADER = struct.Struct("<8s32s16sIIQ")  # magic, checksum, key, start, end, byte
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """KV state of positions [start, end) of any prompt whose first `end` tokens hash to `key`."""
+    """The KV state of positions [start, end) of any prompt whose first `end` tokens hash to `key`."""
 
     key: bytes  # 16 bytes, see prefix_keys
     start: int
@@ -42,7 +42,7 @@ class Snapshot:
 
 
 def prefix_keys(tokens: Sequence[int], ends: Iterable[int]) -> dict[int, bytes]:
-    """For each length in `ends` the key of the prefix tokens[:length]: BLAKE2b over the ids as little-endian int32."""
+    """Return for each length in `ends` the key of tokens[:length]: BLAKE2b over the ids as little-endian int32."""
     data = np.asarray(tokens, dtype="<i4").tobytes()
     digest, keys, at = hashlib.blake2b(digest_size=16), {}, 0
     for end in sorted(set(ends)):
@@ -52,42 +52,34 @@ def prefix_keys(tokens: Sequence[int], ends: Iterable[int]) -> dict[int, bytes]:
 
 
 class PrefixCache:
-    """Both tiers as one. `get` and `put` are for the engine's thread; disk writes happen on a thread of their own."""
+    """The two tiers as one cache. Call it from the engine's thread; disk writes run on a thread of their own."""
 
     def __init__(self, ram_limit: int, disk: DiskTier | None = None) -> None:
         self.ram_limit = ram_limit  # bytes
         self._ram: OrderedDict[bytes, Snapshot] = OrderedDict()
         self._ram_bytes = 0
         self._disk = disk
-        self.hits = {"ram": 0, "disk": 0, "miss": 0}
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._ram or (self._disk is not None and key in self._disk)
 
     @property
-    def ram_bytes(self) -> int:
-        """Bytes held in RAM, never above `ram_limit`."""
-        return self._ram_bytes
-
-    @property
     def ram_room(self) -> int:
-        """Bytes that can be kept in RAM without anything giving way."""
+        """The bytes that RAM can take before a snapshot has to go."""
         return self.ram_limit - self._ram_bytes
 
     def get(self, key: bytes) -> Snapshot | None:
-        """The snapshot, or None when neither tier has a valid one; a disk hit moves into RAM."""
+        """Return the snapshot, or None when neither tier has a valid one; move a disk hit into RAM."""
         if snapshot := self._ram.get(key):
             self._ram.move_to_end(key)
-            self.hits["ram"] += 1
             return snapshot
         snapshot = self._disk.read(key) if self._disk else None
-        self.hits["disk" if snapshot else "miss"] += 1
         if snapshot:
             self._keep(snapshot)
         return snapshot
 
     def put(self, snapshot: Snapshot, *, private: bool) -> None:
-        """Keep a snapshot; what a visitor typed (`private`) stays in RAM and never reaches the disk."""
+        """Keep a snapshot; keep one of what a visitor typed (`private`) in RAM only, never on the disk."""
         self._keep(snapshot)
         if self._disk and not private:
             self._disk.write(snapshot)
@@ -103,16 +95,16 @@ class PrefixCache:
         self._ram_bytes += size
 
     def close(self) -> None:
-        """Finish the disk writes that are under way."""
+        """Return when the disk writes under way are done."""
         if self._disk:
             self._disk.close()
 
 
 class DiskTier:
-    """Snapshots as files `<folder>/<fingerprint>/<key>.kv`, shared by processes, at most `limit` bytes in all.
+    """The snapshots in files `<folder>/<fingerprint>/<key>.kv`, shared by processes, at most `limit` bytes in all.
 
     `fingerprint` names everything a state depends on: model file hash, quantisation, KV type, context settings,
-    library version. Another fingerprint's files are never read, and age out like the rest.
+    library version. The tier never reads the files of another fingerprint; they age out like the rest.
     """
 
     def __init__(self, folder: Path, fingerprint: str, limit: int) -> None:
@@ -124,7 +116,6 @@ class DiskTier:
         self._fingerprint = fingerprint.encode()
         self._known = {bytes.fromhex(path.stem) for path in self._folder.glob("*.kv") if len(path.stem) == 32}
         self._queue: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
-        self.write_errors = 0
         self._writer = threading.Thread(target=self._write_all, name="prefix-cache-writer", daemon=True)
         self._writer.start()
 
@@ -132,7 +123,7 @@ class DiskTier:
         return key in self._known
 
     def read(self, key: bytes) -> Snapshot | None:
-        """The snapshot when its file is there and proven ours, else None; a file that is not is removed."""
+        """Return the snapshot if its file exists and its checksum proves it ours, else None; remove any other file."""
         path = self._path(key)
         try:
             raw = path.read_bytes()
@@ -149,7 +140,7 @@ class DiskTier:
         return snapshot
 
     def write(self, snapshot: Snapshot) -> None:
-        """Store a snapshot soon; returns at once. A full disk costs the snapshot and nothing else."""
+        """Queue a snapshot for the writer and return at once. A full disk loses the snapshot and nothing else."""
         self._queue.put(snapshot)
 
     def close(self) -> None:
@@ -166,7 +157,6 @@ class DiskTier:
                 self._known.add(snapshot.key)
                 self._make_room()
             except OSError as error:
-                self.write_errors += 1
                 logger.warning("a prefix snapshot could not be stored (%s); answers go on without it", error.strerror)
 
     def _store(self, snapshot: Snapshot) -> None:
@@ -235,7 +225,7 @@ def _touch(path: Path) -> None:
 
 
 def _installation_key(path: Path) -> bytes:
-    """This installation's secret of 32 bytes, made at first use; two processes that start together agree on one."""
+    """Return this installation's secret of 32 bytes; create it at first use, one for processes that start together."""
     if not path.exists():
         with tempfile.NamedTemporaryFile(dir=path.parent) as file:  # mode 0600 by default
             file.write(secrets.token_bytes(32))

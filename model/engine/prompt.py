@@ -1,6 +1,6 @@
-"""A prompt as a row of segments: what is scaffolding, what is foreign text, and where the prefix cache may cut.
+"""Represent a prompt as segments: scaffolding, foreign text, and the boundaries where the prefix cache may cut.
 
-Only scaffolding is tokenised with control tokens allowed. Whatever a visitor, a page or a tool wrote is data.
+Only scaffolding may become control tokens. Text that a visitor, a page or a tool wrote is data.
 """
 
 from __future__ import annotations
@@ -11,37 +11,37 @@ from itertools import groupby
 
 
 class PromptTooLong(ValueError):
-    """A text is longer than its limit or the prompt longer than the context; the message is for the visitor."""
+    """The error of a text over its limit or a prompt over the context; the message is for the visitor."""
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of the prompt. `tokens`, where given, are read instead of `text`: an answer as the KV cache has it."""
+class PromptSegment:
+    """The text of one stretch of the prompt; `tokens`, if given, replace it: an answer as the KV cache has it."""
 
     text: str = ""
     tokens: tuple[int, ...] | None = None
     control: bool = False  # scaffolding of the chat template: role tags become control tokens
     boundary: bool = False  # the state after this segment is worth a snapshot
     private: bool = False  # a visitor's own: states from here on never reach the disk
-    turn: int = 0  # 0: the brief, which is never dropped; 1, 2, ...: the turns, oldest first
+    turn: int = 0  # 0: the system prompt, which is never dropped; 1, 2, ...: the turns, oldest first
     limit: int = 0  # most tokens this text may have, 0 for any
     role: str = ""  # "system", "user" or "assistant", whose message it is part of; "" for scaffolding
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a generation reads; the last turn is the one being asked."""
+    """The input of a generation; its last turn is the question to answer."""
 
-    segments: tuple[Segment, ...]
+    segments: tuple[PromptSegment, ...]
 
     @property
     def messages(self) -> tuple[tuple[str, str], ...]:
-        """The same as (role, text), oldest first, for engines that apply a template themselves."""
+        """The contents as (role, text), oldest first, for engines that apply a template themselves."""
         contents = groupby((s for s in self.segments if s.role), key=lambda segment: (segment.turn, segment.role))
         return tuple((role, "".join(s.text for s in segments)) for (_, role), segments in contents)
 
     def encode(self, tokenize: Callable[[str, bool], list[int]], window: int) -> Encoded:
-        """Token ids, with the oldest turns marked for dropping until `window` tokens hold the rest.
+        """Return the token ids; mark the oldest turns for dropping until the rest fits `window` tokens.
 
         Raises PromptTooLong when a text breaks its own limit or the last turn alone does not fit.
         """
@@ -64,7 +64,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A tokenised prompt; `cut` is the stretch of dropped turns, still part of `tokens` and `boundaries`."""
+    """The tokens of a prompt; `cut` is the stretch of dropped turns, still part of `tokens` and `boundaries`."""
 
     tokens: list[int]
     boundaries: tuple[int, ...]  # lengths at which a snapshot may exist
@@ -73,17 +73,17 @@ class Encoded:
     dropped: int  # turns
 
     def kept(self) -> list[int]:
-        """The tokens without the dropped turns."""
+        """Return the tokens without the dropped turns."""
         start, end = self.cut
         return self.tokens[:start] + self.tokens[end:]
 
     def kept_boundaries(self) -> tuple[int, ...]:
-        """The boundaries of `kept()`."""
+        """Return the boundaries of `kept()`."""
         start, end = self.cut
         return tuple(b if b <= start else b - (end - start) for b in self.boundaries if b <= start or b > end)
 
 
-def _encode(segment: Segment, tokenize: Callable[[str, bool], list[int]]) -> Sequence[int]:
+def _encode(segment: PromptSegment, tokenize: Callable[[str, bool], list[int]]) -> Sequence[int]:
     if segment.tokens is not None:
         return segment.tokens
     tokens = tokenize(segment.text, segment.control)
@@ -93,7 +93,7 @@ def _encode(segment: Segment, tokenize: Callable[[str, bool], list[int]]) -> Seq
 
 
 def _boundaries(
-    segments: Sequence[Segment], pieces: Sequence[Sequence[int]]
+    segments: Sequence[PromptSegment], pieces: Sequence[Sequence[int]]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     ends: list[int] = []
     shared: list[int] = []

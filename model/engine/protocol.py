@@ -1,4 +1,4 @@
-"""What an engine is to its callers: submit a prompt, iterate the events, cancel at will."""
+"""The protocol between an engine and its callers: submit a prompt, iterate the events, cancel at any time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ HEARTBEAT_S = 0.5  # the page's Stop reaches a generation when its iterator next
 
 
 class ModelUnusable(ValueError):
-    """A model file cannot answer; the message says what is wrong with it and what to do."""
+    """The error of a model that cannot answer; the message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn; temperature 0 takes the likeliest."""
+    """The sampling of the next token; temperature 0 takes the likeliest."""
 
     temperature: float = 0.0
     top_p: float = 0.95
@@ -38,7 +38,7 @@ class QueueFull(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How one generation runs."""
+    """The options of one generation."""
 
     max_tokens: int = 320
     sampling: Sampling = field(default_factory=Sampling)
@@ -49,7 +49,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Which model answers, for the page."""
+    """The facts about a model that the page shows."""
 
     name: str  # catalogue name or file stem
     label: str  # e.g. "SmolLM2-135M-Instruct Q4_1"
@@ -59,7 +59,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy an engine is."""
+    """The load of an engine at one moment."""
 
     running: int
     waiting: int
@@ -67,7 +67,7 @@ class Load:
 
 
 class Generation:
-    """A submitted generation. Iterate it once; leaving the loop early or `cancel()` stops the computing."""
+    """The handle of a submitted generation. Iterate it once; leave the loop early or call `cancel()` to stop it."""
 
     def __init__(self, on_cancel: Callable[[], None]) -> None:
         self._events: queue.SimpleQueue[EngineEvent] = queue.SimpleQueue()
@@ -75,24 +75,24 @@ class Generation:
         self.cancelled = False
 
     def put(self, event: EngineEvent) -> None:
-        """For the engine: never blocks, so a caller that does not read holds nobody up."""
+        """Hand an event to the caller; the engine calls this, and it never blocks."""
         self._events.put(event)
 
     def cancel(self) -> None:
-        """Stop; the last event is then Finished("cancelled"). Idempotent, from any thread."""
+        """Stop the generation; its last event is then Finished("cancelled"). Idempotent, from any thread."""
         if not self.cancelled:
             self.cancelled = True
             self._on_cancel()
 
     def __iter__(self) -> Iterator[EngineEvent]:
-        """Its events; what is waited for is repeated every HEARTBEAT_S, so that who leaves is noticed by then."""
+        """Yield the events; repeat the last Queued or Prefill every HEARTBEAT_S, so that a Stop is noticed by then."""
         event: EngineEvent | None = None
         try:
             while not isinstance(event, Finished):
                 event = self._next(event)
                 yield event
         finally:
-            if not isinstance(event, Finished):  # stopping what has ended would abort a step of others
+            if not isinstance(event, Finished):  # to cancel an ended generation would abort a step of others
                 self.cancel()
 
     def _next(self, last: EngineEvent | None) -> EngineEvent:
@@ -106,7 +106,7 @@ class Generation:
 
 
 class Engine(Protocol):
-    """Anything that can answer a prompt."""
+    """The interface of everything that can answer a prompt."""
 
     info: ModelInfo
     chat_template: str  # Jinja source; "" for an engine that takes messages instead of tokens
@@ -117,10 +117,10 @@ class Engine(Protocol):
         """Queue a generation; raises QueueFull when too many wait."""
 
     def prewarm(self, prompts: list[Prompt]) -> None:
-        """Prompts worth having in the cache, most valuable first; computed only while nobody waits."""
+        """Compute prompts worth having in the cache while nobody waits; the most valuable come first."""
 
     def load(self) -> Load:
-        """How busy the engine is; cheap, from any thread."""
+        """Return how busy the engine is; cheap, from any thread."""
 
     def close(self) -> None:
-        """Stop at once and free everything; running generations end as cancelled."""
+        """Stop at once and free everything; end running generations as cancelled."""

@@ -1,8 +1,8 @@
-"""An engine past this machine: any OpenAI-compatible server (vLLM, llama-server, TGI, an Inference Endpoint).
+"""Answer through any OpenAI-compatible server (vLLM, llama-server, TGI, an Inference Endpoint).
 
 The server applies the chat template, batches and caches; this side streams, stops, retries and reports. One event
-loop on one thread serves every generation, so that stopping one closes its connection at once, whatever it waits for:
-that is how such a server learns to stop computing.
+loop on one thread serves every generation, so that a Stop closes its connection at once, whatever it waits for: a
+closed connection is what tells such a server to stop computing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 MOST = 128  # generations under way, more than are let in at once; the server batches and queues by itself
 ATTEMPTS = 3  # to get a first answer; nothing is tried again once text has come
 SILENCE_S = 60.0  # a server that sends nothing for longer counts as gone; reading a long prompt takes most of it
-# What a foreign server can cause: refusals, broken connections, answers that are no JSON or not of the protocol.
+# A foreign server can refuse, break the connection, or answer with no JSON or outside the protocol.
 FAILURES = (HfHubHTTPError, httpx2.HTTPError, TextGenerationError, OSError, ValueError, KeyError, TypeError)
 BUSY = (429, 502, 503, 504)  # worth another try
 NO_TOOL: dict[str, Any] = {  # servers only know "some tool" and "as you like"; this is how a model says none
@@ -43,7 +43,7 @@ NO_TOKEN = "none"  # noqa: S105 - without any the client would send this machine
 
 
 class RemoteEngine:
-    """An `Engine` over HTTP; url is the server's base, model its name there, "" for a server that has only one."""
+    """The `Engine` over HTTP; url is the server's base, model its name there, "" for a server that has only one."""
 
     def __init__(self, url: str, model: str = "", *, token: str = "", most: int = MOST, wait_s: float = 0.5) -> None:
         name = "" if model == "auto" else model
@@ -75,10 +75,10 @@ class RemoteEngine:
         return generation
 
     def prewarm(self, prompts: list[Prompt]) -> None:
-        """Nothing: the server keeps its own cache."""
+        """Do nothing: the server keeps its own cache."""
 
     def load(self) -> Load:
-        """What this side knows: its own generations."""
+        """Return the load of this side's own generations."""
         return Load(len(self._running), 0)
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class RemoteEngine:
             async with asyncio.timeout(options.deadline_s) as limit:
                 reason = await self._with_retries(prompt, options, generation, progress)
         except asyncio.CancelledError:
-            reason = "cancelled"  # not raised again: a task of ours is cancelled by its caller only
+            reason = "cancelled"  # not raised again: only our own caller cancels this task
         except FAILURES as failure:
             if limit.expired():
                 reason = "deadline"
@@ -129,7 +129,7 @@ class RemoteEngine:
     async def _once(
         self, prompt: Prompt, options: Options, generation: Generation, progress: _Progress
     ) -> FinishReason:
-        """One request; a client of its own, because closing it is what closes the stream."""
+        """Run one request with a client of its own, because to close the client closes the stream."""
         reason: FinishReason = "stop"
         async with AsyncInferenceClient(base_url=self._url, api_key=self._token, timeout=SILENCE_S) as client:
             async for chunk in await client.chat_completion(**self._request(prompt, options)):
@@ -167,7 +167,7 @@ class RemoteEngine:
 
 
 class _Call:
-    """A tool call as it comes in pieces, and as the text that an engine under a grammar would have written."""
+    """The tool call that comes in pieces; `text` is what an engine under a grammar would have written."""
 
     def __init__(self) -> None:
         self._name = self._arguments = ""
@@ -185,7 +185,7 @@ class _Call:
 
 
 class _Progress:
-    """Seconds and tokens of one generation."""
+    """The seconds and tokens of one generation."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -220,7 +220,7 @@ def _status(error: BaseException) -> str:
 
 
 def _is_passing(error: BaseException) -> bool:
-    """Whether the fault may be over in a moment."""
+    """Return True if the fault may be over in a moment."""
     response = getattr(error, "response", None)
     if response is not None:
         return response.status_code in BUSY

@@ -1,4 +1,4 @@
-"""How fast this machine computes, learned from the steps themselves, and how large the next step may be."""
+"""Learn from each step how fast this machine computes, and size the next step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIZES = (512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, LEAST_ROWS)
 
 
 class Pace:
-    """Running averages of seconds per row, by size of the step; small steps cost more per row."""
+    """The running averages of seconds per row, by size of the step; small steps cost more per row."""
 
     def __init__(self, seconds_per_row: float = 0.05) -> None:
         self._per_row: dict[int, float] = {}  # by bit length of the number of rows
@@ -25,28 +25,28 @@ class Pace:
         self._per_row[bucket] = new if old is None else MEMORY * old + (1 - MEMORY) * new
 
     def seconds(self, rows: int) -> float:
-        """Expected seconds of a step of `rows` rows: from steps of that size, else of the nearest size seen."""
+        """Return the expected seconds of a step of `rows` rows, from steps of that or the nearest size seen."""
         if not self._per_row:
             return rows * self._guess
         nearest = min(self._per_row, key=lambda bucket: abs(bucket - rows.bit_length()))
         return rows * self._per_row[nearest]
 
     def slice(self, decoding: int) -> int:
-        """How many prompt rows the next step may carry beside `decoding` rows of answers."""
+        """Return how many prompt rows the next step may carry beside `decoding` rows of answers."""
         limit = READER_PAUSE_S if decoding else LONE_STEP_S
         fitting = next((size for size in SIZES if self.seconds(size + decoding) <= limit), LEAST_ROWS)
         return min(fitting, SIZES[0] - decoding) if decoding else max(fitting, LONE_ROWS)
 
     def prefill_s(self, remaining: int, decoding: int) -> float:
-        """Expected seconds to read `remaining` prompt tokens in slices of the present size."""
+        """Return the expected seconds to read `remaining` prompt tokens in slices of the present size."""
         rows = self.slice(decoding)
         return remaining / rows * self.seconds(rows + decoding)
 
 
 def share(room: int, wanted: list[int]) -> list[int]:
-    """Deal `room` rows out to prompts that want `wanted` rows each: evenly, and what one leaves the others get.
+    """Return how many of `room` rows each prompt gets, which wants `wanted` rows: equal parts, leftovers to the others.
 
-    A short prompt therefore finishes early however long its neighbours are, and nobody gets nothing for long.
+    So a short prompt finishes early however long its neighbours are, and no prompt waits long without a row.
     """
     given = [0] * len(wanted)
     open_ = [i for i, rows in enumerate(wanted) if rows]

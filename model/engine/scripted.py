@@ -1,4 +1,4 @@
-"""An engine without a model: it repeats what it was given, word by word, for work on the page and for tests."""
+"""Answer without a model, word by word, for work on the page and for tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORDS_PER_STEP = 40  # of the prompt
 
 
 class ScriptedEngine:
-    """An `Engine` that answers every prompt with `script`, or with the prompt's own last words when that is ""."""
+    """The `Engine` that answers every prompt with `script`, or with the prompt's own last words when that is ""."""
 
     def __init__(self, script: str = "", *, prefill_s: float = 0.6, word_s: float = 0.03) -> None:
         self.info = ModelInfo("scripted", "Scripted answers, no model", 0, stand_in=False)
@@ -66,14 +66,14 @@ class ScriptedEngine:
         return self._script or "You asked: " + prompt.messages[-1][1][-200:]
 
     def prewarm(self, prompts: list[Prompt]) -> None:
-        """Nothing to warm."""
+        """Do nothing: there is no cache."""
 
     def load(self) -> Load:
-        """Never full."""
+        """Return the load; this engine is never full."""
         return Load(self._running, 0)
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to free."""
 
 
 def _length(prompt: Prompt) -> int:

@@ -1,9 +1,9 @@
-"""Which tokens lie in the KV cache, and how a new prompt gets as many of them as possible for nothing.
+"""Track the tokens in the KV cache, and give a new prompt the longest prefix that is already computed.
 
-Running and parked sequences share cells (`kv_unified`), so a prefix that any of them holds is taken over in 0.1 ms;
-what is no longer resident comes back from the prefix cache. Attention walks over the cells of everybody, so that the
-resting conversations of three others cost a reader a sixth of its speed: they move to RAM, where it has room, as soon
-as somebody else begins. All methods belong to the engine's thread.
+Running and parked sequences share cells (`kv_unified`), so a new one takes over any prefix they hold in 0.1 ms; what is
+no longer resident comes back from the prefix cache. Attention walks over the cells of all sequences, so three parked
+conversations cost a generation a sixth of its speed: they move to RAM, if it has room, as soon as another generation
+begins. Call all methods from the engine's thread.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from model.engine.prefix_cache import PrefixCache, Snapshot, prefix_keys
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """One llama.cpp sequence: `tokens` are computed and lie in its cells at positions 0, 1, 2, ..."""
+    """The state of one llama.cpp sequence: `tokens` are computed and lie in its cells at positions 0, 1, 2, ..."""
 
     id: int
     tokens: list[int] = field(default_factory=list)
-    shared: tuple[int, ...] = ()  # lengths worth keeping for everybody: after the brief, after the lead passage
-    shifted: bool = False  # tokens were cut out before the rest: no longer what computing afresh would give
+    shared: tuple[int, ...] = ()  # lengths worth keeping for all: after the system prompt, after the lead passage
+    shifted: bool = False  # tokens were cut out before the rest: the state differs from one computed afresh
 
 
 class Sequences:
-    """All sequence ids of one context: free, running, or parked for whoever comes with the same prefix."""
+    """The sequence ids of one context: free, running, or parked for the next prompt with the same prefix."""
 
     def __init__(self, llama: Llama, cache: PrefixCache) -> None:
         self._llama = llama
@@ -40,14 +40,14 @@ class Sequences:
         self._token_bytes = 0.0  # of a snapshot, as the last one was
 
     def open(self, tokens: Seq[int], boundaries: Seq[int]) -> Sequence:
-        """A running sequence that already holds the longest prefix of `tokens` to be had, the last token excepted.
+        """Return a running sequence that holds the longest prefix of `tokens` to be had, without the last token.
 
-        boundaries: lengths at which snapshots may exist. The last token is always left, its logits are needed.
+        boundaries: lengths at which snapshots may exist. The last token stays out because its logits are needed.
         """
         sequence = Sequence(self._take_id())
         usable = len(tokens) - 1
         covered = self._take_over(sequence, tokens, usable)
-        # An answer ended by its length or by Stop lacks the state of its last token: it is found one before a boundary.
+        # An answer ended by its length or by Stop lacks the state of its last token: look one before each boundary too.
         ends = {*boundaries, *(end - 1 for end in boundaries if end > 1), len(tokens)}
         covered = min(usable, self._restore(sequence, tokens, covered, sorted(ends)))
         sequence.tokens = list(tokens[:covered])
@@ -73,7 +73,7 @@ class Sequences:
         return covered
 
     def _restore(self, sequence: Sequence, tokens: Seq[int], covered: int, ends: Seq[int]) -> int:
-        """Lay snapshots end to end behind what is covered, the longest reach first."""
+        """Lay snapshots end to end behind what is covered, the longest first; return the tokens covered then."""
         keys = prefix_keys(tokens, ends)
         while True:
             beyond = [end for end in sorted(keys, reverse=True) if end > covered and keys[end] in self._cache]
@@ -94,16 +94,16 @@ class Sequences:
         return laid
 
     def _set_aside(self) -> None:
-        """Move resting conversations to RAM while nothing there has to give way for them.
+        """Move parked conversations to RAM while it has room for them.
 
-        A prompt that was left half read stays: its end is no boundary, so nobody would find it again.
+        A prompt in the middle of its prefill stays: its end is no boundary, so no prompt would find it again.
         """
         for sequence in [sequence for sequence in self._parked if sequence.shared and not sequence.shifted]:
             if (len(sequence.tokens) - max(sequence.shared)) * self._token_bytes <= self._cache.ram_room:
                 self._give_up(sequence)
 
     def cut(self, sequence: Sequence, start: int, end: int) -> None:
-        """Take tokens [start, end) out of a sequence and close the gap, without computing anything again."""
+        """Remove tokens [start, end) from a sequence and close the gap, without computing anything again."""
         held = len(sequence.tokens)
         if held <= start:
             return
@@ -148,11 +148,11 @@ class Sequences:
         self._cache.put(Snapshot(key, start, end, data), private=private)
 
     def rewind(self, sequence: Sequence) -> None:
-        """Forget whatever a failed step may have left behind the sequence's known tokens."""
+        """Remove what a failed step may have left behind the sequence's known tokens."""
         self._llama.forget(sequence.id, len(sequence.tokens), -1)
 
     def park(self, sequence: Sequence) -> None:
-        """The generation is over; its cells stay until somebody needs them."""
+        """Park the sequence of an ended generation; its cells stay until another sequence needs them."""
         self._running.remove(sequence)
         if sequence.tokens:
             self._parked.append(sequence)
@@ -160,7 +160,7 @@ class Sequences:
             self._release(sequence)
 
     def evict(self) -> bool:
-        """Give up the parked sequence used longest ago, its conversation saved to RAM first; False if there is none."""
+        """Save the parked sequence used longest ago to RAM and free its cells; return False if none is parked."""
         if not self._parked:
             return False
         self._give_up(self._parked[0])
@@ -185,7 +185,7 @@ class Sequences:
 
 
 def _common(held: list[int], wanted: np.ndarray) -> int:
-    """Length of the common prefix."""
+    """Return the length of the common prefix."""
     length = min(len(held), len(wanted))
     differing = np.nonzero(np.asarray(held[:length], dtype=np.int32) != wanted[:length])[0]
     return int(differing[0]) if len(differing) else length

@@ -1,1 +1,1 @@
-"""Turns a conversation and its evidence into a prompt, in the order that keeps the prefix cache warm."""
+"""Turn a conversation and its evidence into a prompt, in the order that keeps the prefix cache warm."""

@@ -1,6 +1,6 @@
-"""Turns a conversation, passages and a question into a prompt whose order keeps the prefix cache warm.
+"""Turn a conversation, passages and a question into a prompt whose order keeps the prefix cache warm.
 
-Order: the route's brief, the earlier turns, the lead passage, further passages, a tool's result, the question.
+Order: the route's system prompt, the earlier turns, the lead passage, further passages, a tool's result, the question.
 Granite's own template would put documents into the system message, which invalidates everything behind it at
 each turn; here they stand in the user's message, in the same `<documents>` form.
 """
@@ -12,9 +12,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from model.engine.prompt import Prompt, Segment
+from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import Engine
-from model.prompting.conversation import Block, Conversation, PastTurn
+from model.prompting.conversation import Conversation, MessagePart, PastTurn
 from model.prompting.plain_text import plain
 from model.prompting.template import ChatTemplate, parsed_template
 from rag.types import Passage
@@ -27,20 +27,20 @@ _MARKUP = re.compile(r"<(?=/?\s*(?:tool_call|tools|tool_response|documents)\b)",
 
 
 def inert(text: str) -> str:
-    """Foreign text without hidden characters that cannot pass for our own markup.
+    """Return foreign text without hidden characters and without markup that could pass for our own.
 
-    Role tags need no care here: foreign text is tokenised so that they never become control tokens.
+    Role tags need no care here: the tokeniser never turns those of foreign text into control tokens.
     """
     return _MARKUP.sub("\u2039", plain(text))
 
 
 def passage_text(number: int, passage: Passage) -> str:
-    """A passage as the model reads it, under the number it is to be cited by."""
+    """Return a passage as the model reads it, under the number that cites it."""
     return f"[{number}] {place(passage)}\n{inert(passage.text.strip())}\n"
 
 
 def place(passage: Passage) -> str:
-    """The line above a passage: its page and the headings it stands under."""
+    """Return the line above a passage: its page and the headings it stands under."""
     return inert(" > ".join(dict.fromkeys([passage.title, *passage.headings])))
 
 
@@ -52,28 +52,28 @@ def user_message(
     told: str = "",
     hint: str = "",
     question_tokens: int = 0,
-) -> tuple[Block, ...]:
+) -> tuple[MessagePart, ...]:
     """Return what the model reads as the visitor's message; the state after the lead passage is worth keeping.
 
     cite: how to cite the passages, `PromptTexts.cite`; a 1.5B model cited nothing without it. told: what the tools
     said, from `tool_text`. question_tokens: the most that the question may have, 0 for any.
     """
-    blocks: list[Block] = []
+    blocks: list[MessagePart] = []
     if passages:
-        blocks.append(Block("<documents>\n" + passage_text(1, passages[0]), boundary=True))
+        blocks.append(MessagePart("<documents>\n" + passage_text(1, passages[0]), boundary=True))
         rest = "".join(passage_text(i, passage) for i, passage in enumerate(passages[1:], start=2))
-        blocks.append(Block(rest + "</documents>\n" + cite))
+        blocks.append(MessagePart(rest + "</documents>\n" + cite))
     if told:
-        blocks.append(Block(f"<tool_response>\n{inert(told)}\n</tool_response>\n"))
+        blocks.append(MessagePart(f"<tool_response>\n{inert(told)}\n</tool_response>\n"))
     if hint:
-        blocks.append(Block(hint.strip() + "\n"))
-    return (*blocks, Block(inert(question), limit=question_tokens, private=True))
+        blocks.append(MessagePart(hint.strip() + "\n"))
+    return (*blocks, MessagePart(inert(question), limit=question_tokens, private=True))
 
 
 def tool_text(results: Sequence[ToolResult], now: float, chars: int) -> str:
-    """Return tools' results as the model reads them: compact JSON, cut to `chars` characters for all of them together.
+    """Return tools' results as the model reads them: compact JSON, cut to `chars` characters for all together.
 
-    Of a run of every tool it reads the rules' diagnosis, which names the fields that matter of the thousands.
+    For a run of every tool return the rules' diagnosis, which names the few fields of thousands that matter.
     now: as for `tools.diagnosis.summary.summary`.
     """
     if is_whole_run(results):
@@ -83,70 +83,76 @@ def tool_text(results: Sequence[ToolResult], now: float, chars: int) -> str:
 
 
 def _one_text(result: ToolResult, room: int) -> str:
-    content = {"tool": result.tool_name, "success": result.success, "data": _brief(result.data), "error": result.error}
+    data = _shortened(result.data)
+    content = {"tool": result.tool_name, "success": result.success, "data": data, "error": result.error}
     text = json.dumps(_rounded(content), ensure_ascii=False, separators=(",", ":"), default=str)
     return text if len(text) <= room else text[:room] + " ... (cut)"
 
 
 def prompt_for(
-    engine: Engine, conversation: Conversation, brief: str, asked: Sequence[Block], *, public: bool = False
+    engine: Engine,
+    conversation: Conversation,
+    system_prompt: str,
+    asked: Sequence[MessagePart],
+    *,
+    public: bool = False,
 ) -> Prompt:
-    """The prompt for one more turn; without scaffolding for an engine that applies a template of its own."""
+    """Return the prompt for one more turn, without scaffolding for an engine that applies a template of its own."""
     template = parsed_template(engine.chat_template, engine.bos, engine.eos) if engine.chat_template else None
-    return build(conversation, brief, asked, template, engine.info.name, public=public)
+    return build(conversation, system_prompt, asked, template, engine.info.name, public=public)
 
 
 def build(
     conversation: Conversation,
-    brief: str,
-    asked: Sequence[Block],
+    system_prompt: str,
+    asked: Sequence[MessagePart],
     template: ChatTemplate | None,
     engine: str,
     *,
     public: bool = False,
 ) -> Prompt:
-    """The prompt for one more turn. Answers go in as the tokens that `engine` wrote, else as text.
+    """Return the prompt for one more turn. Earlier answers go in as the tokens that `engine` wrote, else as text.
 
     template: None for an engine that takes messages and applies a template of its own. public: the question is ours,
-    such as a starter, so the state of the whole prompt may be kept on disk.
+    such as a starter, so the cache may keep the state of the whole prompt on disk.
     """
     visible = conversation.visible
     roles = ["system", *(role for _ in visible for role in ("user", "assistant")), "user"]
-    contents = [[Segment(conversation.brief or brief, boundary=True)]]
+    contents = [[PromptSegment(conversation.system_prompt or system_prompt, boundary=True)]]
     for turn in visible:
         contents += [_segments(turn.asked), [_answer(turn, engine)]]
     contents.append(_segments(asked))
     scaffold = template.scaffold(roles) if template else [""] * (len(roles) + 1)
-    segments: list[Segment] = []
+    segments: list[PromptSegment] = []
     for i, (role, content) in enumerate(zip(roles, contents, strict=True)):
-        number = (i + 1) // 2  # the brief is 0, then a question and its answer share a number
-        segments.append(Segment(scaffold[i], control=True, turn=number))
+        number = (i + 1) // 2  # the system prompt is 0, then a question and its answer share a number
+        segments.append(PromptSegment(scaffold[i], control=True, turn=number))
         segments += [replace(s, role=role, turn=number, private=s.private and not public) for s in content]
-    return Prompt((*segments, Segment(scaffold[-1], control=True, boundary=True, turn=number)))
+    return Prompt((*segments, PromptSegment(scaffold[-1], control=True, boundary=True, turn=number)))
 
 
-def _segments(parts: Sequence[Block]) -> list[Segment]:
-    return [Segment(part.text, boundary=part.boundary, private=part.private, limit=part.limit) for part in parts]
+def _segments(parts: Sequence[MessagePart]) -> list[PromptSegment]:
+    return [PromptSegment(part.text, boundary=part.boundary, private=part.private, limit=part.limit) for part in parts]
 
 
-def _answer(turn: PastTurn, engine: str) -> Segment:
+def _answer(turn: PastTurn, engine: str) -> PromptSegment:
     tokens = turn.tokens if turn.tokens and turn.engine == engine else None
-    return Segment(inert(turn.answer), tokens, boundary=True, private=True)
+    return PromptSegment(inert(turn.answer), tokens, boundary=True, private=True)
 
 
-def _brief(value: object) -> object:
-    """Without what costs many tokens and tells little: long raw output, and series beyond their first entries."""
+def _shortened(value: object) -> object:
+    """Return a value without what costs many tokens and tells little: long raw output, later entries of series."""
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         return value[:LONGEST_TEXT] + "..."
     if isinstance(value, dict):
-        return {key: _brief(item) for key, item in value.items()}
+        return {key: _shortened(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_brief(item) for item in value[:LONGEST_SERIES]]
+        return [_shortened(item) for item in value[:LONGEST_SERIES]]
     return value
 
 
 def _rounded(value: object) -> object:
-    """Numbers to three figures after the point: a model needs no more, and each digit is a token."""
+    """Return a value with its numbers rounded to three decimals: a model needs no more, and each digit is a token."""
     if isinstance(value, float):
         return round(value, 3)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A conversation as it is remembered on the server, and as the next prompt repeats it."""
+"""Keep a conversation on the server as the next prompt repeats it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """A stretch of one message's text; `boundary` marks where the KV state is worth keeping for others."""
+class MessagePart:
+    """The text of one part of a message; `boundary` marks where the KV state is worth keeping for others."""
 
     text: str = ""
     boundary: bool = False
@@ -18,46 +18,41 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class PastTurn:
-    """One question and its answer."""
+    """The record of one question and its answer."""
 
     question: str  # as the visitor typed it
     answer: str  # as the visitor saw it
     route: str
-    asked: tuple[Block, ...] = ()  # what the model read as the user's message, passages included
+    asked: tuple[MessagePart, ...] = ()  # what the model read as the user's message, passages included
     tokens: tuple[int, ...] = ()  # what the model wrote, as they lie in the KV cache
     engine: str = ""  # name of the model that `tokens` belong to
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Immutable: a turn that is stopped or retried leaves the one before it untouched."""
+    """The turns of one visitor; immutable, so a stopped or retried turn leaves the conversation before it untouched."""
 
     id: str
     turns: tuple[PastTurn, ...] = ()
-    brief: str = ""  # the first route's brief; it stays, so that the cached state behind it does
+    system_prompt: str = ""  # the first route's; it stays, so that the cached state behind it does
     forgotten: int = field(default=0)  # oldest turns that the model no longer sees
 
     @classmethod
     def new(cls) -> Conversation:
-        """An empty conversation with an id that nobody can guess."""
+        """Return an empty conversation with an id that nobody can guess."""
         return cls(secrets.token_urlsafe(12))
 
-    def with_turn(self, turn: PastTurn, *, brief: str, dropped: int = 0) -> Conversation:
-        """This conversation and one more turn; `dropped` more of the oldest are no longer shown to the model."""
-        return replace(self, turns=(*self.turns, turn), brief=self.brief or brief, forgotten=self.forgotten + dropped)
-
-    def without_last(self) -> Conversation:
-        """This conversation before its last turn, for asking again or editing."""
-        turns = self.turns[:-1]
-        brief = self.brief if turns else ""
-        return replace(self, turns=turns, brief=brief, forgotten=min(self.forgotten, len(turns)))
+    def with_turn(self, turn: PastTurn, *, system_prompt: str, dropped: int = 0) -> Conversation:
+        """Return this conversation with one more turn; the model no longer sees `dropped` more of the oldest."""
+        first = self.system_prompt or system_prompt
+        return replace(self, turns=(*self.turns, turn), system_prompt=first, forgotten=self.forgotten + dropped)
 
     @property
     def visible(self) -> tuple[PastTurn, ...]:
-        """The turns the model still sees: those with something it read or wrote."""
+        """The turns that the model still sees: those in which it read something."""
         return tuple(turn for turn in self.turns[self.forgotten :] if turn.asked)
 
     @property
     def questions(self) -> tuple[str, ...]:
-        """What was asked so far, oldest first, for the router."""
+        """The questions so far, oldest first, for the router."""
         return tuple(turn.question for turn in self.turns)

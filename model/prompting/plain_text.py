@@ -1,9 +1,9 @@
-"""Text without what nobody can see: control codes, terminal sequences, direction overrides, hidden characters.
+"""Remove what nobody can see from text: control codes, terminal sequences, direction overrides, hidden characters.
 
-Taken out: C0 and C1 controls but tab and newline, ANSI sequences, lone surrogates, bidirectional overrides and
+Removes: C0 and C1 controls but tab and newline, ANSI sequences, lone surrogates, bidirectional overrides and
 isolates, zero-width and filler characters, tag characters, variation selectors that select nothing, and combining
 marks past MAX_MARKS on one letter. Joiners stay between letters that are not ASCII, where scripts and emoji need them.
-Not taken out: look-alike letters of other scripts; they are visible, and whoever writes Cyrillic means it.
+Keeps: look-alike letters of other scripts; they are visible, and a person who writes Cyrillic means it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _JOINERS, _SELECTOR = "\u200c\u200d", "\ufe0f"  # the selector asks for a colour
 
 
 def plain(text: str) -> str:
-    """The text as a reader sees it; linear in its length."""
+    """Return the text as a reader sees it; linear in its length."""
     text = _HIDDEN.sub("", _NEWLINES.sub("\n", text))
     return text if text.isascii() else _scanned(text)
 
 
 def _scanned(text: str) -> str:
-    """Without surplus marks, and without joiners and selectors that have no visible neighbour to work on."""
+    """Return the text without surplus marks, and without joiners and selectors that have no visible neighbour."""
     kept: list[str] = []
     marks = 0
     for character in text:

@@ -1,7 +1,7 @@
-"""Reads the texts that a model is told from one folder of prose files, so that a person edits them in one place.
+"""Read the texts that a model is told from one folder of prose files, so that a person edits them in one place.
 
-`<route>.md`: YAML front matter with `label`, `starters`, `follow_ups`, then the brief. `replies/<name>.md`: a fixed
-reply, for routes and requests that need no model. `cite.txt`, `translate.txt`, `menu.txt`: see `PromptTexts`.
+`<route>.md`: YAML front matter with `label`, `starters`, `follow_ups`, then the system prompt. `replies/<name>.md`: a
+fixed reply, for routes and requests that need no model. `cite.txt`, `translate.txt`, `menu.txt`: see `PromptTexts`.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from rag.reading.frontmatter import split
 
 @dataclass(frozen=True, slots=True)
 class RouteText:
-    """What is said on one route."""
+    """The texts of one route."""
 
     name: str
     label: str
-    brief: str  # the system message
+    system_prompt: str
     starters: tuple[str, ...] = ()
     follow_ups: tuple[str, ...] = ()
     reply: str = ""  # a fixed reply instead of the model's
 
     @property
     def hint(self) -> str:
-        """The topic, for a conversation that began on another route and keeps that one's brief."""
+        """The topic line for a conversation that began on another route and keeps that route's system prompt."""
         return f"(Topic: {self.label}.)"
 
 
 @dataclass(frozen=True, slots=True)
 class PromptTexts:
-    """Every text that a model is told."""
+    """The texts that a model is told, all of them."""
 
     routes: Mapping[str, RouteText]  # by name
     cite: str  # the line behind the passages: what the system prompt says is forgotten by then
@@ -41,13 +41,13 @@ class PromptTexts:
 
 
 def load_prompt_texts(folder: Path) -> PromptTexts:
-    """Return the texts of `folder`; ValueError names the file that is missing, empty or incomplete."""
+    """Return the texts of `folder`; raise ValueError with the file that is missing, empty or incomplete."""
     cite, translate, menu = (_text(folder / f"{name}.txt") for name in ("cite", "translate", "menu"))
     return PromptTexts(load_routes(folder), cite + "\n", translate, menu + "\n")
 
 
 def load_routes(folder: Path) -> dict[str, RouteText]:
-    """Every route's words by name; ValueError names the file that lacks a label or a brief."""
+    """Return every route's texts by name; raise ValueError with the file that lacks a label or a system prompt."""
     routes = {path.stem: _route(path, folder) for path in sorted(folder.glob("*.md"))}
     if not routes:
         raise ValueError(f"{folder} holds no route files")
@@ -66,7 +66,7 @@ def _route(path: Path, folder: Path) -> RouteText:
     reply = folder / "replies" / path.name
     label = str(fields.get("label", ""))
     if not label or not (body.strip() or reply.exists()):
-        raise ValueError(f"{path} needs a label in its front matter and a brief below it")
+        raise ValueError(f"{path} needs a label in its front matter and a system prompt below it")
     return RouteText(
         path.stem,
         label,

@@ -1,7 +1,7 @@
-"""The chat template of whatever GGUF is loaded, taken apart: scaffolding here, contents there.
+"""Split the chat template of a GGUF into scaffolding, without ever passing contents through it.
 
-The template is rendered once with placeholders for the contents; what stands between them is scaffolding. So
-any template decides the role tags, and no content ever passes through it.
+A placeholder stands for each content; what the template renders between the placeholders is scaffolding. So any
+template decides the role tags, and no content reaches it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ PLACEHOLDER = "\ue000{}\ue001"  # private use characters, which no template writ
 
 
 class TemplateUnusable(ValueError):
-    """The model's chat template cannot be used; the message says why."""
+    """The error of a chat template that cannot be used; the message says why."""
 
 
 class ChatTemplate:
-    """Renders roles into scaffolding. Raises TemplateUnusable for a template that fails or swallows contents."""
+    """The parsed chat template of a model. Raises TemplateUnusable for one that fails or drops contents."""
 
     def __init__(self, source: str, bos: str = "", eos: str = "") -> None:
         if not source:
@@ -39,7 +39,7 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
 
     def scaffold(self, roles: Sequence[str]) -> list[str]:
-        """The len(roles) + 1 texts before, between and after the contents, ending where the answer begins."""
+        """Return the len(roles) + 1 texts before, between and after the contents, up to where the answer begins."""
         messages = [{"role": role, "content": PLACEHOLDER.format(i)} for i, role in enumerate(roles)]
         try:
             stream = self._template.stream(messages=messages, add_generation_prompt=True, tools=None, **self._tokens)

@@ -1,1 +1,1 @@
-"""Writes a model repository for the Hub: one GGUF, its checksum and its card."""
+"""Write a model repository for the Hub: one GGUF, its checksum and its card."""

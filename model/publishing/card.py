@@ -1,4 +1,4 @@
-"""A model card made from data: the variant's table, the GGUF's header and result files."""
+"""Render a model card from data: the variant's table, the GGUF's header and result files."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _NONE = "none"
 
 
 class CardIncomplete(ValueError):
-    """A card would claim what nothing shows; the message names it."""
+    """The error of a card that would claim what no data shows; the message names the claim."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One result file, and which of its figures the card shows under which words."""
+    """The figures of one result file that the card shows, each with its words."""
 
     name: str
     file: str
@@ -36,7 +36,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One model that is published, as `variants.toml` describes it."""
+    """The description of one published model in `variants.toml`."""
 
     name: str
     kind: str
@@ -52,7 +52,7 @@ class Variant:
 
 
 def variants(path: Path = FOLDER / "variants.toml") -> dict[str, Variant]:
-    """All variants by name. Raises CardIncomplete for a table that lacks something."""
+    """Return all variants by name. Raises CardIncomplete for a table that lacks something."""
     found = {}
     for name, table in tomllib.loads(path.read_text("utf-8")).items():
         given: dict[str, Any] = {
@@ -69,7 +69,7 @@ def variants(path: Path = FOLDER / "variants.toml") -> dict[str, Variant]:
 
 
 def render(variant: Variant, path: Path, header: Header, results: Path) -> str:
-    """The card of `variant` for the file `path`. Raises CardIncomplete for a figure that no result file bears out."""
+    """Return the card of `variant` for the file `path`. Raises CardIncomplete for a figure without a result file."""
     if header.is_adapter != (variant.kind == "adapter"):
         raise CardIncomplete(f"{path.name} and {variant.name} disagree on whether it is an adapter")
     template = hashlib.sha256(header.template.encode()).hexdigest() if header.template else _NONE

@@ -1,9 +1,9 @@
-"""A model repository for the Hub: one GGUF, its checksum and its card.
+"""Write a model repository for the Hub: one GGUF, its checksum and its card.
 
 python -m model publish --variant NAME [--file GGUF] --repo USER/NAME [--send]
 
-Without --send the folder is written and compared with the Hub. A version is a tag that is given once: other weights or
-another card need a new version in variants.toml.
+Without --send the command writes the folder and compares it with the Hub. Each version is a tag that never moves: other
+weights or another card need a new version in variants.toml.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MODELS = Path(".data") / "models"
 
 
 def main(argv: Sequence[str]) -> str:
-    """Write the folder and perhaps send it; return what was done. Raises ValueError or OSError with what to do."""
+    """Write the folder, send it if asked to, and return a report. Raises ValueError or OSError with what to do."""
     options = _parser().parse_args(argv)
     known = variants(options.variants)
     if options.variant not in known:
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> str:
 
 
 def _catalogued(variant: Variant) -> Path:
-    """The file of the variant's catalogue entry, fetched where it is not here yet. Raises ModelUnusable."""
+    """Return the file of the variant's catalogue entry; fetch it if it is not here yet. Raises ModelUnusable."""
     if not variant.catalogue:
         raise CardIncomplete(f"{variant.name} is not in the catalogue; name its GGUF with --file")
     entry = catalogue()[variant.catalogue]
@@ -55,10 +55,10 @@ def _catalogued(variant: Variant) -> Path:
 
 
 def write(variant: Variant, file: Path, out: Path, results: Path) -> Path:
-    """Write the repository's files into the folder `out`, emptied first, and return it.
+    """Empty the folder `out`, write the repository's files into it and return it.
 
     Raises ModelUnusable for a file that is damaged or not the locked one, CardIncomplete for a card that would claim
-    what nothing shows, SecretFound for a card with personal data.
+    what no data shows, SecretFound for a card with personal data.
     """
     check_gguf(file)
     if variant.catalogue:
@@ -69,7 +69,7 @@ def write(variant: Variant, file: Path, out: Path, results: Path) -> Path:
     (out / "README.md").write_text(card, "utf-8")
     (out / "SHA256SUMS").write_text(f"{digest(file)}  {file.name}\n", "utf-8")
     try:
-        os.link(file.resolve(), out / file.name)  # gigabytes need not lie there twice
+        os.link(file.resolve(), out / file.name)  # keep gigabytes on the disk once
     except OSError:
         shutil.copyfile(file, out / file.name)
     hub.refuse_private(out)

@@ -1,4 +1,4 @@
-"""Tells one turn's story: evidence, tool calls, generation and checks, as a stream of events."""
+"""Run one chat turn: evidence, tool calls, generation and checks, as a stream of events."""
 
 from model.turn.chat import Ask, Chat, TurnRecord
 

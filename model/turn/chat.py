@@ -1,4 +1,4 @@
-"""One chat turn, from question to checked answer, as a stream of frozen events."""
+"""Run one chat turn, from question to checked answer, as a stream of frozen events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from model.checking.terminal_escapes import lenders
 from model.engine.events import Counts, Finished, FinishReason, Prefill, Queued, TextDelta, Timings
 from model.engine.protocol import Engine, Options, QueueFull, Sampling
 from model.prompting.assemble import place, prompt_for, tool_text, user_message
-from model.prompting.conversation import Block, Conversation, PastTurn
+from model.prompting.conversation import Conversation, MessagePart, PastTurn
 from model.prompting.system_prompts import PromptTexts
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.limits import USUAL_LIMITS, TurnLimits
@@ -31,25 +31,25 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question with all that was decided about it before the model is asked."""
+    """The question of a turn, with all that the router decided about it."""
 
     text: str
     conversation: Conversation
     route: str
-    brief: str = ""  # the route's system message
-    search: str = ""  # what to look up where that is not `text`: a question of another language in English words
+    system_prompt: str = ""  # the route's
+    search: str = ""  # what to search for if not `text`: the English words of a question in another language
     words: Words = field(default_factory=Words)
-    hint: str = ""  # said before the question when the conversation began on another route
-    reply: str = ""  # a fixed answer; then nothing else is looked at
+    hint: str = ""  # the topic, for a conversation that began on another route
+    reply: str = ""  # a fixed answer; the turn then ignores the rest
     calls: tuple[ToolCall, ...] = ()  # checks to run; without any, the documentation is searched
-    menu: ToolMenu | None = None  # the choice is unsure: a model that can is asked, and `calls` are the second best
+    menu: ToolMenu | None = None  # the router is unsure: the model chooses, and `calls` are the second best
     host: str = ""  # of the calls a model chooses
     embedded: Embedded | None = None  # what is looked up, with its vector where somebody has embedded it already
 
 
 @dataclass(frozen=True, slots=True)
 class TurnRecord:
-    """How a turn went, without a word of what was said."""
+    """The record of how a turn went, without a word of question or answer."""
 
     route: str
     model: str
@@ -65,7 +65,7 @@ class TurnRecord:
 
 @dataclass(slots=True)
 class _Turn:
-    """What a turn has gathered so far."""
+    """The state of a turn so far."""
 
     engine: Engine | None  # the same for the whole turn: its tokens and its name must be those of one model
     result: SearchResult | None = None
@@ -73,7 +73,7 @@ class _Turn:
     calls: list[ToolCall] = field(default_factory=list)
     said: AnswerFilter = field(default_factory=AnswerFilter)
     finished: Finished = field(default_factory=lambda: Finished("stop"))
-    asked: tuple[Block, ...] = ()
+    asked: tuple[MessagePart, ...] = ()
     abstained: bool = False
     model: str = ""
 
@@ -83,10 +83,10 @@ class _Turn:
 
 
 class Chat:
-    """Answers questions. Every part may be missing for a while; then the answer says so and does without.
+    """The chat that answers questions. Any part may be missing for a while; then the answer says so and does without.
 
-    engine_for: the engine that serves a conversation, or None while it loads. searcher: retrieval, or None.
-    run_tool: runs a call in the sandbox. texts: what the model is told. record: takes the record of each turn.
+    engine_for: the engine that serves a conversation, or None while it loads; called once a turn. searcher: retrieval,
+    or None. run_tool: runs a call in the sandbox. texts: what the model is told. record: takes the record of each turn.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Chat:
         self._limits = limits
 
     def answer(self, ask: Ask) -> Iterator[TurnEvent]:
-        """The events of one turn; closing the iterator stops the computing. The last event is TurnFinished."""
+        """Yield the events of one turn, TurnFinished last; close the iterator to stop the computing."""
         turn, started = _Turn(self._engine_for(ask.conversation)), time.monotonic()
         try:
             if ask.reply:
@@ -124,7 +124,7 @@ class Chat:
             self._record(_record(ask, turn))
 
     def _look(self, ask: Ask, turn: _Turn) -> Iterator[TurnEvent]:
-        """Evidence first: sources and tool results reach the page before the model starts to read."""
+        """Gather the evidence first: sources and tool results reach the page before the prefill starts."""
         engine = turn.engine
         if ask.menu and engine and not engine.info.stand_in:
             yield from self._let_choose(ask, ask.menu, engine, turn)
@@ -147,7 +147,7 @@ class Chat:
         yield ToolFinished(call, result)
 
     def _let_choose(self, ask: Ask, menu: ToolMenu, engine: Engine, turn: _Turn) -> Iterator[TurnEvent]:
-        """Run what the model chooses, each call once; when it cannot be asked, run the router's best guess."""
+        """Run what the model chooses, each call once; if its queue is full, run the router's best guess."""
         done: list[ToolCall] = []
         try:
             while len(done) < self._limits.tool_rounds:
@@ -193,7 +193,7 @@ class Chat:
         )
         turn.said.expect(_evidence(given, told, ask.text), [place(passage) for passage in given])
         try:
-            prompt = prompt_for(engine, ask.conversation, ask.brief, turn.asked)
+            prompt = prompt_for(engine, ask.conversation, ask.system_prompt, turn.asked)
             generation = engine.submit(prompt, _options(engine, limits))
             for event in without_code(generation) if engine.info.stand_in else generation:
                 if isinstance(event, Finished):
@@ -218,12 +218,12 @@ class Chat:
         if finished.reason != "error":
             wrote = turn.engine.info.name if turn.engine and finished.tokens else ""
             past = PastTurn(ask.text, answer, ask.route, turn.asked, finished.tokens, wrote)
-            conversation = conversation.with_turn(past, brief=ask.brief, dropped=finished.dropped_turns)
+            conversation = conversation.with_turn(past, system_prompt=ask.system_prompt, dropped=finished.dropped_turns)
         return TurnFinished(answer, finished.reason, finished.counts, timings, turn.model, grounded, conversation)
 
 
 def chosen(passages: Sequence[Passage], stand_in: bool, limits: TurnLimits = USUAL_LIMITS) -> list[Passage]:
-    """The passages the model reads: the lead, then those that still fit; always a prefix, so numbers agree."""
+    """Return the passages the model reads: the lead, then those that still fit; always a prefix, so numbers agree."""
     given: list[Passage] = []
     room = limits.room
     for passage in passages[: 1 if stand_in else limits.passages]:
@@ -240,7 +240,7 @@ def _delta(text: str) -> Iterator[TextDelta]:
 
 
 def _evidence(given: Sequence[Passage], told: str, question: str) -> Given:
-    """What the answer may draw on; a passage's headings count as its words."""
+    """Return what the answer may draw on; a passage's headings count as its words."""
     passages = tuple(f"{place(passage)}\n{passage.text}" for passage in given)
     return Given(passages, tuple(filter(None, [*(passage.url for passage in given), told])), question)
 

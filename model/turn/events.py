@@ -1,6 +1,6 @@
-"""What a chat turn reports while it works: small frozen values, in the order they happen.
+"""The events that a chat turn reports: small frozen values, in the order they happen.
 
-Nothing here knows llama.cpp or Gradio; the page maps these values to messages, the terminal prints them.
+This module knows neither llama.cpp nor Gradio; the page maps these values to messages, the terminal prints them.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ class RouteChosen:
 
 @dataclass(frozen=True, slots=True)
 class SourcesFound:
-    """What retrieval found, before any token; `result.passages` is empty when the corpus does not hold the answer."""
+    """The result of retrieval, before any token; `result.passages` is empty if the corpus does not hold the answer."""
 
     result: SearchResult
 
 
 @dataclass(frozen=True, slots=True)
 class ToolStarted:
-    """A tool is about to run in the sandbox."""
+    """The call of a tool that is about to run in the sandbox."""
 
     call: ToolCall
 
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """A tool's result; failures are results too (`result.success` is False)."""
+    """The result of a tool; a failure is a result too (`result.success` is False)."""
 
     call: ToolCall
     result: ToolResult
@@ -48,16 +48,16 @@ class ToolFinished:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One sentence beside the answer: what was marked, dropped or could not be had."""
+    """The text of one sentence beside the answer: what the turn marked, dropped or could not get."""
 
     text: str
-    # "full": every seat is taken, nothing was computed; a page offers what never queues
+    # "full": the queue is full and nothing was computed; a page offers what never queues
     kind: Literal["info", "warning", "error", "full"] = "info"
 
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """The end of a turn, always sent: what was said in full, and how it went."""
+    """The last event of every turn: the whole answer, and how the turn went."""
 
     answer: str  # the checked text that the visitor saw, follow-ups excluded
     reason: FinishReason

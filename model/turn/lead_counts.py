@@ -1,7 +1,7 @@
-"""Which passages lead answers most often, on which route: what is worth reading ahead once the cache is lost.
+"""Count which passages lead answers most often, by route, to prewarm them once the prefix cache is lost.
 
-The prefix cache keeps what was asked lately by itself. After a new model, library or context setting it starts empty;
-these counts outlive it. They name routes and passages of the documentation, nothing of who asked or how.
+The prefix cache keeps recent questions by itself. After a new model, library or context setting it starts empty; these
+counts outlive it. They name routes and passages of the documentation, nothing about visitors or questions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SAVE_EVERY = 10  # answers
 
 
 class LeadCounts:
-    """Counts of (route, passage id), kept in a JSON file that may be missing, damaged or not writable."""
+    """The counts of (route, passage id), in a JSON file that may be missing, damaged or read-only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -40,7 +40,7 @@ class LeadCounts:
                 self._save()
 
     def most_used(self, most: int) -> list[tuple[str, str]]:
-        """(route, passage id), the most used first."""
+        """Return pairs of (route, passage id), the most used first."""
         with self._lock:
             return [pair for pair, _ in self._counts.most_common(most)]
 

@@ -9,9 +9,9 @@ CHARS_OF_THREE_PASSAGES = 2200  # about 600 tokens: half a minute of reading on 
 
 @dataclass(frozen=True, slots=True)
 class TurnLimits:
-    """How much a turn reads and writes.
+    """The most that a turn reads and writes.
 
-    Everything that is read and written shares one context window (`EngineOptions.window`, 4096 tokens). Four
+    All that a generation reads and writes shares one context window (`EngineOptions.window`, 4096 tokens). Four
     characters are about one token, so the system prompt (150 tokens), the passages, the tools' results, the question
     and the answer must fit it together; the oldest turns give way first, and a turn that does not fit alone is refused.
     Two cores read 20 to 70 tokens a second and write 5 to 20, so each value is also seconds that a visitor waits.
@@ -27,7 +27,7 @@ class TurnLimits:
 
     @property
     def room(self) -> int:
-        """The characters that the passages share; the lead passage is read whole even where it is longer."""
+        """The characters that the passages share; the model reads the lead passage whole even if it is longer."""
         return round(self.passages * CHARS_OF_THREE_PASSAGES / 3) if self.passage_chars is None else self.passage_chars
 
 

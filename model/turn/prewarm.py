@@ -1,4 +1,4 @@
-"""Which prompts are worth having in the prefix cache before anybody asks, most valuable first."""
+"""List the prompts worth having in the prefix cache before anybody asks, the most valuable first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def warm_prompts(
     leads: Iterable[tuple[RouteText, Passage]] = (),
     limits: TurnLimits = USUAL_LIMITS,
 ) -> list[Prompt]:
-    """Every route's brief and the tools' menu, then each starter question as the very prompt a click on it gives.
+    """Return every route's system prompt and the tools' menu, then each starter as the very prompt that a click gives.
 
     leads: passages that led many answers, with the routes of these: any question on them then reads only itself.
     asked: further questions that a click puts, with their routes; least valuable.
@@ -35,21 +35,21 @@ def warm_prompts(
     asking = [route for route in texts.routes.values() if not route.reply]
     menus = [menu_prompt(engine, menu, "", public=True)] if menu and not engine.info.stand_in else []
     if searcher is None:
-        return [*_briefs(engine, asking), *menus]
+        return [*_system_prompts(engine, asking), *menus]
     starters = [(route, question) for route in asking for question in (*route.starters, *route.follow_ups)]
     others = [click for click in dict.fromkeys(asked) if click not in starters and not click[0].reply]
     return [
-        *_briefs(engine, asking),
+        *_system_prompts(engine, asking),
         *menus,
         *_questions(engine, dict.fromkeys(starters), searcher, texts.cite, limits),
-        *(_prompt(engine, route.brief, "", [passage], texts.cite) for route, passage in leads),
+        *(_prompt(engine, route.system_prompt, "", [passage], texts.cite) for route, passage in leads),
         *_questions(engine, others, searcher, texts.cite, limits),
     ]
 
 
-def _briefs(engine: Engine, routes: list[RouteText]) -> Iterator[Prompt]:
-    for brief in dict.fromkeys(route.brief for route in routes):
-        yield _prompt(engine, brief, "", [], "")
+def _system_prompts(engine: Engine, routes: list[RouteText]) -> Iterator[Prompt]:
+    for system_prompt in dict.fromkeys(route.system_prompt for route in routes):
+        yield _prompt(engine, system_prompt, "", [], "")
 
 
 def _questions(
@@ -57,9 +57,9 @@ def _questions(
 ) -> Iterator[Prompt]:
     for route, question in clicks:
         passages = chosen(search(searcher, question, limits).passages, engine.info.stand_in, limits)
-        yield _prompt(engine, route.brief, question, passages, cite)
+        yield _prompt(engine, route.system_prompt, question, passages, cite)
 
 
-def _prompt(engine: Engine, brief: str, question: str, passages: Sequence[Passage], cite: str) -> Prompt:
+def _prompt(engine: Engine, system_prompt: str, question: str, passages: Sequence[Passage], cite: str) -> Prompt:
     asked = user_message(question, passages, cite=cite)
-    return prompt_for(engine, Conversation.new(), brief, asked, public=True)
+    return prompt_for(engine, Conversation.new(), system_prompt, asked, public=True)

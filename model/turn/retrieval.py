@@ -1,4 +1,4 @@
-"""Searching for what a visitor asked, in whatever language: first by its words, then by the model's translation."""
+"""Search for a question in any language: first by its known words, then by the model's translation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 from model.engine.events import Finished, Prefill, Queued, TextDelta
 from model.engine.protocol import Engine, Options, QueueFull
 from model.prompting.assemble import inert, prompt_for
-from model.prompting.conversation import Block, Conversation
+from model.prompting.conversation import Conversation, MessagePart
 from model.turn.limits import USUAL_LIMITS, TurnLimits
 from rag.types import Embedded, SearchResult
 
@@ -17,10 +17,10 @@ TOKENS = 64  # a question; a model that rambles is cut off
 
 
 class Searcher(Protocol):
-    """What a turn needs of retrieval."""
+    """The interface of retrieval that a turn needs."""
 
     def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
-        """The passages that answer `text`, or none; `embedded` saves embedding it again."""
+        """Return the passages that answer `text`, or none; `embedded` saves embedding it again."""
 
 
 def look_up(
@@ -32,11 +32,11 @@ def look_up(
     limits: TurnLimits = USUAL_LIMITS,
     embedded: Embedded | None = None,
 ) -> Generator[Queued | Prefill, None, SearchResult]:
-    """Yield the engine's progress, if it is needed at all, and return what was found.
+    """Yield the engine's progress, if the search needs the engine, and return the result.
 
-    glossed: a question of another language in such English words as are known without a model, "" for English. Where
-    those find nothing, a model that can is asked to translate, which takes it a few seconds. translate: its system
-    prompt, `PromptTexts.translate`.
+    glossed: the English words of a question in another language, as far as known without a model; "" for English. If
+    they find nothing, any model but the stand-in translates the question, which takes a few seconds. translate: the
+    system prompt for that, `PromptTexts.translate`.
     """
     result = search(searcher, glossed or text, limits, embedded)
     if result.passages or not glossed or engine is None or engine.info.stand_in:
@@ -59,11 +59,11 @@ def search(
 def in_english(
     engine: Engine, text: str, translate: str, limits: TurnLimits = USUAL_LIMITS
 ) -> Generator[Queued | Prefill, None, str]:
-    """Yield the engine's progress and return its translation, "" when it failed.
+    """Yield the engine's progress and return its translation, "" if it fails.
 
-    The result is only ever searched for, never shown or run. Raises QueueFull.
+    Callers only search for the result and never show or run it. Raises QueueFull.
     """
-    asked = (Block(inert(text), limit=limits.question_tokens, private=True),)
+    asked = (MessagePart(inert(text), limit=limits.question_tokens, private=True),)
     written = ""
     prompt = prompt_for(engine, Conversation.new(), translate, asked)
     for event in engine.submit(prompt, Options(max_tokens=TOKENS, deadline_s=limits.deadline_s)):

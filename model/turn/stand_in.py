@@ -1,4 +1,4 @@
-"""How far the embedded model's words are let through: it comments on an extract that already answers.
+"""Cut the embedded model's answer short: it only comments on an extract that already answers.
 
 A model of 135 million parameters writes shell commands that exist nowhere. The extract holds the real ones, so its
 comment ends where its first block of code would begin.
@@ -17,7 +17,7 @@ FENCE = "```"
 
 
 def without_code(generation: Generation) -> Iterator[EngineEvent]:
-    """The events of a generation up to its first code block; there the computing is stopped."""
+    """Yield the events of a generation up to its first code block; stop the computing there."""
     held, cut = "", False
     for event in generation:
         if isinstance(event, Finished):

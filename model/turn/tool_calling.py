@@ -1,4 +1,4 @@
-"""Lets the model choose a tool where the router's own choice is unsure, under a grammar that admits nothing else."""
+"""Let the model choose a tool if the router is unsure, under a grammar that admits nothing but a call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from model.engine.events import Finished, Prefill, Queued, TextDelta
 from model.engine.prompt import Prompt
 from model.engine.protocol import Engine, Options, Sampling
 from model.prompting.assemble import inert, prompt_for, tool_text
-from model.prompting.conversation import Block, Conversation
+from model.prompting.conversation import Conversation, MessagePart
 from model.turn.limits import USUAL_LIMITS, TurnLimits
 from model.turn.tool_grammar import Schema, grammar, read_call
 from tools.types import ToolCall, ToolResult
@@ -28,16 +28,16 @@ NAMED_BY = 4  # letters of an argument that must have been said: "firewall" name
 
 @dataclass(frozen=True, slots=True)
 class ToolMenu:
-    """The tools a model may choose from, and how it is asked."""
+    """The tools from which a model may choose, with system prompt and grammar for the choice."""
 
-    brief: str  # the system message; always the same, so that its state stays in the prefix cache
+    system_prompt: str  # always the same, so that its state stays in the prefix cache
     grammar: str  # GBNF
     schemas: tuple[Schema, ...]
 
     @classmethod
-    def of(cls, brief: str, schemas: Sequence[Mapping[str, Any]]) -> ToolMenu:
-        """A menu from a brief with `$tools` in it; ValueError for a schema that no grammar can be made of."""
-        return cls(Template(brief).substitute(tools=_listed(schemas)), grammar(schemas), tuple(schemas))
+    def of(cls, system_prompt: str, schemas: Sequence[Mapping[str, Any]]) -> ToolMenu:
+        """Return a menu for a system prompt with `$tools` in it; raise ValueError for a schema without a grammar."""
+        return cls(Template(system_prompt).substitute(tools=_listed(schemas)), grammar(schemas), tuple(schemas))
 
 
 def choose(
@@ -48,7 +48,7 @@ def choose(
     host: str,
     limits: TurnLimits = USUAL_LIMITS,
 ) -> Generator[Queued | Prefill, None, ToolCall | None]:
-    """Yield the engine's progress and return the call it chose, or None; nothing the model writes can raise here."""
+    """Yield the engine's progress and return the call it chose, or None; no text of the model makes this raise."""
     options = Options(CALL_TOKENS, Sampling(grammar=menu.grammar), limits.deadline_s, tools=menu.schemas)
     written = ""
     for event in engine.submit(menu_prompt(engine, menu, question, results), options):
@@ -70,9 +70,9 @@ def choose(
 
 
 def _said(arguments: Mapping[str, Any], said: str) -> dict[str, Any]:
-    """The arguments without names that nobody mentioned: a small model likes to fill in something.
+    """Return the arguments without names that nobody mentioned: a small model likes to invent some.
 
-    What falls away leaves the tool's default, which shows more rather than less.
+    The tool's default takes the place of a dropped argument; it shows more rather than less.
     """
     known = said.casefold()
 
@@ -90,14 +90,14 @@ def _said(arguments: Mapping[str, Any], said: str) -> dict[str, Any]:
 def menu_prompt(
     engine: Engine, menu: ToolMenu, question: str, results: Sequence[ToolResult] = (), *, public: bool = False
 ) -> Prompt:
-    """The prompt that asks which tool to run; `results` are those of the turn so far. public: as in `prompt_for`."""
+    """Return the prompt that asks which tool to run, after `results` of the turn so far. public: as in `prompt_for`."""
     seen = "".join(f"Seen already: {inert(tool_text([result], 0.0, SEEN_CHARS)[:SEEN_CHARS])}\n" for result in results)
-    asked = (Block(seen + "Request: "), Block(inert(question), private=True))
-    return prompt_for(engine, Conversation.new(), menu.brief, asked, public=public)
+    asked = (MessagePart(seen + "Request: "), MessagePart(inert(question), private=True))
+    return prompt_for(engine, Conversation.new(), menu.system_prompt, asked, public=public)
 
 
 def _listed(schemas: Sequence[Schema]) -> str:
-    """One line a tool: name, arguments, what it looks at."""
+    """Return one line for each tool: name, arguments, description."""
     lines = []
     for schema in schemas:
         function = schema.get("function", schema)

@@ -1,8 +1,9 @@
-"""Builds the grammar under which a model names a tool call, and reads the call back.
+"""Build the grammar under which a model names a tool call, and read the call back.
 
 The grammar (llama.cpp's GBNF) admits one JSON object on one line and nothing else: a call of one of the tools with
 arguments its schema allows, `{"name": "service_status", "arguments": {"services": ["sshd"]}}`, or
-`{"name": null, "arguments": {}}` for no tool. Reading is then plain JSON; nothing is parsed out of prose.
+`{"name": null, "arguments": {}}` for no tool. The reader then parses plain JSON and
+never searches prose.
 """
 
 import json
@@ -44,7 +45,7 @@ def grammar(schemas: Sequence[Schema]) -> str:
 def read_call(text: str, schemas: Sequence[Schema]) -> tuple[str | None, dict[str, Any]]:
     """Return tool and arguments of a call written under the grammar; (None, {}) for none.
 
-    A server may ignore the grammar, so nothing is taken on trust. Raises ValueError when the text is cut off, is no
+    A server may ignore the grammar, so check everything. Raises ValueError when the text is cut off, is no
     plain JSON, says a name twice, names no known tool or gives arguments that its schema does not allow; RecursionError
     when it nests too deep.
     """

@@ -1,4 +1,4 @@
-"""What a turn says without asking the model: the lead before the answer, abstentions, notices behind it."""
+"""Word what a turn says without a model: the lead before the answer, abstentions, notices behind it."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ NO_SOURCES = (
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is said in the visitor's own language."""
+    """The words of an abstention, in the visitor's own language."""
 
     abstain: str = ABSTAIN
     nearest: str = NEAREST
 
 
 def lead(results: Sequence[ToolResult], found: SearchResult | None, now: float) -> str:
-    """What answers without any model: what the tools' results of `now` tell, or the extract of the passages."""
+    """Return the answer without a model: a summary of the tools' results as of `now`, or the passages' extract."""
     if results:
         return summary(results, now)
     return f"{found.extract} [1]" if found and found.extract else ""
 
 
 def abstention(result: SearchResult, words: Words) -> str:
-    """That the documentation does not answer, and which pages come nearest."""
+    """Return an abstention that names the nearest pages."""
     pages = [f"- [{p.title}]({p.url})" if p.url.startswith("https://") else f"- {p.title}" for p in result.nearest[:3]]
     return words.abstain + (f"\n\n{words.nearest}\n\n" + "\n".join(dict.fromkeys(pages)) if pages else "")
 
 
 def ending(finished: Finished) -> Iterator[Notice]:
-    """What the visitor should know of how the generation ended."""
+    """Yield what the visitor should know about the end of the generation."""
     if finished.reason == "error" and finished.error:
         yield Notice(finished.error, "error")
     if finished.reason == "deadline":
@@ -59,7 +59,7 @@ def ending(finished: Finished) -> Iterator[Notice]:
 
 
 def marks(said: AnswerFilter, *, foreign: bool) -> Iterator[Notice]:
-    """What the check of a whole answer found: sentences without support, things taken out, citations missing.
+    """Yield the findings on a whole answer: unsupported sentences, unknown commands, removals, missing citations.
 
     foreign: the answer is not in the evidence's language.
     """

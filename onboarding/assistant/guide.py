@@ -121,12 +121,12 @@ class Guide:
         choice = self.parts.routing.chooser.choose(reading, route)
         if choice.intent == "action":
             return Ask(text, conversation, route.name, reply=self._replies.refuse_action(reading, choice.suggestion))
-        hint = words.hint if conversation.brief and conversation.brief != words.brief else ""
+        hint = words.hint if conversation.system_prompt and conversation.system_prompt != words.system_prompt else ""
         menu = self.parts.menu if _is_doubtful(choice, route) else None
         calls = self._calls(choice, host)
         search, said = "" if reading.is_english else reading.gloss, self._replies.abstaining(reading)
         return Ask(
-            text, conversation, route.name, words.brief, search, said, hint, calls=calls, menu=menu, host=host,
+            text, conversation, route.name, words.system_prompt, search, said, hint, calls=calls, menu=menu, host=host,
             embedded=reading.embedded,
         )  # fmt: skip
 

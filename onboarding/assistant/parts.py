@@ -16,7 +16,7 @@ from pathlib import Path
 
 from model.catalogue.download import fetch, find
 from model.catalogue.entries import DEFAULT, EMBEDDED, Entry, catalogue, prove
-from model.catalogue.load import Limits, looks_like_path, open_engine
+from model.catalogue.load import EngineLimits, looks_like_path, open_engine
 from model.engine.protocol import Engine, ModelUnusable
 from model.engine.scripted import ScriptedEngine
 from model.prompting.conversation import Conversation
@@ -52,7 +52,7 @@ class PartsSettings:
     data: Path = Path(".data")
     embedding: str = ""  # another sentence-transformers model, by name or folder
     index: Path | None = None  # a ready-made index to use as it is, instead of one over our own pages
-    limits: Limits = field(default_factory=Limits)
+    limits: EngineLimits = field(default_factory=EngineLimits)
     turn: TurnLimits = USUAL_LIMITS
     abstain_below: float | None = None  # probability, 0..1, below which a search abstains; None is the fitted one
 

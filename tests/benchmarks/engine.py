@@ -19,7 +19,7 @@ from model.engine.events import Finished, TextDelta
 from model.engine.llama import ContextOptions, Llama
 from model.engine.local import EngineOptions, LocalEngine
 from model.engine.prefix_cache import DiskTier, PrefixCache
-from model.engine.prompt import Prompt, Segment
+from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import Generation, ModelInfo, Options, Sampling
 from model.prompting.template import ChatTemplate
 from tests.benchmarks.workload import Message, prompt, workload
@@ -152,7 +152,7 @@ class Bench:
         text = " ".join(
             self._message(0, turn).rest for turn in range(self._options.turns + 5, self._options.turns + 13)
         )
-        long = Prompt((Segment(text[: 1000 * 6], boundary=True), Segment("?", private=True)))
+        long = Prompt((PromptSegment(text[: 1000 * 6], boundary=True), PromptSegment("?", private=True)))
         other = engine.submit(long, self._limit())
         for event in events:
             if isinstance(event, TextDelta):
@@ -169,7 +169,7 @@ class Bench:
         return last.counts.read
 
     def _compare_restored(self, tokens: int = 64) -> bool:
-        """Whether an answer behind a restored brief and lead passage is the one behind computed ones, to the token."""
+        """Whether an answer behind a restored system prompt and lead passage is the one behind computed ones, to the token."""
         question = self._conversation([self._message(1, 0)], [])
         options = Options(max_tokens=tokens, ignore_end=True, deadline_s=1000)
         written = []

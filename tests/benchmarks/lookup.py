@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from model.engine.events import Finished
-from model.engine.llama import ContextOptions, Llama, Row
+from model.engine.llama import BatchRow, ContextOptions, Llama
 from model.engine.local import LocalEngine
 from model.engine.prefix_cache import PrefixCache
 from model.engine.prompt import Prompt
@@ -111,13 +111,13 @@ def step_costs(model: Path, threads: int) -> list[float]:
     llama = Llama(model, ContextOptions(cells=2048, sequences=2, threads=threads))
     prompt = [1000 + i % 500 for i in range(600)]
     for start in range(0, 600, 200):
-        llama.decode([Row(prompt[i], i, 0) for i in range(start, start + 200)])
+        llama.decode([BatchRow(prompt[i], i, 0) for i in range(start, start + 200)])
     costs = [0.0]
     for count in range(1, LONGEST_DRAFT + 2):
         took = []
         for _ in range(REPEATS):
             before = time.monotonic()
-            llama.decode([Row(1234 + i, 600 + i, 0, logits=True) for i in range(count)])
+            llama.decode([BatchRow(1234 + i, 600 + i, 0, logits=True) for i in range(count)])
             took.append(time.monotonic() - before)
             llama.forget(0, 600, -1)
         costs.append(statistics.median(took))
@@ -153,4 +153,4 @@ def answers(options: argparse.Namespace) -> list[tuple[list[int], list[int]]]:
 def _prompt(engine: LocalEngine, retriever: Retriever, texts: PromptTexts, question: str) -> Prompt:
     passages = chosen(retriever.search(question).passages, stand_in=False)
     asked = user_message(question, passages, cite=texts.cite)
-    return prompt_for(engine, Conversation.new(), texts.routes["general_question"].brief, asked)
+    return prompt_for(engine, Conversation.new(), texts.routes["general_question"].system_prompt, asked)

@@ -1,6 +1,6 @@
 """A documentation chat: several visitors take turns, each turn bringing two passages and a question.
 
-The numbers are those of the peers' benchmark: a brief of ~450 tokens, passages of ~2 x 120, all different.
+The numbers are those of the peers' benchmark: a system prompt of ~450 tokens, passages of ~2 x 120, all different.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.engine.prompt import Prompt, Segment
+from model.engine.prompt import Prompt, PromptSegment
 from model.prompting.template import ChatTemplate
 
 CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
-BRIEF_WORDS, PASSAGE_WORDS = 360, 95
+SYSTEM_WORDS, PASSAGE_WORDS = 360, 95
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _own(turns: int) -> Workload:
         asked = f"Visitor {visitor}, question {turn}: how do I do that on RHEL 10?"
         return _split(f"Passages:\n[1] {lead}\n[2] {rest}\n\n{asked}")
 
-    return "You guide visitors and answer from the passages. " + run(0, BRIEF_WORDS), message
+    return "You guide visitors and answer from the passages. " + run(0, SYSTEM_WORDS), message
 
 
 def _split(text: str) -> Message:
@@ -71,15 +71,15 @@ def prompt(
     """The prompt for the last message, given the tokens of the answers to those before it."""
     roles = ["system", *(role for _ in answers for role in ("user", "assistant")), "user"]
     scaffold = template.scaffold(roles)
-    segments = [Segment(scaffold[0], control=True), Segment(system, boundary=True)]
+    segments = [PromptSegment(scaffold[0], control=True), PromptSegment(system, boundary=True)]
     for turn, message in enumerate(messages, start=1):
         segments += [
-            Segment(scaffold[2 * turn - 1], control=True, turn=turn),
-            Segment(message.lead, boundary=True, turn=turn),
-            Segment(message.rest, turn=turn),
-            Segment(message.question, private=True, turn=turn),
-            Segment(scaffold[2 * turn], control=True, turn=turn),
+            PromptSegment(scaffold[2 * turn - 1], control=True, turn=turn),
+            PromptSegment(message.lead, boundary=True, turn=turn),
+            PromptSegment(message.rest, turn=turn),
+            PromptSegment(message.question, private=True, turn=turn),
+            PromptSegment(scaffold[2 * turn], control=True, turn=turn),
         ]
         if turn <= len(answers):
-            segments.append(Segment(tokens=answers[turn - 1], boundary=True, private=True, turn=turn))
+            segments.append(PromptSegment(tokens=answers[turn - 1], boundary=True, private=True, turn=turn))
     return Prompt(tuple(segments))

@@ -12,7 +12,7 @@ from gradio_client import Client
 from playwright.sync_api import Browser, Page, expect
 
 from app import create_app
-from model.catalogue.load import Limits
+from model.catalogue.load import EngineLimits
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from tests.browser.conftest import SHOTS
@@ -29,7 +29,7 @@ SETTLED = {"ready"}
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One seat, so that a second question already waits; by its name the model is known to be a stand-in, and brief."""
-    limits = Limits(slots=1, cells=4096)
+    limits = EngineLimits(slots=1, cells=4096)
     guide = Guide(Parts(PartsSettings(model="smollm2-135m", data=tmp_path_factory.mktemp("data"), limits=limits)))
     with serving(create_app(guide)) as url:
         while set(guide.status().parts.values()) != SETTLED:

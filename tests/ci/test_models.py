@@ -20,7 +20,7 @@ from huggingface_hub import HfApi, ModelCard
 
 from model.catalogue.download import HubUnreachable
 from model.catalogue.entries import EMBEDDED, LOCK, catalogue, read_lock
-from model.catalogue.load import Limits, open_engine
+from model.catalogue.load import EngineLimits, open_engine
 from model.catalogue.lock import lock
 from model.engine.protocol import ModelUnusable
 from model.publishing.card import FOLDER, CardIncomplete, Evaluation, Variant, variants
@@ -235,5 +235,5 @@ def test_an_entry_that_is_not_locked_says_so_and_a_foreign_template_is_refused(
 ) -> None:
     entry = replace(catalogue()[EMBEDDED], sha256="", template_sha256="0" * 64)
     with caplog.at_level(logging.WARNING), pytest.raises(ModelUnusable, match="template"):
-        open_engine(smol, tmp_path, Limits(disk_bytes=0), entry)
+        open_engine(smol, tmp_path, EngineLimits(disk_bytes=0), entry)
     assert "is not locked" in caplog.text

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from model.catalogue.load import Limits
+from model.catalogue.load import EngineLimits
 from model.checking.grounding import Given, statements, unsupported
 from model.prompting.conversation import Conversation
 from model.turn.chat import TurnRecord, chosen
@@ -149,7 +149,7 @@ def _load(options: argparse.Namespace, embedder: Embedder) -> Parts:
     if options.corpus:
         index = options.data / "answers-index"
         build(options.corpus, index, embedder)
-    limits = Limits(threads=options.threads, slots=options.visitors, disk_bytes=0)
+    limits = EngineLimits(threads=options.threads, slots=options.visitors, disk_bytes=0)
     parts = Parts(PartsSettings(model=str(options.model), data=options.data, index=index, limits=limits))
     parts.start()
     deadline = time.monotonic() + LOADING_S

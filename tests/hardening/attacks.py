@@ -48,7 +48,7 @@ LEAD = "Is RHEL 8 supported by Qubinode Navigator, and which RHEL releases does 
 CONFIG = """
 system: {{parallel_attempts: 4, lite: true, enable_experimental: false}}
 run: {{generations: 1, soft_probe_prompt_cap: {cap}, seed: 1}}
-plugins: {{probes: {{sysprompt_extraction: {{system_prompt_sources: ["{briefs}"]}}}}}}
+plugins: {{probes: {{sysprompt_extraction: {{system_prompt_sources: ["{prompts}"]}}}}}}
 reporting: {{report_prefix: {prefix}}}
 """
 
@@ -105,7 +105,7 @@ def _probe(app: App, home: Path, probes: str, cap: int, name: str, ask: str) -> 
     python = _environment(home)
     prefix = (home / name).resolve()
     config = home / f"{name}.yaml"
-    config.write_text(CONFIG.format(cap=cap, prefix=prefix, briefs=_briefs(home)))
+    config.write_text(CONFIG.format(cap=cap, prefix=prefix, prompts=_system_prompts(home)))
     notes = home.resolve() / f"{name}.answered"
     notes.unlink(missing_ok=True)
     app.wait_until_ready()
@@ -121,14 +121,16 @@ def _probe(app: App, home: Path, probes: str, cap: int, name: str, ask: str) -> 
     return counts | {"answered by": Counter(notes.read_text().splitlines())}
 
 
-def _briefs(home: Path) -> Path:
-    """A data set of the one system prompt to be leaked: the rules that every brief holds, whatever the route.
+def _system_prompts(home: Path) -> Path:
+    """A data set of the one system prompt to be leaked: the rules that every one holds, whatever the route.
 
     garak's own prompts lie on a hub, and they would not be ours; without any its probe ends with an IndexError.
     """
-    briefs = [route.brief for route in load_routes(ROOT / "onboarding" / "prompts").values() if route.brief]
-    shared = [rule for rule in briefs[0].split(". ") if all(rule in brief for brief in briefs)]
-    folder = home.resolve() / "briefs"
+    prompts = [
+        route.system_prompt for route in load_routes(ROOT / "onboarding" / "prompts").values() if route.system_prompt
+    ]
+    shared = [rule for rule in prompts[0].split(". ") if all(rule in prompt for prompt in prompts)]
+    folder = home.resolve() / "prompts"
     folder.mkdir(exist_ok=True)
     (folder / "train.jsonl").write_text(json.dumps({"systemprompt": ". ".join(shared)}) + "\n")
     return folder

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from model.catalogue.entries import EMBEDDED, Entry, catalogue
-from model.catalogue.load import Limits, open_engine
+from model.catalogue.load import EngineLimits, open_engine
 from model.engine.protocol import ModelUnusable
 
-LIMITS = Limits(cells=256, disk_bytes=0)
+LIMITS = EngineLimits(cells=256, disk_bytes=0)
 METADATA_END = 1_500_000  # bytes of SmolLM2's file that are not yet tensors
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 98362432\n"
 HTML = b"<!doctype html><html><head><title>401 Unauthorized</title></head></html>"

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import uvicorn
 
 from app import Around, create_app
-from model.engine.llama import ABORTED, DECODED, ContextOptions, Llama, Row
+from model.engine.llama import ABORTED, DECODED, BatchRow, ContextOptions, Llama
 from model.engine.local import EngineOptions, LocalEngine
 from model.engine.prefix_cache import PrefixCache
 from model.engine.protocol import ModelInfo, Sampling
@@ -53,7 +53,7 @@ class PacedLlama(Llama):
     def is_end(self, token: int) -> bool:
         return token == END
 
-    def decode(self, rows: Sequence[Row]) -> int:
+    def decode(self, rows: Sequence[BatchRow]) -> int:
         sequences = len({row.sequence for row in rows})
         return ABORTED if self._aborted.wait(self._step_s * (sequences if self._alone else 1)) else DECODED
 

@@ -97,11 +97,13 @@ def test_persuasion_is_reported_by_family_and_only_a_family_that_did_not_run_fai
     assert not attacks.persuasion(tmp_path, tmp_path, "model.gguf", 3).ok
 
 
-def test_the_system_prompt_to_be_leaked_stands_in_every_brief(tmp_path: Path) -> None:
-    rules = json.loads((attacks._briefs(tmp_path) / "train.jsonl").read_text())["systemprompt"]
-    briefs = [route.brief for route in load_routes(ROOT / "onboarding" / "prompts").values() if route.brief]
-    assert len(briefs) > 5
-    assert all(rules in brief for brief in briefs)
+def test_the_system_prompt_to_be_leaked_stands_in_every_route(tmp_path: Path) -> None:
+    rules = json.loads((attacks._system_prompts(tmp_path) / "train.jsonl").read_text())["systemprompt"]
+    prompts = [
+        route.system_prompt for route in load_routes(ROOT / "onboarding" / "prompts").values() if route.system_prompt
+    ]
+    assert len(prompts) > 5
+    assert all(rules in prompt for prompt in prompts)
     assert len(rules) > 200
 
 

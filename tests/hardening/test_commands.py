@@ -12,7 +12,7 @@ import pytest
 
 from model.engine.events import Finished, TextDelta
 from model.engine.local import EngineOptions
-from model.engine.prompt import Prompt, Segment
+from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import QueueFull
 from tests.hardening.endurance import Sample, _growth
 from tests.hardening.memory import NoCgroups, Policy, cgroup
@@ -20,7 +20,7 @@ from tests.hardening.paced import WORDS, open_paced
 from tests.hardening.verdict import Verdict, quantile, wilson
 from tests.hardening.visitors import Page, Visit, never_overtaken
 
-PROMPT = Prompt((Segment("You answer.", boundary=True), Segment("Is RHEL 8 supported?", turn=1)))
+PROMPT = Prompt((PromptSegment("You answer.", boundary=True), PromptSegment("Is RHEL 8 supported?", turn=1)))
 
 
 def test_wilsons_interval_agrees_with_published_values() -> None:

@@ -11,7 +11,7 @@ import pytest
 from model.engine.llama import ContextOptions, Llama
 from model.engine.scripted import ScriptedEngine
 from model.prompting.assemble import prompt_for, tool_text, user_message
-from model.prompting.conversation import Block, Conversation, PastTurn
+from model.prompting.conversation import Conversation, MessagePart, PastTurn
 from model.turn.limits import TurnLimits
 from rag.types import Passage
 from tests.hardening.tiny_granite import write
@@ -39,8 +39,8 @@ class Tokens:
         return [token for token in encoded if token in self.llama.special_tokens]
 
 
-def prompt_parts(place: str, text: str) -> tuple[Conversation, str, tuple[Block, ...]]:
-    """Conversation, brief and question with a foreign text in one place."""
+def prompt_parts(place: str, text: str) -> tuple[Conversation, str, tuple[MessagePart, ...]]:
+    """Conversation, system prompt and question with a foreign text in one place."""
 
     def at(wanted: str, benign: str) -> str:
         return f"before {text} after" if place == wanted else benign
@@ -50,7 +50,7 @@ def prompt_parts(place: str, text: str) -> tuple[Conversation, str, tuple[Block,
     results = [ToolResult("service_status", True, data, at("tool error", "none"))]
     past = user_message(at("history", "Earlier?"), [passage], cite=TEXTS.cite)
     before = Conversation("c").with_turn(
-        PastTurn("Earlier?", at("history", "An answer."), "deploy", past), brief="Be brief."
+        PastTurn("Earlier?", at("history", "An answer."), "deploy", past), system_prompt="Be brief."
     )
     told, hint = tool_text(results, 0.0, TurnLimits().tool_result_chars), at("hint of a host", "")
     return before, "Be brief.", user_message(at("message", "Now?"), [passage], cite=TEXTS.cite, told=told, hint=hint)

@@ -60,7 +60,7 @@ def test_a_full_disk_under_the_prefix_cache_costs_snapshots_and_nothing_else(
         assert {end.reason for end in ends} <= {"stop", "length"}
         assert list(disk.glob("*/*.part")) == []
         kept = list(disk.glob("*/*.kv"))
-        assert len(kept) < 8  # four briefs and passages did not fit
+        assert len(kept) < 8  # four system prompts and passages did not fit
         again = open_engine(disk)  # what did fit is whole
         assert finish(again.submit(prompt("Question 0", passage="Passage 0. " * 30), SHORT))[1].reason in {
             "stop",

@@ -86,7 +86,7 @@ def make(
 
 def asking(**changes: object) -> Ask:
     values: dict[str, object] = {"text": "Is RHEL 8 supported?", "conversation": Conversation.new(), "route": "rhel10",
-                                 "brief": "Be brief."}  # fmt: skip
+                                 "system_prompt": "Be brief."}  # fmt: skip
     return Ask(**{**values, **changes})  # type: ignore[arg-type]
 
 

@@ -13,7 +13,7 @@ import pytest
 from model.engine.events import Finished, Prefill, Queued, TextDelta
 from model.engine.llama import schema_grammar
 from model.engine.local import EngineOptions
-from model.engine.prompt import Prompt, Segment
+from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import Generation, Options, QueueFull, Sampling
 from tests.conftest import OpenEngine
 
@@ -22,15 +22,15 @@ PASSAGE = "Passage one. The script accepts RHEL 9 and RHEL 10 and refuses RHEL 8
 SHORT = Options(max_tokens=12)
 
 
-def prompt(question: str, *, passage: str = PASSAGE, brief: str = BRIEF) -> Prompt:
+def prompt(question: str, *, passage: str = PASSAGE, system_prompt: str = BRIEF) -> Prompt:
     return Prompt(
         (
-            Segment("<|im_start|>system\n", control=True),
-            Segment(brief, boundary=True),
-            Segment("<|im_end|>\n<|im_start|>user\n", control=True, turn=1),
-            Segment(passage, boundary=True, turn=1),
-            Segment(question, private=True, turn=1),
-            Segment("<|im_end|>\n<|im_start|>assistant\n", control=True, boundary=True, turn=1),
+            PromptSegment("<|im_start|>system\n", control=True),
+            PromptSegment(system_prompt, boundary=True),
+            PromptSegment("<|im_end|>\n<|im_start|>user\n", control=True, turn=1),
+            PromptSegment(passage, boundary=True, turn=1),
+            PromptSegment(question, private=True, turn=1),
+            PromptSegment("<|im_end|>\n<|im_start|>assistant\n", control=True, boundary=True, turn=1),
         )
     )
 
@@ -39,10 +39,10 @@ def next_turn(first: Prompt, answer: tuple[int, ...], question: str) -> Prompt:
     return Prompt(
         (
             *first.segments,
-            Segment(tokens=answer, boundary=True, private=True, turn=1),
-            Segment("<|im_end|>\n<|im_start|>user\n", control=True, turn=2),
-            Segment(question, private=True, turn=2),
-            Segment("<|im_end|>\n<|im_start|>assistant\n", control=True, turn=2),
+            PromptSegment(tokens=answer, boundary=True, private=True, turn=1),
+            PromptSegment("<|im_end|>\n<|im_start|>user\n", control=True, turn=2),
+            PromptSegment(question, private=True, turn=2),
+            PromptSegment("<|im_end|>\n<|im_start|>assistant\n", control=True, turn=2),
         )
     )
 
@@ -75,7 +75,7 @@ def test_another_question_on_the_same_passage_reads_only_itself(open_engine: Ope
     _, second = finish(engine.submit(prompt("Which versions work?"), SHORT))
     _, third = finish(engine.submit(prompt("Hello", passage="Something else entirely. "), SHORT))
     assert second.counts.read < 25 < first.counts.read
-    assert second.counts.read < third.counts.read < first.counts.read  # the brief is shared, the passage is not
+    assert second.counts.read < third.counts.read < first.counts.read  # the system prompt is shared, the passage is not
 
 
 def test_the_second_turn_reads_only_what_is_new_even_after_three_other_visitors(open_engine: OpenEngine) -> None:
@@ -237,10 +237,10 @@ def test_a_conversation_that_outgrows_the_context_drops_its_oldest_turn_without_
         turns = Prompt(
             (
                 *segments,
-                Segment(tokens=last.tokens, boundary=True, private=True, turn=turn),
-                Segment("<|im_end|>\n<|im_start|>user\n", control=True, turn=turn + 1),
-                Segment(question, private=True, turn=turn + 1),
-                Segment("<|im_end|>\n<|im_start|>assistant\n", control=True, turn=turn + 1),
+                PromptSegment(tokens=last.tokens, boundary=True, private=True, turn=turn),
+                PromptSegment("<|im_end|>\n<|im_start|>user\n", control=True, turn=turn + 1),
+                PromptSegment(question, private=True, turn=turn + 1),
+                PromptSegment("<|im_end|>\n<|im_start|>assistant\n", control=True, turn=turn + 1),
             )
         )
         _, last = finish(engine.submit(turns, SHORT))
@@ -252,7 +252,7 @@ def test_a_conversation_that_outgrows_the_context_drops_its_oldest_turn_without_
 
 
 def test_a_message_longer_than_its_limit_is_refused_with_the_limit(open_engine: OpenEngine) -> None:
-    too_long = Prompt((Segment("brief"), Segment("word " * 60, limit=50, turn=1)))
+    too_long = Prompt((PromptSegment("brief"), PromptSegment("word " * 60, limit=50, turn=1)))
     _, last = finish(open_engine().submit(too_long, SHORT))
     assert last.reason == "error"
     assert "60 tokens" in last.error or "61 tokens" in last.error

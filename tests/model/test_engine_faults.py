@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from model.engine.events import Finished
-from model.engine.llama import DECODED, NO_SLOT, ContextOptions, Llama, Row
+from model.engine.llama import DECODED, NO_SLOT, BatchRow, ContextOptions, Llama
 from model.engine.local import EngineOptions, LocalEngine
 from model.engine.prefix_cache import PrefixCache
 from model.engine.protocol import Generation, ModelInfo, Options
@@ -19,7 +19,7 @@ from tests.model.test_engine import SHORT, finish, prompt
 FAILED = -3  # what llama_decode returns when computing the graph fails
 MB = 1_000_000
 
-Fault = Callable[[Sequence[Row]], int]
+Fault = Callable[[Sequence[BatchRow]], int]
 OpenFaulty = Callable[..., LocalEngine]
 
 
@@ -30,7 +30,7 @@ class Faulty(Llama):
         super().__init__(path, ContextOptions(cells=2048, sequences=12))
         self._fault = fault
 
-    def decode(self, rows: Sequence[Row]) -> int:
+    def decode(self, rows: Sequence[BatchRow]) -> int:
         status = self._fault(rows)
         return super().decode(rows) if status == DECODED else status
 
@@ -65,7 +65,7 @@ def test_a_batch_that_fails_ends_its_own_answers_with_a_reason_and_the_next_go_o
 
 
 def test_without_a_free_cell_the_youngest_gives_way_and_the_others_finish(open_faulty: OpenFaulty) -> None:
-    def together(rows: Sequence[Row]) -> int:
+    def together(rows: Sequence[BatchRow]) -> int:
         """No slot while three visitors share a batch."""
         return NO_SLOT if len({row.sequence for row in rows}) == 3 else DECODED
 
@@ -79,7 +79,7 @@ def test_without_a_free_cell_the_youngest_gives_way_and_the_others_finish(open_f
 
 def test_no_slot_once_gives_up_what_is_parked_and_computes(open_faulty: OpenFaulty) -> None:
     engine = open_faulty(once(100, NO_SLOT), ram=0)  # where RAM has no room, conversations rest in their cells
-    finish(engine.submit(prompt("Short", passage="Short. ", brief="Brief. "), SHORT))  # parked afterwards
+    finish(engine.submit(prompt("Short", passage="Short. ", system_prompt="Brief. "), SHORT))  # parked afterwards
     _, last = finish(engine.submit(prompt("Is RHEL 8 accepted?", passage="word " * 150), SHORT))
     assert last.reason in ("stop", "length")
 

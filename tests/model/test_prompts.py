@@ -29,7 +29,7 @@ from tools.registry import Registry
 
 FOLDER = Path("onboarding") / "prompts"
 GOLDENS = Path(__file__).parent / "goldens"
-TOLD = [*sorted(name for name, route in TEXTS.routes.items() if route.brief), "cite", "translate", "menu"]
+TOLD = [*sorted(name for name, route in TEXTS.routes.items() if route.system_prompt), "cite", "translate", "menu"]
 
 
 class Searcher:
@@ -53,9 +53,9 @@ def translation(texts: PromptTexts) -> Prompt:
 
 def answer(texts: PromptTexts) -> Prompt:
     earlier = user_message("What does RHEL 10 need?", RHEL10.passages[:1], cite=texts.cite)
-    brief = texts.routes["general_question"].brief
+    system_prompt = texts.routes["general_question"].system_prompt
     past = PastTurn("What does RHEL 10 need?", "An x86-64-v3 processor [1].", "rhel10", earlier)
-    conversation = Conversation("c").with_turn(past, brief=brief)
+    conversation = Conversation("c").with_turn(past, system_prompt=system_prompt)
     told, hint = tool_text([SERVICES], 0.0, TurnLimits().tool_result_chars), texts.routes["diagnostics"].hint
     asked = user_message("Is libvirtd up?", RHEL10.passages[:3], cite=texts.cite, told=told, hint=hint)
     return prompt_for(ScriptedEngine(), conversation, "never said", asked)

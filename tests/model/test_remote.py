@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from model.engine.events import Finished, TextDelta
-from model.engine.prompt import Prompt, Segment
+from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import Options, QueueFull, Sampling
 from model.engine.remote import ATTEMPTS, RemoteEngine
 from model.turn.tool_calling import ToolMenu, choose
@@ -25,7 +25,7 @@ SHORT = Options(max_tokens=12)
 
 
 def prompt(question: str) -> Prompt:
-    return Prompt((Segment("You are a guide.", role="system"), Segment(question, turn=1, role="user")))
+    return Prompt((PromptSegment("You are a guide.", role="system"), PromptSegment(question, turn=1, role="user")))
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def made(ram: int = MB) -> tuple[Cells, Sequences]:
 
 
 def conversation(cells: Cells, sequences: Sequences, tokens: list[int], boundaries: list[int]) -> Sequence:
-    """Open, compute what is missing, keep the brief, and rest."""
+    """Open, compute what is missing, keep the system prompt, and rest."""
     sequence = sequences.open(tokens, boundaries)
     cells.held[sequence.id] |= set(range(len(tokens)))
     sequence.tokens = list(tokens)
@@ -73,7 +73,7 @@ def test_the_last_token_of_an_answer_cut_by_its_length_is_all_that_is_missing() 
 
 
 def test_without_room_in_ram_conversations_rest_in_their_cells() -> None:
-    cells, sequences = made(ram=15 * CELL)  # room for the brief alone
+    cells, sequences = made(ram=15 * CELL)  # room for the system prompt alone
     first = conversation(cells, sequences, FIRST, [10, 40])
     sequences.open(OTHER, [10, 40])
     assert len(cells.held[first.id]) == 40

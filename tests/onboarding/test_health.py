@@ -13,10 +13,10 @@ from starlette.testclient import TestClient
 
 from app import Around, create_app
 from model.engine.events import Finished
-from model.engine.llama import ContextOptions, Llama, Row
+from model.engine.llama import BatchRow, ContextOptions, Llama
 from model.engine.local import LocalEngine
 from model.engine.prefix_cache import PrefixCache
-from model.engine.prompt import Prompt, Segment
+from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import Load, ModelInfo
 from model.engine.scripted import ScriptedEngine
 from onboarding.assistant.guide import Guide
@@ -84,7 +84,7 @@ class StuckLlama:
     def new_sampler(self, _sampling: object) -> object:
         return object()
 
-    def decode(self, _rows: list[Row]) -> int:
+    def decode(self, _rows: list[BatchRow]) -> int:
         self.entered.set()
         self.go.wait(20)
         raise RuntimeError("the library broke")
@@ -98,7 +98,7 @@ def test_an_engine_that_hangs_grows_silent_and_one_that_died_is_silent_for_good(
     llama = StuckLlama()
     engine = LocalEngine(lambda: cast(Llama, llama), PrefixCache(0), ModelInfo("stuck", "Stuck", 1))
     assert engine.load().silent_s == 0.0
-    generation = engine.submit(Prompt((Segment("hello", turn=1),)))
+    generation = engine.submit(Prompt((PromptSegment("hello", turn=1),)))
     assert llama.entered.wait(10)
     first = engine.load().silent_s
     assert 0 < first < engine.load().silent_s < 20

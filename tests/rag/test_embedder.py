@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.engine.llama import DECODED, ContextOptions, Llama, Row
+from model.engine.llama import DECODED, BatchRow, ContextOptions, Llama
 from rag.embedding.bert import Bert
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder, carried
 from rag.errors import ModelMissing
@@ -112,7 +112,9 @@ def test_threads_share_an_embedder_beside_a_model_that_decodes(
     expected = embedder.encode(texts)
     with ThreadPoolExecutor(4) as pool:
         found = [pool.submit(embedder.encode, [text]) for text in texts]
-        decoded = [llama.decode([Row(token, position, 0, True)]) for position, token in enumerate([1, 2, 3, 4, 5, 6])]
+        decoded = [
+            llama.decode([BatchRow(token, position, 0, True)]) for position, token in enumerate([1, 2, 3, 4, 5, 6])
+        ]
         assert cosines(np.vstack([one.result() for one in found]), expected).min() > 0.9999
     assert set(decoded) == {DECODED}
     llama.close()

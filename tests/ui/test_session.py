@@ -25,7 +25,7 @@ from tests.fakes import RHEL10, ROUTES
 def answered(session: Session, question: str, answer: str = "Yes [1].") -> Turn:
     """Ask and answer one question, as the chat does."""
     turn, _ = session.begin(Request(question))
-    after = turn.before.with_turn(PastTurn(question, answer, "rhel10"), brief="")
+    after = turn.before.with_turn(PastTurn(question, answer, "rhel10"), system_prompt="")
     finished = TurnFinished(answer, "stop", Counts(), Timings(), "SmolLM2", True, after)
     session.update(turn.id, [RouteChosen("rhel10", "RHEL 10", 0.9), SourcesFound(RHEL10), TextDelta(answer), finished])
     session.save()

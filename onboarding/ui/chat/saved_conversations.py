@@ -129,7 +129,7 @@ def restore(item: SavedConversation) -> tuple[Conversation, list[Turn]]:
         past = kept.model_copy(update={"answer": harmless(kept.answer)})
         turns.append(_restored(f"{item.id}-{number}", past, conversation))
         asked = user_message(past.question, [])
-        conversation = conversation.with_turn(PastTurn(past.question, past.answer, past.route, asked), brief="")
+        conversation = conversation.with_turn(PastTurn(past.question, past.answer, past.route, asked), system_prompt="")
     return conversation, turns
 
 

@@ -12,9 +12,10 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import cached_property
 from itertools import pairwise
 
-from model.checking.polarity import Stance, contradicts, of_another, stances
+from model.checking.polarity import Stance, goes_against, stances
 
 LEAST_OVERLAP = 0.45  # share of a sentence's content words that must stand together in the evidence
 SAME_TOPIC = 0.6  # overlap from which two sentences are about the same thing, so that their polarity can be compared
@@ -44,14 +45,13 @@ _STOP = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: stances are read when they are first needed
 class SentenceEvidence:
     """The text against which sentences are checked, with its figures, statements and content words."""
 
     text: str
     figures: frozenset[str]
     statements: tuple[str, ...]
-    stances: tuple[Stance, ...]  # what the statements affirm and deny
     places: tuple[frozenset[str], ...]  # content words of all that stands together: neighbours, a list, a table
 
     @classmethod
@@ -59,8 +59,12 @@ class SentenceEvidence:
         """Return what the parts say together. The question may lend figures and names, but it states nothing."""
         text = "\n".join([*parts, question])
         said = tuple(sentence for part in parts for sentence in _sentences(part))
-        taken = tuple(stance for statement in said for stance in stances(statement))
-        return cls(text, frozenset(_figures(text)), said, taken, tuple(_places(parts, said)))
+        return cls(text, frozenset(_figures(text)), said, tuple(_places(parts, said)))
+
+    @cached_property
+    def stances(self) -> list[Stance]:
+        """The things that the statements affirm and deny."""
+        return stances(*self.statements)
 
     def holds(self, sentence: str, *, foreign: bool = False) -> bool:
         """Return True if nothing in a sentence is foreign to the evidence or against it.
@@ -87,8 +91,7 @@ class SentenceEvidence:
         return all(_is_given(_plain(figure), self.figures) for figure in _FIGURE.findall(sentence))
 
     def _holds_words(self, sentence: str) -> bool:
-        claims = list(stances(sentence))
-        if contradicts(claims, self.stances) or of_another(claims, self.stances):
+        if goes_against(sentence, self.stances):
             return False
         own = stems(sentence)
         if len(own) < LEAST_WORDS:

@@ -72,8 +72,12 @@ class Stance:
     words: frozenset[str]  # what else it is about, without what affirms or denies
 
 
-def stances(sentence: str) -> Iterator[Stance]:
-    """Yield what a sentence affirms and denies, clause by clause; a name holds until the next one."""
+def stances(*sentences: str) -> list[Stance]:
+    """Return what the sentences affirm and deny, clause by clause; a name holds until the next one of its sentence."""
+    return [stance for sentence in sentences for stance in _stances(sentence)]
+
+
+def _stances(sentence: str) -> Iterator[Stance]:
     names: frozenset[str] = frozenset()
     for clause in _CLAUSE.split(_ANSWER.sub("", sentence)):
         names = frozenset(_names(clause)) or names
@@ -84,6 +88,12 @@ def stances(sentence: str) -> Iterator[Stance]:
             if side is not None:
                 rest = _NAME.sub(" ", affirmed.sub(" ", denied.sub(" ", clause)))
                 yield Stance(topic, side, names, _words(_NEGATION.sub(" ", rest)))
+
+
+def goes_against(sentence: str, known: Sequence[Stance]) -> bool:
+    """Return True if a sentence contradicts the evidence, or says of one release what holds of others only."""
+    claims = stances(sentence)
+    return contradicts(claims, known) or of_another(claims, known)
 
 
 def contradicts(claims: Sequence[Stance], known: Sequence[Stance]) -> bool:

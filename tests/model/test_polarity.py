@@ -60,14 +60,14 @@ def test_what_the_page_says_is_not_marked(sentence: str) -> None:
     ],
 )
 def test_only_the_other_side_of_the_same_matter_contradicts(sentence: str, given: str, expected: bool) -> None:
-    assert contradicts(list(stances(sentence)), list(stances(given))) is expected
+    assert contradicts(stances(sentence), stances(given)) is expected
 
 
 def test_the_majority_of_the_evidence_decides() -> None:
     given = ["RHEL 8 is refused.", "RHEL 8 is no longer supported.", "RHEL 8 works with the old script."]
-    known = [stance for statement in given for stance in stances(statement)]
-    assert contradicts(list(stances("RHEL 8 is supported.")), known)
-    assert not contradicts(list(stances("RHEL 8 is refused.")), known)
+    known = stances(*given)
+    assert contradicts(stances("RHEL 8 is supported."), known)
+    assert not contradicts(stances("RHEL 8 is refused."), known)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_majority_of_the_evidence_decides() -> None:
     ],
 )
 def test_what_is_said_of_one_release_may_not_be_said_of_another(sentence: str, given: str, expected: bool) -> None:
-    assert of_another(list(stances(sentence)), list(stances(given))) is expected
+    assert of_another(stances(sentence), stances(given)) is expected
 
 
 def test_the_wrong_release_in_the_pages_own_words_is_marked() -> None:

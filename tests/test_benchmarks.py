@@ -11,7 +11,9 @@ from model.engine.events import Finished
 from model.engine.local import EngineOptions
 from model.engine.protocol import Options
 from model.prompting.template import ChatTemplate
-from tests.benchmarks import compare, lookup, retrieval
+from onboarding.edge.allowlist import is_known
+from onboarding.routing.language.text import clip, fold
+from tests.benchmarks import compare, lookup, path, retrieval
 from tests.benchmarks.workload import Message, prompt, workload
 from tests.conftest import OpenEngine
 
@@ -83,3 +85,21 @@ def test_retrieval_is_timed_over_a_real_index(tmp_path: Path) -> None:
     assert figures["chunks"] >= 2
     timed = {name for name in compare.LOWER_IS_BETTER if name in figures}
     assert timed == {"build_s", "load_s", "search_ms", "search_p95_ms"}
+
+
+def test_a_question_is_embedded_once_and_takes_no_detours(tmp_path: Path) -> None:
+    counts = path.run(tmp_path)
+    assert counts["encoder_calls"] == 1
+    assert 100 < counts["moves"] <= 800
+    assert counts["files"] <= 50
+
+
+def test_a_walk_counts_what_is_called_and_every_way_from_file_to_file() -> None:
+    walk = path.Walk()
+    with walk.watched():
+        fold("Größe")
+        clip("short")
+        is_known("/", "GET")
+    report = walk.report()
+    assert (report["files"], report["moves"]) == (2, 1)
+    assert report["busiest"] == {"onboarding/edge/allowlist.py <-> onboarding/routing/language/text.py": 1}

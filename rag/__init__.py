@@ -1,4 +1,4 @@
-"""Retrieval over Markdown documentation: chunking, embedding, a dense + BM25 index, and calibrated abstaining.
+"""Retrieve passages from Markdown documentation by hybrid search (dense vectors and BM25), or abstain.
 
-Nothing in this package imports the rest of the project, and importing the package loads no model.
+The package imports nothing of the rest of the project, and importing it loads no model.
 """

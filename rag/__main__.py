@@ -1,4 +1,4 @@
-"""`python -m rag "question"`, `python -m rag build`, `python -m rag publish` and `python -m rag train`."""
+"""Run `python -m rag "question"`, `python -m rag build`, `python -m rag publish` and `python -m rag train`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command line of the package."""
+"""Run the package from a shell: search, build, publish, train."""
 
 import argparse
 import os
@@ -23,7 +23,7 @@ TRAINING = {"scipy", "sklearn"}  # development packages; the app runs without th
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command; return the exit code: 0 done, 1 nothing found, 2 a mistake or a failure."""
+    """Run one command and return its exit code: 0 done, 1 nothing found, 2 a mistake or a failure."""
     arguments = list(argv)
     if not arguments or (arguments[0] not in COMMANDS and not arguments[0].startswith("-")):
         arguments.insert(0, "search")
@@ -111,7 +111,7 @@ def _build(options: argparse.Namespace) -> int:
 
 def _publish(options: argparse.Namespace) -> int:
     from rag.publishing import dataset as publish
-    from rag.publishing import hub  # the Hub's client takes a second to import, which no search should pay
+    from rag.publishing import hub  # the Hub's client takes a second to import, which a search does not spend
 
     rows = publish.write_dataset(options.corpus, options.judged, options.folder, options.repo)
     for name, count in rows.items():

@@ -1,4 +1,4 @@
-"""The encoder for users of the package: `from rag.embedder import Embedder`."""
+"""Import the encoder from here in other projects: `from rag.embedder import Embedder`."""
 
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder
 

@@ -1,8 +1,8 @@
-"""Errors of the index. Each message names the command that mends it."""
+"""The errors of the package. Each message of an index error names the command that mends the index."""
 
 
 class RagError(Exception):
-    """Base of everything this package raises on purpose."""
+    """The base of every error that this package raises on purpose."""
 
 
 class IndexMissing(RagError):
@@ -18,7 +18,7 @@ class IndexCorrupt(RagError):
 
 
 class SourceUnreadable(RagError):
-    """The corpus to index cannot be read."""
+    """The source of a corpus cannot be read."""
 
 
 class ModelMissing(RagError):
@@ -26,4 +26,4 @@ class ModelMissing(RagError):
 
 
 class SecretFound(RagError):
-    """Something that looks like a credential or personal data would have been published."""
+    """A text to be published holds what looks like a credential or personal data."""

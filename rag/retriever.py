@@ -1,4 +1,4 @@
-"""Retrieval for users of the package: `from rag.retriever import open_or_build`."""
+"""Import retrieval from here in other projects: `from rag.retriever import open_or_build`."""
 
 from rag.search.retriever import Retriever, open_or_build
 

@@ -1,4 +1,4 @@
-"""The values that pass between the stages of retrieval. All are frozen."""
+"""The frozen values that pass between the stages of retrieval."""
 
 from dataclasses import dataclass, field
 
@@ -9,9 +9,9 @@ Lines = tuple[int, int]  # first and last line in the source file, counted from 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One source file after its front matter was read and removed.
+    """A source file without its front matter.
 
-    `text` keeps the line count of the file: removed lines are blank, so that line ranges stay true.
+    `text` keeps the line count of the file: a removed line is blank, so that line ranges stay true.
     """
 
     path: str  # relative to the source, with forward slashes
@@ -25,7 +25,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was not indexed, with the reason in words."""
+    """A file that the index leaves out, with the reason in words."""
 
     path: str
     reason: str
@@ -33,7 +33,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A run of lines that belongs together: a heading, a paragraph, a list item, a table or a code fence."""
+    """The lines that belong together: a heading, a paragraph, a list item, a table or a code fence."""
 
     kind: str  # "heading" | "text" | "item" | "table" | "code" | "config"
     text: str  # as in the source; "" for a heading whose line is part of the block below it (a YAML key)
@@ -52,7 +52,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What is embedded: a few sentences, rows or lines, and the headings they stand under."""
+    """The unit of embedding: a few sentences, rows or lines, and the headings above them."""
 
     text: str
     headings: tuple[str, ...]
@@ -60,7 +60,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """The stored unit of retrieval: what may be shown, quoted and cited as one passage.
+    """The unit of retrieval: the text that a page shows, quotes and cites as one passage.
 
     A query scores a unit by the best of its chunks (max pooling).
     """
@@ -75,12 +75,12 @@ class Unit:
     chunks: tuple[Chunk, ...]
     questions: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()  # paths of near-duplicates that were folded into this unit
+    also: tuple[str, ...] = ()  # paths of near-duplicates folded into this unit
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One retrieved passage."""
+    """A retrieved passage."""
 
     id: str
     text: str
@@ -104,10 +104,11 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found.
+    """The result of a search.
 
-    `passages` is empty when abstaining; `nearest` then holds the closest pages. `answerable` is the probability,
-    0..1, that the corpus answers the question. `extract` is Markdown taken from the passages that answers on its own.
+    `passages` is empty when the search abstains; `nearest` then holds the closest pages. `answerable` is the
+    probability, 0..1, that the corpus answers the question. `extract` is Markdown from the best passage that answers
+    on its own.
     """
 
     passages: list[Passage]

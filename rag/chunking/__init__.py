@@ -1,1 +1,1 @@
-"""Splits documents into units and chunks."""
+"""Split documents into units and chunks."""

@@ -1,4 +1,4 @@
-"""Documents into units: sections by heading, packed to the size that is shown, split into the size that is embedded."""
+"""Cut documents into units, which a page shows, and units into chunks, which the encoder embeds."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -50,7 +50,7 @@ def chunk(document: Document, link: Link) -> list[Unit]:
 
 
 def _sections(blocks: Iterable[Block]) -> Iterator[Section]:
-    """Group blocks by heading; a heading without a body of its own stays with what follows it."""
+    """Group blocks by heading; a heading without a body of its own joins the next section."""
     path: list[Block] = []
     body: list[Block] = []
     for block in blocks:
@@ -88,9 +88,9 @@ def _packed(sections: list[Section]) -> Iterator[list[Section]]:
 
 
 def _belongs(held: list[Section], section: Section) -> bool:
-    """Tell whether a section may share a unit with those before it.
+    """Return True when a section may share a unit with those before it.
 
-    Parts of one heading below the page title do; sections right under the title only when both are small.
+    Sections that share a heading below the page title may; sections right under the title only when both are small.
     """
     shared = len(_common([*held, section]))
     return shared >= 2 or (sum(map(_length, held)) < SMALL_CHARS and _length(section) < SMALL_CHARS)
@@ -131,14 +131,14 @@ def _unit(document: Document, sections: list[Section], link: Link) -> Unit:
 
 
 def _chunks(section: Section) -> Iterator[Chunk]:
-    """Yield the pieces of a section that are embedded; headings go with each as context, not as text."""
+    """Yield the chunks of a section; each keeps its headings as context, not as text."""
     pieces = [piece for block in section.blocks if block.kind != "heading" for piece in split(block, CHUNK_CHARS)]
     for group in by_size(pieces, CHUNK_CHARS):
         yield Chunk("\n".join(piece.text for piece in group), section.headings)
 
 
 def _join(blocks: list[Block]) -> str:
-    """Join blocks as Markdown: items of one list and lines of configuration by a line end, the rest by a blank line."""
+    """Join blocks as Markdown: list items and configuration by a line end, everything else by a blank line."""
     text = blocks[0].text if blocks else ""
     for before, block in pairwise(blocks):
         tight = before.kind == block.kind and block.kind in {"item", "config"}

@@ -1,6 +1,6 @@
-"""Markdown as blocks: a line scanner that knows fences, tables and headings and keeps every line number.
+"""Cut Markdown into blocks with a line scanner that knows fences, tables and headings and keeps line numbers.
 
-A full Markdown parser is not needed: a chunker must know where it may cut, not how the page looks.
+A full Markdown parser would tell more than a chunker needs, which is the places where it may cut.
 """
 
 import re
@@ -19,8 +19,8 @@ _TOP_SETEXT = {"=": 1, "-": 2}
 def blocks(text: str) -> list[Block]:
     """Return the blocks of `text` in order; line numbers count from 1.
 
-    A `#` inside a fence is never a heading. A fence that is never closed is read as plain text, so that one damaged
-    fence does not swallow the rest of a page.
+    A `#` inside a fence opens no heading. A fence that never closes counts as plain text, so that one damaged fence
+    does not swallow the rest of a page.
     """
     lines = text.splitlines()
     found: list[Block] = []

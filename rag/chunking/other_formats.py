@@ -1,4 +1,4 @@
-"""Configuration files and reStructuredText as blocks: YAML by key, env samples by banner, rst by underline."""
+"""Cut configuration files and reStructuredText into blocks: YAML by key, env samples by banner, rst by underline."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _RST_UNDER = re.compile(r"^([=\-~^\"'#*+.])\1{2,}\s*$")
 
 
 def yaml_blocks(text: str) -> Iterator[Block]:
-    """Yield a heading per key down to the third level and the lines under it, comments kept with the key below."""
+    """Yield a heading per key down to the third level and the lines under it; a comment stays with the key below it."""
     start, pending = 0, 0  # pending: first comment line above the next key
     lines = text.splitlines()
     for at, line in enumerate(lines):
@@ -71,7 +71,7 @@ def plain_blocks(text: str) -> Iterator[Block]:
 
 
 def _paragraphs(lines: list[str], start: int, end: int) -> Iterator[Block]:
-    """Yield the paragraphs of lines[start:end]; rst overlines and other rules are dropped."""
+    """Yield the paragraphs of lines[start:end] without rst overlines and other rules."""
     at = start
     while at < end:
         if not lines[at].strip() or _RST_UNDER.match(lines[at]):
@@ -85,7 +85,7 @@ def _paragraphs(lines: list[str], start: int, end: int) -> Iterator[Block]:
 
 
 def _has_children(lines: list[str], at: int, indent: int) -> bool:
-    """Tell whether the key at index `at` opens a mapping or list of at least three lines."""
+    """Return True when the key at index `at` opens a mapping or list of at least three lines."""
     below = [line for line in lines[at + 1 : at + 12] if line.strip() and not line.lstrip().startswith("#")]
     deeper = 0
     for line in below:
@@ -97,7 +97,7 @@ def _has_children(lines: list[str], at: int, indent: int) -> bool:
 
 
 def _body(lines: list[str], start: int, end: int) -> Iterator[Block]:
-    """Yield lines[start:end] as one block of configuration, blank edges left out."""
+    """Yield lines[start:end] as one block of configuration, without blank edges."""
     while start < end and not lines[start].strip():
         start += 1
     while end > start and not lines[end - 1].strip():

@@ -1,4 +1,4 @@
-"""Cutting blocks that are too long, and grouping short ones."""
+"""Cut blocks that are too long, and group short ones."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ def size(blocks: Iterable[Block]) -> int:
 def by_size(blocks: list[Block], limit: int) -> list[list[Block]]:
     """Group blocks in order to at most `limit` characters, in groups of about equal size.
 
-    A heading or a lead-in such as "Run:" goes with what it introduces.
+    A heading or a lead-in such as "Run:" stays with the block behind it.
     """
     total = size(blocks)
     target = total / max(1, -(-total // limit))

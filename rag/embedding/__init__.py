@@ -1,1 +1,1 @@
-"""Embeds texts as vectors, by llama.cpp or by sentence-transformers."""
+"""Embed texts as vectors, with llama.cpp or sentence-transformers."""

@@ -1,8 +1,8 @@
-"""A BERT sentence encoder computed by llama.cpp: the vectors of sentence-transformers without torch.
+"""Compute a BERT sentence encoder with llama.cpp: the vectors of sentence-transformers without torch.
 
-Made for all-MiniLM-L6-v2 and its like: mean pooling, WordPiece, F32 safetensors. The tokenizer is the model's own, by
-the library it was trained with; llama.cpp only computes. Half precision in the matrices leaves a cosine of 0.99999 to
-the vectors of sentence-transformers, so an index made with the one serves the other.
+Covers models like all-MiniLM-L6-v2: mean pooling, WordPiece, F32 safetensors. The tokenizers library reads the model's
+own tokenizer; llama.cpp only computes. Matrices in half precision leave a cosine of 0.99999 to the vectors of
+sentence-transformers, so an index built with one serves the other.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from rag.embedding.bert_gguf import write_gguf
 from rag.embedding.llama_runtime import c, first_error, forget_errors, start
 from rag.errors import ModelMissing
 
-TOKENS = 512  # of one batch; larger ones pad more and read no faster on two cores
-TEXTS = 16  # of one batch
+TOKENS = 512  # per batch; larger batches pad more and compute no faster on two cores
+TEXTS = 16  # per batch
 
 
 class Bert:
-    """A loaded encoder. Not safe to share between threads. Raises ModelMissing where the files make no encoder."""
+    """The loaded encoder, for one thread at a time. Raises ModelMissing when the files make no encoder."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        """Load the model in `folder`, which sentence-transformers wrote; ~0.5 s."""
+        """Load the model in `folder`, in the layout of sentence-transformers; ~0.5 s."""
         try:
             self._tokenizer = _tokenizer(folder)
             model = _load(folder)
@@ -37,11 +37,11 @@ class Bert:
         self._context, self._batch = _context(model), c.llama_batch_init(TOKENS, 0, 1)
         self.dimension = int(c.llama_model_n_embd(model))
         self._threads = threads
-        # Not at the interpreter's end: another thread may still be computing then.
+        # Not at interpreter exit, when another thread may still compute.
         weakref.finalize(self, _free, model, self._context, self._batch).atexit = False
 
     def encode(self, texts: Sequence[str], few: bool) -> np.ndarray:
-        """Return float32 vectors of shape (len(texts), dimension), each of length 1; with `few` on one thread."""
+        """Return float32 vectors of shape (len(texts), dimension), each of length 1; `few` uses one thread."""
         threads = 1 if few else self._threads
         c.llama_set_n_threads(self._context, threads, threads)
         tokens = [self._tokenizer.encode(text).ids for text in texts]
@@ -52,7 +52,7 @@ class Bert:
         return vectors
 
     def is_word(self, word: str) -> bool:
-        """Tell whether the vocabulary holds `word` whole."""
+        """Return True when the vocabulary holds `word` whole."""
         return len(self._tokenizer.encode(word, add_special_tokens=False).ids) == 1
 
     def _compute(self, texts: Sequence[Sequence[int]]) -> np.ndarray:
@@ -70,7 +70,7 @@ class Bert:
 
 
 def _batches(tokens: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Numbers of texts, short ones together, so that a batch holds at most TOKENS tokens and TEXTS texts."""
+    """Return text numbers in batches of at most TOKENS tokens and TEXTS texts, short texts together."""
     batches: list[list[int]] = []
     room = 0
     for number in sorted(range(len(tokens)), key=lambda number: len(tokens[number])):
@@ -83,7 +83,7 @@ def _batches(tokens: Sequence[Sequence[int]]) -> list[list[int]]:
 
 
 def _tokenizer(folder: Path) -> Tokenizer:
-    """The model's tokenizer, which cuts a text off after as many tokens as it was trained with."""
+    """Return the model's tokenizer, which cuts a text off at the length of its training."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     longest = json.loads((folder / "sentence_bert_config.json").read_text("utf-8"))["max_seq_length"]
@@ -92,7 +92,7 @@ def _tokenizer(folder: Path) -> Tokenizer:
 
 
 def _load(folder: Path) -> object:
-    """Load the weights through a file that is gone at once: to make it is no slower than to check one that was kept."""
+    """Load the weights through a temporary file; writing it takes no longer than checking a kept one."""
     start()
     params = c.llama_model_default_params()
     params.n_gpu_layers, params.use_mmap = 0, False
@@ -111,7 +111,7 @@ def _context(model: object) -> object:
     params.n_ctx = params.n_batch = params.n_ubatch = TOKENS
     params.n_seq_max, params.kv_unified = TEXTS, True
     params.embeddings, params.pooling_type = True, c.LLAMA_POOLING_TYPE_MEAN
-    params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_ENABLED  # skips what the texts of a batch must not see
+    params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_ENABLED  # skips what one text of a batch must not see of another
     params.no_perf = True
     context = c.llama_init_from_model(model, params)
     if not context:

@@ -1,4 +1,4 @@
-"""A sentence-transformers folder with a BERT encoder, written as the GGUF file that llama.cpp loads."""
+"""Convert a sentence-transformers folder with a BERT encoder into the GGUF file that llama.cpp loads."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SUFFIXES = (".weight", ".bias")
 
 
 def write_gguf(folder: Path, path: Path) -> None:
-    """Write the encoder in `folder` to `path`: matrices of the blocks in F16, everything else as it is.
+    """Write the encoder in `folder` to `path`: block matrices in F16, all other tensors unchanged.
 
-    Without a vocabulary, since the texts come as token ids. The keys are those of llama.cpp's `bert` architecture.
-    Raises OSError, or KeyError or ValueError for a folder that holds something else.
+    The file holds no vocabulary, because texts arrive as token ids. Its keys are those of llama.cpp's `bert`
+    architecture. Raises OSError, or KeyError or ValueError for a folder with another kind of model.
     """
     config = json.loads((folder / "config.json").read_text("utf-8"))
     if config["model_type"] != "bert" or config["hidden_act"] != "gelu":
@@ -46,7 +46,7 @@ def _add_tensors(writer: GGUFWriter, weights: Path, blocks: int) -> None:
         for name in tensors.keys():  # noqa: SIM118 - no mapping
             known = names.get_name(name, try_suffixes=SUFFIXES)
             if known is None:
-                continue  # the pooler, which mean pooling has no use for, and the list of positions
+                continue  # the pooler, which mean pooling does not use, and the list of positions
             tensor = tensors.get_tensor(name)
             halved = known.startswith("blk.") and tensor.ndim == 2
             writer.add_tensor(known, tensor.astype(np.float16) if halved else tensor)

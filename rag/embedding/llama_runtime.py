@@ -1,4 +1,4 @@
-"""llama.cpp itself, for the chat model and the encoder alike: the only module that imports `llama_cpp`."""
+"""Import llama.cpp for the chat model and the encoder; no other module imports `llama_cpp`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import os
 import threading
 from pathlib import Path
 
-# libgomp reads this once, when it is loaded. Its threads otherwise spin at every barrier, and as soon as the web
-# server wants one of the two cores, decoding falls from tens of tokens a second to one.
+# libgomp reads this once, at load. By default its threads spin at every barrier, and as soon as the web server wants
+# one of the two cores, decoding falls from tens of tokens a second to one.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import llama_cpp
@@ -21,14 +21,14 @@ __all__ = ["VERSION", "c", "first_error", "forget_errors", "json_schema_to_gbnf"
 logger = logging.getLogger(__name__)
 
 VERSION = f"llama-cpp-python {llama_cpp.__version__}"
-MAX_ERRORS = 10  # the last ones; the first of a load is the cause, the rest follow from it
+MAX_ERRORS = 10  # the first error of a load is the cause, the rest follow from it
 
 _starting = threading.Lock()
-_errors: list[str] = []  # what llama.cpp said at level error since the last `forget_errors`
+_errors: list[str] = []  # messages at level error since the last `forget_errors`
 
 
 def start() -> None:
-    """Silence llama.cpp's log and let it choose its code for this CPU; needed before a model is loaded."""
+    """Silence llama.cpp's log and let it choose its code for this CPU. Call it before loading a model."""
     with _starting:
         c.llama_log_set(_log, ctypes.c_void_p())
         _load_backends()
@@ -36,20 +36,20 @@ def start() -> None:
 
 
 def first_error() -> str:
-    """The first error since `forget_errors`, in llama.cpp's words."""
+    """Return the first error since `forget_errors`, in llama.cpp's words."""
     return _errors[0] if _errors else "llama.cpp gave no reason"
 
 
 def forget_errors() -> None:
-    """Begin anew, before a load."""
+    """Forget all errors; call it before a load."""
     _errors.clear()
 
 
 def _load_backends() -> None:
-    """Let ggml choose the code for this CPU, where the library was built with several; else it is linked in already.
+    """Let ggml choose the code for this CPU where the library comes with several backends.
 
-    Left to itself it would look for them beside the Python executable. Asked of libllama's own handle, since a second
-    copy of libggml would have a registry of its own.
+    By default ggml looks for backends beside the Python executable. The call goes through libllama's own handle,
+    because a second copy of libggml would keep a registry of its own.
     """
     library = c._lib
     library.ggml_backend_reg_count.restype = ctypes.c_size_t

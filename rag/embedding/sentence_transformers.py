@@ -1,4 +1,4 @@
-"""Any model of sentence-transformers; the only file that imports it and torch, when such a model is asked for."""
+"""Run any model of sentence-transformers; no other module imports it or torch, and this one only when asked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BATCH = 16  # larger batches only pad more on a CPU
 
 
 class Sentence:
-    """A loaded model. Not safe to share between threads. Raises ModelMissing when it cannot be found."""
+    """The loaded model, for one thread at a time. Raises ModelMissing when it cannot be found."""
 
     def __init__(self, model: str) -> None:
         """Load `model`, a name or a folder, onto the CPU; ~10 s, most of it the import of the library."""
@@ -27,13 +27,13 @@ class Sentence:
         self.dimension = int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str], few: bool) -> np.ndarray:
-        """Return float32 vectors of shape (len(texts), dimension), each of length 1; with `few` on one thread."""
+        """Return float32 vectors of shape (len(texts), dimension), each of length 1; `few` uses one thread."""
         self._torch.set_num_threads(1 if few else self._threads)
         vectors = self._model.encode(list(texts), batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False)
         return np.ascontiguousarray(vectors, dtype=np.float32)
 
     def is_word(self, word: str) -> bool:
-        """Tell whether the vocabulary holds `word` whole."""
+        """Return True when the vocabulary holds `word` whole."""
         return len(self._model.tokenizer.tokenize(word)) == 1
 
 

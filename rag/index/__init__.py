@@ -1,1 +1,1 @@
-"""Builds an index, keeps it on disk and loads it."""
+"""Build an index, keep it on disk and load it."""

@@ -1,4 +1,4 @@
-"""Building an index: documents into units and vectors, in steps, swapped in whole."""
+"""Build an index: cut documents into units, embed them, and swap the new folder in."""
 
 import hashlib
 import json
@@ -31,17 +31,17 @@ def silent(_done: int, _total: int) -> None:
 
 
 def build(source: str | Path, out: Path, embedder: Encoder, progress: Progress = silent) -> Manifest:
-    """Index `source` into the folder `out`, reusing the vectors of an index that already lies there.
+    """Index `source` into the folder `out` and reuse the vectors of the index that lies there.
 
-    `progress(done, total)` counts embedded texts. The folder is written aside and swapped in whole, so that a reader
-    never sees half an index. Raises SourceUnreadable, or OSError when `out` cannot be written.
+    `progress(done, total)` counts embedded texts. The build writes a folder beside `out` and renames it, so that a
+    reader never sees half an index. Raises SourceUnreadable, or OSError when `out` cannot be written.
     """
     corpus = read_corpus(source)
     return write(corpus, source, out, embedder, progress)
 
 
 def write(corpus: Corpus, source: str | Path, out: Path, embedder: Encoder, progress: Progress) -> Manifest:
-    """Index the documents that were read from `source`; see build."""
+    """Index `corpus`, read from `source`; see build."""
     link = linker(corpus)
     units = fold_duplicates([unit for document in corpus.documents for unit in chunk(document, link)])
     memo = _Memo(embedder, load_shipped_vectors(embedder.digest) | _known_vectors(out, embedder))
@@ -70,14 +70,14 @@ def corpus_digest(corpus: Corpus) -> str:
 
 
 class _Memo:
-    """An encoder that computes each text once and starts from the vectors of the previous index."""
+    """The encoder that computes each text once and starts with the vectors of the previous index."""
 
     def __init__(self, embedder: Encoder, known: dict[bytes, np.ndarray]) -> None:
         self._embedder, self._known = embedder, known
 
     def encode(self, texts: Sequence[str], progress: Progress = silent) -> np.ndarray:
         keys = [_key(text) for text in texts]
-        # texts of like length together: a batch is padded to its longest
+        # sorted by length, because a batch is padded to its longest text
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
         queue = sorted(missing.items(), key=lambda item: len(item[1]))
         progress(len(texts) - len(queue), len(texts))
@@ -141,7 +141,7 @@ def _manifest(corpus: Corpus, source: str, units: list[Unit], embedder: Encoder,
 
 
 def _absolute(source: str | Path) -> str:
-    """Return a source as a later build finds it from whatever folder it runs in."""
+    """Return `source` in a form that a later build finds from any working directory."""
     return source if isinstance(source, str) and is_git_url(source) else str(Path(source).absolute())
 
 

@@ -1,4 +1,4 @@
-"""The vectors of an index (FAISS): exact inner product up to EXACT_LIMIT chunks, HNSW above."""
+"""Search vectors with FAISS: exact inner product up to EXACT_LIMIT vectors, HNSW above."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +9,15 @@ import numpy as np
 
 EXACT_LIMIT = 50_000  # vectors scanned in ~8 ms on two cores; HNSW is faster from here on
 HNSW_LINKS, HNSW_BUILD, HNSW_SEARCH = 32, 120, 256
-CHUNK, WHOLE, QUESTION = 0, 1, 2  # what a vector stands for
+CHUNK, WHOLE, QUESTION = 0, 1, 2  # a vector embeds a chunk, a whole unit, or a question that a unit answers
 
 
 @dataclass(frozen=True, slots=True)
 class DenseIndex:
-    """Normalised vectors in unit order; read-only, so safe to share between threads.
+    """The vectors of length 1 in unit order; read-only, so safe to share between threads.
 
     `owner` (n,) int32 is the unit of each vector and never decreases; `kind` (n,) uint8 is CHUNK, WHOLE or QUESTION;
-    `keys` (n, 16) uint8 is the digest of the embedded text, by which a later build reuses the vector.
+    `keys` (n, 16) uint8 is the digest of the embedded text; a later build finds the vector by it.
     """
 
     index: faiss.Index
@@ -27,20 +27,20 @@ class DenseIndex:
 
     @property
     def vectors(self) -> np.ndarray:
-        """The stored float32 vectors of shape (n, dimension), without a copy."""
+        """Return the stored float32 vectors of shape (n, dimension), without a copy."""
         flat: Any = faiss.downcast_index(self.index.storage) if hasattr(self.index, "storage") else self.index
         stored: np.ndarray = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d)
         return stored.reshape(flat.ntotal, flat.d)
 
     def nearest(self, query: np.ndarray, k: int) -> np.ndarray:
         """Return the units that own the `k` vectors nearest to `query` (dimension,), each once, best first."""
-        faiss.omp_set_num_threads(1)  # one query gains nothing from two threads, and waits when the model writes
+        faiss.omp_set_num_threads(1)  # one query gains nothing from two threads, and waits when the chat model decodes
         _, found = self.index.search(query.reshape(1, -1), min(k, self.index.ntotal))
         owners: np.ndarray = self.owner[found[0][found[0] >= 0]]
         return owners[np.sort(np.unique(owners, return_index=True)[1])]
 
     def chunk_vectors(self, units: np.ndarray) -> list[np.ndarray]:
-        """Return the vectors of the chunks of each of `units`, of shape (chunks, dimension)."""
+        """Return for each of `units` the vectors of its chunks, of shape (chunks, dimension)."""
         vectors, starts, ends = self.vectors, *np.searchsorted(self.owner, [units, units + 1])
         spans = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
         return [vectors[span][self.kind[span] == CHUNK] for span in spans]
@@ -65,7 +65,7 @@ def build_dense(vectors: np.ndarray, owner: np.ndarray, kind: np.ndarray, keys: 
 
 
 def load_dense(folder: Path) -> DenseIndex:
-    """Read what DenseIndex.save wrote."""
+    """Load the files that DenseIndex.save writes."""
     arrays = np.load(folder / "vectors.npz", allow_pickle=False)
     index = faiss.read_index(str(folder / "vectors.faiss"))
     if hasattr(index, "hnsw"):

@@ -1,4 +1,4 @@
-"""BM25 over the fields of a unit (bm25s), with identifiers kept whole, split and joined."""
+"""Score the fields of units with BM25 (bm25s); identifiers count whole, split and joined."""
 
 import json
 import re
@@ -15,7 +15,7 @@ import snowballstemmer
 from rag.types import Unit
 
 FIELDS = ("body", "heading", "file", "asked")
-K1, B = 1.2, {"body": 0.6, "heading": 0.3, "file": 0.2, "asked": 0.2}  # short fields: length says little
+K1, B = 1.2, {"body": 0.6, "heading": 0.3, "file": 0.2, "asked": 0.2}  # length says little about short fields
 _WORD = re.compile(r"[^\W_]+(?:[._\-/:]+[^\W_]+)*")
 _PART = re.compile(r"[^\W\d_]+|\d+")
 _NUMBERED = re.compile(r"\b([a-z]{2,12})[ \-]?(\d{1,3})\b")
@@ -49,7 +49,7 @@ def terms(text: str) -> list[str]:
 
 
 def term_sets(texts: Iterable[str]) -> list[frozenset[str]]:
-    """Return the different index terms of each text."""
+    """Return the set of index terms of each text."""
     return [_term_set(text) for text in texts]
 
 
@@ -60,7 +60,7 @@ def _term_set(text: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class LexicalIndex:
-    """One BM25 index per field over the same units; read-only, so safe to share between threads."""
+    """The BM25 indexes of all fields over the same units; read-only, so safe to share between threads."""
 
     fields: Mapping[str, bm25s.BM25]
     vocabulary: Mapping[str, int]  # word as written on the pages -> number of units that hold it
@@ -99,7 +99,7 @@ def build_lexical(units: Sequence[Unit]) -> LexicalIndex:
 
 
 def load_lexical(folder: Path) -> LexicalIndex:
-    """Read what LexicalIndex.save wrote."""
+    """Load the files that LexicalIndex.save writes."""
     data = json.loads((folder / "vocabulary.json").read_text("utf-8"))
     fields = {name: bm25s.BM25.load(folder / name, show_progress=False) for name in FIELDS}
     return LexicalIndex(fields, data["vocabulary"], data["idf"], data["size"])
@@ -117,7 +117,7 @@ def _field(unit: Unit, name: str) -> str:
 
 def _bm25(tokens: list[list[str]], b: float) -> bm25s.BM25:
     vocabulary = {term: number for number, term in enumerate(dict.fromkeys(t for row in tokens for t in row))}
-    if not vocabulary:  # a field that no unit has: one empty term each, so that the mean length is not zero
+    if not vocabulary:  # no unit has this field: one empty term each keeps the mean length above zero
         vocabulary, tokens = {"": 0}, [[""]] * len(tokens)
     index = bm25s.BM25(method="lucene", k1=K1, b=b)
     ids = [[vocabulary[term] for term in row] for row in tokens]

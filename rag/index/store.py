@@ -1,4 +1,4 @@
-"""The index on disk as it is read: its manifest, its checks, and the refusal of one that does not fit."""
+"""Load an index from disk; refuse one that is damaged or does not fit the encoder."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ from rag.index.lexical import LexicalIndex, load_lexical
 from rag.types import Chunk, Skipped, Unit
 
 FORMAT = 4
-ESSENTIAL = {"units.jsonl", "vectors.faiss", "vectors.npz", "vocabulary.json"}  # what a manifest must vouch for
+ESSENTIAL = {"units.jsonl", "vectors.faiss", "vectors.npz", "vocabulary.json"}  # files that a manifest must list
 
 
 class Encoder(Protocol):
-    """What an index needs of an embedding model; rag.embedding.embedder.Embedder is one."""
+    """The part of an embedding model that an index uses; rag.embedding.embedder.Embedder fits."""
 
     name: str
     digest: str
@@ -33,7 +33,7 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an index was built from and with."""
+    """The record of the corpus and the model that an index was built from."""
 
     format: int
     model: str
@@ -46,12 +46,12 @@ class Manifest:
     corpus_digest: str  # over the path and digest of every document
     skipped: list[Skipped]
     files: dict[str, str]  # file of the index -> sha256
-    source: str = ""  # what it was built from, "" for what is not known
+    source: str = ""  # folder, archive or git URL of the corpus; "" when not known
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A loaded index; read-only, so safe to share between threads."""
+    """The loaded index; read-only, so safe to share between threads."""
 
     units: list[Unit]
     dense: DenseIndex
@@ -60,12 +60,12 @@ class Index:
 
 
 def remedy(folder: Path) -> str:
-    """The command that mends the index in `folder`; it knows by itself what that was built from."""
+    """Return the command that mends the index in `folder`; it reads the source from the manifest there."""
     return f"run: python -m rag build --out {shlex.quote(str(folder))}"
 
 
 def load(folder: Path, embedder: Encoder) -> Index:
-    """Load an index and check that it is whole and fits `embedder`.
+    """Return the index in `folder` after checking that it is whole and fits `embedder`.
 
     Raises IndexMissing, IndexStale (other format, model or dimension) or IndexCorrupt (a file missing or altered);
     each message names the command that mends it.
@@ -87,7 +87,7 @@ def load(folder: Path, embedder: Encoder) -> Index:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest alone. Raises IndexMissing or IndexCorrupt."""
+    """Return the manifest alone. Raises IndexMissing or IndexCorrupt."""
     path = folder / "manifest.json"
     if not path.is_file():
         raise IndexMissing(f"there is no index in {folder}; {remedy(folder)}")
@@ -100,7 +100,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def verify(folder: Path, manifest: Manifest) -> None:
-    """Compare every file with its checksum; FAISS itself loads altered bytes without a word."""
+    """Raise IndexCorrupt unless every file has its checksum; FAISS loads altered bytes without an error."""
     if not manifest.files.keys() >= ESSENTIAL:
         raise IndexCorrupt(f"{folder / 'manifest.json'} does not name every file of an index; {remedy(folder)}")
     for name, digest in manifest.files.items():

@@ -1,4 +1,4 @@
-"""Between chunking and embedding: what text is embedded, near-duplicates folded, questions given to units."""
+"""Prepare units for embedding: their texts, near-duplicates folded, known questions assigned."""
 
 import re
 from collections import defaultdict
@@ -13,7 +13,7 @@ from rag.types import Chunk, Unit
 
 SHINGLE = 5  # words
 DUPLICATE = 0.9  # Jaccard similarity of shingles from which two units count as one
-SHORT = 120  # characters; below this equal text says nothing ("Run the playbook:")
+SHORT = 120  # characters; shorter texts are alike by chance ("Run the playbook:")
 _MARKS = re.compile(r"^\s*(`{3,}|~{3,})\S*\s*$|^\s*\|[\s:|\-]+\|\s*$", re.MULTILINE)
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 
@@ -23,12 +23,12 @@ class _Encodes(Protocol):
 
 
 def chunk_text(unit: Unit, chunk: Chunk) -> str:
-    """Return what is embedded for a chunk: title and headings as context, then the text without marks."""
+    """Return the text to embed for a chunk: title and headings as context, then its text without marks."""
     return _in_context(unit.title, chunk.headings, chunk.text)
 
 
 def unit_text(unit: Unit) -> str:
-    """Return what is embedded for a whole unit; the model reads its first ~250 tokens."""
+    """Return the text to embed for a whole unit; the model reads its first ~250 tokens."""
     return _in_context(unit.title, unit.headings, unit.text)
 
 
@@ -43,7 +43,7 @@ def plain(text: str) -> str:
 
 
 def fold_duplicates(units: list[Unit]) -> list[Unit]:
-    """Return `units` without near-duplicates; the first of each kind keeps the others' paths in `also`."""
+    """Return `units` without near-duplicates; the first of each group keeps the paths of the others in `also`."""
     holders: dict[str, list[int]] = defaultdict(list)  # shingle -> kept units that hold it
     kept: list[Unit] = []
     sets: list[frozenset[str]] = []
@@ -77,10 +77,10 @@ def _shingles(text: str) -> frozenset[str]:
 
 
 def assign_questions(units: list[Unit], corpus: Corpus, embedder: _Encodes) -> list[Unit]:
-    """Give every known question to the unit that answers it.
+    """Return `units` with every known question given to the unit that answers it.
 
-    Questions listed by heading go to the unit with that heading; those of a page's front matter to the unit of the
-    page that they are closest to, judged by its text and by the questions listed for it.
+    A question listed by heading goes to the unit with that heading. A question of a page's front matter goes to the
+    closest unit of the page, by the cosine with its text and with the questions listed for it.
     """
     given: dict[int, list[str]] = defaultdict(list)
     pages: dict[str, list[int]] = defaultdict(list)
@@ -101,11 +101,11 @@ def assign_questions(units: list[Unit], corpus: Corpus, embedder: _Encodes) -> l
 
 
 def _alike(vectors: np.ndarray, unit: Unit, listed: tuple[str, ...], embedder: _Encodes) -> np.ndarray:
-    """Return how close each question vector is to a unit, of shape (questions,)."""
+    """Return the closeness of each question vector to a unit, of shape (questions,)."""
     text: np.ndarray = vectors @ embedder.encode([unit_text(unit)])[0]
     return text + (vectors @ embedder.encode(listed).T).max(axis=1) if listed else text
 
 
 def _under(units: list[Unit], own: list[int], heading: str) -> int:
-    """Return the first unit of a page that has text under `heading`; -1, which is nobody's number, when none has."""
+    """Return the first unit of a page that has text under `heading`; -1, the number of no unit, when none has."""
     return next((at for at in own if any(heading in chunk.headings for chunk in units[at].chunks)), -1)

@@ -1,1 +1,1 @@
-"""Sends folders to the Hugging Face Hub; writes our pages as a dataset."""
+"""Send folders to the Hugging Face Hub, and write our pages as a dataset."""

@@ -1,7 +1,7 @@
-"""Our own pages as a Hugging Face dataset: Parquet, a card, and a scan that stops it when anything private is in it.
+"""Write our own pages as a Hugging Face dataset of Parquet files and a card, unless they hold anything private.
 
-Only pages that name their sources are taken, which are the pages this project wrote; an upstream snapshot has none and
-is refused.
+Takes only pages that name their sources, as the pages of this project do. Refuses an upstream snapshot, which names
+none.
 """
 
 import json

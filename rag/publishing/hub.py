@@ -1,9 +1,9 @@
-"""Sending a folder to the Hugging Face Hub, for whoever publishes: the dataset, a model, the Space.
+"""Send a folder to the Hugging Face Hub: the dataset, a model or the Space.
 
-What is sent is compared first and read back afterwards, so that a second run sends nothing and a cut one is resumed.
-Files are deleted only inside the folders that a target owns. Covers: wrong tokens, rate limits, a Hub that fails or
-is cut off, somebody else's commit in between, credentials and personal data in text files, changes nobody committed.
-Does not cover: what binary files hold, and two publishers of one repository that alternate.
+`send` compares first and reads back afterwards, so that a second run sends nothing and resumes a first one that was
+cut off. It deletes files only inside the folders that a target owns. Covers: wrong tokens, rate limits, a Hub that
+fails or is cut off, somebody else's commit in between, credentials and personal data in text files, uncommitted
+changes. Does not cover: the content of binary files, and two publishers of one repository that alternate.
 """
 
 import fnmatch
@@ -30,26 +30,26 @@ ATTEMPTS = 4
 LONGEST_WAIT_S = 60.0
 DIGESTS = frozenset({"Hex High Entropy String"})  # cards and lock files are full of sha256
 CONFLICTS = frozenset({409, 412})  # somebody else committed between the comparison and the upload
-TROUBLE = frozenset({408, 429, 500, 502, 503, 504})  # passes by itself; the client waits it out when it uploads
+TROUBLE = frozenset({408, 429, 500, 502, 503, 504})  # it passes; the client waits and tries again during an upload
 _BINARY = b"\0"
 _RESUME = "run the same command again, it resumes"
 
 
 class PublishRefused(RagError):
-    """Nothing was sent; the message says what to do first."""
+    """Nothing was sent; the message names what to do first."""
 
 
 class HubFailed(RagError):
-    """The Hub did not take the files; running the same command again resumes."""
+    """The Hub did not take the files; the same command resumes."""
 
 
 class _Again(Exception):
-    """The Hub may take it at the next try."""
+    """The Hub may take the files at the next try."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A repository on the Hub, and the folders in it whose files are all ours ("" for all of it)."""
+    """A repository on the Hub, and the folders in it that hold only our files ("" for the whole repository)."""
 
     repo: str  # user/name
     kind: Literal["model", "dataset", "space"]
@@ -58,7 +58,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How a folder differs from what lies on the Hub; paths with / between folders."""
+    """The differences between a folder and the Hub; paths have / between folders."""
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
@@ -68,7 +68,7 @@ class Changes:
 
     @property
     def none(self) -> bool:
-        """Whether there is nothing to send."""
+        """Return True when there is nothing to send."""
         return not (self.added or self.changed or self.deleted)
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ class Changes:
 
 
 def client(token_needed: bool = True) -> HfApi:
-    """The Hub's client with the token of HF_TOKEN, at HF_ENDPOINT. Raises PublishRefused without a token."""
+    """Return the Hub's client with the token of HF_TOKEN, at HF_ENDPOINT. Raises PublishRefused without a token."""
     token = os.environ.get("HF_TOKEN", "")
     if token_needed and not token:
         raise PublishRefused("set HF_TOKEN to a token that may write, or leave out --send")
@@ -86,12 +86,12 @@ def client(token_needed: bool = True) -> HfApi:
 
 
 def local_files(folder: Path) -> list[str]:
-    """The files below `folder`, sorted, with / between folders."""
+    """Return the sorted paths of the files below `folder`, with / between folders."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def compare(api: HfApi, target: Target, folder: Path) -> Changes:
-    """How `folder` differs from the Hub, by git and LFS digests. Raises HubFailed when the Hub cannot be read."""
+    """Return the differences between `folder` and the Hub, by git and LFS digests. Raises HubFailed."""
     try:
         parent, remote = _remote(api, target)
     except (HfHubHTTPError, httpx2.HTTPError) as error:
@@ -104,7 +104,7 @@ def compare(api: HfApi, target: Target, folder: Path) -> Changes:
 
 
 def preview(target: Target, folder: Path) -> str:
-    """What `send` would change, as Markdown; needs no token, and says so where the Hub cannot be read."""
+    """Return the changes that `send` would make, as Markdown, or why the Hub cannot be read; needs no token."""
     try:
         changes = str(compare(client(token_needed=False), target, folder))
     except HubFailed as error:
@@ -113,7 +113,7 @@ def preview(target: Target, folder: Path) -> str:
 
 
 def has_tag(api: HfApi, target: Target, tag: str) -> bool:
-    """Whether the repository has a tag of that name; False too where there is no repository."""
+    """Return True when the repository has a tag of that name; False also without a repository. Raises HubFailed."""
     try:
         return bool(api.revision_exists(target.repo, tag, repo_type=target.kind))
     except (HfHubHTTPError, httpx2.HTTPError) as error:
@@ -121,10 +121,10 @@ def has_tag(api: HfApi, target: Target, tag: str) -> bool:
 
 
 def send(api: HfApi, target: Target, folder: Path, message: str, pause_s: float = 1.0) -> Changes:
-    """Bring the repository to what `folder` holds; return what that changed, compared before the first try.
+    """Make the repository equal to `folder`; return the changes, compared before the first try.
 
-    Raises PublishRefused for a token without the right, and HubFailed after ATTEMPTS tries or when what is read back
-    differs.
+    Raises PublishRefused for a token without the right, and HubFailed after ATTEMPTS tries or when the repository
+    differs afterwards.
     """
     _check_token(api)
     tries = Retrying(
@@ -146,7 +146,7 @@ def send(api: HfApi, target: Target, folder: Path, message: str, pause_s: float 
 
 def _send_once(api: HfApi, target: Target, folder: Path, message: str) -> None:
     changes = compare(api, target, folder)
-    if changes.none:  # a commit whose answer was lost, too
+    if changes.none:  # also after a commit whose answer was lost
         return
     with _judged(again=CONFLICTS):
         api.upload_folder(
@@ -168,7 +168,7 @@ def _create(api: HfApi, target: Target) -> None:
 
 @contextmanager
 def _judged(again: frozenset[int]) -> Iterator[None]:
-    """Turn the Hub's failures into: try again (those statuses), failed, or refused."""
+    """Raise _Again for the statuses in `again`, HubFailed for other trouble, PublishRefused for a refusal."""
     try:
         yield
     except HfHubHTTPError as error:
@@ -229,7 +229,7 @@ def _short(error: Exception) -> str:
 def refuse_private(folder: Path, ignored: frozenset[str] = DIGESTS, skip: Sequence[str] = ()) -> None:
     """Raise SecretFound when a text file below `folder` may hold a credential or personal data.
 
-    `ignored` are kinds of finding, `skip` patterns of paths, for what is known to be harmless.
+    `ignored` lists kinds of finding and `skip` patterns of paths that are known to be harmless.
     """
     for path, text in _texts(folder, skip):
         for hit in find_secrets(text, strict=True):
@@ -245,7 +245,7 @@ def _texts(folder: Path, skip: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def refuse_dirty(checkout: Path) -> None:
-    """Raise PublishRefused unless `checkout` is a git checkout in which everything is committed."""
+    """Raise PublishRefused unless `checkout` is a git checkout without uncommitted changes."""
     command = ["git", "-C", str(checkout), "status", "--porcelain"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,1 +1,1 @@
-"""Reads a corpus: documents, front matter and links."""
+"""Read a corpus: documents, front matter and links."""

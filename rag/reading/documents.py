@@ -1,4 +1,4 @@
-"""Reading a corpus: a folder, a tar archive or a git URL becomes documents, and a list of what was skipped and why."""
+"""Read a corpus: turn a folder, a tar archive or a git URL into documents, and list skipped files with the reason."""
 
 import hashlib
 import re
@@ -22,14 +22,14 @@ MAX_BYTES = 512 * 1024  # larger text files are data, not documentation
 CLONE_SECONDS = 300
 _IGNORED = {".git", "node_modules", "__pycache__", ".venv"}
 QUESTIONS = "questions.yaml"  # at the top of a corpus: page -> heading -> questions it answers
-_LISTS = {"MANIFEST.tsv", QUESTIONS}  # they describe the corpus and are no part of it
+_LISTS = {"MANIFEST.tsv", QUESTIONS}  # they describe the corpus and belong to no page
 _GIT_URL = re.compile(r"^(https?://|ssh://|git@|git://|file://)")
 _TITLE = re.compile(r"^#\s+(.+?)\s*#*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What a source holds: documents in path order, skipped files, and the commit it was taken at ("" unknown)."""
+    """The documents of a source in path order, its skipped files, and its commit ("" when unknown)."""
 
     documents: list[Document]
     skipped: list[Skipped]
@@ -59,7 +59,7 @@ def read_corpus(source: str | Path) -> Corpus:
 
 
 def is_git_url(source: str) -> bool:
-    """Tell whether a source is the address of a git repository rather than a path."""
+    """Return True when `source` is the address of a git repository rather than a path."""
     return bool(_GIT_URL.match(source))
 
 
@@ -153,7 +153,7 @@ def _from_name(name: str) -> str:
 
 
 def _strings(value: object) -> tuple[str, ...]:
-    """The texts of a field; what is nested deeper, as aliases can make it without end, is none."""
+    """Return the texts of a field without nested values, which YAML aliases can make endless."""
     items = value if isinstance(value, list) else [value]
     return tuple(item.strip() for item in items if isinstance(item, str) and item.strip())
 

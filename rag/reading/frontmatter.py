@@ -1,4 +1,4 @@
-"""Front matter: reading it, and removing it, also in the form that mdformat leaves behind when it damages it."""
+"""Read and remove front matter, also in the form that mdformat leaves when it damages it."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ _PAIR = re.compile(
 def split(text: str) -> tuple[dict[str, Any], str]:
     """Return (fields, text with the front matter blanked out line by line).
 
-    Fields are {} when there is none or it is no YAML mapping; what is not front matter is never removed.
+    Fields are {} without front matter and for front matter that is no YAML mapping. Other text stays.
     """
     lines = text.splitlines()
     first = next((n for n, line in enumerate(lines) if line.strip()), None)
@@ -35,7 +35,7 @@ def split(text: str) -> tuple[dict[str, Any], str]:
 
 
 def _mapping(block: str) -> dict[str, Any]:
-    """The block's fields; {} for what is no mapping. A scalar stays text: 1.10 is no number, 2024-99-99 no fault."""
+    """Return the fields of a block, {} for no mapping. A scalar stays text: 1.10 is no number, 2024-99-99 no error."""
     try:
         fields = yaml.load(block, Loader=yaml.BaseLoader)  # noqa: S506 - it makes nothing but text, lists and mappings
     except (yaml.YAMLError, RecursionError):

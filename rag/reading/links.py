@@ -1,4 +1,4 @@
-"""Addresses of passages: the upstream file at its commit, with the line range."""
+"""Give passages their addresses: the upstream file at its commit, with the line range."""
 
 from collections.abc import Callable, Iterable
 
@@ -21,8 +21,8 @@ def source_links(paths: Iterable[str]) -> tuple[str, ...]:
 def linker(corpus: Corpus) -> Callable[[Document, Lines], str]:
     """Return the function that gives a line range of a document its address.
 
-    A page that names its sources links to the first of them; any other file to itself in the repository the corpus
-    came from.
+    A page that names its sources links to the first of them. Any other file links to itself in the repository of the
+    corpus.
     """
     origin = corpus.origin or (UPSTREAM if corpus.commit else "")
 

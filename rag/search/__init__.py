@@ -1,1 +1,1 @@
-"""Searches an index: query, fusion, rerank, abstaining and extract."""
+"""Search an index: query, fusion, rerank, abstaining and extract."""

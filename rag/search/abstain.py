@@ -1,4 +1,4 @@
-"""Abstaining: from the evidence of a search to the probability that the corpus answers the question."""
+"""Compute the probability that the corpus answers a question from the evidence of a search."""
 
 import json
 import math
@@ -32,7 +32,7 @@ SIGNALS = (
 
 @dataclass(frozen=True, slots=True)
 class QuestionKinds:
-    """Tells the kind of question from its vector: a support vector machine with a Gaussian kernel."""
+    """The support vector machine (Gaussian kernel) that judges the kind of a question by its vector."""
 
     vectors: np.ndarray  # (m, dimension) support vectors of length 1
     weights: np.ndarray  # (m,) positive for questions that documentation answers
@@ -40,18 +40,18 @@ class QuestionKinds:
     gamma: float
 
     def logit(self, vector: np.ndarray) -> float:
-        """Return how clearly a question with this vector is of a kind that documentation answers, about -3..3."""
+        """Return the margin, about -3..3, by which a question is of a kind that documentation answers."""
         kernel = np.exp(2 * self.gamma * (self.vectors @ vector - 1))  # |a - b|^2 = 2 - 2 a.b for length 1
         return float(kernel @ self.weights) + self.bias
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A logistic regression over SIGNALS and the probability below which a search abstains."""
+    """The logistic regression over SIGNALS, and the threshold below which a search abstains."""
 
     weights: Mapping[str, float]
     bias: float
-    threshold: float  # 0..1
+    threshold: float  # 0..1; higher refuses more answerable questions, lower answers more unanswerable ones
     kinds: QuestionKinds | None  # fits one embedding model only; with another the signal counts as 0
 
     def kind(self, vector: np.ndarray) -> float:
@@ -65,13 +65,13 @@ class Calibration:
 
 
 def load_calibration(model_digest: str) -> Calibration:
-    """Return the calibration that ships with the package, for an index built with the model of this digest."""
+    """Return the calibration that ships with the package, for the embedding model of this digest."""
     data = json.loads(Path(__file__).with_name("weights.json").read_text("utf-8"))["answerable"]
     return Calibration(data["weights"], data["bias"], data["threshold"], load_question_kinds(model_digest))
 
 
 def load_question_kinds(model_digest: str, path: Path = QUESTION_KINDS_FILE) -> QuestionKinds | None:
-    """Read the support vectors; None when they are of another embedding model or not fitted yet."""
+    """Return the support vectors; None for another embedding model and without the file."""
     if not path.is_file():
         return None
     arrays = np.load(path, allow_pickle=False)
@@ -96,12 +96,12 @@ def save_question_kinds(kinds: QuestionKinds, model_digest: str, path: Path = QU
 
 
 def signals(index: Index, query: Query, found: Candidates, order: Sequence[int], kind: float) -> dict[str, float]:
-    """Return what tells an answerable question from another; `order` sorts the candidates, best first."""
+    """Return the SIGNALS of a search; `order` holds the positions of the candidates, best first."""
     top = list(order[:TOP])
     if not top:
         return dict.fromkeys(SIGNALS, 0.0) | {"kind": kind}
     idf = index.lexical.idf
-    unseen = math.log1p(len(index.units) + 0.5)  # what a term held by no unit is worth
+    unseen = math.log1p(len(index.units) + 0.5)  # idf of a term that no unit holds
     worth = {term: idf.get(term, unseen) for term in query.terms}
     total = sum(worth.values()) or 1.0
     unit = index.units[found.units[top[0]]]

@@ -1,4 +1,4 @@
-"""The instant extract: the sentences, the table rows or the command block of the passages that answer the question."""
+"""Extract the sentences, table rows or command block of a passage that answer a question."""
 
 import re
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from rag.search.query import Query
 from rag.search.segments import Scored, Segment, asks_command
 
 MAX_SENTENCES = 3
-MAX_CHARS = 600  # what is read before the first token arrives
-MAX_GROUP, MAX_GROUP_CHARS = 14, 1300  # entries of a list or table, which are scanned rather than read
+MAX_CHARS = 600  # a visitor reads so much before the first token arrives
+MAX_GROUP, MAX_GROUP_CHARS = 14, 1300  # entries of a list or table; a visitor scans them rather than reads
 LISTED = frozenset({"item", "row"})
 MAX_CODE_LINES = 14
 NEAR = 0.55  # a further segment must score at least this share of the best
@@ -21,7 +21,7 @@ _ASKS_LIST = re.compile(
 
 
 def excerpt(scored: Sequence[Scored], query: Query) -> str:
-    """Return the one sentence, row or command line that matters; "" for a passage without any."""
+    """Return the one sentence, row or command line that answers best; "" for a passage without any."""
     if not scored:
         return ""
     best = max(scored, key=lambda item: item.score).segment
@@ -29,7 +29,7 @@ def excerpt(scored: Sequence[Scored], query: Query) -> str:
 
 
 def compose(scored: Sequence[Scored], query: Query) -> str:
-    """Return what answers best of one passage as Markdown: a command block, a list or table, or sentences in order."""
+    """Return the best answer of one passage as Markdown: a command block, a list or table, or sentences in order."""
     if not scored:
         return ""
     at = max(range(len(scored)), key=lambda number: scored[number].score)
@@ -45,18 +45,18 @@ def compose(scored: Sequence[Scored], query: Query) -> str:
     following = said[-1] + 1
     if not listed and _ASKS_LIST.search(query.text) and following < len(every) and every[following].kind in LISTED:
         listed = [following]
-    group = _of_group(scored, listed[0]) if listed else []  # half a table would be taken for the whole
+    group = _of_group(scored, listed[0]) if listed else []  # a visitor would take half a table for the whole
     whole = [every[number] for number in sorted({*said, *group})]
     return _render(_with_introduced(whole, every, asks_command(query.text)))
 
 
 def _sentences(scored: Sequence[Scored], best: int) -> list[int]:
-    """Return the numbers of the best sentence and of further segments that add to it, in the order of the text."""
+    """Return the numbers of the best sentence and of the segments that add to it, in the order of the text."""
     chosen, size = [best], len(scored[best].segment.text)
     for at in sorted(range(len(scored)), key=lambda number: -scored[number].score):
         item = scored[at]
         if at == best or scored[best].segment.text.endswith(":") or item.segment.text.endswith("?"):
-            continue  # what a lead-in introduces is the answer; a question in the text is none
+            continue  # the segments behind a lead-in are the answer; a question in the text is none
         near = item.score >= NEAR * scored[best].score and item.segment.kind != "code"
         follows = at == best + 1 and item.segment.paragraph == scored[best].segment.paragraph
         if len(chosen) < MAX_SENTENCES and size + len(item.segment.text) <= MAX_CHARS and (near or follows):
@@ -66,7 +66,7 @@ def _sentences(scored: Sequence[Scored], best: int) -> list[int]:
 
 
 def _introduction(every: Sequence[Segment], at: int) -> list[Segment]:
-    """Return the sentences that a list or table at `at` needs: the passage's first one and the one just before it."""
+    """Return the sentences that introduce a list or table at `at`: the passage's first and the one just before."""
     start = next(number for number, segment in enumerate(every) if segment.paragraph == every[at].paragraph)
     if start and every[start].kind == "item":  # the items of one list are paragraphs of their own
         while start and every[start - 1].kind == "item":
@@ -76,7 +76,7 @@ def _introduction(every: Sequence[Segment], at: int) -> list[Segment]:
 
 
 def _of_group(scored: Sequence[Scored], at: int) -> list[int]:
-    """Return the entries of the list or table around `at`, by number: all where it is short, else the best ones."""
+    """Return the numbers of the entries in the list or table around `at`: all of a short one, else the best."""
     start = end = at
     while start and _same_group(scored[start - 1].segment, scored[at].segment):
         start -= 1
@@ -98,9 +98,9 @@ def _same_group(one: Segment, other: Segment) -> bool:
 
 
 def _with_introduced(chosen: list[Segment], every: list[Segment], wants_command: bool) -> list[Segment]:
-    """Follow each lead-in ("Run:") by what it introduces; alone it says nothing, so one of nothing is left out.
+    """Return `chosen` with the segments behind each lead-in ("Run:"), and without lead-ins that introduce nothing.
 
-    Where a command is wanted, any sentence is followed by the command block that stands right behind it.
+    With `wants_command`, every sentence brings the command block that stands right behind it.
     """
     whole: list[Segment] = []
     for segment in chosen:

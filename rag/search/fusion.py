@@ -1,4 +1,4 @@
-"""Relevance of units to a query: dense, lexical and page-level evidence, fused by a linear model."""
+"""Collect the candidates of hybrid search with their dense, lexical and page-level features."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from rag.index.lexical import FIELDS
 from rag.index.store import Index
 from rag.search.query import Query
 
-CANDIDATE_VECTORS = 400  # nearest vectors whose units are looked at; ~150 units
+CANDIDATE_VECTORS = 400  # nearest vectors; their units, ~150, become candidates
 CANDIDATE_LEXICAL = 100  # units with the best BM25 sum
-# What a passage costs the next one of its page, in units of relevance; chosen on rag/training, each file held out.
+# The cost of a passage to the next one of its page, in units of relevance; chosen on rag/training, each file held out.
 BEST_PAGE_COST, OTHER_PAGE_COST, BEST_PAGE_MOST = 0.8, 2.0, 4
 PAGE_BEST = 3  # a page is judged by the mean of its three best units
 
-# Kinds of page that can be told by name; which of them answer visitors' questions is learned, not set here.
+# Kinds of page by name; training learns which of them answer visitors' questions.
 PAGE_KINDS: Mapping[str, re.Pattern[str]] = {
     "research": re.compile(r"research"),
     "plan": re.compile(r"plan|roadmap|vision|status|summary|prd|design|strategy"),
@@ -29,9 +29,9 @@ PAGE_KINDS: Mapping[str, re.Pattern[str]] = {
 FUSION_FEATURES = (
     "chunk",  # best cosine among the chunks of the unit
     "whole",  # cosine of the whole unit
-    "question",  # best cosine among the questions the unit is known to answer
+    "question",  # best cosine among the questions that the unit answers
     "page_question",  # the same over its page
-    *FIELDS,  # BM25 of each field, as a share of what the query's terms are worth
+    *FIELDS,  # BM25 of each field, as a share of the sum of the query's idf
     *(f"more_{name}" for name in FIELDS),  # the same for glossary expansions
     "page_chunk",  # mean of the page's best units, dense
     "page_words",  # and lexical
@@ -41,7 +41,7 @@ FUSION_FEATURES = (
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The units in question and their features, a float32 matrix of shape (units, len(FUSION_FEATURES) or more)."""
+    """The candidate units and their features, a float32 matrix of shape (units, len(FUSION_FEATURES) or more)."""
 
     units: np.ndarray  # (n,) unit numbers
     features: np.ndarray
@@ -53,7 +53,7 @@ class Candidates:
 
 
 def candidates(index: Index, query: Query, vector: np.ndarray) -> Candidates:
-    """Collect the units that either side ranks high, with all features computed for each."""
+    """Return the units that dense or lexical search ranks high, with all FUSION_FEATURES."""
     ceiling = 1e-6 + sum(index.lexical.idf.get(term, 0.0) for term in query.terms)
     own = {name: scores / ceiling for name, scores in index.lexical.scores(query.terms).items()}
     more = index.lexical.scores(query.expansions)
@@ -70,10 +70,10 @@ def candidates(index: Index, query: Query, vector: np.ndarray) -> Candidates:
 
 
 def varied(relevance: np.ndarray, pages: Sequence[str]) -> list[int]:
-    """Return the positions of all candidates, best first, with other pages coming sooner than relevance alone would.
+    """Return the positions of all candidates, best first, with other pages sooner than relevance alone puts them.
 
-    Each passage of a page costs the page's next one; least where the page holds the best passage of all, which then
-    often holds the other half of the answer too, but no more than BEST_PAGE_MOST of its passages come early.
+    Each passage of a page lowers the page's next one, least on the page of the best passage, which often holds the
+    other half of the answer. At most BEST_PAGE_MOST passages of that page come early.
     """
     order = np.argsort(-relevance, kind="stable").tolist()
     seen: dict[str, int] = {}
@@ -112,7 +112,7 @@ def _cosines(index: Index, units: np.ndarray, vector: np.ndarray) -> list[np.nda
 
 
 def _page_mean(pages: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
-    """Return for each candidate the mean of the `count` best scores on its page, missing ones counted as 0."""
+    """Return for each candidate the mean of the `count` best scores on its page; missing ones count as 0."""
     order = np.lexsort((-scores, pages))
     starts = np.searchsorted(pages[order], np.arange(pages.max() + 1))
     ranks = np.arange(len(order)) - starts[pages[order]]

@@ -1,4 +1,4 @@
-"""A question made ready for search: glossary expansions and corrected spelling, each with a weight."""
+"""Prepare a question for search: correct its spelling and expand it by the glossary."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,17 +11,17 @@ from rapidfuzz.distance import OSA
 
 from rag.index.lexical import LexicalIndex, terms, words
 
-MAX_CHARS = 2_000  # more than any question needs; bounds the work of one search
-SPELLING_CUTOFF = 0.75  # 1 - edits / length; two neighbours swapped are one edit
+MAX_CHARS = 2_000  # longer than any question; bounds the work of one search
+SPELLING_CUTOFF = 0.75  # 1 - edits / length; a swap of two neighbours is one edit
 MIN_SPELLED = 4  # shorter words have too many neighbours
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is searched for."""
+    """The question in the forms that the stages of a search use."""
 
     text: str  # as typed, cut to MAX_CHARS
-    spelled: str  # with unknown words corrected: what is embedded
+    spelled: str  # with unknown words corrected; the encoder embeds this
     terms: tuple[str, ...]  # index terms of `spelled`
     expansions: tuple[str, ...]  # further index terms, from the glossary
     corrections: tuple[tuple[str, str], ...] = ()  # (typed, read as)
@@ -29,7 +29,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Glossary:
-    """Which words stand for which others: (what is said, what else it stands for) in a fixed order."""
+    """The words that stand for other words: (pattern of a word, the other words), in a fixed order."""
 
     entries: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]
     names: frozenset[str]
@@ -55,7 +55,7 @@ def _any_of(names: list[str]) -> re.Pattern[str]:
 
 
 def prepare(text: str, lexical: LexicalIndex, glossary: Glossary, is_word: Callable[[str], bool]) -> Query:
-    """Correct and expand `text`. `is_word` tells ordinary words, which are never corrected."""
+    """Return the query for `text`. `is_word` returns True for ordinary words, which stay uncorrected."""
     text = text[:MAX_CHARS]
     corrections = _corrections(text, lexical.vocabulary, lexical.idf, glossary, is_word)
     spelled = text

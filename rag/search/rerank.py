@@ -1,7 +1,7 @@
-"""Reranking with pseudo-relevance feedback.
+"""Rerank the best candidates with pseudo-relevance feedback.
 
-Adds the features that need a candidate's text or the other candidates, for the best of the fusion only: computing
-them for every candidate would cost more than the search.
+Adds the features that need the text of a candidate or the other candidates. They cost ~0.2 ms per candidate, too much
+for all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ from rag.search.query import Query
 from rag.search.segments import Scored, score_segments
 from rag.types import Unit
 
-RERANK_CANDIDATES = 30  # ~0.2 ms each
-FEEDBACK_FROM, FEEDBACK_SHARE = 3, 0.5  # how many of the best say what else an answer is like, and how much
+RERANK_CANDIDATES = 30
+FEEDBACK_FROM, FEEDBACK_SHARE = 3, 0.5  # the query moves towards so many best candidates by this share
 RERANK_ONLY = (
     "held",  # share of the query's terms, by weight, that the unit holds in text, title or headings
-    "feedback",  # best cosine of a chunk with the query as the best candidates' chunks would put it
-    "segment",  # score of the best sentence, row or command block: one place that holds it all
+    "feedback",  # best cosine of a chunk with the query after feedback
+    "segment",  # score of the best sentence, row or command block
 )
 RERANK_FEATURES = (*FUSION_FEATURES, *RERANK_ONLY)
 

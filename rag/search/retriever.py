@@ -1,4 +1,4 @@
-"""Search: one question in, ranked passages, an extract and the probability that they answer it out."""
+"""Search an index: turn a question into ranked passages, an extract and the probability that they answer it."""
 
 import json
 import time
@@ -22,19 +22,19 @@ from rag.search.rerank import RERANK_FEATURES, rerank
 from rag.search.segments import Scored
 from rag.types import Embedded, Passage, SearchResult, Unit
 
-NEAREST = 3  # pages named when abstaining
+NEAREST = 3  # pages that an abstaining search names
 
 
 class WordEncoder(Encoder, Protocol):
-    """An encoder that also knows which words are ordinary ones."""
+    """The encoder that also knows ordinary words."""
 
     def is_word(self, word: str) -> bool:
-        """Tell whether `word` is an ordinary word, never to be taken for a misspelt name."""
+        """Return True when `word` is an ordinary word, which no misspelt name is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a passage was found: the value of every feature and what the query was read as."""
+    """The reasons for a passage: the value of every feature."""
 
     passage: Passage
     features: dict[str, float]
@@ -68,7 +68,7 @@ class Ranking:
 
 
 class Retriever:
-    """Answers questions from one index. Safe to use from several threads: a search changes nothing."""
+    """The search over one index. Safe to share between threads, because a search changes nothing."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Retriever:
         weights: Weights | None = None,
         threshold: float | None = None,
     ) -> None:
-        """Take a loaded index and the embedder it was built with; `weights` are those that ship unless given.
+        """Take a loaded index and the embedder it was built with; without `weights`, take those that ship.
 
         A search abstains below `threshold`, a probability 0..1; None takes the fitted one. A higher threshold refuses
         more questions that the corpus answers, a lower one answers more questions that it does not; 0 never abstains.
@@ -92,8 +92,8 @@ class Retriever:
     def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         """Return up to `k` passages for a question, or none when the corpus does not seem to answer it.
 
-        A question that somebody has embedded already comes as `embedded`. Its vector is used where it belongs to
-        the text that would be embedded here, which is the question after spelling correction.
+        `embedded` spares the encoder a text that the caller has embedded already. The search uses its vector when its
+        text equals the text to embed, which is the question after spelling correction.
         """
         start = time.perf_counter()
         ranking = self.rank(text, embedded)
@@ -105,19 +105,19 @@ class Retriever:
         return SearchResult(passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start))
 
     def passage(self, passage_id: str) -> Passage | None:
-        """Return a passage by its id, as no question asks for it; None when the corpus does not hold it any more."""
+        """Return a passage by its id, without score and excerpt; None when the corpus no longer holds it."""
         unit = next((unit for unit in self.index.units if unit.id == passage_id), None)
         return _passage(unit, 0.0, "") if unit else None
 
     def explain(self, text: str, k: int = 5) -> list[Explanation]:
-        """Return the best `k` passages with the features that put them there, whatever the calibration says."""
+        """Return the best `k` passages with their features, also when a search would abstain."""
         ranking = self.rank(text)
         values = ranking.found.features[ranking.order[:k]].tolist()
         rows = [dict(zip(RERANK_FEATURES, row, strict=True)) for row in values]
         return [Explanation(passage, row) for passage, row in zip(self._passages(ranking, k), rows, strict=True)]
 
     def read(self, text: str) -> Query:
-        """Return how a question is read: corrected spelling and expansions."""
+        """Return the query for a question: corrected spelling, terms and expansions."""
         return prepare(text, self.index.lexical, self._glossary, self._embedder.is_word)
 
     def find(self, text: str, embedded: Embedded | None = None) -> tuple[Query, np.ndarray, Candidates]:
@@ -130,7 +130,7 @@ class Retriever:
         return query, vector, candidates(self.index, query, vector)
 
     def rank(self, text: str, embedded: Embedded | None = None) -> Ranking:
-        """Return the best candidates in order, other pages coming sooner than relevance alone would have it."""
+        """Return the reranked candidates, ordered with other pages sooner than relevance alone puts them."""
         query, vector, found = self.find(text, embedded)
         reranked = rerank(self.index, query, vector, found, self._weights.fusion)
         relevance = reranked.found.features @ self._weights.rerank
@@ -139,7 +139,7 @@ class Retriever:
 
     def _probability(self, ranking: Ranking) -> float:
         if not ranking.query.terms:
-            return 0.0  # nothing but stop words was asked
+            return 0.0  # the question holds stop words only
         kind = self._calibration.kind(ranking.vector)
         return self._calibration.probability(signals(self.index, ranking.query, ranking.found, ranking.order, kind))
 
@@ -161,7 +161,7 @@ def open_or_build(
     progress: Progress = silent,
     threshold: float | None = None,
 ) -> Retriever:
-    """Return a retriever over `corpus`, building or renewing the index folder `index` when it does not fit.
+    """Return a retriever over `corpus`; build the index folder `index` anew when it does not fit.
 
     The first build of our own corpus takes under a minute and reports `progress(texts done, texts in all)`. Searches
     abstain below `threshold`; Retriever says what it trades.
@@ -172,7 +172,7 @@ def open_or_build(
         if loaded.manifest.corpus_digest == corpus_digest(documents):
             return Retriever(loaded, embedder, threshold=threshold)
     except (IndexMissing, IndexStale, IndexCorrupt):
-        pass  # each of them means: build it
+        pass  # build it
     write(documents, corpus, index, embedder, progress)
     return Retriever(load(index, embedder), embedder, threshold=threshold)
 

@@ -1,4 +1,4 @@
-"""Segments of a passage: sentences, list items, table rows and command blocks, and the relevance of each to a query."""
+"""Cut passages into sentences, list items, table rows and command blocks, and score each for a query."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from rag.types import Block, Unit
 
 LEADING = 0.12  # the first sentence of a section states its point more often than not
 EXPANSION = 0.4  # a synonym says less than the visitor's own word
-PROBE_CHARS = 40  # of a segment; so many find the chunk that holds it
+PROBE_CHARS = 40  # characters of a segment that identify the chunk around it
 
 # a sentence ends at . ! ? before a capital, a digit, a quote or a mark; not after an initial or a usual abbreviation
 _END = re.compile(r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\betc\.)(?<!\bvs\.)[)\"'*`]*\s+(?=[A-Z0-9`*\[(\"'¿])")
@@ -71,12 +71,12 @@ def score_segments(
 
 
 def asks_command(question: str) -> bool:
-    """Tell whether a question wants a command rather than a sentence."""
+    """Return True when a question wants a command rather than a sentence."""
     return bool(_ASKS_COMMAND.search(question))
 
 
 def _chunk_cosine(segment: Segment, unit: Unit, cosines: np.ndarray) -> float:
-    """Return the cosine of the chunk that holds a segment, the lowest of the unit's where none does."""
+    """Return the best cosine among the chunks that hold a segment, the lowest of the unit when none does."""
     probe = segment.text.strip("`\n ")[:PROBE_CHARS]
     hits = [value for chunk, value in zip(unit.chunks, cosines, strict=True) if probe in chunk.text]
     return float(max(hits, default=min(cosines, default=0.0)))
@@ -114,7 +114,7 @@ def _pieces(block: Block, number: int, lead: str) -> Iterator[Segment]:
 
 
 def sentences(text: str) -> list[str]:
-    """Split a paragraph into sentences, each verbatim."""
+    """Return the sentences of a paragraph, each verbatim."""
     pieces: list[str] = []
     start = 0
     for end in _END.finditer(text):

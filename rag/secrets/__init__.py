@@ -1,1 +1,1 @@
-"""Finds credentials and personal data in a text."""
+"""Find credentials and personal data in a text."""

@@ -1,4 +1,4 @@
-"""Finding credentials and personal data before text is indexed or published.
+"""Find credentials and personal data in a text before it is indexed or published.
 
 Covers: the token formats and private keys of `rag.secrets.formats`, and, when `strict`, high-entropy strings, password
 assignments, public IP addresses, e-mail addresses and phone numbers.
@@ -25,21 +25,21 @@ _EMAIL = re.compile(r"\b[\w.+-]+@(?!example\.)[\w-]+\.(?!(?:local|lan|lab|servic
 _PHONE = re.compile(r"(?<![\w./:-])\+\d{1,3}[ -]?\(?\d{2,4}\)?(?:[ -]?\d{2,4}){2,4}\b")
 _IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 _PLACEHOLDER = re.compile(r"[<>$\{\}*]|your|change|example|placeholder|xxx|redacted|\.\.\.|dummy|sample", re.I)
-_KNOWN_ADDRESSES = {"1.1.1.1", "1.0.0.1", "8.8.8.8", "8.8.4.4", "9.9.9.9"}  # public resolvers, nobody's own
+_KNOWN_ADDRESSES = {"1.1.1.1", "1.0.0.1", "8.8.8.8", "8.8.4.4", "9.9.9.9"}  # public resolvers
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where something secret was found; the value itself is never kept."""
+    """The kind and line of something secret; never its value."""
 
     kind: str
     line: int  # counted from 1
 
 
 def find_secrets(text: str, *, strict: bool = False) -> list[Secret]:
-    """Return what looks like a credential in `text`; with `strict` also what might be one, and personal data.
+    """Return the likely credentials in `text`; with `strict` also the possible ones, and personal data.
 
-    Indexing uses the plain form, since skipping a page for a false alarm loses answers; publishing the strict one.
+    Indexing takes the plain form, because a page skipped for a false alarm loses answers; publishing the strict one.
     """
     found = [
         Secret(hit.kind, text.count("\n", 0, hit.start) + 1)
@@ -62,7 +62,7 @@ def _kinds(line: str, detectors: list[BasePlugin]) -> Iterator[str]:
 
 
 def _is_random(detector: BasePlugin, value: str) -> bool:
-    """Tell whether a string is random enough for the entropy detectors; the others judge by form alone."""
+    """Return True when a string is random enough for an entropy detector; the others judge by form alone."""
     if not isinstance(detector, HighEntropyStringsPlugin):
         return True
     return bool(detector.calculate_shannon_entropy(value) > detector.entropy_limit)

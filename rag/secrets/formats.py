@@ -1,7 +1,7 @@
-"""Where a text holds tokens of known formats and private keys, by position, so that they can be cut out.
+"""Find tokens of known formats and private keys in a text by position, so that a caller can cut them out.
 
-The formats are those of detect-secrets, whose patterns are used as they are, and what it lacks, after the issuers'
-own descriptions. Does not cover: passwords and keys without a form of their own, and tokens broken over lines.
+The formats are the patterns of detect-secrets, unchanged, and the ones it lacks, after the issuers' own descriptions.
+Does not cover: passwords and keys without a form of their own, and tokens broken over lines.
 """
 
 import functools
@@ -25,7 +25,7 @@ from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of text that must not be shown; the text itself is never kept."""
+    """The kind and position of a secret in a text; never the secret itself."""
 
     kind: str
     start: int
@@ -58,11 +58,11 @@ _BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _FINISH = re.compile(r"-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _BODY = re.compile(r"(?:(?:\s|[>|\"']|\\[nr])++[A-Za-z0-9+/=]{16,}+)+")
 _LONGEST_KEY = 20_000  # characters from the first line of a private key to its last
-_LEAST_BODY = 40  # characters below which the first line is only being talked about
+_LEAST_BODY = 40  # characters; with fewer, a text only talks about the first line
 
 
 def token_spans(text: str) -> Iterator[Span]:
-    """Every token of a known format and every private key that has a body; spans may overlap."""
+    """Yield every token of a known format and every private key with a body; spans may overlap."""
     yield from _private_keys(text)
     for kind, form in _FORMATS.items():
         yield from (Span(kind, *hit.span()) for hit in form.finditer(text))

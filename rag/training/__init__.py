@@ -1,1 +1,1 @@
-"""Fits the weights of fusion, rerank and abstaining."""
+"""Fit the weights of fusion, rerank and abstaining."""

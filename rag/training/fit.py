@@ -1,4 +1,4 @@
-"""Fits the weights of fusion and rerank, and the calibration: `python -m rag train --upstream TAR --judged FILE`.
+"""Fit the weights of fusion and rerank, and the calibration: `python -m rag train --upstream TAR --judged FILE`.
 
 Fits on the questions written for training (rag/training) and on the judged questions of our own pages. The printed
 figures cut both into ten folds by question. Never reads development or test questions.
@@ -34,12 +34,12 @@ PAGES = HERE.parent / "corpus"
 FUSION_L2 = 0.0005
 KIND_C, KIND_GAMMA = 3.0, 2.0
 FOLDS = 10
-MOST_REFUSED = 0.04  # of answerable questions, out of fold: a margin below the 5 % that may be refused
+MOST_REFUSED = 0.04  # share of answerable questions, out of fold; a margin below the 5 % that may be refused
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One training question: which units answer it, and its page as the second best."""
+    """The candidates of one training question, marked as right passages and as passages of a right page."""
 
     question: str
     features: np.ndarray  # (candidates, FUSION_FEATURES or RERANK_FEATURES)
@@ -49,7 +49,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One question for the calibration."""
+    """The evidence of one question for the calibration."""
 
     question: str
     answerable: bool
@@ -101,7 +101,7 @@ def _questions(judged: Path) -> Questions:
 
 
 def _fit_ranking(retrievers: tuple[Retriever, Retriever], questions: Questions) -> Weights:
-    """Fit the fusion on all candidates, then the rerank on those that the fitted fusion ranks best."""
+    """Return the weights: fusion fitted on all candidates, then rerank on the best by the fitted fusion."""
     upstream, own = retrievers
     asks = [(upstream, row["question"], _by_lines(row)) for row in questions.upstream]
     asks += [(own, row["question"], _by_heading(row)) for row in questions.own]
@@ -143,7 +143,7 @@ def fit_weights(examples: Sequence[Example]) -> np.ndarray:
 
 
 def calibrate(asked: Sequence[Asked], keys: np.ndarray) -> tuple[dict[str, Any], QuestionKinds]:
-    """Fit both regressions and print the error rates; each question is judged by the other folds."""
+    """Return both fitted models and print their error rates; the other folds judge each question."""
     vectors = np.stack([item.vector for item in asked])
     truth = np.array([item.answerable for item in asked])
     groups = np.unique([item.question.lower() for item in asked], return_inverse=True)[1]
@@ -171,7 +171,7 @@ def calibrate(asked: Sequence[Asked], keys: np.ndarray) -> tuple[dict[str, Any],
 
 
 def _fit_kind(vectors: np.ndarray, truth: np.ndarray, groups: np.ndarray, keys: np.ndarray) -> SVC:
-    """Fit on each question once, and on the questions that our pages list as answered."""
+    """Return the model fitted on each question once and on the questions that our pages list."""
     once = np.unique(groups, return_index=True)[1]
     model = SVC(C=KIND_C, gamma=KIND_GAMMA, class_weight="balanced")
     return model.fit(np.vstack([vectors[once], keys]), np.concatenate([truth[once], np.ones(len(keys), dtype=bool)]))

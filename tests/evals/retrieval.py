@@ -1,4 +1,4 @@
-"""Retrieval measured on judged questions.
+"""Measure retrieval on judged questions.
 
     python -m tests.evals retrieval --corpus FOLDER_OR_TAR --questions FILE.jsonl [--json]
 
@@ -31,7 +31,7 @@ DEPTH = 10  # passages ranked per question; recall looks at the first five
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One answerable question with what came back for it."""
+    """A judged question and its search result."""
 
     row: Row
     ranked: list[Passage]
@@ -90,7 +90,7 @@ def measure(judged: Sequence[Judged]) -> dict[str, float | int]:
 
 
 def file_hit(row: Row, passages: Sequence[Passage]) -> bool:
-    """Tell whether the files that hold the answer are among the passages: all of them when `match` is "all"."""
+    """Return True when the passages come from the files that hold the answer, all of them when `match` is "all"."""
     found = {passage.path for passage in passages}
     gold, others = set(_gold(row)), set(row.get("alt_files", []))
     if row.get("match") == "all":
@@ -99,7 +99,7 @@ def file_hit(row: Row, passages: Sequence[Passage]) -> bool:
 
 
 def passage_hit(row: Row, passages: Sequence[Passage]) -> bool:
-    """Tell whether one of the passages holds a gold snippet, white space aside, or the gold lines."""
+    """Return True when a passage holds a gold snippet, white space aside, or the gold lines."""
     texts = [_squeezed(passage.text) for passage in passages]
     if any(_squeezed(snippet) in text for snippet in row.get("gold_snippets", ()) for text in texts):
         return True
@@ -109,7 +109,7 @@ def passage_hit(row: Row, passages: Sequence[Passage]) -> bool:
 
 
 def heading_hit(row: Row, passages: Sequence[Passage]) -> bool:
-    """Tell whether a passage of the gold page stands under the gold heading, or holds it as one of its own."""
+    """Return True when a passage of the gold page stands under the gold heading, or holds it."""
     wanted = {(page, _squeezed(heading)) for page, heading in _places(row)}
     return any(
         passage.path == page

@@ -1,7 +1,7 @@
-"""Time of one search over a synthetic index: `python -m tests.evals retrieval_speed --chunks 100000 [--json]`.
+"""Time a search over a synthetic index: `python -m tests.evals retrieval_speed --chunks 100000 [--json]`.
 
-Texts are words drawn by Zipf's law and vectors are random, so that only the time means something. The encoder of the
-queries is the real one.
+Draws words by Zipf's law and vectors at random, so that only the time means something. The real encoder embeds the
+queries.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def measure(retriever: Retriever) -> list[float]:
-    """Return the time of each query in milliseconds, a few warm-up queries left out."""
+    """Return the time of each query in milliseconds, without the warm-up queries."""
     rng = np.random.default_rng(2)
     queries = [f"how do i deploy {' '.join(_words(rng, 5))}" for _ in range(QUERIES)]
     return [retriever.search(query).ms for query in queries][5:]

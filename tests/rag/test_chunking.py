@@ -1,4 +1,4 @@
-"""What chunking keeps together, what it keeps apart, and that nothing is lost."""
+"""Chunking keeps code, tables and small sections together, keeps topics apart, and loses nothing."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -40,15 +40,15 @@ def body(page: Path) -> str:
 
 
 def prose(page: Path) -> str:
-    """Return what a reader reads as sentences: the body without fenced code."""
+    """Return the sentences of a page: its body without fenced code."""
     return FENCED.sub("\n", body(page))
 
 
 def secrets(path: Path) -> list[str]:
     """Return kind and line of what detect-secrets takes for a secret in `path`, and of Hub tokens, which it misses.
 
-    A keyword hit outside code whose value contains blanks is dismissed: there the detector has run on from a
-    word such as `password` into the sentence behind it.
+    Dismisses a keyword hit outside code whose value contains blanks: there the detector has run on from a word
+    such as `password` into the sentence behind it.
     """
     found = SecretsCollection()
     with default_settings():
@@ -129,7 +129,7 @@ def test_the_secret_scan_finds_what_it_should(line: str, tmp_path: Path) -> None
 
 @pytest.fixture(scope="module")
 def upstream() -> frozenset[int]:
-    """Hashes of every twelve-word run of the upstream documentation."""
+    """Return the hashes of every twelve-word run of the upstream documentation."""
     return load()
 
 

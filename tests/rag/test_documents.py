@@ -1,4 +1,4 @@
-"""Reading a corpus: what is taken, what is skipped and why, and front matter in both its forms."""
+"""Reading takes documents, skips other files with a reason, and reads front matter in both its forms."""
 
 import subprocess
 import tarfile

@@ -1,4 +1,4 @@
-"""The extract and the excerpt: verbatim, to the point, and right on their own."""
+"""The extract and the excerpt are verbatim, to the point, and right on their own."""
 
 import numpy as np
 

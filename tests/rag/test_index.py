@@ -1,4 +1,4 @@
-"""Building, renewing and loading an index; every way it can be wrong names the command that mends it."""
+"""An index is built, renewed and loaded; every error names the command that mends it."""
 
 import json
 import threading

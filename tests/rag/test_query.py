@@ -1,4 +1,4 @@
-"""How a question is read: identifiers, spelling and everyday words."""
+"""A question is read with its identifiers, its spelling and its everyday words."""
 
 import pytest
 

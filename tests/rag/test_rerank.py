@@ -17,7 +17,7 @@ PAGE = "# Harbour\n\n## {0}\n\n{1}\n"
 
 
 def retriever(tmp_path: Path, **worth: float) -> Retriever:
-    """Forty small pages about one harbour, of which one says where the oil is; only `worth` counts."""
+    """Return a retriever over forty pages about one harbour and the one with the oil; only `worth` counts."""
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     for number in range(40):

@@ -1,4 +1,4 @@
-"""Searching: with the real model over a handful of our own pages, and the evaluation's own arithmetic."""
+"""Searches with the real model over a handful of our own pages, the command line, and the evaluation's arithmetic."""
 
 import shlex
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ PAGES = ("kcli.md", "airflow.md", "supported-systems.md", "vault.md", "introduct
 
 @pytest.fixture(scope="module")
 def retriever(tmp_path_factory: pytest.TempPathFactory) -> Retriever:
-    """Six of our pages, whose vectors ship with the package, so that little is embedded here."""
+    """Return a retriever over six of our pages; their vectors ship, so that it embeds little."""
     folder = tmp_path_factory.mktemp("retriever")
     corpus = folder / "corpus"
     corpus.mkdir()
@@ -121,7 +121,7 @@ class CountingEmbedder(Embedder):
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A DATA_DIR, and beside it a folder `pages` with one page."""
+    """Set DATA_DIR and return it; beside it lies a folder `pages` with one page."""
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / "kcli.md").write_bytes((CORPUS / "kcli.md").read_bytes())
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))

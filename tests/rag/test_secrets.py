@@ -1,4 +1,4 @@
-"""What the secret scan finds, and what it leaves alone."""
+"""The secret scan finds planted secrets and leaves plain facts alone."""
 
 import pytest
 

@@ -18,7 +18,7 @@ REASONS: tuple[Reason, ...] = ("wrong", "outdated", "not helpful", "unsafe", "ot
 class Source(BaseModel, frozen=True):
     """A passage that the answer was shown with."""
 
-    id: str = ""  # of the passage; "" where a browser gave the conversation back
+    id: str = ""  # of the passage; "" in a conversation restored from the browser
     title: str = ""
     url: str = ""
 

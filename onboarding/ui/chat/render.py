@@ -20,11 +20,11 @@ from onboarding.ui.kit.markdown import to_html
 from onboarding.ui.kit.markup import fill, join
 
 OPEN_TOUR = "rhel10"  # the tour that a visitor is offered while the queue is full
-FAULTS = frozenset({"error", "full"})  # kinds of notice that come first
+FAULTS = frozenset({"error", "full"})  # kinds of notice that stand first
 SHOWN_NOTICES = 2  # a rambling model earns a remark per sentence
 UNSURE = 0.5  # below this the route is shown with a question mark
 
-REASONS = {"length": "too_long", "deadline": "out_of_time", "cancelled": "stopped"}  # to keys of the page's words
+REASONS = {"length": "too_long", "deadline": "out_of_time", "cancelled": "stopped"}  # to keys of languages.toml
 
 THUMB = Markup(
     '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M5 7.4 7.6 2c1.1 0 1.9.8 1.9 1.9L9.2 6.3h3.6c.9 0 1.5.8'

@@ -21,7 +21,7 @@ from onboarding.ui.kit.markdown import safe_url
 from rag.types import Passage, SearchResult
 
 STORAGE_KEY = "qubinode-conversations"
-STORAGE_SALT = "qubinode-navigator"  # no secret: it travels to every browser; fixed, so that a restart can read on
+STORAGE_SALT = "qubinode-navigator"  # no secret: every browser gets it; fixed, to outlive a restart
 MAX_BYTES = 48_000  # the list travels with each question; edge/allowlist.py lets 256 KiB through
 MAX_CONVERSATIONS = 20
 TITLE_LENGTH = 60

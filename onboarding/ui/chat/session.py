@@ -32,7 +32,7 @@ class Session:
     turns: list[Turn] = field(default_factory=list)
     saved: ConversationList = field(default_factory=ConversationList)  # what the browser keeps, as last read or sent
     drawn: dict[str, tuple[Turn, bool, dict[str, str]]] = field(default_factory=dict)  # id -> turn, last, its HTML
-    translate: Translator = ENGLISH  # the page's words in the visitor's language
+    translate: Translator = ENGLISH  # the page's texts in the visitor's language
     wake: asyncio.Event | None = None  # set to make the relay of the turn under way return at once
 
     @property

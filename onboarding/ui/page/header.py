@@ -66,7 +66,7 @@ def _note(status: Status, translate: Translator) -> Markup:
     """Return the warning about a stand-in, and any other note of the guide."""
     if not (status.stand_in and status.model_label):
         if any(status.note in state for state in status.parts.values()):
-            return Markup("")  # said already
+            return Markup("")  # a part's state says it already
         return fill('<span class="note">{}</span>', status.note) if status.note else Markup("")
     html = (
         '<details class="menu"><summary class="quiet" aria-label="{}">{}</summary>'

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from onboarding.feedback.desk import Feedback
 
 TITLE = "Qubinode Navigator"
-THREADS = LANE_LIMIT + 40  # jobs that Gradio runs at once: every question let in, beside as many of the rest as ever
-QUEUE_SIZE = 2 * LANE_LIMIT  # jobs in Gradio's queue, where nothing stays while it may run so many
+THREADS = LANE_LIMIT + 40  # jobs that Gradio runs at once: every admitted question, and its default of 40 for the rest
+QUEUE_SIZE = 2 * LANE_LIMIT  # jobs in Gradio's queue; none waits there while THREADS are free
 
 
 @dataclass(frozen=True, slots=True)

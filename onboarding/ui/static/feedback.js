@@ -117,7 +117,7 @@ desk.addEventListener("click", (event) => {
   if (end === "send") sendForm();
 });
 desk.addEventListener("input", (event) => event.target.removeAttribute("aria-invalid"));
-// Escape in the dialog must not stop an answer that is being written; the browser closes the dialog by itself.
+// Escape in the dialog must not stop an answer under way; the browser closes the dialog by itself.
 desk.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && find("dialog").open) event.stopPropagation();
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && find("dialog").open) sendForm();

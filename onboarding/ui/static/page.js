@@ -1,4 +1,4 @@
-// Light or dark by the header's button, remembered in this browser; without a choice, as the system says.
+// Switches light and dark by the header's button and remembers it in this browser; without a choice, the system's.
 (() => {
   const KEY = "qubinode-colours";
   const wish = () => {
@@ -46,8 +46,8 @@
   document.addEventListener("keydown", onEscape, true);
 })();
 
-// What Gradio's own parts lack for keyboard and screen reader: a finished step's button has no name where the row is
-// narrow, and code that scrolls sideways cannot be reached.
+// Adds what Gradio's own parts lack for keyboard and screen reader: a finished step's button has no name where the row
+// is narrow, and the keyboard cannot reach code that scrolls sideways.
 (() => {
   const mend = () => {
     for (const button of document.querySelectorAll(".step-button:not([aria-label])")) {

@@ -1,5 +1,5 @@
-// Sends what is typed once typing pauses, and draws an answer only while it is still the one that is wanted: answers
-// may overtake each other. Runs once per page as the body of a function of (element, trigger, props, watch).
+// Sends the typed text once typing pauses, and draws an answer only if it belongs to the last text: answers may
+// overtake each other. Runs once per page as the body of a function of (element, trigger, props, watch).
 const PAUSE_MS = 120;
 const found = element.querySelector(".found");
 let wanted = null; // what was typed last

@@ -1,6 +1,7 @@
-// Draws props.value = {turns, empty, saved, announcement, words, busy} and reports what the visitor asks ("submit") and does with the list ("input").
+// Draws props.value = {turns, empty, saved, announcement, words, busy} and reports what the visitor asks ("submit") and
+// does with the list of conversations ("input").
 // Runs once per page as the body of a function of (element, trigger, props, watch); see gr.HTML(js_on_load=...).
-// All HTML in props.value was escaped and cleaned on the server (ui/chat/render.py, ui/kit/markdown.py).
+// The server escapes and cleans all HTML in props.value (ui/chat/render.py, ui/kit/markdown.py).
 
 const SLOTS = ["question", "route", "steps", "evidence", "answer", "notices", "meta", "next"];
 const NEAR_BOTTOM_PX = 120;

@@ -16,7 +16,7 @@ from onboarding.ui.kit.theme import static
 if TYPE_CHECKING:
     from onboarding.assistant.guide import Guide
 
-LEAST, LONGEST = 3, 300  # characters that are searched for
+LEAST, LONGEST = 3, 300  # characters of a query
 
 
 class SearchTab:

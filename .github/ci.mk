@@ -22,7 +22,7 @@ GRYPE ?= grype
 GRANITE ?= .data/models/granite-4.0-micro-Q4_K_M.gguf
 JUDGED := tests/evals/own_corpus.jsonl
 
-.PHONY: workflows bandit secrets secretlint audit coverage browser-tests pictures demo evals hardening bench bench-base bench-gate bill \
+.PHONY: workflows subjects bandit secrets secretlint audit coverage browser-tests pictures demo evals hardening bench bench-base bench-gate bill \
   image-lint image-load image-smoke image-secrets image-bill image-scan image-check image-pull image-push roll-back release-check release-image release-sign \
   release-notes publish-preview publish-space publish-dataset publish-model models-check nightly-model \
   nightly-bench nightly-answers nightly-harden nightly-report preview-comment gate-tools lock
@@ -38,6 +38,11 @@ workflows: $(VENV)/.development
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(VENV)/bin/zizmor --offline --quiet --min-severity low .github
+
+# SINCE is the last commit that is not new.
+SINCE ?= origin/main
+subjects:
+	python3 $(SCRIPTS)/commit_subjects.py "$(SINCE)"
 
 image-lint: $(VENV)/.development
 	$(VENV)/bin/hadolint --failure-threshold warning --ignore DL3003 --ignore DL3008 --ignore DL3013 Dockerfile

@@ -76,8 +76,12 @@ lint: $(VENV)/.linters
 types: $(VENV)/.types
 	$(VENV)/bin/mypy
 
+# One after the other, because Playwright keeps an event loop running that MCP's tests trip over. The worker processes
+# take a file at a time. Two threads of llama.cpp in each would only wait for each other, so OpenMP may start one.
+WORKERS ?= 2
+TESTS := OMP_THREAD_LIMIT=1 $(VENV)/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --durations=20
 pytest: setup-dev
-	$(VENV)/bin/python -m pytest
+	@failed=0; $(TESTS) --ignore=tests/browser || failed=1; $(TESTS) tests/browser || failed=1; exit $$failed
 
 clean:
 	rm -rf $(VENV) .data .pytest_cache .mypy_cache .ruff_cache

@@ -10,6 +10,8 @@ OLD ?= $(BUILD)/old
 NEW ?= $(BUILD)/new
 ARCH ?= amd64
 ARCHIVE ?= image-$(ARCH).tar
+# cyclonedx-py keeps to an environment of its own: one of its packages costs every start of the app 2 s where it is found.
+CYCLONEDX := 7.5.0
 LOADED := localhost/qubinode:loaded
 IMAGE ?= ghcr.io/$(shell echo "$$GITHUB_REPOSITORY" | tr A-Z a-z)
 SECRETLINT := $(BUILD)/secretlint
@@ -20,7 +22,7 @@ GRYPE ?= grype
 GRANITE ?= .data/models/granite-4.0-micro-Q4_K_M.gguf
 JUDGED := tests/evals/own_corpus.jsonl
 
-.PHONY: workflows bandit secrets secretlint audit coverage browser-tests pictures demo evals hardening bench bench-base bench-gate bill \
+.PHONY: workflows subjects bandit secrets secretlint audit coverage browser-tests pictures demo evals hardening bench bench-base bench-gate bill \
   image-lint image-load image-smoke image-secrets image-bill image-scan image-check image-pull image-push roll-back release-check release-image release-sign \
   release-notes publish-preview publish-space publish-dataset publish-model models-check nightly-model \
   nightly-bench nightly-answers nightly-harden nightly-report preview-comment gate-tools lock
@@ -37,11 +39,16 @@ workflows: $(VENV)/.development
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(VENV)/bin/zizmor --offline --quiet --min-severity low .github
 
+# SINCE is the last commit that is not new.
+SINCE ?= origin/main
+subjects:
+	python3 $(SCRIPTS)/commit_subjects.py "$(SINCE)"
+
 image-lint: $(VENV)/.development
 	$(VENV)/bin/hadolint --failure-threshold warning --ignore DL3003 --ignore DL3008 --ignore DL3013 Dockerfile
 
 coverage: $(VENV)/.development
-	$(VENV)/bin/python -m pytest --ignore=tests/browser --cov --cov-report=term:skip-covered \
+	$(TESTS) --ignore=tests/browser --cov --cov-report=term:skip-covered \
 	  --cov-fail-under=$(COVERAGE_FLOOR)
 
 # What a visitor sees: pictures of every tab to be looked at, the README's four, and the film that a release shows.
@@ -53,7 +60,7 @@ demo: setup-dev | $(BUILD)
 	$(PY) -m tests.browser.demo --out $(BUILD)/demo.webp
 
 browser-tests: setup-dev
-	$(VENV)/bin/python -m pytest tests/browser
+	$(TESTS) tests/browser
 
 hardening: $(VENV)/.development
 	$(VENV)/bin/python -m pytest tests/onboarding/test_allowlist.py tests/ui/test_relay.py tests/rag/test_secrets.py \
@@ -147,7 +154,9 @@ lock: $(VENV)/bin/python | $(BUILD)
 # --- image.yml: ARCHIVE is an OCI archive of one architecture; docker where a daemon answers, else podman
 
 bill: $(VENV)/.development | $(BUILD)
-	$(VENV)/bin/cyclonedx-py environment --output-format JSON --output-file $(BUILD)/environment.json \
+	test -x $(BUILD)/cyclonedx/bin/cyclonedx-py || { $(VENV)/bin/python -m venv $(BUILD)/cyclonedx && \
+	  $(BUILD)/cyclonedx/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==$(CYCLONEDX); }
+	$(BUILD)/cyclonedx/bin/cyclonedx-py environment --output-format JSON --output-file $(BUILD)/environment.json \
 	  $(VENV)/bin/python
 	$(PY) $(SCRIPTS)/sbom.py $(BUILD)/environment.json $(BUILD)/sbom.json --model .data/models/*.gguf \
 	  --embedding $$($(PY) $(SCRIPTS)/embedding_file.py)

@@ -1,4 +1,8 @@
-"""One browser and one server for all browser tests; a fresh browser context and guide script for each."""
+"""One browser, one context and few servers for all browser tests, since loading the page's scripts anew takes seconds.
+
+The context keeps its cache of scripts by address: newcomers are made by clearing what the page stored, and the servers
+of the modules follow one another on one port.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, ViewportSize, expect
 
+from app import create_app
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.edge.admission import Admission
-from tests.browser.serving import chromium, make_app, serving
+from tests.browser.serving import chromium, free_port, make_app, serving
 from tests.fakes import STATUS, ScriptedGuide
 
 SHOTS = Path(__file__).parent / "shots"
@@ -40,6 +47,21 @@ def served() -> Iterator[tuple[ScriptedGuide, str]]:
         yield guide, url
 
 
+@pytest.fixture(scope="session")
+def port() -> int:
+    """The port of the servers that one module only needs."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the application with no part loaded."""
+    parts = Parts(PartsSettings(engine="scripted", data=tmp_path_factory.mktemp("data")))
+    with serving(create_app(Guide(parts), load_parts=False)) as url:
+        yield url
+    parts.close()
+
+
 @pytest.fixture
 def guide(served: tuple[ScriptedGuide, str]) -> Iterator[ScriptedGuide]:
     """The guide behind the page, with a clean record; whatever a test holds back is released after it."""
@@ -54,12 +76,22 @@ def guide(served: tuple[ScriptedGuide, str]) -> Iterator[ScriptedGuide]:
 
 @pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """One visitor at a desktop who may use the clipboard; shared, because loading the scripts anew takes seconds."""
-    context = browser.new_context(viewport=DESKTOP, color_scheme="light")
+    """One visitor at a desktop who reads English and may use the clipboard."""
+    context = browser.new_context(viewport=DESKTOP, color_scheme="light", locale="en-US")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
+
+
+def newcomer(context: BrowserContext, url: str) -> Page:
+    """Return a blank tab of somebody who was never at this address; the cache of scripts stays."""
+    context.clear_cookies()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(f"{url}/theme.css")
+    page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    return page
 
 
 @dataclass

@@ -6,31 +6,18 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from app import create_app
-from onboarding.assistant.guide import Guide
-from onboarding.assistant.parts import Parts, PartsSettings
-from tests.browser.conftest import PATIENCE_MS, SHOTS
-from tests.browser.serving import serving
+from tests.browser.conftest import SHOTS, newcomer
 from tests.browser.test_look import serious, sideways
 from tools.simulation.hosts import load_hosts
 
 HOSTS = load_hosts()
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The application with no part loaded."""
-    parts = Parts(PartsSettings(engine="scripted", data=tmp_path_factory.mktemp("data")))
-    with serving(create_app(Guide(parts), load_parts=False)) as url:
-        yield url
-    parts.close()
-
-
-def opened(browser: Browser, address: str, width: int = 1280, height: int = 1000) -> Page:
-    page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(PATIENCE_MS)
+def opened(context: BrowserContext, address: str, width: int = 1280, height: int = 1000) -> Page:
+    page = newcomer(context, address)
+    page.set_viewport_size({"width": width, "height": height})
     page.goto(address)
     if width < 600:  # the tab is folded away once the row has been measured
         page.get_by_role("button", name="More tabs").click()
@@ -42,8 +29,8 @@ def opened(browser: Browser, address: str, width: int = 1280, height: int = 1000
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    page = opened(browser, address)
+def page(context: BrowserContext, address: str) -> Iterator[Page]:
+    page = opened(context, address)
     yield page
     page.close()
 
@@ -128,8 +115,8 @@ def test_the_host_goes_along_into_the_chat(page: Page) -> None:
     expect(page.locator("#host input")).to_have_value(HOSTS["virt-disabled"].title)
 
 
-def test_it_fits_a_phone(browser: Browser, address: str) -> None:
-    page = opened(browser, address, 360, 740)
+def test_it_fits_a_phone(context: BrowserContext, address: str) -> None:
+    page = opened(context, address, 360, 740)
     choose(page, "memory-overcommitted")
     expect(page.locator("#diag-vitals .meter.bad")).to_have_count(1)
     page.locator("#diag-reveal").click()

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from onboarding.feedback import FeedbackRow, read_rows
 from onboarding.feedback.desk import FOLDER, Feedback, FeedbackSettings
+from tests.browser.conftest import newcomer
 from tests.browser.serving import make_app, serving
 from tests.browser.test_chat import ask, finished
 from tests.browser.test_look import serious
@@ -40,28 +41,29 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Site]:
     data = tmp_path_factory.mktemp("data")
     app = make_app(ScriptedGuide(pace_s=0.001), feedback=Feedback.of(FeedbackSettings(data)))
-    with serving(app) as url:
+    with serving(app, port) as url:
         yield Site(url, data / FOLDER)
 
 
 @pytest.fixture
-def visitor(browser: Browser, site: Site) -> Iterator[Page]:
+def visitor(context: BrowserContext, site: Site) -> Iterator[Page]:
     """Somebody who was never here, with an answer in front of them."""
-    yield from _visit(browser.new_context(locale="en-US"), site)
+    page = _visit(context, site)
+    yield page
+    page.close()
 
 
-def _visit(context: BrowserContext, site: Site) -> Iterator[Page]:
-    context.set_default_timeout(10_000)
-    page = context.new_page()
+def _visit(context: BrowserContext, site: Site) -> Page:
+    page = newcomer(context, site.url)
+    page.set_default_timeout(10_000)
     page.goto(site.url)
     page.locator(".starter").first.wait_for()
     ask(page, QUESTION)
     finished(page)
-    yield page
-    context.close()
+    return page
 
 
 def agree_and_send(page: Page, reason: str = "", comment: str = "") -> None:
@@ -139,7 +141,7 @@ def test_forgetting_deletes_this_visitors_rows_and_the_yes(browser: Browser, vis
     agree_and_send(visitor)
     expect(visitor.locator("#feedback .kept")).not_to_be_empty()
     mine = site.rows[-1].visitor
-    other = next(_visit(browser.new_context(locale="en-US"), site))
+    other = _visit(browser.new_context(locale="en-US"), site)
     other.click("[data-feedback=up]")
     agree_and_send(other)
     expect(other.locator("#feedback .kept")).not_to_be_empty()
@@ -174,7 +176,7 @@ def test_by_keyboard_on_a_dark_phone_in_german_without_a_barrier(browser: Browse
     context = browser.new_context(
         locale="de-DE", color_scheme="dark", viewport={"width": 360, "height": 740}, has_touch=True
     )
-    page = next(_visit(context, site))
+    page = _visit(context, site)
     thumb = page.locator("[data-feedback=down]")
     thumb.focus()
     page.keyboard.press("Enter")

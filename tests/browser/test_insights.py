@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -17,7 +18,7 @@ from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.ui.tabs.insights import FRESH_S
 from onboarding.usage.keeper import Keeper, ledger_in
 from onboarding.usage.recorder import Usage, usage_of_project
-from tests.browser.conftest import PATIENCE_MS, SHOTS
+from tests.browser.conftest import PATIENCE_MS, SHOTS, newcomer
 from tests.browser.serving import serving
 from tests.browser.test_look import serious, sideways
 
@@ -34,29 +35,29 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Place]:
     """Walked by the first test, and full of figures for those after it."""
     data = tmp_path_factory.mktemp("data")
     usage = usage_of_project()
     keeper = Keeper(usage.registry, ledger_in(data))
     parts = Parts(PartsSettings(engine="scripted", data=data))
-    with serving(create_app(Guide(parts, usage.turn), Around(usage, keeper=keeper), load_parts=False)) as url:
+    with serving(create_app(Guide(parts, usage.turn), Around(usage, keeper=keeper), load_parts=False), port) as url:
         yield Place(url, usage, keeper)
     parts.close()
 
 
 @pytest.fixture
-def visitor(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
+def visitor(context: BrowserContext, place: Place) -> BrowserContext:
+    newcomer(context, place.url).close()
+    return context
 
 
-def arrive(visitor: BrowserContext, url: str) -> Page:
+def arrive(visitor: BrowserContext, url: str, colours: Literal["light", "dark"] = "light") -> Page:
     for left in visitor.pages:
         left.close()
     page = visitor.new_page()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(color_scheme=colours)
     page.goto(url)
     page.locator("#tabs").wait_for()
     if page.locator("#welcome-close").is_visible():
@@ -125,11 +126,11 @@ def busy(place: Place) -> Place:
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_drawings_have_names_and_figures_and_fit_a_telephone(browser: Browser, busy: Place, colours: str) -> None:
-    context = browser.new_context(color_scheme="dark" if colours == "dark" else "light", locale="en-US")
-    context.set_default_timeout(PATIENCE_MS)
+def test_drawings_have_names_and_figures_and_fit_a_telephone(
+    visitor: BrowserContext, busy: Place, colours: Literal["light", "dark"]
+) -> None:
     for width in (1280, 360):
-        page = arrive(context, busy.url)
+        page = arrive(visitor, busy.url, colours)
         page.set_viewport_size({"width": width, "height": 800})
         open_tab(page, "Insights")
         chart = page.get_by_role("img", name="Answers a day")
@@ -143,7 +144,6 @@ def test_drawings_have_names_and_figures_and_fit_a_telephone(browser: Browser, b
         assert serious(page) == []
         SHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SHOTS / f"insights-{colours}-{width}.png", full_page=True)
-    context.close()
 
 
 def test_it_speaks_the_browsers_language(browser: Browser, busy: Place) -> None:

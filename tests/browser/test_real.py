@@ -27,11 +27,11 @@ SETTLED = {"ready"}
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[str]:
     """One seat, so that a second question already waits; by its name the model is known to be a stand-in, and brief."""
     limits = EngineLimits(slots=1, cells=4096)
     guide = Guide(Parts(PartsSettings(model="smollm2-135m", data=tmp_path_factory.mktemp("data"), limits=limits)))
-    with serving(create_app(guide)) as url:
+    with serving(create_app(guide), port) as url:
         while set(guide.status().parts.values()) != SETTLED:
             assert not any(state.startswith("failed") for state in guide.status().parts.values())
             time.sleep(0.1)

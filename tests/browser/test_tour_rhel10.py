@@ -7,29 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from app import create_app
-from onboarding.assistant.guide import Guide
-from onboarding.assistant.parts import Parts, PartsSettings
-from tests.browser.conftest import PATIENCE_MS, SHOTS
-from tests.browser.serving import serving
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The application with no part loaded: the tour must do without all of them but the sandbox."""
-    parts = Parts(PartsSettings(engine="scripted", data=tmp_path_factory.mktemp("data")))
-    app = create_app(Guide(parts), load_parts=False)
-    with serving(app) as url:
-        yield url
-    parts.close()
+from tests.browser.conftest import SHOTS, newcomer
 
 
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(PATIENCE_MS)
+def page(context: BrowserContext, address: str) -> Iterator[Page]:
+    """The page with no part loaded: the tour must do without all of them but the sandbox."""
+    page = newcomer(context, address)
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(address)
     page.get_by_role("tab", name="RHEL 10 tour").click()
     yield page

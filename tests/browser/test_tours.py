@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from app import create_app
-from onboarding.assistant.guide import Guide
-from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.tours.content import load_tours
 from onboarding.ui.kit.languages import load_texts
-from tests.browser.conftest import PATIENCE_MS, SHOTS
-from tests.browser.serving import serving
+from tests.browser.conftest import SHOTS, newcomer
 from tests.browser.test_look import serious, sideways
 from tools.simulation.hosts import load_hosts
 
@@ -23,21 +18,11 @@ TOURS = {"rhel10": "RHEL 10 tour", "diagnostics-tour": "Diagnostics tour", "plug
          "contribute": "Contribute"}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    parts = Parts(PartsSettings(engine="scripted", data=tmp_path_factory.mktemp("data")))
-    with serving(create_app(Guide(parts), load_parts=False)) as url:
-        yield url
-    parts.close()
-
-
 @pytest.fixture
-def visitor(browser: Browser) -> Iterator[BrowserContext]:
+def visitor(context: BrowserContext, address: str) -> BrowserContext:
     """A browser that has never been here."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
+    newcomer(context, address).close()
+    return context
 
 
 def arrive(visitor: BrowserContext, address: str, query: str = "") -> Page:
@@ -45,6 +30,7 @@ def arrive(visitor: BrowserContext, address: str, query: str = "") -> Page:
     for left in visitor.pages:
         left.close()
     page = visitor.new_page()
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{address}/{query}")
     page.locator("#tabs").wait_for()
     return page
@@ -182,9 +168,10 @@ def test_the_diagnostics_tour_from_start_to_end(visitor: BrowserContext, address
 
 
 @pytest.mark.parametrize("tour", TOURS)
-def test_every_step_of_a_tour_fits_a_phone_and_passes_axe(browser: Browser, address: str, tour: str) -> None:
-    page = browser.new_page(viewport={"width": 360, "height": 740}, reduced_motion="reduce")
-    page.set_default_timeout(PATIENCE_MS)
+def test_every_step_of_a_tour_fits_a_phone_and_passes_axe(context: BrowserContext, address: str, tour: str) -> None:
+    page = newcomer(context, address)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.emulate_media(reduced_motion="reduce")
     page.goto(f"{address}/?tour={tour}&step=1")
     steps = load_tours()[tour].steps
     for step in range(1, len(steps) + 1):

@@ -1,7 +1,8 @@
-"""What a newcomer is told exists: commands, files and links in the community's pages."""
+"""What a newcomer is told exists: commands, files, modules and links in the project's pages."""
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from pathlib import Path
 
@@ -11,12 +12,42 @@ from workflow_files import read_project
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
+    ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     ROOT / "CODE_OF_CONDUCT.md",
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 PLACEHOLDER = re.compile(r"NAME|ROUTE|VARIANT")
+FOLDERS = r"rag|onboarding|tools|model|tests|docs|\.github"
+PACKAGES = "rag|onboarding|tools|model|tests"
+
+
+def missing(text: str) -> list[str]:
+    """Return the paths, modules, names and test files of this project in a text that do not exist."""
+    paths = [path.rstrip(".") for path in re.findall(rf"(?<![\w/.-])(?:{FOLDERS})/[\w./*-]*+(?!\\)", text)]
+    names = re.findall(rf"`((?:{PACKAGES})\.[\w.]+)", text)
+    modules = re.findall(rf"python -m ((?:{PACKAGES})[\w.]*)", text)
+    tests = re.findall(r"`((?:\w+/)?test_\w+\*?\.py)`", text)
+    return [
+        *(path for path in paths if not PLACEHOLDER.search(path) and not any(ROOT.glob(path))),
+        *(name for name in names if not resolves(name)),
+        *(module for module in modules if not runs(ROOT / module.replace(".", "/"))),
+        *(test for test in tests if not any((ROOT / "tests").rglob(test))),
+    ]
+
+
+def runs(module: Path) -> bool:
+    return module.with_suffix(".py").is_file() or (module / "__main__.py").is_file()
+
+
+def resolves(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -33,10 +64,24 @@ def test_every_link_and_path_that_a_page_names_exists(page: Path) -> None:
     text = page.read_text()
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
-    paths = re.findall(r"`((?:rag|onboarding|tools|model|tests|docs|\.github)/[\w./-]*)`", text)
-    assert [path for path in paths if not PLACEHOLDER.search(path) and not (ROOT / path).exists()] == []
-    files = re.findall(r"\btests/test_\w+\.py", text)
-    assert [file for file in files if not (ROOT / file).is_file()] == []
+    assert missing(text) == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"], ids=["where-to-change-what", "where-to-start"])
+def test_the_tables_of_what_to_change_name_paths_that_exist(page: str) -> None:
+    title = {"README.md": "## Where to change what", "CONTRIBUTING.md": "## Where to start"}[page]
+    _, found, rest = (ROOT / page).read_text().partition(f"{title}\n")
+    rows = [line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("| ")][2:]
+    paths = re.findall(rf"(?:{FOLDERS})/[\w./*-]+", "\n".join(rows))
+    assert found
+    assert len(rows) >= 8
+    assert len(paths) >= 8
+    assert missing("\n".join(rows)) == []
+
+
+def test_what_does_not_exist_is_found() -> None:
+    said = "`rag/nowhere/*.md`, tests/rag/test_index.py, `rag.types.Passage`, `rag.hub`, `test_lost.py`, `python -m rag.gone`"
+    assert missing(said) == ["rag/nowhere/*.md", "rag.hub", "rag.gone", "test_lost.py"]
 
 
 def test_code_owners_watch_paths_that_exist() -> None:

@@ -479,7 +479,7 @@ def test_a_checkout_gives_the_image_the_app_and_nothing_else() -> None:
     assert rules[0] == "*"
     admitted = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     packages = {"model", "onboarding", "rag", "tools"}
-    locks = {f"requirements{kind}" for kind in (".txt", ".lock", "-embedding.txt", "-embedding.lock")}
+    locks = {f"requirements{kind}" for kind in (".txt", ".lock", "-full.lock")}
     assert admitted == packages | locks | {"LICENSE", "README.md", "app.py"}
     tracked = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=True).stdout
     assert {name for name in admitted if f"{name}\n" not in tracked and f"{name}/" not in tracked} == set()

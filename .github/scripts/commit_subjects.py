@@ -1,0 +1,58 @@
+"""Check the subjects of new commits.
+
+    python .github/scripts/commit_subjects.py [SINCE] [--folder CHECKOUT]
+
+Reads the commits of HEAD that SINCE (origin/main unless named) does not have, merges left out. A subject has at most 72
+characters, ends without a full stop, and a body follows after an empty line. Does not judge the words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+LONGEST = 72  # characters; what `git log --oneline` shows on a terminal of 80
+
+
+def faults(message: str) -> list[str]:
+    """Return what is wrong with a commit's message."""
+    subject, _, rest = message.strip("\n").partition("\n")
+    found = [f"has {len(subject)} characters, more than {LONGEST}"] if len(subject) > LONGEST else []
+    if subject.endswith("."):
+        found.append("ends with a full stop")
+    if rest.partition("\n")[0].strip():
+        found.append("is followed by no empty line")
+    return found
+
+
+def messages(folder: Path, since: str) -> list[tuple[str, str]]:
+    """Return the short hash and the message of every new commit. Raises ValueError where git knows no such range."""
+    command = ["git", "-C", str(folder), "log", "--no-merges", "--format=%h%n%B%x00", f"{since}..HEAD", "--"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(f"git cannot list {since}..HEAD ({done.stderr.strip()}); fetch it, or name another start")
+    entries = [entry.strip("\n").partition("\n") for entry in done.stdout.split("\0")]
+    return [(commit, message) for commit, _, message in entries if commit]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the faults; 1 when there is one, 2 when the commits cannot be read."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("since", nargs="?", default="origin/main")
+    parser.add_argument("--folder", type=Path, default=Path())
+    options = parser.parse_args(argv)
+    try:
+        new = messages(options.folder, options.since)
+    except ValueError as error:
+        print(error)
+        return 2
+    wrong = [f"{commit}: the subject {fault}" for commit, message in new for fault in faults(message)]
+    print(*wrong, f"{len(new)} commits, {len(wrong)} findings", sep="\n")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

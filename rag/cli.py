@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     sending.add_argument("--judged", type=Path, help="judged questions for the evaluation split (JSON lines)")
     sending.add_argument("--folder", type=Path, default=data / "dataset", help="where to write")
     sending.set_defaults(run=_publish)
-    training = commands.add_parser("train", help="fit the ranking and the calibration; needs the development packages")
+    training = commands.add_parser("train", help="fit the ranking and the calibration; needs make setup-full")
     training.add_argument("--upstream", required=True, help="archive or folder of the upstream documentation")
     training.add_argument("--judged", type=Path, required=True, help="judged questions on our own pages (JSON lines)")
     training.add_argument("--cache", type=Path, default=data / "train", help="folder for the two indexes")
@@ -131,7 +131,9 @@ def _train(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in TRAINING:
             raise
-        raise RagError("training needs scikit-learn and scipy, which are not installed; run: make setup-dev") from error
+        raise RagError(
+            "training needs scikit-learn and scipy, which are not installed; run: make setup-full"
+        ) from error
     fit(options.upstream, options.judged, options.cache, options.out)
     return 0
 

@@ -11,14 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-try:
-    from scipy.optimize import minimize
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GroupKFold
-    from sklearn.svm import SVC
-except ImportError as error:
-    raise SystemExit("training needs scikit-learn, which is not installed; run: make setup-full") from error
+from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.svm import SVC
 
 from rag.embedding.embedder import Embedder
 from rag.index.build import build

@@ -31,7 +31,7 @@ from onboarding.operation.logs import PrintedLines, set_up_logging
 from onboarding.usage.counted import CountedSandbox
 from onboarding.usage.keeper import Keeper, ledger_in
 from onboarding.usage.recorder import usage_of_project
-from rag.types import Passage, SearchResult
+from rag.types import Embedded, Passage, SearchResult
 from tests.browser.serving import serving
 
 MARK = "canary"
@@ -49,7 +49,7 @@ HEADERS = {
 class MarkedSearch:
     """Retrieval whose passage is marked, and which breaks on a certain question, quoting it."""
 
-    def search(self, text: str, k: int = 5) -> SearchResult:
+    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         if "break" in text:
             raise ValueError(f"cannot look up {text}")
         passage = Passage(

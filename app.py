@@ -61,7 +61,7 @@ class Around:
     """The services around the guide. By default they count usage in memory and limit nobody."""
 
     usage: Usage = field(default_factory=usage_of_project)
-    admission: Admission = field(default_factory=Admission)
+    admission: Admission | None = None  # by default it limits nobody but by the wait for the engine's slots
     keeper: Keeper | None = None  # carries usage to the disk; without one it stays in memory
     trust: str = ""  # as in Settings
     metrics: Audience = "nobody"
@@ -71,7 +71,8 @@ class Around:
 def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool = True) -> FastAPI:
     """Return the page, its health checks and the edge as one ASGI application; parts load once it is served."""
     around = around or Around()
-    usage, admission, feedback = around.usage, around.admission, around.feedback
+    usage, feedback = around.usage, around.feedback
+    admission = around.admission or Admission(at_once=guide.parts.settings.limits.slots)
     keeper = around.keeper or Keeper(usage.registry)
     usage.watch_queue(lambda: float(admission.waiting.ahead))
     open_pages: Counter[str] = Counter()

@@ -32,7 +32,7 @@ from onboarding.edge.client_address import ClientAddress
 from onboarding.edge.open_pages import OpenPages, keep_small
 from onboarding.edge.page_cache import PageCache
 from onboarding.edge.rate_limits import RateLimits, Rates, RequestRateLimit
-from onboarding.feedback.desk import Feedback
+from onboarding.feedback.service import Feedback
 from onboarding.operation.gradio_faults import quieten
 from onboarding.operation.health import Health, add_health_routes, health
 from onboarding.operation.logs import PrintedLines, set_up_logging
@@ -47,7 +47,7 @@ from onboarding.ui.tours.diagnostics import DiagnosticsTour
 from onboarding.ui.tours.plugins import PluginsTour
 from onboarding.ui.tours.rhel10 import Rhel10Tour
 from onboarding.usage.counted import CountedSandbox
-from onboarding.usage.keeper import Keeper, ledger_in
+from onboarding.usage.ledger_writer import LedgerWriter, ledger_in
 from onboarding.usage.recorder import Usage, usage_of_project
 from onboarding.usage.scrape import PATH as METRICS
 from onboarding.usage.scrape import Audience, add_metrics_route
@@ -62,7 +62,7 @@ class Around:
 
     usage: Usage = field(default_factory=usage_of_project)
     admission: Admission | None = None  # by default it limits nobody but by the wait for the engine's slots
-    keeper: Keeper | None = None  # carries usage to the disk; without one it stays in memory
+    writer: LedgerWriter | None = None  # carries usage to the disk; without one it stays in memory
     trust: str = ""  # as in Settings
     metrics: Audience = "nobody"
     feedback: Feedback | None = None  # without it nobody is asked for any
@@ -73,7 +73,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     around = around or Around()
     usage, feedback = around.usage, around.feedback
     admission = around.admission or Admission(at_once=guide.parts.settings.limits.slots)
-    keeper = around.keeper or Keeper(usage.registry)
+    writer = around.writer or LedgerWriter(usage.registry)
     usage.watch_queue(lambda: float(admission.waiting.ahead))
     open_pages: Counter[str] = Counter()
 
@@ -81,7 +81,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if load_parts:
             guide.parts.start()
-        keeper.start()
+        writer.start()
         if feedback:
             feedback.start()
         sweeping = asyncio.create_task(keep_small(page, open_pages))
@@ -90,12 +90,12 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
         guide.parts.close()
         if feedback:
             feedback.close()
-        keeper.close()
+        writer.close()
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
 
     def look() -> Health:
-        troubles = {"usage": keeper.trouble} | ({"feedback": feedback.status().trouble} if feedback else {})
+        troubles = {"usage": writer.trouble} | ({"feedback": feedback.status().trouble} if feedback else {})
         return health(guide.status().parts, guide.parts.silent_s, troubles)
 
     add_health_routes(app, look)
@@ -107,7 +107,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
         Tab("search", SearchTab(guide).build),
         Tab("diagnostics", DiagnosticsTab(guide, hosts).build),
         *(Tab(tour.name, tour.build) for tour in tours),
-        Tab("insights", InsightsTab(keeper.rows, usage.tours, guide.routes).build),
+        Tab("insights", InsightsTab(writer.rows, usage.tours, guide.routes).build),
     ]
     titles = {host.id: host.title for host in hosts.values()}
     programs = Programs(guide, hosts, usage, admission)
@@ -140,13 +140,13 @@ def _serve(settings: Settings) -> None:
     with contextlib.closing(_bind(settings.host, settings.port)) as listener:
         usage = usage_of_project()
         parts = Parts(settings.parts, CountedSandbox(usage))
-        keeper = Keeper(usage.registry, ledger_in(settings.parts.data))
+        writer = LedgerWriter(usage.registry, ledger_in(settings.parts.data))
         admission = Admission(
             RateLimits(Rates(settings.asks)), usage.refused, settings.parts.limits.slots, settings.longest_wait_s
         )
         feedback = Feedback.of(settings.feedback, usage.feedback, usage.upload_failed)
         usage.watch_uploads(lambda: float(feedback.status().files_waiting))
-        around = Around(usage, admission, keeper, settings.trust, settings.metrics, feedback)
+        around = Around(usage, admission, writer, settings.trust, settings.metrics, feedback)
         app = create_app(Guide(parts, usage.turn), around)
         logging.getLogger("app").info("http://%s:%d", settings.host, settings.port)
         config = uvicorn.Config(

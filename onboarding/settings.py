@@ -13,7 +13,8 @@ from model.turn.limits import USUAL_LIMITS, TurnLimits
 from onboarding.assistant.parts import PartsSettings
 from onboarding.edge.admission import LONGEST_WAIT_S
 from onboarding.edge.client_address import trusted
-from onboarding.feedback.desk import BadFeedbackSettings, FeedbackSettings, check
+from onboarding.edge.rate_limits import Rates
+from onboarding.feedback.service import BadFeedbackSettings, FeedbackSettings, check
 from onboarding.usage.scrape import Audience
 from rag.reading.links import UPSTREAM
 
@@ -27,7 +28,7 @@ class Settings:
     parts: PartsSettings
     host: str = "127.0.0.1"
     port: int = 7860
-    asks: int = 12  # questions an address may ask a minute, 0 for no limits
+    asks: int = Rates().asks  # questions an address may ask a minute, 0 for no limits
     longest_wait_s: float = LONGEST_WAIT_S  # of a question in the queue
     trust: str = ""  # networks whose X-Forwarded-For is believed
     metrics: Audience = "nobody"
@@ -60,7 +61,7 @@ class Settings:
             parts,
             env.get("HOST", "127.0.0.1"),
             _number(env, "PORT", 7860),
-            _number(env, "ASKS_PER_MINUTE", 12, least=0),
+            _number(env, "ASKS_PER_MINUTE", Rates().asks, least=0),
             float(_number(env, "WAIT_SECONDS", round(LONGEST_WAIT_S))),
             _networks(env),
             _metrics(env),

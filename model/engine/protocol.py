@@ -33,7 +33,7 @@ class QueueFull(RuntimeError):
     """More generations wait than the engine keeps; whoever lets people in should have stopped before."""
 
     def __init__(self) -> None:
-        super().__init__("Every seat is taken; try again in a minute. Tours and search are open.")
+        super().__init__("The engine's queue is full; try again in a minute.")
 
 
 @dataclass(frozen=True, slots=True)

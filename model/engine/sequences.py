@@ -2,8 +2,8 @@
 
 Running and parked sequences share cells (`kv_unified`), so a new one takes over any prefix they hold in 0.1 ms; what is
 no longer resident comes back from the prefix cache. Attention walks over the cells of all sequences, so three parked
-conversations cost a generation a sixth of its speed: they move to RAM, if it has room, as soon as another generation
-begins. Call all methods from the engine's thread.
+conversations cost a generation a sixth of its speed. As soon as another generation begins, parked conversations move
+into the prefix cache's RAM, where that has room. Call all methods from the engine's thread.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class TurnLimits:
 
     passages: int = 3  # that the model reads; the page shows all that were found, five or more
     passage_chars: int | None = None  # of all passages together; None grows with `passages`, 2200 for three
-    answer_tokens: int = 320  # the longest answer; half of the window at most. The stand-in stops sooner
+    answer_tokens: int = 320  # the engine ends an answer there (`LocalEngine._write`); the stand-in's ends at 120
     question_tokens: int = 1000  # of one message; a longer one is refused with this number
     tool_result_chars: int = 2400  # of all results together: about 700 tokens, half a minute of reading on two cores
     tool_rounds: int = 2  # checks that the model may choose one after the other; each reads and writes ~5 s more

@@ -12,7 +12,7 @@ from model.prompting.plain_text import plain
 from model.prompting.system_prompts import RouteText, load_prompt_texts
 from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, RouteChosen, TurnEvent
-from model.turn.lead_counts import LeadCounts
+from model.turn.popular_passages import PassageCounts
 from model.turn.prewarm import warm_prompts
 from onboarding.assistant.parts import Parts
 from onboarding.assistant.replies import Replies
@@ -57,7 +57,7 @@ class Guide:
         self._texts = load_prompt_texts(prompts)
         self.routes: Mapping[str, RouteText] = self._texts.routes
         self._replies = Replies(prompts / "replies")
-        self._leads = LeadCounts(parts.settings.data / "leads.json")
+        self._leads = PassageCounts(parts.settings.data / "leads.json")
         self._record_turn = record
         limits = parts.settings.turn
         self._chat = Chat(

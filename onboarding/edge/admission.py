@@ -10,8 +10,8 @@ to wait too long. A place counts for its visitor and its address from the decisi
 
 The wait is played through from the order of the places, what each has had of the machine, and what a finished answer
 takes here (search, drawing and the load of the crowd itself included): those under way share the machine equally, and
-the next begins when one of them ends. It is what is expected, not a promise, so nobody is let in who would be expected
-to wait more than three quarters of what nobody should.
+the next begins when one of them ends. The estimate is no promise, so a question is let in only while its expected wait
+is at most three quarters of the longest wait that is allowed (WAIT_SECONDS).
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """Lets through only the routes the page uses, small bodies, one origin; closes the headers. Pure ASGI.
 
-Covers: what is not on the list, method included, answers 404 (Gradio's uploads, file access, proxying, component
-servers, streams, run history, monitoring); bodies over the limit 413, whatever length was declared; bodies that are no
-JSON or no call of the page 422; hidden characters in any text of a body are taken out; what another site's page asks
-of a visitor's browser 403, and no answer grants it a look (Gradio reflects any origin, with credentials, on a host
-that is not localhost); no script, style, image, font or connection from a foreign host; no sniffing; framing only by
-the Hub. Does not cover: rate limits (`rate_limits.py`, `admission.py`); a name that its owner points at this address
-(DNS rebinding), since nothing here depends on who asks; what a handler does with a message that is let through.
+Covers: a route or method that is not on the list gets 404 (Gradio's uploads, file access, proxying, component servers,
+streams, run history, monitoring). A body over the limit gets 413, whatever length it declares; a body that is no JSON
+or no call of the page gets 422. Hidden characters are taken out of every text of a body. A request that another site's
+page makes through a visitor's browser gets 403, and no answer carries CORS headers (Gradio would reflect any origin,
+with credentials). The headers forbid foreign scripts, styles, images, fonts and connections, sniffing, and framing by
+anybody but the Hub.
+
+Does not cover: rate limits (`rate_limits.py`, `admission.py`); a name that its owner points at this address (DNS
+rebinding), since nothing here depends on who asks; what a handler does with a message that is let through.
 """
 
 from __future__ import annotations

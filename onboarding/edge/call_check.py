@@ -1,8 +1,8 @@
 """Checks and cleans what a browser or a program sends to a handler, before Gradio sees it.
 
-Gradio hands a handler whatever JSON came, whichever handler was named. Here a call passes only for a handler that
-exists, by name only for one that programs may call, with as many values as it takes, each of its component's kind;
-keys that the page has no use for (batches, event ids, tokens, the content of server-side state) are dropped.
+Gradio hands any handler any JSON. This check lets a call pass if its handler exists, if it gives as many values as the
+handler takes, and if each value is of its component's kind. Programs call by name, and only the handlers that are meant
+for them. Keys that the page does not use (batches, event ids, tokens, the content of server-side state) are dropped.
 Does not check: a choice among choices that change while the page is open; Gradio's own check then refuses it.
 """
 

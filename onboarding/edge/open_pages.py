@@ -1,10 +1,9 @@
 """Keeps small what the server remembers of open pages.
 
-For every session Gradio keeps a copy of the page's whole configuration, about 0.7 MB, and never gives it back: of a
-closed page only the values of its states go, after an hour, and a program's call makes a session of its own that
-nobody ever closes. So a session without an open page is forgotten soon after its last use, and the number of all is
-bounded, least recently used out first. A page that comes back later, or one that was
-forgotten in a flood, goes on with the conversation that its browser keeps.
+Gradio keeps a copy of the page's whole configuration for every session, about 0.7 MB, for good: an hour after a page
+closes it drops the values of its states and nothing else, and each call of a program makes a session that nobody
+closes. This module forgets a session without an open page soon after its last use, and bounds the number of sessions,
+least recently used out first. A page that comes back later goes on with the conversation that its browser keeps.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Finds private hosts in a text: IP addresses, and host names that look private.
 
-Leaves on purpose: addresses and names that are the same for everybody (documentation, loopback, netmasks, libvirt's
+Does not redact addresses and names that are the same for everybody (documentation, loopback, netmasks, libvirt's
 default network, public resolvers, versions of four parts, example domains). Does not cover: short host names in
 prose, and names in a public domain that look like a website's.
 """

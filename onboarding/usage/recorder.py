@@ -1,6 +1,6 @@
 """The recorder: one cheap method for each kind of event. It never raises and never touches a disk.
 
-`prometheus_client` counts, in a registry of this object's own; `keeper.py` writes the counts to disk and `scrape.py`
+`prometheus_client` counts, in a registry of this object's own; `ledger_writer.py` writes them to disk and `scrape.py`
 serves them at /metrics. Every label's value comes from a closed set, so the registry and what is derived from it
 cannot grow, and cannot hold what a visitor wrote.
 """

@@ -19,8 +19,8 @@ from onboarding.feedback.candidates import FOLDER, candidates, latest
 from onboarding.feedback.row import FeedbackRow
 from onboarding.feedback.store import read_rows
 from onboarding.tours.content import load_tours
-from onboarding.usage.keeper import ledger_in
 from onboarding.usage.ledger import LedgerTrouble
+from onboarding.usage.ledger_writer import ledger_in
 from onboarding.usage.summary import Day, Funnel, Summary, first_hour, summarise
 
 LONGEST_SPAN = 400  # days, as far back as counts are kept

@@ -91,7 +91,7 @@ def _questions(judged: Path) -> Questions:
     return Questions(
         upstream=_json_lines(HERE / "upstream.jsonl"),
         own=[row for row in rows if row["kind"] != "unanswerable"],
-        visitors=(HERE / "visitors.txt").read_text("utf-8").splitlines(),
+        visitors=(HERE / "answerable.txt").read_text("utf-8").splitlines(),
         unanswerable=unanswerable + [row["question"] for row in rows if row["kind"] == "unanswerable"],
     )
 

@@ -26,7 +26,7 @@ from playwright.sync_api import Browser, sync_playwright
 from onboarding.edge.admission import Admission
 from onboarding.edge.allowlist import Allowlist
 from onboarding.edge.call_check import CallCheck
-from onboarding.feedback.desk import Feedback
+from onboarding.feedback.service import Feedback
 from onboarding.ui.page.page import Tab, build_page, mount_options
 from tests.fakes import ScriptedGuide
 

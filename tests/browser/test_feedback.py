@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from onboarding.feedback import FeedbackRow, read_rows
-from onboarding.feedback.desk import FOLDER, Feedback, FeedbackSettings
+from onboarding.feedback.service import FOLDER, Feedback, FeedbackSettings
 from tests.browser.conftest import newcomer
 from tests.browser.serving import make_app, serving
 from tests.browser.test_chat import ask, finished

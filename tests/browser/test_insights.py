@@ -16,7 +16,7 @@ from model.turn.chat import TurnRecord
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.ui.tabs.insights import FRESH_S
-from onboarding.usage.keeper import Keeper, ledger_in
+from onboarding.usage.ledger_writer import LedgerWriter, ledger_in
 from onboarding.usage.recorder import Usage, usage_of_project
 from tests.browser.conftest import PATIENCE_MS, SHOTS, newcomer
 from tests.browser.serving import serving
@@ -31,7 +31,7 @@ class Place:
 
     url: str
     usage: Usage
-    keeper: Keeper
+    writer: LedgerWriter
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +39,10 @@ def place(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Place
     """Walked by the first test, and full of figures for those after it."""
     data = tmp_path_factory.mktemp("data")
     usage = usage_of_project()
-    keeper = Keeper(usage.registry, ledger_in(data))
+    writer = LedgerWriter(usage.registry, ledger_in(data))
     parts = Parts(PartsSettings(engine="scripted", data=data))
-    with serving(create_app(Guide(parts, usage.turn), Around(usage, keeper=keeper), load_parts=False), port) as url:
-        yield Place(url, usage, keeper)
+    with serving(create_app(Guide(parts, usage.turn), Around(usage, writer=writer), load_parts=False), port) as url:
+        yield Place(url, usage, writer)
     parts.close()
 
 

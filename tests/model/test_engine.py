@@ -155,7 +155,7 @@ def test_four_visitors_advance_together_and_the_fifth_is_told_its_place(open_eng
 def test_the_hundred_and_first_waiting_is_refused(open_engine: OpenEngine) -> None:
     engine = open_engine(options=EngineOptions(slots=1, waiting=100))
     running = [engine.submit(prompt("Tell me everything"), Options(max_tokens=400)) for _ in range(101)]
-    with pytest.raises(QueueFull, match="Every seat is taken; try again in a minute"):
+    with pytest.raises(QueueFull, match="queue is full; try again in a minute"):
         engine.submit(prompt("One more"))
     for generation in running:
         generation.cancel()

@@ -26,10 +26,10 @@ from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.edge.admission import Admission
 from onboarding.edge.rate_limits import RateLimits, Rates
-from onboarding.feedback.desk import FOLDER, Feedback, FeedbackSettings
+from onboarding.feedback.service import FOLDER, Feedback, FeedbackSettings
 from onboarding.operation.logs import PrintedLines, set_up_logging
 from onboarding.usage.counted import CountedSandbox
-from onboarding.usage.keeper import Keeper, ledger_in
+from onboarding.usage.ledger_writer import LedgerWriter, ledger_in
 from onboarding.usage.recorder import usage_of_project
 from rag.types import Embedded, Passage, SearchResult
 from tests.browser.serving import serving
@@ -66,7 +66,7 @@ class Place:
     url: str
     log: io.StringIO
     data: Path
-    keeper: Keeper
+    writer: LedgerWriter
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +80,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     parts._serve(ScriptedEngine(prefill_s=0.01, word_s=0.0))
     parts.retriever = MarkedSearch()  # type: ignore[assignment]
     parts._ready.set()  # no router is loaded: every message takes the general route
-    keeper = Keeper(usage.registry, ledger_in(data))
+    writer = LedgerWriter(usage.registry, ledger_in(data))
     feedback = Feedback.of(FeedbackSettings(data), usage.feedback, usage.upload_failed)
     around = Around(
-        usage, Admission(RateLimits(Rates(100)), usage.refused), keeper, metrics="everybody", feedback=feedback
+        usage, Admission(RateLimits(Rates(100)), usage.refused), writer, metrics="everybody", feedback=feedback
     )
     app = create_app(Guide(parts, usage.turn), around, load_parts=False)
     with serving(app) as url:
-        yield Place(url, log, data, keeper)
+        yield Place(url, log, data, writer)
     logging.captureWarnings(False)
     root.handlers[:] = before
     root.setLevel(level)
@@ -150,7 +150,7 @@ def test_no_marked_word_and_no_address_is_found(place: Place) -> None:
     with contextlib.redirect_stderr(PrintedLines()):  # as app.py does; pytest has a stream of its own for each test
         use_everything(place.url)
     metrics = httpx2.get(f"{place.url}/metrics").text
-    assert place.keeper.write()
+    assert place.writer.write()
     logged = [json.loads(line) for line in place.log.getvalue().splitlines()]
     events = [line for line in logged if line.get("event") == "turn"]
     assert len(events) >= 3  # two questions of a program and the page's: the search did reach everything

@@ -12,8 +12,8 @@ import pytest
 
 from onboarding.feedback import FeedbackRow, latest, read_rows
 from onboarding.feedback.candidates import candidates, main
-from onboarding.feedback.desk import LONGEST, Feedback, FeedbackSettings
 from onboarding.feedback.row import Source, visitor_of
+from onboarding.feedback.service import LONGEST, Feedback, FeedbackSettings
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "hf_" + "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGh"

@@ -14,8 +14,8 @@ import pytest
 from huggingface_hub import HfApi
 
 from onboarding.feedback import FeedbackRow, read_rows
-from onboarding.feedback.desk import BadFeedbackSettings, Feedback, FeedbackSettings, check
 from onboarding.feedback.row import visitor_of
+from onboarding.feedback.service import BadFeedbackSettings, Feedback, FeedbackSettings, check
 from onboarding.feedback.store import Store, rows_in
 from onboarding.feedback.upload import TROUBLE, NotPrivate, Uploader
 from tests.hub_stand_in import TOKEN, Hub, Repository, serve
@@ -226,7 +226,7 @@ def test_senseless_settings_are_named(tmp_path: Path, repo: str, token: str, sai
 SCRIPT = """
 import sys
 from pathlib import Path
-from onboarding.feedback.desk import Feedback, FeedbackSettings
+from onboarding.feedback.service import Feedback, FeedbackSettings
 from tests.onboarding.test_feedback_upload import TOKEN, REPO, row
 feedback = Feedback.of(FeedbackSettings(Path(sys.argv[1]), REPO, TOKEN))
 feedback.start()

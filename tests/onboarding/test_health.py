@@ -22,8 +22,8 @@ from model.engine.scripted import ScriptedEngine
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.operation.health import HANG_S, Health, add_health_routes, health
-from onboarding.usage.keeper import Keeper
 from onboarding.usage.ledger import Ledger, LedgerTrouble
+from onboarding.usage.ledger_writer import LedgerWriter
 from onboarding.usage.recorder import usage_of_project
 
 READY = {"model": "ready", "search": "ready"}
@@ -128,15 +128,15 @@ class FullDisk(Ledger):
 def test_the_page_says_what_is_broken_and_503_only_when_a_restart_would_help(tmp_path: Any) -> None:
     parts = Parts(PartsSettings(engine="scripted", data=tmp_path))
     usage = usage_of_project()
-    keeper = Keeper(usage.registry, FullDisk(tmp_path / "usage.sqlite"))
+    writer = LedgerWriter(usage.registry, FullDisk(tmp_path / "usage.sqlite"))
     engine = Silent()
-    client = TestClient(create_app(Guide(parts), Around(usage, keeper=keeper), load_parts=False))
+    client = TestClient(create_app(Guide(parts), Around(usage, writer=writer), load_parts=False))
     assert client.get("/healthz").json()["status"] == "starting"
     parts._serve(engine)
     parts.status.update(search="ready", router="ready", tools="ready")
     assert (client.get("/healthz").json()["status"], client.get("/readyz").status_code) == ("ok", 200)
     usage.visit("somebody")
-    assert not keeper.write()
+    assert not writer.write()
     answer = client.get("/healthz")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert answer.json()["parts"]["usage"] == "failed: usage.sqlite: database or disk is full"

@@ -20,8 +20,8 @@ from onboarding.feedback.store import Store
 from onboarding.tours.content import load_tours
 from onboarding.ui.tabs.usage_charts import lines
 from onboarding.usage.counted import CountedSandbox
-from onboarding.usage.keeper import GAUGES, Keeper, ledger_in
 from onboarding.usage.ledger import DAILY_DAYS, DAY_HOURS, HOURLY_DAYS, Key, Ledger, LedgerTrouble
+from onboarding.usage.ledger_writer import GAUGES, LedgerWriter, ledger_in
 from onboarding.usage.recorder import DAY_S, Usage
 from onboarding.usage.summary import Summary, first_hour, summarise
 
@@ -58,8 +58,8 @@ def record(
     return TurnRecord(route, "" if abstained else "Model", reason, counts, timings, ("p",), (), abstained, 0)
 
 
-def summary(keeper: Keeper, clock: Clock, days: int = 7) -> Summary:
-    return summarise(keeper.rows(first_hour(clock.now, days)), TOURS, clock.now, days)
+def summary(writer: LedgerWriter, clock: Clock, days: int = 7) -> Summary:
+    return summarise(writer.rows(first_hour(clock.now, days)), TOURS, clock.now, days)
 
 
 def some_of_everything(usage: Usage) -> None:
@@ -97,41 +97,41 @@ def check(found: Summary) -> None:
 
 
 def test_what_happened_is_what_the_summary_says(usage: Usage, clock: Clock, tmp_path: Path) -> None:
-    keeper = Keeper(usage.registry, ledger_in(tmp_path), clock)
+    writer = LedgerWriter(usage.registry, ledger_in(tmp_path), clock)
     some_of_everything(usage)
-    check(summary(keeper, clock))
-    assert keeper.write()
-    check(summary(keeper, clock))  # neither lost nor doubled by writing
+    check(summary(writer, clock))
+    assert writer.write()
+    check(summary(writer, clock))  # neither lost nor doubled by writing
 
 
 def test_counts_survive_a_restart_and_add_up(usage: Usage, clock: Clock, tmp_path: Path) -> None:
-    keeper = Keeper(usage.registry, ledger_in(tmp_path), clock)
+    writer = LedgerWriter(usage.registry, ledger_in(tmp_path), clock)
     some_of_everything(usage)
-    keeper.close()
+    writer.close()
     again = Usage(["rhel10", "deploy"], ["service_status"], TOURS, clock)
-    keeper = Keeper(again.registry, ledger_in(tmp_path), clock)
-    check(summary(keeper, clock))
+    writer = LedgerWriter(again.registry, ledger_in(tmp_path), clock)
+    check(summary(writer, clock))
     again.visit("carl")
-    assert keeper.write()
-    assert keeper.write()
-    assert summary(keeper, clock).days[-1].visits == 3
+    assert writer.write()
+    assert writer.write()
+    assert summary(writer, clock).days[-1].visits == 3
 
 
 def test_without_a_ledger_it_counts_in_memory(usage: Usage, clock: Clock) -> None:
-    keeper = Keeper(usage.registry, None, clock)
+    writer = LedgerWriter(usage.registry, None, clock)
     some_of_everything(usage)
-    assert keeper.write()
-    check(summary(keeper, clock))
+    assert writer.write()
+    check(summary(writer, clock))
 
 
 def test_a_tour_is_counted_once_a_page_and_day(usage: Usage, clock: Clock) -> None:
-    keeper = Keeper(usage.registry, None, clock)
+    writer = LedgerWriter(usage.registry, None, clock)
     for _ in range(3):
         usage.tour_step("anna", "rhel10", 1)
         usage.tour_end("anna", "rhel10")
     clock.now += DAY_S
     usage.tour_step("anna", "rhel10", 1)
-    funnel = summary(keeper, clock).funnels[0]
+    funnel = summary(writer, clock).funnels[0]
     assert (funnel.starts, funnel.steps[0], funnel.ends) == (2, 2, 1)
 
 
@@ -144,7 +144,7 @@ def test_a_session_is_a_hash_of_its_day_and_of_no_other(usage: Usage, clock: Clo
 
 
 def test_names_from_elsewhere_become_other(usage: Usage, clock: Clock) -> None:
-    keeper = Keeper(usage.registry, None, clock)
+    writer = LedgerWriter(usage.registry, None, clock)
     for n in range(500):
         usage.turn(record(f"canary-{n}"))
         usage.tool(f"canary-{n}", False)
@@ -152,17 +152,17 @@ def test_names_from_elsewhere_become_other(usage: Usage, clock: Clock) -> None:
         usage.refused(f"canary-{n}")
         usage.tour_step("anna", f"canary-{n}", 1)
     usage.tour_step("anna", "rhel10", 99)
-    rows = keeper.rows()
+    rows = writer.rows()
     assert not any("canary" in row.labels for row in rows)
     assert len(rows) < 100
-    assert summary(keeper, clock).routes == {"other": 500}
+    assert summary(writer, clock).routes == {"other": 500}
 
 
 # --- a bad disk ---------------------------------------------------------------------------------------
 
 
-def counted(usage: Usage, keeper: Keeper, clock: Clock) -> int:
-    return summary(keeper, clock).days[-1].visits
+def counted(usage: Usage, writer: LedgerWriter, clock: Clock) -> int:
+    return summary(writer, clock).days[-1].visits
 
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 300, b"SQLite format 3\x00" + b"\xff" * 8000])
@@ -171,15 +171,15 @@ def test_a_corrupt_file_is_set_aside_and_a_new_one_begun(
 ) -> None:
     path = tmp_path / "usage.sqlite"
     path.write_bytes(content)
-    keeper = Keeper(usage.registry, ledger_in(tmp_path), clock)
+    writer = LedgerWriter(usage.registry, ledger_in(tmp_path), clock)
     usage.visit("anna")
-    assert not keeper.write()
-    assert "set aside" in keeper.trouble
-    assert counted(usage, keeper, clock) == 1
-    assert keeper.write()
-    assert keeper.trouble == ""
+    assert not writer.write()
+    assert "set aside" in writer.trouble
+    assert counted(usage, writer, clock) == 1
+    assert writer.write()
+    assert writer.trouble == ""
     assert (tmp_path / "usage.sqlite.damaged").read_bytes() == content
-    assert counted(usage, Keeper(Usage([], [], TOURS, clock).registry, ledger_in(tmp_path), clock), clock) == 1
+    assert counted(usage, LedgerWriter(Usage([], [], TOURS, clock).registry, ledger_in(tmp_path), clock), clock) == 1
 
 
 def test_bit_rot_in_the_middle_is_survived(usage: Usage, clock: Clock, tmp_path: Path) -> None:
@@ -192,45 +192,45 @@ def test_bit_rot_in_the_middle_is_survived(usage: Usage, clock: Clock, tmp_path:
     for at in range(4096, len(data), 512):
         data[at : at + 64] = bytes(255 - byte for byte in data[at : at + 64])
     path.write_bytes(data)
-    keeper = Keeper(usage.registry, ledger, clock)
+    writer = LedgerWriter(usage.registry, ledger, clock)
     usage.visit("anna")
-    summary(keeper, clock)
-    assert [keeper.write(), keeper.write()][-1]
-    assert counted(usage, keeper, clock) >= 1
+    summary(writer, clock)
+    assert [writer.write(), writer.write()][-1]
+    assert counted(usage, writer, clock) >= 1
 
 
 def test_a_folder_that_is_gone_keeps_counts_in_memory(usage: Usage, clock: Clock, tmp_path: Path) -> None:
     folder = tmp_path / "gone"
-    keeper = Keeper(usage.registry, ledger_in(folder), clock)
+    writer = LedgerWriter(usage.registry, ledger_in(folder), clock)
     usage.visit("anna")
-    assert not keeper.write()
-    assert "unable to open" in keeper.trouble
+    assert not writer.write()
+    assert "unable to open" in writer.trouble
     folder.mkdir()
     usage.visit("bert")
-    assert keeper.write()
-    assert counted(usage, keeper, clock) == 2
+    assert writer.write()
+    assert counted(usage, writer, clock) == 2
 
 
 FULL_DISK = """
 import resource, sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from onboarding.usage.keeper import Keeper, ledger_in
+from onboarding.usage.ledger_writer import LedgerWriter, ledger_in
 from onboarding.usage.recorder import Usage
 usage = Usage([], [], {"rhel10": 3})
-keeper = Keeper(usage.registry, ledger_in(Path(sys.argv[1])))
+writer = LedgerWriter(usage.registry, ledger_in(Path(sys.argv[1])))
 usage.visit("anna")
-assert keeper.write()
+assert writer.write()
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
 for n in range(400):
     usage.visit(f"v{n}")
     usage.tour_step(f"v{n}", "rhel10", 1 + n % 3)
-wrote = [keeper.write() for _ in range(3)]
-counts = {row.name: row.amount for row in keeper.rows() if row.name.startswith("qubinode_visits")}
-print(wrote, keeper.trouble)
+wrote = [writer.write() for _ in range(3)]
+counts = {row.name: row.amount for row in writer.rows() if row.name.startswith("qubinode_visits")}
+print(wrote, writer.trouble)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-assert keeper.write(), keeper.trouble
-print(sum(row.amount for row in keeper.rows() if row.name == "qubinode_visits_total"))
+assert writer.write(), writer.trouble
+print(sum(row.amount for row in writer.rows() if row.name == "qubinode_visits_total"))
 """
 
 
@@ -247,11 +247,11 @@ def test_a_full_disk_loses_nothing_and_is_written_to_when_there_is_room_again(tm
 
 
 def test_a_read_only_file_keeps_counts_in_memory(usage: Usage, clock: Clock, tmp_path: Path) -> None:
-    keeper = Keeper(usage.registry, ReadOnly(tmp_path / "usage.sqlite", GAUGES), clock)
+    writer = LedgerWriter(usage.registry, ReadOnly(tmp_path / "usage.sqlite", GAUGES), clock)
     usage.visit("anna")
-    assert not keeper.write()
-    assert "readonly" in keeper.trouble.replace(" ", "").replace("-", "")
-    assert counted(usage, keeper, clock) == 1
+    assert not writer.write()
+    assert "readonly" in writer.trouble.replace(" ", "").replace("-", "")
+    assert counted(usage, writer, clock) == 1
 
 
 class ReadOnly(Ledger):
@@ -265,26 +265,26 @@ class ReadOnly(Ledger):
 
 
 def test_a_ledger_in_use_by_another_does_not_hold_the_chat_up(usage: Usage, clock: Clock, tmp_path: Path) -> None:
-    keeper = Keeper(usage.registry, Ledger(tmp_path / "usage.sqlite", GAUGES, patience_s=0.05), clock)
-    assert keeper.write()
+    writer = LedgerWriter(usage.registry, Ledger(tmp_path / "usage.sqlite", GAUGES, patience_s=0.05), clock)
+    assert writer.write()
     other = sqlite3.connect(tmp_path / "usage.sqlite")
     other.execute("BEGIN EXCLUSIVE")
-    writing = threading.Thread(target=keeper.write)
+    writing = threading.Thread(target=writer.write)
     writing.start()
     usage.visit("anna")
     usage.turn(record())
     writing.join(10)
-    assert "locked" in keeper.trouble
+    assert "locked" in writer.trouble
     other.rollback()
     other.close()
-    assert keeper.write()
-    assert counted(usage, keeper, clock) == 1
+    assert writer.write()
+    assert counted(usage, writer, clock) == 1
 
 
 def test_a_killed_process_leaves_whole_rows(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
     code = (
-        "import os, sqlite3, sys; from pathlib import Path; from onboarding.usage.keeper import ledger_in\n"
+        "import os, sqlite3, sys; from pathlib import Path; from onboarding.usage.ledger_writer import ledger_in\n"
         "ledger = ledger_in(Path(sys.argv[1]))\n"
         "ledger.add(5, {('qubinode_visits_total', ''): 1.0})\n"
         "with ledger._open() as c:\n"
@@ -364,7 +364,7 @@ def test_trouble_is_an_os_error_with_the_files_name(tmp_path: Path) -> None:
 
 def test_the_week_is_printed_with_what_visitors_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     usage = Usage(["rhel10", "deploy"], ["service_status"], load_tour_sizes())
-    keeper = Keeper(usage.registry, ledger_in(tmp_path))
+    writer = LedgerWriter(usage.registry, ledger_in(tmp_path))
     some_of_everything(usage)
     store = Store(tmp_path / "feedback")
     for row in (
@@ -375,7 +375,7 @@ def test_the_week_is_printed_with_what_visitors_said(tmp_path: Path, capsys: pyt
     ):
         store.append(row)
         usage.feedback(row)
-    keeper.close()
+    writer.close()
     assert run(["report", "--days", "3", "--data", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     today = datetime.now(UTC).date()

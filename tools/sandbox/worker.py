@@ -1,7 +1,8 @@
 """Serve the sandbox as its worker: `python -I -S -B tools/sandbox/worker.py CONFIG`, which only `tools.sandbox` starts.
 
-The worker reads one JSON request a line from standard input and writes one JSON line for each to a copy of standard
-output. Standard output and standard error themselves lead to /dev/null: no print of a tool can mix with replies.
+The worker reads requests from standard input, one JSON object a line, and answers each with one line. It answers on a
+duplicate of standard output and points standard output and standard error at /dev/null: no print of a tool mixes with
+its answers.
 """
 
 from __future__ import annotations

@@ -19,13 +19,13 @@ from onboarding.feedback.row import REASONS, FeedbackRow, Kind, Reason, Source, 
 from onboarding.feedback.store import NotStored
 from onboarding.ui.chat.saved_conversations import STORAGE_SALT
 from onboarding.ui.chat.session import Session
-from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import ENGLISH, Translator, translator_for
 from onboarding.ui.kit.markup import fill, join
+from onboarding.ui.kit.tab_context import QUIET
 from onboarding.ui.kit.theme import static
 
 if TYPE_CHECKING:
-    from onboarding.feedback.desk import Feedback
+    from onboarding.feedback.service import Feedback
     from rag.types import Passage
 
 logger = logging.getLogger(__name__)

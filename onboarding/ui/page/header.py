@@ -8,9 +8,9 @@ import gradio as gr
 from markupsafe import Markup
 
 from onboarding.edge.admission import Admission, Waiting
-from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import ENGLISH, Translator, load_texts, translator_for
 from onboarding.ui.kit.markup import fill, join, trusted
+from onboarding.ui.kit.tab_context import QUIET
 from onboarding.ui.kit.theme import static
 
 if TYPE_CHECKING:

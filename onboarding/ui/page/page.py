@@ -13,9 +13,9 @@ from onboarding.edge.client_address import asker_of
 from onboarding.edge.open_pages import MOST
 from onboarding.ui.chat.saved_conversations import STORAGE_SALT
 from onboarding.ui.chat.tab import ChatTab
-from onboarding.ui.kit.hooks import QUIET, Hooks
 from onboarding.ui.kit.languages import say, translations
 from onboarding.ui.kit.palette import load_palette
+from onboarding.ui.kit.tab_context import QUIET, TabContext
 from onboarding.ui.kit.theme import STATIC, css, head, theme
 from onboarding.ui.page.feedback import FeedbackDesk
 from onboarding.ui.page.header import build_header
@@ -24,7 +24,7 @@ from onboarding.usage.recorder import Usage, usage_of_project
 
 if TYPE_CHECKING:
     from onboarding.assistant.guide import Guide
-    from onboarding.feedback.desk import Feedback
+    from onboarding.feedback.service import Feedback
 
 TITLE = "Qubinode Navigator"
 THREADS = LANE_LIMIT + 40  # jobs that Gradio runs at once: every admitted question, and its default of 40 for the rest
@@ -36,7 +36,7 @@ class Tab:
     """A tab beside the chat; the page calls `build` once, inside the tab, with the hooks that it may use."""
 
     id: str  # its label is the text `tab_ID` of languages.toml
-    build: Callable[[Hooks], None]
+    build: Callable[[TabContext], None]
 
 
 def build_page(
@@ -68,7 +68,7 @@ def build_page(
                 chat.build()
             for tab in tabs:
                 with gr.Tab(say(f"tab_{tab.id.replace('-', '_')}"), id=tab.id) as opened:
-                    tab.build(Hooks(page, chat.text, chat.host, tabs_row, opened, reached, usage))
+                    tab.build(TabContext(page, chat.text, chat.host, tabs_row, opened, reached, usage))
         welcome.build_again()
         welcome.wire(page, tabs_row)
         chat.wire(page, tabs_row)

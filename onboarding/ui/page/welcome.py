@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from onboarding.ui.chat.saved_conversations import STORAGE_SALT
-from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import say
+from onboarding.ui.kit.tab_context import QUIET
 
 
 @dataclass(frozen=True, slots=True)

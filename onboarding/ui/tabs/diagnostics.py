@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from onboarding.tours.fault_round import causes
-from onboarding.ui.kit.hooks import QUIET, Hooks
 from onboarding.ui.kit.languages import say
+from onboarding.ui.kit.tab_context import QUIET, TabContext
 from onboarding.ui.tabs.host_look import MOST, HostLook, arguments
 from tools.simulation.hosts import Host
 
@@ -27,7 +27,7 @@ class DiagnosticsTab:
     def __init__(self, guide: Guide, hosts: Mapping[str, Host]) -> None:
         self._look = HostLook(guide, hosts)
 
-    def build(self, hooks: Hooks) -> None:
+    def build(self, hooks: TabContext) -> None:
         """Lay out the tab and wire it."""
         look, first = self._look, self._look.choices[0][1]
         with gr.Column(elem_id="diagnostics", elem_classes="wide"):

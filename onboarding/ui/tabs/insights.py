@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from model.prompting.system_prompts import RouteText
 from onboarding.tours.content import Tour, load_tours
-from onboarding.ui.kit.hooks import QUIET, Hooks
 from onboarding.ui.kit.languages import preferred_language, say, text
 from onboarding.ui.kit.markup import fill, join
+from onboarding.ui.kit.tab_context import QUIET, TabContext
 from onboarding.ui.tabs.usage_charts import lines, stacked_bars
 from onboarding.usage.ledger import CountRow
 from onboarding.usage.recorder import FIRST_TOKEN_S
@@ -43,7 +43,7 @@ class InsightsTab:
         self._lock = threading.Lock()
         self._drawn: dict[tuple[int, str], tuple[float, str]] = {}
 
-    def build(self, hooks: Hooks) -> None:
+    def build(self, hooks: TabContext) -> None:
         """Lay out the tab and wire it."""
         with gr.Column(elem_id="insights", elem_classes="wide"):
             gr.Markdown(say("insights_about"))

@@ -8,9 +8,9 @@ import gradio as gr
 from markupsafe import Markup
 
 from onboarding.ui.chat.evidence import sources
-from onboarding.ui.kit.hooks import QUIET, Hooks
 from onboarding.ui.kit.languages import ENGLISH, Translator, say, translator_for
 from onboarding.ui.kit.markup import fill
+from onboarding.ui.kit.tab_context import QUIET, TabContext
 from onboarding.ui.kit.theme import static
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class SearchTab:
     def __init__(self, guide: Guide) -> None:
         self._guide = guide
 
-    def build(self, hooks: Hooks) -> None:
+    def build(self, hooks: TabContext) -> None:
         """Lay out the tab and wire it."""
         with gr.Column(elem_id="search", elem_classes="tour"):
             box = gr.Textbox(

@@ -10,7 +10,7 @@ import gradio as gr
 
 from onboarding.tours.content import TOURS
 from onboarding.tours.contribution import TIMES, Kind, commands, description, load_kinds, starting_point
-from onboarding.ui.kit.hooks import QUIET
+from onboarding.ui.kit.tab_context import QUIET
 from onboarding.ui.tours.tour import TourTab
 from tools.simulation.hosts import Host
 

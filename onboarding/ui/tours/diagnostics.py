@@ -10,8 +10,8 @@ import gradio as gr
 
 from onboarding.tours.content import TOURS
 from onboarding.tours.fault_round import causes
-from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import say
+from onboarding.ui.kit.tab_context import QUIET
 from onboarding.ui.tabs.host_look import HostLook
 from onboarding.ui.tours.tour import TourTab
 from tools.simulation.hosts import Host

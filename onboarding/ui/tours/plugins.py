@@ -8,8 +8,8 @@ import gradio as gr
 
 from onboarding.tours.plugin_check import SKELETON, check_plugin, class_name
 from onboarding.tours.plugin_lab import DESIRED, STAGES, Lab, advance, drift, run_batch
-from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.markup import fill, join
+from onboarding.ui.kit.tab_context import QUIET
 from onboarding.ui.tours.tour import TourTab
 
 BATCH = ("RHEL10Plugin", "VaultIntegrationPlugin", "AIAssistantPlugin")

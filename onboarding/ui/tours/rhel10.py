@@ -9,9 +9,9 @@ import gradio as gr
 
 from onboarding.tours.deploy_command import MODES, Answers, command, environment, problems
 from onboarding.tours.readiness import Check, PluginRun, plugin_run, readiness
-from onboarding.ui.kit.hooks import QUIET
 from onboarding.ui.kit.languages import say
 from onboarding.ui.kit.markup import fill, join
+from onboarding.ui.kit.tab_context import QUIET
 from onboarding.ui.tours.tour import TourTab
 
 SERVICES = ["libvirtd", "virtqemud", "NetworkManager", "firewalld", "sshd", "chronyd"]

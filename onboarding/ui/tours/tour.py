@@ -11,9 +11,9 @@ import gradio as gr
 
 from onboarding.edge.client_address import asker_of
 from onboarding.tours.content import TOURS, Tour, TourStep, load_tours
-from onboarding.ui.kit.hooks import QUIET, Hooks
 from onboarding.ui.kit.languages import say
 from onboarding.ui.kit.markup import fill
+from onboarding.ui.kit.tab_context import QUIET, TabContext
 from tools.simulation.hosts import Host
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class TourTab(ABC):
         """
         return []
 
-    def build(self, hooks: Hooks) -> None:
+    def build(self, hooks: TabContext) -> None:
         """Lay the steps out inside the current tab, numbered from 1 in the order of the file."""
         with gr.Column(elem_id=f"tour-{self.name}", elem_classes="tour"):
             gr.HTML(fill("<h2>{}</h2>", self.tour.title), apply_default_css=False, padding=False)
@@ -90,7 +90,7 @@ class TourTab(ABC):
                 )
             free = [name for name in free if name != step.exercise]
 
-    def _footer(self, number: int, step: TourStep, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
+    def _footer(self, number: int, step: TourStep, walkthrough: gr.Walkthrough, hooks: TabContext) -> None:
         with gr.Row(elem_classes="tour-footer"):
             if number > 1:
                 back = gr.Button(say("back"), size="sm", elem_id=f"{self.name}-back-{number}")
@@ -104,7 +104,7 @@ class TourTab(ABC):
             link = f"?tour={self.name}&step={number}"
             gr.HTML(fill('<a class="permalink" href="{}">Link to this step</a>', link), apply_default_css=False)
 
-    def _ask_step(self, number: int, step: TourStep, hooks: Hooks) -> None:
+    def _ask_step(self, number: int, step: TourStep, hooks: TabContext) -> None:
         """Add the way into the chat, with the step's question and the host that the question is about."""
         ask = gr.Button(say("ask_step"), size="sm", elem_id=f"{self.name}-ask-{number}")
         if self._host is None:
@@ -114,7 +114,7 @@ class TourTab(ABC):
         if number == len(self.tour.steps):
             ask.click(self._note_end, None, None, **QUIET)
 
-    def _goto(self, button: gr.Button, walkthrough: gr.Walkthrough, step: int, hooks: Hooks) -> None:
+    def _goto(self, button: gr.Button, walkthrough: gr.Walkthrough, step: int, hooks: TabContext) -> None:
         def go(reached: object, request: gr.Request) -> tuple[Any, Any]:
             self._usage.tour_step(asker_of(request).visitor, self.name, step)
             return gr.Walkthrough(selected=step), self._note(reached, step)
@@ -125,7 +125,7 @@ class TourTab(ABC):
     def _note_end(self, request: gr.Request) -> None:
         self._usage.tour_end(asker_of(request).visitor, self.name)
 
-    def _way_on(self, walkthrough: gr.Walkthrough, hooks: Hooks) -> None:
+    def _way_on(self, walkthrough: gr.Walkthrough, hooks: TabContext) -> None:
         """Suggest one thing to do next; a click also sets this tour back to its first step."""
         label = f"Go on: {self._following.label}" if self._following else "Go on: ask the assistant"
         target = self._following.name if self._following else "chat"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tools.diagnosis.facts import Facts, Finding
+from tools.diagnosis.rules.clock_and_network import clock_wrong, dns_broken, network_down, service_failed
 from tools.diagnosis.rules.hypervisor import kvm_not_loaded, libvirt_down, no_virtualisation, vm_stopped
 from tools.diagnosis.rules.readiness import cpu_too_old, os_unsupported
 from tools.diagnosis.rules.resources import cpu_saturated, disk_full, memory_exhausted
-from tools.diagnosis.rules.surroundings import clock_wrong, dns_broken, network_down, service_failed
 
 Rule = Callable[[Facts], Finding | None]
 

@@ -20,7 +20,7 @@ HALVE_AT = 2000  # of the largest count: what was popular long ago gives way
 SAVE_EVERY = 10  # answers
 
 
-class LeadCounts:
+class PassageCounts:
     """The counts of (route, passage id), in a JSON file that may be missing, damaged or read-only."""
 
     def __init__(self, path: Path) -> None:

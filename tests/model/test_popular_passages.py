@@ -8,7 +8,7 @@ import pytest
 
 from model.engine.scripted import ScriptedEngine
 from model.prompting.system_prompts import PromptTexts, RouteText
-from model.turn.lead_counts import HALVE_AT, SAVE_EVERY, LeadCounts
+from model.turn.popular_passages import HALVE_AT, SAVE_EVERY, PassageCounts
 from model.turn.prewarm import warm_prompts
 from rag.types import Embedded, SearchResult
 from tests.fakes import RHEL10
@@ -22,15 +22,15 @@ class Searcher:
 
 
 def test_counts_outlive_the_process_and_the_most_used_come_first(tmp_path: Path) -> None:
-    counts = LeadCounts(tmp_path / "leads.json")
+    counts = PassageCounts(tmp_path / "leads.json")
     for passage in ["b"] * (SAVE_EVERY - 3) + ["a"] * 3:
         counts.note("deploy", passage)
-    assert LeadCounts(tmp_path / "leads.json").most_used(5) == [("deploy", "b"), ("deploy", "a")]
-    assert LeadCounts(tmp_path / "leads.json").most_used(1) == [("deploy", "b")]
+    assert PassageCounts(tmp_path / "leads.json").most_used(5) == [("deploy", "b"), ("deploy", "a")]
+    assert PassageCounts(tmp_path / "leads.json").most_used(1) == [("deploy", "b")]
 
 
 def test_what_was_popular_long_ago_gives_way(tmp_path: Path) -> None:
-    counts = LeadCounts(tmp_path / "leads.json")
+    counts = PassageCounts(tmp_path / "leads.json")
     for passage in ["once", *["old"] * HALVE_AT, *["new"] * (HALVE_AT // 2 + 1)]:
         counts.note("deploy", passage)
     assert counts.most_used(9) == [("deploy", "new"), ("deploy", "old")]
@@ -40,8 +40,8 @@ def test_what_was_popular_long_ago_gives_way(tmp_path: Path) -> None:
 def test_a_damaged_file_and_a_folder_that_cannot_be_written_cost_the_counts_alone(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "leads.json"
     path.write_text(damage)
-    assert LeadCounts(path).most_used(5) == []
-    elsewhere = LeadCounts(tmp_path / "missing" / "leads.json")
+    assert PassageCounts(path).most_used(5) == []
+    elsewhere = PassageCounts(tmp_path / "missing" / "leads.json")
     for _ in range(SAVE_EVERY):
         elsewhere.note("deploy", "a")
     assert elsewhere.most_used(5) == [("deploy", "a")]

@@ -29,7 +29,7 @@ def ledger_in(folder: Path) -> Ledger:
     return Ledger(folder / FILE, GAUGES)
 
 
-class Keeper:
+class LedgerWriter:
     """Keeps one registry's counts on disk. `trouble` is the error of the last writing, "" when it succeeded."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Hooks: the parts of the page around a tab that the tab may use."""
+"""TabContext: the parts of the page around a tab that the tab may use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FOCUS = "() => requestAnimationFrame(() => document.querySelector('#question tex
 
 
 @dataclass(frozen=True, slots=True)
-class Hooks:
+class TabContext:
     """The chat's question box and host and the row of tabs, so that another tab can hand a question over."""
 
     page: gr.Blocks

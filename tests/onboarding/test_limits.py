@@ -74,6 +74,7 @@ class Place:
     url: str
     usage: Usage
     engine: HeldEngine
+    admission: Admission
 
     def client(self, address: str) -> Client:
         return Client(self.url, verbose=False, headers={"X-Forwarded-For": address})
@@ -91,9 +92,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     parts._serve(engine)
     parts.retriever = Search()  # type: ignore[assignment]
     parts._ready.set()
-    around = Around(usage, Admission(RateLimits(Rates(6)), usage.refused), trust=trusted("1"))
+    admission = Admission(RateLimits(Rates(6)), usage.refused)
+    around = Around(usage, admission, trust=trusted("1"))
     with serving(create_app(Guide(parts, usage.turn), around, load_parts=False)) as url:
-        yield Place(url, usage, engine)
+        yield Place(url, usage, engine, admission)
 
 
 def ask(client: Client) -> str:
@@ -128,6 +130,15 @@ def test_one_address_cannot_hold_more_than_two_answers_however_many_sessions_it_
     place.engine.go.set()
     for job in (*jobs, other):
         assert "supported" in job.result(timeout=30)["answer"]
+
+
+def test_a_call_that_fails_before_its_answer_gives_its_place_back(place: Place) -> None:
+    client = place.client("203.0.113.67")
+    for _ in range(3):
+        with pytest.raises(AppError, match="No simulated host 'nowhere'"):
+            client.predict("Is it supported?", "nowhere", api_name="/ask")
+        assert not place.admission._places
+    assert "supported" in ask(client)
 
 
 def test_searches_and_tools_have_a_limit_of_their_own(place: Place) -> None:

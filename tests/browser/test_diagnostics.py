@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -29,10 +28,8 @@ def opened(context: BrowserContext, address: str, width: int = 1280, height: int
 
 
 @pytest.fixture(scope="module")
-def page(context: BrowserContext, address: str) -> Iterator[Page]:
-    page = opened(context, address)
-    yield page
-    page.close()
+def page(context: BrowserContext, address: str) -> Page:
+    return opened(context, address)
 
 
 def choose(page: Page, host: str) -> None:
@@ -123,5 +120,4 @@ def test_it_fits_a_phone(context: BrowserContext, address: str) -> None:
     expect(page.locator("#diag-solution")).to_contain_text("Remedy")
     wider = sideways(page)
     shot(page, "diagnostics-phone")
-    page.close()
     assert wider <= 0

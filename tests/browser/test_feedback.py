@@ -49,15 +49,12 @@ def site(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Site]:
 
 
 @pytest.fixture
-def visitor(context: BrowserContext, site: Site) -> Iterator[Page]:
+def visitor(context: BrowserContext, site: Site) -> Page:
     """Somebody who was never here, with an answer in front of them."""
-    page = _visit(context, site)
-    yield page
-    page.close()
+    return _visit(newcomer(context, site.url), site)
 
 
-def _visit(context: BrowserContext, site: Site) -> Page:
-    page = newcomer(context, site.url)
+def _visit(page: Page, site: Site) -> Page:
     page.set_default_timeout(10_000)
     page.goto(site.url)
     page.locator(".starter").first.wait_for()
@@ -141,7 +138,7 @@ def test_forgetting_deletes_this_visitors_rows_and_the_yes(browser: Browser, vis
     agree_and_send(visitor)
     expect(visitor.locator("#feedback .kept")).not_to_be_empty()
     mine = site.rows[-1].visitor
-    other = _visit(browser.new_context(locale="en-US"), site)
+    other = _visit(browser.new_context(locale="en-US").new_page(), site)
     other.click("[data-feedback=up]")
     agree_and_send(other)
     expect(other.locator("#feedback .kept")).not_to_be_empty()
@@ -176,7 +173,7 @@ def test_by_keyboard_on_a_dark_phone_in_german_without_a_barrier(browser: Browse
     context = browser.new_context(
         locale="de-DE", color_scheme="dark", viewport={"width": 360, "height": 740}, has_touch=True
     )
-    page = _visit(context, site)
+    page = _visit(context.new_page(), site)
     thumb = page.locator("[data-feedback=down]")
     thumb.focus()
     page.keyboard.press("Enter")

@@ -48,14 +48,12 @@ def place(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Place
 
 @pytest.fixture
 def visitor(context: BrowserContext, place: Place) -> BrowserContext:
-    newcomer(context, place.url).close()
+    newcomer(context, place.url)
     return context
 
 
 def arrive(visitor: BrowserContext, url: str, colours: Literal["light", "dark"] = "light") -> Page:
-    for left in visitor.pages:
-        left.close()
-    page = visitor.new_page()
+    page = visitor.pages[-1] if visitor.pages else visitor.new_page()
     page.set_viewport_size({"width": 1280, "height": 900})
     page.emulate_media(color_scheme=colours)
     page.goto(url)

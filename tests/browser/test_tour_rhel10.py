@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,12 @@ from tests.browser.conftest import SHOTS, newcomer
 
 
 @pytest.fixture
-def page(context: BrowserContext, address: str) -> Iterator[Page]:
+def page(context: BrowserContext, address: str) -> Page:
     """The page with no part loaded: the tour must do without all of them but the sandbox."""
     page = newcomer(context, address)
-    page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(address)
     page.get_by_role("tab", name="RHEL 10 tour").click()
-    yield page
-    page.close()
+    return page
 
 
 def shot(page: Page, name: str) -> None:

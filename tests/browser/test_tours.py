@@ -21,16 +21,13 @@ TOURS = {"rhel10": "RHEL 10 tour", "diagnostics-tour": "Diagnostics tour", "plug
 @pytest.fixture
 def visitor(context: BrowserContext, address: str) -> BrowserContext:
     """A browser that has never been here."""
-    newcomer(context, address).close()
+    newcomer(context, address)
     return context
 
 
 def arrive(visitor: BrowserContext, address: str, query: str = "") -> Page:
-    """A new page; earlier ones are closed, since each holds one of a browser's six connections to a host."""
-    for left in visitor.pages:
-        left.close()
-    page = visitor.new_page()
-    page.set_viewport_size({"width": 1280, "height": 900})
+    """The page at the address, loaded anew."""
+    page = visitor.pages[-1]
     page.goto(f"{address}/{query}")
     page.locator("#tabs").wait_for()
     return page
@@ -183,7 +180,6 @@ def test_every_step_of_a_tour_fits_a_phone_and_passes_axe(context: BrowserContex
         if step < len(steps):
             page.locator(f"#{tour}-next-{step}").click()
             expect(page.locator(f"#tour-{tour} h2")).to_be_focused()  # the next step is read from its top
-    page.close()
 
 
 @pytest.mark.parametrize("locale", ["de-DE", "es-ES", "fr-FR", "ja-JP", "pt-BR"])

@@ -12,7 +12,7 @@ from tools.types import Report, ToolResult
 
 
 class CountedSandbox(Sandbox):
-    """A Sandbox that counts its runs; a run of all tools counts once, not six times."""
+    """A Sandbox that counts its runs; a run of all tools counts once."""
 
     def __init__(self, usage: Usage) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ import pytest
 from model.prompting.conversation import Conversation
 from model.turn.chat import Ask, Chat
 from model.turn.events import ToolFinished, TurnFinished
+from tests.hardening import faulty_tools
 from tests.hardening.obeying import ObeyingEngine
 from tests.prompt_texts import TEXTS
 from tools.registry import Registry
@@ -24,8 +25,8 @@ FAULTS = {
     "garbage": "no JSON",
     "dies": "",
 }
-TOOLS = tuple(Registry.default().list_tools())
 MODULE = Path(__file__).with_name("faulty_tools.py")
+TOOLS = tuple(name for name in Registry.default().list_tools() if hasattr(faulty_tools, name))
 
 
 @pytest.fixture(scope="module")

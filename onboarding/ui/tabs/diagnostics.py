@@ -74,9 +74,13 @@ class DiagnosticsTab:
                     "elem_id": f"diag-{name}-{argument}",
                     "min_width": 120,
                 }
+                value = inspect.signature(tool.function).parameters[argument].default
                 if kind is int:
-                    value = inspect.signature(tool.function).parameters[argument].default
                     fields[name, argument] = gr.Number(value, minimum=1, maximum=MOST, precision=0, **common)
+                elif kind is float:
+                    fields[name, argument] = gr.Number(value, **common)
+                elif kind is bool:
+                    fields[name, argument] = gr.Checkbox(bool(value), **common)
                 else:
                     fields[name, argument] = gr.Textbox(max_length=LONGEST, **common)
         return fields

@@ -96,13 +96,19 @@ class HostLook:
 
 
 def arguments(tool: Tool) -> dict[str, type]:
-    """Return argument -> `list`, `int` or `str`, from the tool's own annotations."""
+    """Return argument -> `list`, `int`, `float`, `bool` or `str`, from the tool's own annotations."""
     hints = get_type_hints(tool.function)
     names = [name for name in inspect.signature(tool.function).parameters if name in tool.parameters]
-    return {name: list if "list" in str(hints[name]) else int if hints[name] is int else str for name in names}
+    return {name: list if "list" in str(hints[name]) else _plain_kind(hints[name]) for name in names}
+
+
+def _plain_kind(hint: object) -> type:
+    return next((kind for kind in (int, float, bool) if hint is kind), str)
 
 
 def _value(kind: type, value: Any) -> object:
     if kind is list:
         return str(value).replace(",", " ").split()
+    if kind in (float, bool):
+        return kind(value)
     return max(1, min(MOST, int(value))) if kind is int else str(value).strip()

@@ -99,7 +99,7 @@ class Guide:
         return self._events(text, conversation, route, host)
 
     def _events(self, text: str, conversation: Conversation, override: str | None, host: str) -> Iterator[TurnEvent]:
-        if not self.parts.can_route:
+        if self.parts.is_loading:
             yield Notice("Still loading; your question is taken and will be answered in a few seconds.")
             self.parts.wait_for_router(LOADING_WAIT_S)
         reading = self._read(text, conversation)

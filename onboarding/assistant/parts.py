@@ -86,6 +86,11 @@ class Parts:
         return self._ready.wait(timeout_s) and self.can_route
 
     @property
+    def is_loading(self) -> bool:
+        """True until the encoder is there or has failed, so that a question had better wait."""
+        return not self._ready.is_set()
+
+    @property
     def can_route(self) -> bool:
         """True where topics and checks can be told apart; without, only marks of attack are seen."""
         return self.routing.router.is_trained

@@ -163,9 +163,10 @@ def _bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
-        sys.exit(f"Port {port} on {host} cannot be used ({error.strerror}); choose another one with PORT=.")
+        why = getattr(error, "strerror", None) or error
+        sys.exit(f"Port {port} on {host} cannot be used ({why}); choose another one with PORT=.")
     return listener
 
 

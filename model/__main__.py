@@ -10,6 +10,7 @@ python -m model warm [--model NAME|PATH] [--limit-mb N] [--prompts FOLDER]
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -58,7 +59,12 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("words", nargs="+", help='a question, or "fetch NAME", or "warm"')
     parser.add_argument("--model", default="auto", help="auto, a catalogue name, or a path to a GGUF")
-    parser.add_argument("--data", type=Path, default=Path(".data"), help="folder for models, index and cache")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("DATA_DIR") or ".data"),
+        help="folder for models, index and cache",
+    )
     parser.add_argument("--limit-mb", type=int, default=2000, help="warm: most bytes on disk")
     parser.add_argument("--prompts", type=Path, default=PROMPTS, help="folder of the texts that a model is told")
     return parser.parse_args(argv)

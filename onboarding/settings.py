@@ -74,7 +74,7 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> 
     text = env.get(name, "")
     if not text:
         return default
-    if not text.isdigit() or int(text) < least:
+    if not text.isdecimal() or int(text) < least:
         sys.exit(f"{name}={text} is not a whole number of at least {least}.")
     return int(text)
 

@@ -39,7 +39,10 @@ def lead(results: Sequence[ToolResult], found: SearchResult | None, now: float) 
     """Return the answer without a model: a summary of the tools' results as of `now`, or the passages' extract."""
     if results:
         return summary(results, now)
-    return f"{found.extract} [1]" if found and found.extract else ""
+    if not (found and found.extract):
+        return ""
+    # Behind a closing fence a citation would keep the block open for all that follows.
+    return f"{found.extract}\n\n[1]" if found.extract.endswith("```") else f"{found.extract} [1]"
 
 
 def abstention(result: SearchResult, words: Words) -> str:

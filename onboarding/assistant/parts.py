@@ -276,7 +276,9 @@ class Parts:
 
     def _train_router(self, embedder: WordEncoder, folder: Path) -> None:
         """Train the classifiers on another encoder's vectors, once; until then no topics or checks are told apart."""
-        self.status["router"] = f"being trained for {embedder.name}, a few minutes; until then no topics or checks"
+        self.status["router"] = (
+            f"limited: being trained for {embedder.name}, a few minutes; until then no topics or checks"
+        )
 
         def train_and_load() -> None:
             self._train(embedder, folder)

@@ -260,7 +260,9 @@ def carried(request: Any) -> Place | Refused | None:
 def _too_many(excess: Any, what: str) -> str:
     if excess.scope == "everybody":
         return "Everybody together asks more than these two cores can answer"
-    return f"That would be more than {excess.limit.amount} {what} in a {excess.limit.GRANULARITY.name}"
+    amount = excess.limit.amount
+    what = what.removesuffix("s") if amount == 1 else what
+    return f"That would be more than {amount} {what} in a {excess.limit.GRANULARITY.name}"
 
 
 def _again(wait_s: float) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
+LIMITED = "limited"  # a part that serves with less than it will: the page does not wait for it
 HANG_S = 300.0  # without a step of the engine; the longest, 512 prompt tokens, takes ~35 s on two free cores
 
 State = Literal["ok", "starting", "degraded", "dead"]
@@ -40,10 +41,10 @@ def health(parts: Mapping[str, str], silent_s: float, troubles: Mapping[str, str
     when one has ended. troubles: work in the background -> what is wrong with it, "" for nothing.
     """
     shown = {**parts, **{name: f"failed: {text}" if text else "ready" for name, text in troubles.items()}}
-    ready = all(state == "ready" for state in parts.values())
+    ready = all(state == "ready" or state.startswith(LIMITED) for state in parts.values())
     if silent_s > HANG_S:
         return Health("dead", {**shown, "model": "failed: the engine has stopped"}, ready=False)
-    if any(state.startswith("failed") for state in shown.values()):
+    if any(state.startswith(("failed", LIMITED)) for state in shown.values()):
         return Health("degraded", shown, ready)
     return Health("ok" if ready else "starting", shown, ready)
 

@@ -17,7 +17,7 @@ from model.prompting.conversation import Conversation
 from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.tool_calling import ToolMenu
-from model.turn.wording import ABSTAIN, STAND_IN_ADDS, Words
+from model.turn.wording import ABSTAIN, STAND_IN_ADDS, Words, lead
 from rag.types import Embedded, Passage, SearchResult
 from tests.prompt_texts import TEXTS
 from tools.registry import Registry
@@ -385,3 +385,9 @@ def test_a_tools_words_lend_an_escape_but_not_the_name_it_was_asked_about() -> N
     call = ToolCall("service_status", {"services": r"\e[2J"}, "healthy")
     chat = Chat(lambda _: FakeEngine(r"Its log has \e[1m and \e[2J in it."), lambda: None, failing, TEXTS)
     assert said(list(chat.answer(asking(calls=(call,))))).strip() == r"Its log has \e[1m and ␛[2J in it."
+
+
+def test_a_citation_stands_below_a_command_block_and_behind_a_sentence() -> None:
+    block = replace(FOUND, extract="Run:\n\n```bash\nkcli list vm\n```")
+    assert lead([], block, 0.0) == "Run:\n\n```bash\nkcli list vm\n```\n\n[1]"
+    assert lead([], replace(FOUND, extract="It is."), 0.0) == "It is. [1]"

@@ -109,6 +109,11 @@ def test_an_engine_that_hangs_grows_silent_and_one_that_died_is_silent_for_good(
     assert engine.load().silent_s == math.inf
 
 
+def test_a_part_that_serves_with_less_than_it_will_keeps_nobody_out() -> None:
+    seen = health({"model": "ready", "router": "limited: being trained"}, 0.0, {})
+    assert (seen.state, seen.ready, seen.status_code) == ("degraded", True, 200)
+
+
 class Silent(ScriptedEngine):
     """An engine whose silence the test sets."""
 

@@ -62,3 +62,9 @@ def test_a_variable_of_the_table_turns_its_limit_and_nothing_else(tmp_path: Path
 def test_a_threshold_that_is_no_probability_is_named(tmp_path: Path, value: str) -> None:
     with pytest.raises(SystemExit, match=f"ABSTAIN_BELOW={value} is not a number from 0 to 1"):
         settings(tmp_path, ABSTAIN_BELOW=value)
+
+
+@pytest.mark.parametrize("value", ["²", "-3", "ten", "1e3"])
+def test_a_number_that_is_none_is_named(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SystemExit, match=f"PASSAGES={value} is not a whole number of at least 1"):
+        settings(tmp_path, PASSAGES=value)

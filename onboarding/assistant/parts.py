@@ -23,7 +23,7 @@ from model.prompting.conversation import Conversation
 from model.prompting.system_prompts import load_prompt_texts
 from model.turn.limits import USUAL_LIMITS, TurnLimits
 from model.turn.tool_calling import ToolMenu
-from onboarding.routing.classifier import ArtefactStale
+from onboarding.routing.classifier import ARTEFACT, ArtefactStale
 from onboarding.routing.routing import Routing, load_routing, routing_without_classifiers
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder, NoEncoder
 from rag.errors import RagError
@@ -263,16 +263,16 @@ class Parts:
     def _load_router(self, embedder: WordEncoder) -> None:
         self.routing = routing_without_classifiers(embedder)
         self.menu = ToolMenu.of(load_prompt_texts(PROMPTS).menu, Registry.default().schemas())
-        if embedder.name == DEFAULT_MODEL:
-            self.routing = load_routing(embedder)
-            self.status["router"] = "ready"
-            return
-        folder = self.settings.data / "routing"
+        ships = embedder.name == DEFAULT_MODEL  # with its classifiers; any other encoder's are trained here, once
+        folder = ARTEFACT if ships else self.settings.data / "routing"
         try:
             self.routing = load_routing(embedder, folder)
-            self.status["router"] = "ready"
         except ArtefactStale:
+            if ships:
+                raise
             threading.Thread(target=self._train_router, args=(embedder, folder), name="training", daemon=True).start()
+        else:
+            self.status["router"] = "ready"
 
     def _train_router(self, embedder: WordEncoder, folder: Path) -> None:
         """Train the classifiers on another encoder's vectors, once; until then no topics or checks are told apart."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from onboarding.routing.classifier import ARTEFACT, load
+from onboarding.routing.classifier import ARTEFACT, Classifier, load
 from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.reading import Reader
 from onboarding.routing.router import Router
@@ -23,14 +23,17 @@ class Routing:
 
 def load_routing(encoder: Encoder, folder: Path = ARTEFACT, registry: Registry | None = None) -> Routing:
     """Load the classifiers of `folder`. Raises ArtefactStale when they were trained with another encoder."""
-    router, tools = load("router", encoder, folder), load("tools", encoder, folder)
-    reader = Reader(encoder, load_lexicon())
-    chooser = ToolChooser(reader.lexicon, tools, (registry or Registry.default()).list_tools())
-    return Routing(reader, Router(router), chooser)
+    return _routing(encoder, load("router", encoder, folder), load("tools", encoder, folder), registry)
 
 
 def routing_without_classifiers(encoder: Encoder, registry: Registry | None = None) -> Routing:
     """Return the routing for an encoder without trained classifiers: it refuses attacks and tells nothing else apart."""
+    return _routing(encoder, None, None, registry)
+
+
+def _routing(
+    encoder: Encoder, router: Classifier | None, tools: Classifier | None, registry: Registry | None
+) -> Routing:
     reader = Reader(encoder, load_lexicon())
-    chooser = ToolChooser(reader.lexicon, None, (registry or Registry.default()).list_tools())
-    return Routing(reader, Router(None), chooser)
+    chooser = ToolChooser(reader.lexicon, tools, (registry or Registry.default()).list_tools())
+    return Routing(reader, Router(router), chooser)

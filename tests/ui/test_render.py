@@ -23,7 +23,7 @@ from model.turn.events import (
 from onboarding.assistant.turns import Turn, advance_all
 from onboarding.edge.admission import Waiting
 from onboarding.ui.chat.composer import announcement, hint, starters
-from onboarding.ui.chat.evidence import MAX_RESULT, SHOWN_SOURCES
+from onboarding.ui.chat.evidence import MAX_RESULT, SHOWN_SOURCES, split_quote
 from onboarding.ui.chat.render import turn_parts
 from onboarding.ui.page.header import header_html
 from rag.types import Passage, SearchResult
@@ -299,3 +299,11 @@ def test_the_header_names_model_warning_work_and_queue() -> None:
     )
     assert "no model yet" in words(header_html(replace(STATUS, model_label="", stand_in=False), NOBODY))
     assert "<img" not in header_html(replace(STATUS, note=EVIL, model_label=EVIL, downloading=EVIL), NOBODY)
+
+
+def test_the_citation_below_a_quoted_command_block_belongs_to_the_quote() -> None:
+    block = "Run:\n\n```bash\nkcli list vm\n```"
+    quoted = turn(
+        SourcesFound(SearchResult([], 0.9, block)), TextDelta(f"{block}\n\n[1]\n\nThe stand-in adds: it lists.")
+    )
+    assert split_quote(quoted) == (f"{block}\n\n[1]", "The stand-in adds: it lists.")

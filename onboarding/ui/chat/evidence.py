@@ -16,7 +16,7 @@ from rag.types import Passage, SearchResult
 
 SHOWN_SOURCES = 3  # more are one click away: five cards push the answer off a phone's screen
 FLAG = Markup('<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M4 14.5v-13M4 2.5h8.5L10.2 6l2.3 3.5H4"/></svg>')
-CITATIONS = re.compile(r" ?\[\d{1,2}\]")
+CITATIONS = re.compile(r"\s*\[\d{1,2}\]")
 MAX_RESULT = 6_000  # characters of a tool's result that are worth sending to a page
 
 

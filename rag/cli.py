@@ -9,12 +9,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder
-from rag.errors import RagError
+from rag.errors import RagError, SourceUnreadable
 from rag.index.build import build
 from rag.index.shipped_vectors import write_shipped_vectors
 from rag.index.store import load, read_manifest
 from rag.reading.documents import is_git_url
-from rag.search.retriever import Retriever, open_or_build
+from rag.reading.links import UPSTREAM, UPSTREAM_COMMIT
+from rag.search.retriever import Retriever
 
 CORPUS = Path(__file__).parent / "corpus"
 WEIGHTS = Path(__file__).parent / "search"
@@ -70,28 +71,44 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=WEIGHTS, help="folder of weights.json and kinds.npz, by default the package's"
     )
     training.set_defaults(run=_train)
+    making.add_argument(
+        "--source", help="folder, tar archive or git URL; by default what lies at OUT was built from, or our own pages"
+    )
+    making.add_argument(
+        "--upstream",
+        nargs="?",
+        const=f"{UPSTREAM}#{UPSTREAM_COMMIT}",
+        metavar="SOURCE",
+        help="index upstream's own text, which the app then searches behind our pages: a checkout, an archive, a git URL "
+        "with #COMMIT, or by default the commit that our pages were held against",
+    )
+    search.add_argument("--index", type=Path, help="search this index alone; by default what the app searches")
+    making.add_argument("--out", type=Path, help="folder of the index; by default the one the app reads")
     for command in (search, making):
-        command.add_argument(
-            "--source",
-            help="folder, tar archive or git URL; by default what lies at OUT was built from, or our own pages",
-        )
-        command.add_argument(
-            "--out", type=Path, default=data / "index", help="folder of the index; by default the one the app reads"
-        )
         command.add_argument("--model", default=os.environ.get("EMBEDDING_MODEL") or DEFAULT_MODEL)
+        command.set_defaults(data=data)
     return parser
 
 
 def _source_of(index: Path) -> str:
-    """Return the source that `index` was built from; our own pages where it is not known or no longer there."""
+    """Return the source that `index` was built from; our own pages where there is no index.
+
+    Raises SourceUnreadable when that source is gone: other pages must not take the place of somebody's own.
+    """
     try:
         source = read_manifest(index).source
     except RagError:
         return str(CORPUS)
-    return source if is_git_url(source) or (source and Path(source).exists()) else str(CORPUS)
+    if not is_git_url(source) and not Path(source).exists():
+        raise SourceUnreadable(f"{index} was built from {source}, which is gone; give --source")
+    return source
 
 
 def _build(options: argparse.Namespace) -> int:
+    if options.upstream and options.source:
+        raise RagError("--upstream and --source name two different things to index; give one of them")
+    out = options.out or options.data / ("upstream" if options.upstream else "index")
+    source = options.upstream or options.source or _source_of(out)
     embedder = Embedder(options.model)
     with tqdm(unit="text", desc="embedding", disable=None) as bar:
 
@@ -99,11 +116,11 @@ def _build(options: argparse.Namespace) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        manifest = build(options.source or _source_of(options.out), options.out, embedder, progress)
-    print(f"{manifest.chunks} chunks in {manifest.units} passages -> {options.out}")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        manifest = build(source, out, embedder, progress)
+    print(f"{manifest.chunks} chunks in {manifest.units} passages -> {out}")
     if options.shipped_vectors:
-        write_shipped_vectors(load(options.out, embedder).dense, embedder.digest)
+        write_shipped_vectors(load(out, embedder).dense, embedder.digest)
     for skipped in manifest.skipped:
         print(f"skipped {skipped.path}: {skipped.reason}")
     return 0
@@ -139,8 +156,8 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _search(options: argparse.Namespace) -> int:
-    source = options.source or _source_of(options.out)
-    retriever = open_or_build(source, options.out, Embedder(options.model), _report)
+    embedder = Embedder(options.model)
+    retriever = Retriever(load(options.index or options.data / "index", embedder), embedder)
     result = retriever.search(options.question, options.k)
     print(f"answerable {result.answerable:.2f}   {result.ms:.0f} ms")
     if not result.passages:
@@ -166,6 +183,3 @@ def _explain(retriever: Retriever, question: str, k: int) -> None:
         values = "  ".join(f"{name} {value:.2f}" for name, value in row.features.items() if value)
         print(f"[{number}] {row.passage.path}: {values}")
 
-
-def _report(done: int, total: int) -> None:
-    sys.stderr.write(f"\rembedding {done}/{total}{'' if done < total else chr(10)}")

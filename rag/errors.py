@@ -21,6 +21,10 @@ class SourceUnreadable(RagError):
     """The source of a corpus cannot be read."""
 
 
+class TargetRefused(RagError):
+    """The folder to write an index into holds something else."""
+
+
 class ModelMissing(RagError):
     """The embedding model cannot be found or loaded."""
 

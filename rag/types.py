@@ -1,10 +1,12 @@
 """The frozen values that pass between the stages of retrieval."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 Lines = tuple[int, int]  # first and last line in the source file, counted from 1, both included
+Span = tuple[str, int, int]  # a block in a unit's text: its kind, and where it starts and ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Document:
     title: str
     digest: str  # sha256 of the file's bytes, hexadecimal
     topics: tuple[str, ...] = ()
-    questions: tuple[str, ...] = ()
+    questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # heading, "" for the page -> questions
     sources: tuple[str, ...] = ()
 
 
@@ -76,6 +78,7 @@ class Unit:
     questions: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     also: tuple[str, ...] = ()  # paths of near-duplicates folded into this unit
+    spans: tuple[Span, ...] = ()  # the blocks of `text`, so that no search has to parse it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,16 @@ class Passage:
     score: float  # logit of the fused relevance; comparable within one result only
     excerpt: str  # the one sentence or command line of text that matters for this query
     sources: tuple[str, ...] = ()  # links to the upstream files the page rests on
+    reviewed: bool = True  # False for upstream's own text, which nobody here has held against the code
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A sentence of upstream's own text that says otherwise than a reviewed page."""
+
+    passage: Passage  # upstream's
+    theirs: str
+    ours: str  # the sentence of the reviewed page
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,3 +129,4 @@ class SearchResult:
     extract: str
     nearest: list[Passage] = field(default_factory=list)
     ms: float = 0.0
+    differs: tuple[Difference, ...] = ()  # upstream's text that says otherwise than the reviewed passage that leads

@@ -2,16 +2,17 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from rag.chunking import markdown, other_formats
 from rag.chunking.splitting import by_size, size, split
-from rag.types import Block, Chunk, Document, Lines, Section, Unit
+from rag.types import Block, Chunk, Document, Lines, Section, Span, Unit
 
 UNIT_CHARS = 1100  # ~280 tokens, the lead passage's share of the prompt budget
 CHUNK_CHARS = 260  # ~65 tokens: short enough that one fact is not averaged away
 SMALL_CHARS = 300  # a section below this joins its neighbours even when it stands alone under the page title
+HEADING_CHARS = 160  # of a heading that stands above every chunk; the longest real ones have 120
 
 Link = Callable[[Document, Lines], str]
 Parser = Callable[[str], Iterable[Block]]
@@ -65,7 +66,7 @@ def _sections(blocks: Iterable[Block]) -> Iterator[Section]:
 
 
 def _titles(path: list[Block]) -> tuple[str, ...]:
-    return tuple(heading.title for heading in path)
+    return tuple(heading.title[:HEADING_CHARS] for heading in path)
 
 
 def _fitted(section: Section) -> Iterator[Section]:
@@ -114,7 +115,7 @@ def _unit(document: Document, sections: list[Section], link: Link) -> Unit:
     headings = _common(sections) or sections[0].headings
     if headings[:1] == (document.title,):
         headings = headings[1:]
-    text = _join([block for block in blocks if block.text])
+    text, spans = _join([block for block in blocks if block.text])
     lines = (min(block.lines[0] for block in blocks), max(block.lines[1] for block in blocks))
     key = "\x1f".join((document.path, *headings, text))
     return Unit(
@@ -127,6 +128,7 @@ def _unit(document: Document, sections: list[Section], link: Link) -> Unit:
         url=link(document, lines),
         chunks=tuple(piece for section in sections for piece in _chunks(section)),
         sources=document.sources,
+        spans=spans,
     )
 
 
@@ -137,10 +139,35 @@ def _chunks(section: Section) -> Iterator[Chunk]:
         yield Chunk("\n".join(piece.text for piece in group), section.headings)
 
 
-def _join(blocks: list[Block]) -> str:
-    """Join blocks as Markdown: list items and configuration by a line end, everything else by a blank line."""
-    text = blocks[0].text if blocks else ""
-    for before, block in pairwise(blocks):
-        tight = before.kind == block.kind and block.kind in {"item", "config"}
-        text += ("\n" if tight else "\n\n") + block.text
-    return text
+def _join(blocks: list[Block]) -> tuple[str, tuple[Span, ...]]:
+    """Join blocks as Markdown, list items and configuration by a line end, everything else by a blank line.
+
+    Returns the text and where each block lies in it.
+    """
+    text, kind = "", ""
+    spans: list[Span] = []
+    for block in _outdented(blocks):
+        if text:
+            text += "\n" if kind == block.kind and kind in {"item", "config"} else "\n\n"
+        spans.append((block.kind, len(text), len(text) + len(block.text)))
+        text, kind = text + block.text, block.kind
+    return text, tuple(spans)
+
+
+def _outdented(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Yield the blocks; list items without their parent, which may lie in another unit, start at the margin.
+
+    Four blanks in front of an item would make it code for whoever reads the text of the unit.
+    """
+    margin = -1
+    for block in blocks:
+        if block.kind != "item":
+            margin = -1
+            yield block
+            continue
+        indent = len(block.text) - len(block.text.lstrip(" "))
+        margin = indent if margin < 0 else min(margin, indent)
+        if margin:
+            lines = (line[min(margin, len(line) - len(line.lstrip(" "))) :] for line in block.text.split("\n"))
+            block = replace(block, text="\n".join(lines))
+        yield block

@@ -1,83 +1,112 @@
-"""Cut Markdown into blocks with a line scanner that knows fences, tables and headings and keeps line numbers.
+"""Cut Markdown into blocks as CommonMark reads it, with GitHub's tables; keeps line numbers.
 
-A full Markdown parser would tell more than a chunker needs, which is the places where it may cut.
+markdown-it-py parses the block structure. Its inline rules stay off: a chunker needs only the places where it may cut.
 """
 
 import re
+from collections.abc import Iterator, Sequence
+from textwrap import dedent
+
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
 
 from rag.types import Block
 
-_FENCE = re.compile(r"^\s*(?:[-*+]\s+)?(`{3,}|~{3,})(.*)$")
-_ATX = re.compile(r"^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
-_SETEXT = re.compile(r"^ {0,3}(=+|-{3,})\s*$")
-_ITEM = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+\S")
-_RULE = re.compile(r"^\s*([-_*])(?:\s*\1){2,}\s*$")
-_JEKYLL = re.compile(r"^\s*(\{:.*\}|\{%.*%\}|<!--.*-->)\s*$")  # layout marks, no content
-_TOP_SETEXT = {"=": 1, "-": 2}
+_PARSER = MarkdownIt("commonmark").enable("table").disable("inline")
+_JEKYLL = re.compile(r"^\s*(\{:.*\}|\{%.*%\})\s*$")  # layout marks, no content
+_COMMENT = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)|<!--.*?-->", re.DOTALL)  # code spans first: what they hold is shown
+_UNSEEN = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?(-->|\Z)", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"</?[A-Za-z][^>]*>")
+_QUOTE_MARK = re.compile(r"^\s{0,3}>[ \t]?")
 
 
 def blocks(text: str) -> list[Block]:
     """Return the blocks of `text` in order; line numbers count from 1.
 
-    A `#` inside a fence opens no heading. A fence that never closes counts as plain text, so that one damaged fence
-    does not swallow the rest of a page.
+    A fence at the top level that never closes counts as plain text, other than in CommonMark, so that one damaged
+    fence does not swallow the rest of a page. Code comes out of its list or quote without indentation.
     """
-    lines = text.splitlines()
-    found: list[Block] = []
-    at = 0
-    while at < len(lines):
-        line = lines[at]
-        if not line.strip() or _RULE.match(line) or _JEKYLL.match(line):
-            at += 1
-            continue
-        block, at = _next_block(lines, at)
-        found.append(block)
-    return found
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    tree = _parse(lines)
+    while (opening := _never_closed(tree, lines)) is not None:
+        lines[opening] = ""
+        tree = _parse(lines)
+    return [block for node in tree.children for block in _of(node, lines, top=True)]
 
 
-def _next_block(lines: list[str], at: int) -> tuple[Block, int]:
-    """Return the block that starts at index `at`, and the index behind it."""
-    end = _fence_end(lines, at)
-    if end is not None:
-        return _block("code", lines, at, end), end
-    if heading := _ATX.match(lines[at]):
-        return Block("heading", lines[at].strip(), (at + 1, at + 1), len(heading[1]), _plain(heading[2])), at + 1
-    if at + 1 < len(lines) and (under := _SETEXT.match(lines[at + 1])) and not _ITEM.match(lines[at]):
-        level = _TOP_SETEXT[under[1][0]]
-        title = lines[at].strip()
-        return Block("heading", f"{'#' * level} {title}", (at + 1, at + 2), level, _plain(title)), at + 2
-    if lines[at].lstrip().startswith("|"):
-        end = next((n for n in range(at, len(lines)) if not lines[n].lstrip().startswith("|")), len(lines))
-        return _block("table", lines, at, end), end
-    kind = "item" if _ITEM.match(lines[at]) else "text"
-    end = at + 1
-    while end < len(lines) and not _starts_block(lines, end):
-        end += 1
-    return _block(kind, lines, at, end), end
+def _parse(lines: Sequence[str]) -> SyntaxTreeNode:
+    return SyntaxTreeNode(_PARSER.parse("\n".join(lines)))
 
 
-def _fence_end(lines: list[str], at: int) -> int | None:
-    """Return the index behind the fence that opens at `at`, or None when none opens or it never closes."""
-    opening = _FENCE.match(lines[at])
-    if not opening or ("`" in opening[2] and opening[1][0] == "`"):
-        return None  # "```word```" on one line is inline code
-    closing = re.compile(rf"^\s*{re.escape(opening[1][0])}{{{len(opening[1])},}}\s*$")
-    end = next((n for n in range(at + 1, len(lines)) if closing.match(lines[n])), None)
-    return None if end is None else end + 1
+def _never_closed(tree: SyntaxTreeNode, lines: Sequence[str]) -> int | None:
+    """Return the index of the line that opens a fence at the top level which never closes; None without one."""
+    last = tree.children[-1] if tree.children else None  # such a fence runs to the end of the text
+    if last is None or last.type != "fence":
+        return None
+    start, end = _range(last)
+    closing = re.compile(rf"^ {{0,3}}{re.escape(last.markup[0])}{{{len(last.markup)},}}[ \t]*$")
+    return None if end - start > 1 and closing.match(lines[end - 1]) else start
 
 
-def _starts_block(lines: list[str], at: int) -> bool:
-    line = lines[at]
-    return (
-        not line.strip()
-        or bool(_ATX.match(line) or _ITEM.match(line) or _RULE.match(line) or _JEKYLL.match(line))
-        or line.lstrip().startswith("|")
-        or _fence_end(lines, at) is not None
-    )
+def _range(node: SyntaxTreeNode) -> tuple[int, int]:
+    """Return the index of a node's first line and of the line behind its last one."""
+    return node.map or (0, 0)
 
 
-def _block(kind: str, lines: list[str], at: int, end: int) -> Block:
-    return Block(kind, "\n".join(line.rstrip() for line in lines[at:end]), (at + 1, end))
+def _of(node: SyntaxTreeNode, lines: Sequence[str], *, top: bool = False) -> Iterator[Block]:
+    """Yield the blocks of one node; only a heading at the top level opens a section."""
+    start, end = _range(node)
+    kind = node.type
+    if kind == "heading":
+        title = " ".join(node.children[0].content.split())
+        shown = f"{node.markup if node.markup[0] == '#' else '#' * int(node.tag[1])} {title}"
+        level = int(node.tag[1])
+        yield Block("heading", shown, (start + 1, end), level, _plain(title)) if top else _text(title, start, end)
+    elif kind in {"fence", "code_block"}:
+        mark = node.markup or "```"
+        yield Block("code", f"{mark}{node.info.strip()}\n{node.content.rstrip(chr(10))}\n{mark}", (start + 1, end))
+    elif kind == "table":
+        rows = (_outer_pipes(line.strip()) for line in lines[start:end])
+        yield Block("table", "\n".join(rows), (start + 1, end))
+    elif kind == "html_block":
+        yield from _shown(_TAG.sub(" ", _UNSEEN.sub("", node.content)), start, end)
+    elif kind == "paragraph":
+        yield from _shown(dedent("\n".join(lines[start:end])), start, end)
+    elif kind == "blockquote":
+        inside = [*lines[:start], *(_QUOTE_MARK.sub("", line) for line in lines[start:end])]
+        yield from (block for child in node.children for block in _of(child, inside))
+    elif kind == "list_item":
+        yield from _item(node, lines)
+    else:
+        yield from (block for child in node.children if child.map for block in _of(child, lines))
+
+
+def _item(node: SyntaxTreeNode, lines: Sequence[str]) -> Iterator[Block]:
+    """Yield a list item with its first paragraph as one block, then whatever else it holds."""
+    rest = node.children
+    if rest and rest[0].type == "paragraph":
+        start, end = _range(node)[0], _range(rest[0])[1]
+        yield from (Block("item", block.text, block.lines) for block in _shown("\n".join(lines[start:end]), start, end))
+        rest = rest[1:]
+    yield from (block for child in rest for block in _of(child, lines))
+
+
+def _shown(text: str, start: int, end: int) -> Iterator[Block]:
+    """Yield the text without comments and layout marks, unless nothing remains."""
+    text = _COMMENT.sub(lambda found: found[0] if found[1] else "", text)
+    kept = [line.rstrip() for line in text.split("\n") if line.strip() and not _JEKYLL.match(line)]
+    if kept:
+        yield _text("\n".join(kept), start, end)
+
+
+def _text(text: str, start: int, end: int) -> Block:
+    return Block("text", text, (start + 1, end))
+
+
+def _outer_pipes(row: str) -> str:
+    """Return a table's row with the pipes at both ends that GitHub lets a writer leave out."""
+    first = row if row.startswith("|") else f"| {row}"
+    return first if first.endswith("|") and not first.endswith("\\|") else f"{first} |"
 
 
 def _plain(heading: str) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from rag.types import Block
 
+LONGEST_LINE = 1_000  # characters; about what the encoder reads
+LONGEST_OPENING = 80  # characters of a fence's first line, which every part repeats
 _SENTENCE = re.compile(r"(?<=[.!?:;])\s+(?=[A-Z0-9`*\[(\"'])")
 
 
@@ -41,9 +43,10 @@ def split(block: Block, limit: int) -> list[Block]:
         return [Block(block.kind, piece, block.lines) for piece in _by_sentence(block.text, limit)]
     if block.kind == "code":
         opening, inner, closing = lines[0], lines[1:-1], lines[-1]
+        opening = opening if len(opening) <= LONGEST_OPENING else closing
         return list(_parts(block, inner, 1, limit, lambda body: [opening, *body, closing]))
-    if block.kind == "table":
-        head = lines[:2]  # later parts repeat the header
+    head = lines[:2]  # of a table; its later parts repeat it
+    if block.kind == "table" and sum(map(len, head)) <= limit // 2:
         return list(_parts(block, lines[2:], 2, limit, lambda body: [*head, *body], sum(map(len, head))))
     return list(_parts(block, lines, 0, limit, list))
 
@@ -52,12 +55,20 @@ def _parts(
     block: Block, lines: list[str], skipped: int, limit: int, wrap: Callable[[list[str]], list[str]], used: int = 0
 ) -> Iterator[Block]:
     first = block.lines[0] + skipped
-    for start, end in _line_runs(lines, max(limit - used - 20, limit // 3)):
-        yield Block(block.kind, "\n".join(wrap(lines[start:end])), (first + start, first + end - 1))
+    room = max(limit - used - 20, limit // 3)
+    for start, end in _line_runs(lines, room):
+        bodies = [lines[start:end]] if end - start > 1 else [[piece] for piece in _cut(lines[start], room)]
+        for body in bodies:
+            yield Block(block.kind, "\n".join(wrap(body)), (first + start, first + end - 1))
+
+
+def _cut(line: str, room: int) -> list[str]:
+    """Cut a line only where it is longer than a model should read in one piece: a part of a row means less."""
+    return [line] if len(line) <= max(room, LONGEST_LINE) else _by_sentence(line, room)
 
 
 def _line_runs(lines: list[str], limit: int) -> Iterator[tuple[int, int]]:
-    """Yield index ranges of lines whose text stays within `limit` (one longer line is a range of its own)."""
+    """Yield index ranges of lines whose text stays within `limit`; a longer line is a range of its own."""
     start, held = 0, 0
     for at, line in enumerate(lines):
         if held and held + len(line) + 1 > limit:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from rag.chunking.chunker import chunk
-from rag.errors import IndexCorrupt, IndexMissing
+from rag.errors import IndexCorrupt, IndexMissing, TargetRefused
 from rag.index.dense import CHUNK, QUESTION, WHOLE, DenseIndex, build_dense, load_dense
 from rag.index.lexical import build_lexical
 from rag.index.shipped_vectors import load_shipped_vectors
-from rag.index.store import FORMAT, Encoder, Manifest, read_manifest, sha256, verify
+from rag.index.store import ESSENTIAL, FORMAT, MANIFEST, NAMES, Encoder, Manifest, read_manifest, sha256, verify
 from rag.index.units import assign_questions, chunk_text, fold_duplicates, unit_text
 from rag.reading.documents import Corpus, is_git_url, read_corpus
 from rag.reading.links import linker
@@ -34,18 +34,20 @@ def build(source: str | Path, out: Path, embedder: Encoder, progress: Progress =
     """Index `source` into the folder `out` and reuse the vectors of the index that lies there.
 
     `progress(done, total)` counts embedded texts. The build writes a folder beside `out` and renames it, so that a
-    reader never sees half an index. Raises SourceUnreadable, or OSError when `out` cannot be written.
+    reader never sees half an index. Raises SourceUnreadable, TargetRefused when `out` holds anything but an index, or
+    OSError when it cannot be written.
     """
-    corpus = read_corpus(source)
-    return write(corpus, source, out, embedder, progress)
+    refuse_foreign(out)  # before a clone, which takes a while
+    return write(read_corpus(source), source, out, embedder, progress)
 
 
 def write(corpus: Corpus, source: str | Path, out: Path, embedder: Encoder, progress: Progress) -> Manifest:
     """Index `corpus`, read from `source`; see build."""
+    refuse_foreign(out)
     link = linker(corpus)
     units = fold_duplicates([unit for document in corpus.documents for unit in chunk(document, link)])
+    units = assign_questions(units, corpus.documents)
     memo = _Memo(embedder, load_shipped_vectors(embedder.digest) | _known_vectors(out, embedder))
-    units = assign_questions(units, corpus, memo)
     dense = _embed(units, memo, progress)
     target = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     target.mkdir(parents=True)
@@ -55,17 +57,29 @@ def write(corpus: Corpus, source: str | Path, out: Path, embedder: Encoder, prog
         lines = (json.dumps(asdict(unit), ensure_ascii=False) + "\n" for unit in units)
         (target / "units.jsonl").write_text("".join(lines), "utf-8")
         manifest = _manifest(corpus, _absolute(source), units, embedder, target)
-        (target / "manifest.json").write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
+        (target / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
         _swap(target, out)
     finally:
         shutil.rmtree(target, ignore_errors=True)
     return manifest
 
 
+def refuse_foreign(out: Path) -> None:
+    """Raise TargetRefused unless `out` is missing, an empty folder, or an index, whole or damaged."""
+    if not out.exists():
+        return
+    names = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
+    is_index = out.is_dir() and names <= NAMES and len(names & {MANIFEST, *ESSENTIAL}) > 1
+    if names and not is_index:
+        odd = ", ".join(sorted(names - NAMES)[:3] or sorted(names)[:3])
+        raise TargetRefused(
+            f"{out} holds what is no index of ours ({odd}) and a build would replace it; give --out another folder"
+        )
+
+
 def corpus_digest(corpus: Corpus) -> str:
-    """Return a digest over the path and content of every document and the questions listed for them."""
+    """Return a digest over the path and content of every document."""
     rows = [f"{document.path}\t{document.digest}" for document in corpus.documents]
-    rows.append(json.dumps(corpus.asked, sort_keys=True))
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
@@ -131,6 +145,7 @@ def _manifest(corpus: Corpus, source: str, units: list[Unit], embedder: Encoder,
         chunks=sum(len(unit.chunks) for unit in units),
         questions=sum(len(unit.questions) for unit in units),
         corpus_commit=corpus.commit,
+        corpus_date=corpus.date,
         corpus_digest=corpus_digest(corpus),
         skipped=corpus.skipped,
         files={

@@ -13,11 +13,13 @@ from pydantic import TypeAdapter
 
 from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.index.dense import DenseIndex, load_dense
-from rag.index.lexical import LexicalIndex, load_lexical
+from rag.index.lexical import FIELDS, LexicalIndex, load_lexical
 from rag.types import Chunk, Skipped, Unit
 
-FORMAT = 4
+FORMAT = 5
+MANIFEST = "manifest.json"
 ESSENTIAL = {"units.jsonl", "vectors.faiss", "vectors.npz", "vocabulary.json"}  # files that a manifest must list
+NAMES = {MANIFEST, *ESSENTIAL, *FIELDS}  # everything that lies in the folder of an index
 
 
 class Encoder(Protocol):
@@ -43,6 +45,7 @@ class Manifest:
     chunks: int
     questions: int
     corpus_commit: str
+    corpus_date: str  # of that commit, as 2026-02-24; "" when unknown
     corpus_digest: str  # over the path and digest of every document
     skipped: list[Skipped]
     files: dict[str, str]  # file of the index -> sha256
@@ -88,7 +91,7 @@ def load(folder: Path, embedder: Encoder) -> Index:
 
 def read_manifest(folder: Path) -> Manifest:
     """Return the manifest alone. Raises IndexMissing or IndexCorrupt."""
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     if not path.is_file():
         raise IndexMissing(f"there is no index in {folder}; {remedy(folder)}")
     try:
@@ -119,5 +122,6 @@ def sha256(path: Path) -> str:
 
 def _unit(row: dict[str, Any]) -> Unit:
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    fields["spans"] = tuple((kind, start, end) for kind, start, end in row["spans"])
     fields["chunks"] = tuple(Chunk(piece["text"], tuple(piece["headings"])) for piece in row["chunks"])
     return Unit(**fields)

@@ -2,24 +2,16 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Protocol
 
-import numpy as np
-
-from rag.reading.documents import Corpus
-from rag.types import Chunk, Unit
+from rag.types import Chunk, Document, Unit
 
 SHINGLE = 5  # words
 DUPLICATE = 0.9  # Jaccard similarity of shingles from which two units count as one
 SHORT = 120  # characters; shorter texts are alike by chance ("Run the playbook:")
 _MARKS = re.compile(r"^\s*(`{3,}|~{3,})\S*\s*$|^\s*\|[\s:|\-]+\|\s*$", re.MULTILINE)
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-
-
-class _Encodes(Protocol):
-    def encode(self, texts: Sequence[str]) -> np.ndarray: ...
 
 
 def chunk_text(unit: Unit, chunk: Chunk) -> str:
@@ -76,36 +68,22 @@ def _shingles(text: str) -> frozenset[str]:
     return frozenset(" ".join(tokens[at : at + SHINGLE]) for at in range(max(1, len(tokens) - SHINGLE + 1)))
 
 
-def assign_questions(units: list[Unit], corpus: Corpus, embedder: _Encodes) -> list[Unit]:
-    """Return `units` with every known question given to the unit that answers it.
+def assign_questions(units: list[Unit], documents: Iterable[Document]) -> list[Unit]:
+    """Return `units` with every known question given to the first unit of its page under its heading.
 
-    A question listed by heading goes to the unit with that heading. A question of a page's front matter goes to the
-    closest unit of the page, by the cosine with its text and with the questions listed for it.
+    A question of the page as a whole goes to the page's first unit, one of a heading that is not there to none.
     """
     given: dict[int, list[str]] = defaultdict(list)
     pages: dict[str, list[int]] = defaultdict(list)
     for at, unit in enumerate(units):
         pages[unit.path].append(at)
-    for path, headings in corpus.asked.items():
-        for heading, questions in headings.items():
-            given[_under(units, pages[path], heading)].extend(questions)
-    listed = {at: tuple(questions) for at, questions in given.items()}
-    for document in corpus.documents:
-        own = pages[document.path]
-        if document.questions and own:
-            vectors = embedder.encode(document.questions)
-            alike = np.stack([_alike(vectors, units[at], listed.get(at, ()), embedder) for at in own])
-            for question, best in zip(document.questions, alike.argmax(axis=0), strict=True):
-                given[own[best]].append(question)
+    for document in documents:
+        for heading, questions in document.questions.items():
+            under = next((at for at in pages[document.path] if _has(units[at], heading)), None)
+            if under is not None:
+                given[under].extend(questions)
     return [replace(unit, questions=tuple(given[at])) if at in given else unit for at, unit in enumerate(units)]
 
 
-def _alike(vectors: np.ndarray, unit: Unit, listed: tuple[str, ...], embedder: _Encodes) -> np.ndarray:
-    """Return the closeness of each question vector to a unit, of shape (questions,)."""
-    text: np.ndarray = vectors @ embedder.encode([unit_text(unit)])[0]
-    return text + (vectors @ embedder.encode(listed).T).max(axis=1) if listed else text
-
-
-def _under(units: list[Unit], own: list[int], heading: str) -> int:
-    """Return the first unit of a page that has text under `heading`; -1, the number of no unit, when none has."""
-    return next((at for at in own if any(heading in chunk.headings for chunk in units[at].chunks)), -1)
+def _has(unit: Unit, heading: str) -> bool:
+    return not heading or any(heading in chunk.headings for chunk in unit.chunks)

@@ -109,11 +109,11 @@ def _passage(document: Document, unit: Unit) -> Row:
 
 def _asked(documents: Sequence[Document]) -> Iterator[Row]:
     for document in documents:
-        for question in document.questions:
+        for heading, question in ((head, asked) for head, listed in document.questions.items() for asked in listed):
             yield {
                 "question": question,
                 "page": document.path,
-                "heading": "",
+                "heading": heading,
                 "answerable": True,
                 "answer_facts": [],
             }

@@ -5,14 +5,13 @@ import re
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import yaml
-
-from rag.chunking.chunker import parser_for
+from rag.chunking import markdown
+from rag.chunking.chunker import HEADING_CHARS, parser_for
 from rag.errors import SourceUnreadable
 from rag.reading import frontmatter
 from rag.secrets.find import find_secrets
@@ -21,10 +20,8 @@ from rag.types import Document, Skipped
 MAX_BYTES = 512 * 1024  # larger text files are data, not documentation
 CLONE_SECONDS = 300
 _IGNORED = {".git", "node_modules", "__pycache__", ".venv"}
-QUESTIONS = "questions.yaml"  # at the top of a corpus: page -> heading -> questions it answers
-_LISTS = {"MANIFEST.tsv", QUESTIONS}  # they describe the corpus and belong to no page
+_LISTS = {"MANIFEST.tsv"}  # it describes the corpus and belongs to no page
 _GIT_URL = re.compile(r"^(https?://|ssh://|git@|git://|file://)")
-_TITLE = re.compile(r"^#\s+(.+?)\s*#*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class Corpus:
     skipped: list[Skipped]
     commit: str = ""
     origin: str = ""  # address of the repository, for links; "" when there is none
-    asked: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)  # page -> heading -> questions
+    date: str = ""  # of the commit, as 2026-02-24; "" when unknown
 
 
 def read_corpus(source: str | Path) -> Corpus:
@@ -47,15 +44,14 @@ def read_corpus(source: str | Path) -> Corpus:
         documents: list[Document] = []
         skipped: list[Skipped] = []
         for path in _files(folder):
-            name = path.relative_to(folder).as_posix()
-            read = _read(path, name)
+            read = _read(path, path.relative_to(folder).as_posix())
             if isinstance(read, Document):
                 documents.append(read)
             else:
                 skipped.append(read)
         if not documents:
             raise SourceUnreadable(f"{source} holds no document that can be indexed; give a folder with .md files")
-        return Corpus(documents, skipped, _commit(folder), _origin(folder), _questions(folder))
+        return Corpus(documents, skipped, _commit(folder), _origin(folder), _git(folder, "log", "-1", "--format=%cs"))
 
 
 def is_git_url(source: str) -> bool:
@@ -79,15 +75,28 @@ def _as_folder(source: str | Path) -> Iterator[Path]:
         raise SourceUnreadable(f"{source} does not exist; give a folder, a tar archive or a git URL")
 
 
-def _clone(url: str, target: Path) -> Path:
-    command = ["git", "clone", "--quiet", "--depth", "1", "--", url, str(target)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=CLONE_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise SourceUnreadable(f"cloning {url} took over {CLONE_SECONDS} s; clone it and give the folder") from error
-    if done.returncode:
-        raise SourceUnreadable(f"git cannot clone {url}: {done.stderr.strip()[-300:]}")
+def _clone(source: str, target: Path) -> Path:
+    """Fetch one commit: the one named behind "#", else the newest of the main branch."""
+    url, _, commit = source.partition("#")
+    for command in (
+        ["init", "--quiet"],
+        ["remote", "add", "origin", url],
+        ["fetch", "--quiet", "--depth", "1", "origin", "--", commit or "HEAD"],
+        ["checkout", "--quiet", "FETCH_HEAD"],
+    ):
+        _in_clone(source, target, command)
     return target
+
+
+def _in_clone(source: str, target: Path, command: list[str]) -> None:
+    target.mkdir(exist_ok=True)
+    whole = ["git", "-C", str(target), *command]
+    try:
+        done = subprocess.run(whole, capture_output=True, text=True, timeout=CLONE_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise SourceUnreadable(f"cloning {source} took over {CLONE_SECONDS} s; clone it, give the folder") from error
+    if done.returncode:
+        raise SourceUnreadable(f"git cannot clone {source}: {done.stderr.strip()[-300:]}")
 
 
 def _unpack(archive: Path, target: Path) -> Path:
@@ -108,15 +117,22 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _read(path: Path, name: str) -> Document | Skipped:
+    if not name.isprintable():  # also a name whose bytes are no UTF-8
+        return Skipped(ascii(name), "control characters or bytes that are no UTF-8 in its name; rename it")
     if parser_for(name) is None:
         return Skipped(name, f"kind of file not indexed ({path.suffix or 'no suffix'})")
     if path.stat().st_size > MAX_BYTES:
         return Skipped(name, f"larger than {MAX_BYTES // 1024} KiB")
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return Skipped(name, f"cannot be read ({error.strerror})")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return Skipped(name, "UTF-16; save it as UTF-8")
     if b"\0" in data:
         return Skipped(name, "binary")
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         return Skipped(name, f"not UTF-8 (byte {error.start})")
     if not text.strip():
@@ -131,10 +147,12 @@ def _document(name: str, text: str, digest: str) -> Document:
     return Document(
         path=name,
         text=body,
-        title=next(iter(_strings(fields.get("title"))), "") or _first_heading(name, body) or _from_name(name),
+        title=(next(iter(_strings(fields.get("title"))), "") or _first_heading(name, body) or _from_name(name))[
+            :HEADING_CHARS
+        ],
         digest=digest,
         topics=_strings(fields.get("topics")),
-        questions=_strings(fields.get("questions")),
+        questions=_questions(fields.get("questions")),
         sources=_strings(fields.get("sources")),
     )
 
@@ -142,8 +160,7 @@ def _document(name: str, text: str, digest: str) -> Document:
 def _first_heading(name: str, body: str) -> str:
     if PurePosixPath(name).suffix not in {".md", ".markdown"}:
         return ""  # a "# line" elsewhere is a comment
-    found = _TITLE.search(body)
-    return re.sub(r"[*`]|\{[:#][^}]*\}", "", found[1]).strip() if found else ""
+    return next((block.title for block in markdown.blocks(body) if block.kind == "heading" and block.level == 1), "")
 
 
 def _from_name(name: str) -> str:
@@ -158,31 +175,29 @@ def _strings(value: object) -> tuple[str, ...]:
     return tuple(item.strip() for item in items if isinstance(item, str) and item.strip())
 
 
-def _questions(folder: Path) -> dict[str, dict[str, list[str]]]:
-    path = folder / QUESTIONS
-    if not path.is_file():
-        return {}
-    try:
-        pages = yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - only text, lists, mappings
-        return {page: {head: list(_strings(asked)) for head, asked in heads.items()} for page, heads in pages.items()}
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, RecursionError) as error:
-        raise SourceUnreadable(f"{path.name} is not page -> heading -> list of questions ({error})") from error
+def _questions(value: object) -> dict[str, tuple[str, ...]]:
+    """Return heading -> questions; a plain list of questions belongs to the page, under the heading ""."""
+    if isinstance(value, dict):
+        return {str(heading): asked for heading, listed in value.items() if (asked := _strings(listed))}
+    return {"": asked} if (asked := _strings(value)) else {}
 
 
 def _commit(folder: Path) -> str:
     manifest = folder / "MANIFEST.tsv"
     if manifest.is_file():
-        rows = manifest.read_text("utf-8").splitlines()
+        rows = manifest.read_text("utf-8", errors="replace").splitlines()
         if len(rows) > 1 and rows[0].split("\t")[-1] == "commit":
             return rows[1].split("\t")[-1]
-    return _git(folder, "rev-parse", "HEAD") if (folder / ".git").exists() else ""
+    return _git(folder, "rev-parse", "HEAD")
 
 
 def _origin(folder: Path) -> str:
-    address = _git(folder, "remote", "get-url", "origin") if (folder / ".git").exists() else ""
+    address = _git(folder, "remote", "get-url", "origin")
     return address.removesuffix(".git") if address.startswith("https://") else ""
 
 
 def _git(folder: Path, *arguments: str) -> str:
+    if not (folder / ".git").exists():
+        return ""  # git would answer for a repository around the folder
     done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -19,7 +19,7 @@ def split(text: str) -> tuple[dict[str, Any], str]:
 
     Fields are {} without front matter and for front matter that is no YAML mapping. Other text stays.
     """
-    lines = text.splitlines()
+    lines = text.split("\n")
     first = next((n for n, line in enumerate(lines) if line.strip()), None)
     if first is None or not _RULE.match(lines[first]):
         return {}, text

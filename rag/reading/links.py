@@ -1,16 +1,18 @@
 """Give passages their addresses: the upstream file at its commit, with the line range."""
 
 from collections.abc import Callable, Iterable
+from urllib.parse import quote
 
 from rag.reading.documents import Corpus
 from rag.types import Document, Lines
 
 UPSTREAM = "https://github.com/Qubinode/qubinode_navigator"
-UPSTREAM_COMMIT = "03ce823946f70ea53e57702986d374c2132aeaac"  # the snapshot our pages rest on
+UPSTREAM_COMMIT = "15e8c636f11529a63bd65bdbcd6407fedb83121a"  # the snapshot that our pages were held against
+UPSTREAM_DATE = "2026-02-24"  # of that commit
 
 
 def _source_link(path: str) -> str:
-    return path if path.startswith("https://") else f"{UPSTREAM}/blob/{UPSTREAM_COMMIT}/{path}"
+    return path if path.startswith("https://") else f"{UPSTREAM}/blob/{UPSTREAM_COMMIT}/{quote(path)}"
 
 
 def source_links(paths: Iterable[str]) -> tuple[str, ...]:
@@ -31,6 +33,6 @@ def linker(corpus: Corpus) -> Callable[[Document, Lines], str]:
             return _source_link(document.sources[0])
         if not origin or not corpus.commit:
             return ""
-        return f"{origin}/blob/{corpus.commit}/{document.path}#L{lines[0]}-L{lines[1]}"
+        return f"{origin}/blob/{corpus.commit}/{quote(document.path)}#L{lines[0]}-L{lines[1]}"
 
     return link

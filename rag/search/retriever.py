@@ -13,7 +13,7 @@ from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.index.build import Progress, corpus_digest, silent, write
 from rag.index.store import Encoder, Index, load
 from rag.reading.documents import read_corpus
-from rag.reading.links import source_links
+from rag.reading.links import UPSTREAM_COMMIT, UPSTREAM_DATE, source_links
 from rag.search.abstain import load_calibration, signals
 from rag.search.extract import compose, excerpt
 from rag.search.fusion import FUSION_FEATURES, Candidates, candidates, varied
@@ -38,6 +38,16 @@ class Explanation:
 
     passage: Passage
     features: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What an index holds: how many passages, of which commit (hexadecimal), from which day; "" where unknown."""
+
+    passages: int
+    commit: str
+    date: str  # as 2026-02-24
+    reviewed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,14 @@ class Retriever:
         extract = compose(ranking.scored[ranking.order[0]], ranking.query) if passages else ""
         return SearchResult(passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start))
 
+    @property
+    def holdings(self) -> list[Holding]:
+        """Return what the index holds, as a list of one."""
+        manifest = self.index.manifest
+        own = any(unit.sources for unit in self.index.units)  # our pages name what they were held against
+        commit, date = (UPSTREAM_COMMIT, UPSTREAM_DATE) if own else (manifest.corpus_commit, manifest.corpus_date)
+        return [Holding(manifest.units, commit, date)]
+
     def passage(self, passage_id: str) -> Passage | None:
         """Return a passage by its id, without score and excerpt; None when the corpus no longer holds it."""
         unit = next((unit for unit in self.index.units if unit.id == passage_id), None)
@@ -123,11 +141,13 @@ class Retriever:
     def find(self, text: str, embedded: Embedded | None = None) -> tuple[Query, np.ndarray, Candidates]:
         """Return the query, its vector and every candidate with FUSION_FEATURES."""
         query = self.read(text)
-        if embedded and embedded.text == query.spelled and len(embedded.vector):  # none without an encoder
-            vector = embedded.vector
-        else:
-            vector = self._embedder.encode([query.spelled])[0]
-        return query, vector, candidates(self.index, query, vector)
+        if embedded is None or embedded.text != query.spelled or not len(embedded.vector):  # none without an encoder
+            embedded = self.embed(query.spelled)
+        return query, embedded.vector, candidates(self.index, query, embedded.vector)
+
+    def embed(self, text: str) -> Embedded:
+        """Return a text with its vector."""
+        return Embedded(text, self._embedder.encode([text])[0])
 
     def rank(self, text: str, embedded: Embedded | None = None) -> Ranking:
         """Return the reranked candidates, ordered with other pages sooner than relevance alone puts them."""

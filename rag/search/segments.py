@@ -10,7 +10,7 @@ import numpy as np
 from rag.chunking import markdown
 from rag.index.lexical import term_sets
 from rag.search.query import Query
-from rag.types import Block, Unit
+from rag.types import Block, Span, Unit
 
 LEADING = 0.12  # the first sentence of a section states its point more often than not
 EXPANSION = 0.4  # a synonym says less than the visitor's own word
@@ -55,7 +55,7 @@ def score_segments(
     weights = own | {term: EXPANSION * idf.get(term, 0.0) for term in query.expansions}
     total = sum(own.values()) or 1.0
     command = 0.15 if asks_command(query.text) else -0.15
-    every = [segments(unit.text) for unit in units]
+    every = [segments(unit.text, unit.spans) for unit in units]
     texts = list(dict.fromkeys(text for row in every for segment in row for text in (segment.text, segment.lead)))
     terms = dict(zip(texts, term_sets(texts), strict=True))
     scored: list[list[Scored]] = []
@@ -83,11 +83,12 @@ def _chunk_cosine(segment: Segment, unit: Unit, cosines: np.ndarray) -> float:
 
 
 @lru_cache(maxsize=5_000)
-def segments(text: str) -> tuple[Segment, ...]:
-    """Return the segments of a passage in order, without its headings."""
+def segments(text: str, spans: tuple[Span, ...] = ()) -> tuple[Segment, ...]:
+    """Return the segments of a passage in order, without its headings; without `spans` the text is parsed."""
     found: list[Segment] = []
     lead = ""
-    for number, block in enumerate(markdown.blocks(text)):
+    blocks = [Block(kind, text[start:end], (1, 1)) for kind, start, end in spans] or markdown.blocks(text)
+    for number, block in enumerate(blocks):
         if block.kind == "heading":
             lead = ""
             continue

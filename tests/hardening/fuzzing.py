@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.hardening.verdict import Verdict
 
-TARGETS = ("documents", "front-matter", "questions", "manifest", "cache-file", "tool-call", "redactor")
+TARGETS = ("documents", "front-matter", "manifest", "cache-file", "tool-call", "redactor")
 LONGEST_S = 10  # of one input; a pattern that backtracks shows itself here
 MAX_BYTES = 8192
 MEMORY_MB = 2000

@@ -20,7 +20,7 @@ from rag.chunking.chunker import chunk, parser_for
 from rag.errors import RagError
 from rag.index.store import load
 from rag.reading import frontmatter
-from rag.reading.documents import _document, _questions
+from rag.reading.documents import _document
 from rag.types import Document, Lines
 from tests.rag_fakes import WordHashEncoder
 from tools.registry import Registry
@@ -61,17 +61,6 @@ def front_matter(data: bytes) -> None:
     assert all(isinstance(key, str) for key in fields)
     assert len(body.splitlines()) <= len(text.splitlines())
     assert body == text or [line for line in body.splitlines() if line.strip()] == _tail(text, body)
-
-
-def questions(data: bytes) -> None:
-    """The list of questions beside a corpus."""
-    folder = _folder("questions")
-    (folder / "questions.yaml").write_bytes(data)
-    try:
-        asked = _questions(folder)
-    except RagError:
-        return
-    assert all(isinstance(text, str) for heads in asked.values() for texts in heads.values() for text in texts)
 
 
 def manifest(data: bytes) -> None:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.chunking import markdown
-from rag.chunking.chunker import CHUNK_CHARS, UNIT_CHARS, chunk
+from rag.chunking.chunker import CHUNK_CHARS, HEADING_CHARS, UNIT_CHARS, chunk
 from rag.types import Document, Lines, Unit
 
 
@@ -25,12 +25,58 @@ def test_a_comment_inside_a_fence_is_not_a_heading() -> None:
 def test_a_fence_inside_a_list_item_is_kept_whole() -> None:
     units = units_of("## Steps\n\n1. Run\n\n   ```bash\n   # root\n   make\n   ```\n\n1. Done\n")
     assert len(units) == 1
-    assert "   # root\n   make\n   ```" in units[0].text
+    assert "1. Run\n\n```bash\n# root\nmake\n```\n\n1. Done" in units[0].text
 
 
 def test_a_fence_that_never_closes_does_not_swallow_the_headings_behind_it() -> None:
     units = units_of("## One\n\n" + "word " * 80 + "\n\n```bash\nmake\n\n## Two\n\n" + "more " * 80)
     assert [unit.headings for unit in units] == [("One",), ("Two",)]
+
+
+def kinds(text: str) -> list[tuple[str, str]]:
+    return [(block.kind, block.text) for block in markdown.blocks(text)]
+
+
+def test_a_fence_on_the_line_of_its_list_item_hides_its_comments() -> None:
+    assert kinds("1. ```bash\n   # no heading\n   make\n   ```\n\n## Next\n") == [
+        ("code", "```bash\n# no heading\nmake\n```"),
+        ("heading", "## Next"),
+    ]
+
+
+def test_commented_out_text_is_no_content() -> None:
+    assert kinds("Shown <!-- hidden --> text `<!-- kept -->`.\n\n<!--\n## Draft\n\nHidden.\n-->\n\nEnd.\n") == [
+        ("text", "Shown  text `<!-- kept -->`."),
+        ("text", "End."),
+    ]
+
+
+def test_headings_inside_quotes_and_lists_open_no_section() -> None:
+    assert [kind for kind, _ in kinds("> ## Quoted\n>\n> Text.\n\n- # Listed\n")] == ["text", "text", "text"]
+
+
+def test_a_table_without_outer_pipes_keeps_rows_under_their_header() -> None:
+    rows = "\n".join(f"{port} | service number {port}" for port in range(8000, 8080))
+    units = units_of(f"## Ports\n\nPort | Service\n--- | ---\n{rows}\n")
+    assert len(units) > 1
+    assert all("| Port | Service |\n| --- | --- |" in unit.text for unit in units)
+
+
+def test_no_unit_is_longer_than_a_model_can_read_whatever_its_lines_are() -> None:
+    long = "x" * 48_000
+    table = f"| {'h' * 4_000} |\n| --- |\n| a |\n"
+    for text in (f"```\n{long}\n```\n", f"```{long}\ncode\n{'y' * 2_000}\n```\n", f"# {long}\n\nText.\n",
+                 f"- {long}\n  - {long}\n", table, f"|a|\n|-|\n|{long}|\n", f"> {long}\n", long):  # fmt: skip
+        units = units_of(text)
+        assert units
+        assert max(len(unit.text) for unit in units) <= 2 * UNIT_CHARS
+        assert all(len(heading) <= HEADING_CHARS for unit in units for heading in unit.headings)
+
+
+def test_the_spans_of_a_unit_are_its_blocks() -> None:
+    text = "## Steps\n\nFirst:\n\n- one\n  - two\n\n      deep\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```sh\nmake\n```\n"
+    for unit in units_of(text):
+        assert [(kind, unit.text[start:end]) for kind, start, end in unit.spans] == kinds(unit.text)
 
 
 def test_a_longer_fence_may_hold_a_shorter_one() -> None:

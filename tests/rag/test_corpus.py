@@ -34,6 +34,11 @@ def front_matter(page: Path) -> dict[str, Any]:
     return fields
 
 
+def questions(page: Path) -> list[str]:
+    """Return every question of `page`, whatever its section."""
+    return [question for listed in front_matter(page)["questions"].values() for question in listed]
+
+
 def body(page: Path) -> str:
     """Return the Markdown of `page` behind its front matter, fenced code included."""
     return page.read_text(encoding="utf-8").split("---\n", maxsplit=2)[2]
@@ -77,10 +82,20 @@ def test_front_matter_is_complete_and_typed(page: Path) -> None:
     fields = front_matter(page)
     assert set(fields) == {"title", "topics", "sources", "questions"}
     assert isinstance(fields["title"], str) and fields["title"].strip()
-    for name, least in (("topics", 1), ("sources", 1), ("questions", 4)):
-        assert len(fields[name]) >= least, name
-        assert all(isinstance(item, str) and item.strip() for item in fields[name]), name
-        assert len(set(fields[name])) == len(fields[name]), f"{name} repeats an entry"
+    for name, items, least in (
+        ("topics", fields["topics"], 1),
+        ("sources", fields["sources"], 1),
+        ("questions", questions(page), 4),
+    ):
+        assert len(items) >= least, name
+        assert all(isinstance(item, str) and item.strip() for item in items), name
+        assert len(set(items)) == len(items), f"{name} repeats an entry"
+
+
+@every_page
+def test_every_question_is_listed_under_a_section_of_its_page(page: Path) -> None:
+    sections = set(re.findall(r"^#{2,3} (.+)$", prose(page), re.MULTILINE))
+    assert set(front_matter(page)["questions"]) <= sections
 
 
 @every_page
@@ -135,8 +150,7 @@ def upstream() -> frozenset[int]:
 
 @every_page
 def test_no_twelve_words_in_a_row_are_upstreams(page: Path, upstream: frozenset[int]) -> None:
-    asked = front_matter(page)["questions"]
-    mine = chain(runs(prose(page)), chain.from_iterable(runs(question) for question in asked))
+    mine = chain(runs(prose(page)), chain.from_iterable(runs(question) for question in questions(page)))
     assert [run for run in mine if run_hash(run) in upstream] == []
 
 
@@ -159,6 +173,6 @@ def test_a_copied_sentence_is_found_whatever_its_layout(tmp_path: Path) -> None:
 
 
 def test_no_two_pages_share_a_title_or_a_question() -> None:
-    asked = Counter(question.casefold() for page in PAGES for question in front_matter(page)["questions"])
+    asked = Counter(question.casefold() for page in PAGES for question in questions(page))
     titles = Counter(front_matter(page)["title"].casefold() for page in PAGES)
     assert [text for text, times in (asked + titles).items() if times > 1] == []

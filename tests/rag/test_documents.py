@@ -1,5 +1,7 @@
 """Reading takes documents, skips other files with a reason, and reads front matter in both its forms."""
 
+import os
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -21,7 +23,7 @@ def reasons(folder: Path) -> dict[str, str]:
 def test_front_matter_becomes_fields_and_blank_lines(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("---\ntitle: Ports\nquestions:\n  - which port\n---\n\n# Ports\n\nText.\n")
     document = read_corpus(tmp_path).documents[0]
-    assert (document.title, document.questions) == ("Ports", ("which port",))
+    assert (document.title, document.questions) == ("Ports", {"": ("which port",)})
     assert document.text.splitlines().index("# Ports") == 6
 
 
@@ -49,6 +51,37 @@ def test_a_title_comes_from_the_first_heading_or_the_name(tmp_path: Path) -> Non
 def test_a_binary_file_is_skipped_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_bytes(b"text\0more")
     assert reasons(tmp_path) == {"a.md": "binary"}
+
+
+@pytest.mark.parametrize("name", [b"odd\xff.md", b"line\nend.md"])
+def test_a_file_with_an_odd_name_is_named_and_skipped(tmp_path: Path, name: bytes) -> None:
+    (tmp_path / os.fsdecode(name)).write_text("# Odd\n")
+    assert list(reasons(tmp_path)) == [ascii(os.fsdecode(name))]
+
+
+def test_a_file_in_another_encoding_is_skipped_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# Title\n", "utf-16")
+    assert reasons(tmp_path) == {"a.md": "UTF-16; save it as UTF-8"}
+
+
+def test_line_ends_of_any_system_count_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_bytes(b"# Title\r\n\r\nText.\rMore \xe2\x80\xa8 text.\r\n")
+    assert read_corpus(tmp_path).documents[0].text.split("\n") == ["# Title", "", "Text.", "More \u2028 text.", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("Door keeper\n===========\n\n```bash\n# install it\nmake\n```\n", "Door keeper"),
+        ("<!--\n# Draft title\n-->\n\n# Real title\n", "Real title"),
+        ("    # code\n\n# After code\n", "After code"),
+        ("1. ```bash\n   # comment\n   ```\n\n# Last\n", "Last"),
+    ],
+    ids=["underlined", "commented out", "indented code", "fence in a list"],
+)
+def test_commonmark_decides_what_a_title_is(tmp_path: Path, text: str, title: str) -> None:
+    (tmp_path / "a.md").write_text(text)
+    assert read_corpus(tmp_path).documents[0].title == title
 
 
 def test_a_huge_file_is_skipped_with_the_reason(tmp_path: Path) -> None:
@@ -109,6 +142,22 @@ def test_a_git_repository_is_cloned_and_its_commit_kept(tmp_path: Path) -> None:
     corpus = read_corpus(origin.as_uri())
     assert [document.path for document in corpus.documents] == ["a.md"]
     assert len(corpus.commit) == 40
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", corpus.date)
+
+
+def test_a_git_repository_is_read_at_the_commit_behind_its_address(tmp_path: Path) -> None:
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    git = ["git", "-C", str(origin), "-c", "user.name=t", "-c", "user.email=t@t"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "config", "uploadpack.allowAnySHA1InWant", "true"], check=True)
+    for text in ("# Old\n", "# New\n"):
+        (origin / "a.md").write_text(text)
+        subprocess.run([*git, "add", "."], check=True)
+        subprocess.run([*git, "commit", "-qm", text], check=True)
+    first = subprocess.run([*git, "rev-parse", "HEAD~1"], check=True, capture_output=True, text=True).stdout.strip()
+    assert [document.title for document in read_corpus(f"{origin.as_uri()}#{first}").documents] == ["Old"]
+    assert read_corpus(f"{origin.as_uri()}#{first}").commit == first
 
 
 @pytest.mark.parametrize("source", ["missing", "file.md", "empty"])

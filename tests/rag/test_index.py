@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag.errors import IndexCorrupt, IndexMissing, IndexStale
+from rag.errors import IndexCorrupt, IndexMissing, IndexStale, TargetRefused
 from rag.index.build import build
 from rag.index.dense import EXACT_LIMIT, build_dense
 from rag.index.store import FORMAT, load, read_manifest
@@ -73,8 +73,8 @@ def test_a_changed_corpus_is_built_anew(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_questions_listed_by_heading_go_to_that_section(corpus: Path, tmp_path: Path) -> None:
-    (corpus / "disks.md").write_text(DISKS + "\n## Host\n\n" + "The host keeps its own disk. " * 20)
-    (corpus / "questions.yaml").write_text("disks.md:\n  Host:\n  - where does the system live\n  Gone:\n  - lost\n")
+    listed = "---\nquestions:\n  Host: [where does the system live]\n  Gone: [lost]\n---\n\n"
+    (corpus / "disks.md").write_text(listed + DISKS + "\n## Host\n\n" + "The host keeps its own disk. " * 20)
     build(corpus, tmp_path / "index", WordHashEncoder())
     units = load(tmp_path / "index", WordHashEncoder()).units
     assert {unit.headings: unit.questions for unit in units if unit.path == "disks.md"} == {
@@ -90,6 +90,27 @@ def test_near_duplicates_are_folded_and_the_other_page_is_remembered(corpus: Pat
     build(corpus, tmp_path / "index", WordHashEncoder())
     same = [unit for unit in load(tmp_path / "index", WordHashEncoder()).units if "bridges" in unit.text]
     assert [(unit.path, unit.also) for unit in same] == [("a.md", ("b.md",))]
+
+
+@pytest.mark.parametrize("held", ["notes.txt", "manifest.json", ".git/config", "units.jsonl"])
+def test_a_folder_that_holds_no_index_of_ours_is_refused_and_keeps_its_files(
+    corpus: Path, tmp_path: Path, held: str
+) -> None:
+    mine = tmp_path / "mine" / held
+    mine.parent.mkdir(parents=True)
+    mine.write_text("{}")
+    with pytest.raises(TargetRefused, match="give --out another folder"):
+        build(corpus, tmp_path / "mine", WordHashEncoder())
+    with pytest.raises(TargetRefused):
+        build(corpus, corpus, WordHashEncoder())
+    assert mine.read_text() == "{}"
+    assert sorted(path.name for path in corpus.iterdir()) == ["disks.md", "ports.md"]
+
+
+def test_a_damaged_index_is_still_ours_and_is_built_anew(corpus: Path, tmp_path: Path) -> None:
+    build(corpus, tmp_path / "index", WordHashEncoder())
+    (tmp_path / "index" / "manifest.json").unlink()
+    assert build(corpus, tmp_path / "index", WordHashEncoder()).units == 2
 
 
 def test_no_index_names_the_command_that_builds_one(tmp_path: Path) -> None:

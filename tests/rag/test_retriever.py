@@ -18,7 +18,7 @@ from tests.evals import retrieval
 
 CORPUS = Path("rag/corpus")
 EVALS = Path("tests/evals")
-PAGES = ("kcli.md", "airflow.md", "supported-systems.md", "vault.md", "introduction.md", "questions.yaml")
+PAGES = ("kcli.md", "airflow.md", "supported-systems.md", "vault.md", "introduction.md")
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +162,31 @@ def test_a_search_in_a_terminal_reads_the_apps_index(data: Path, capsys: pytest.
     assert (data / "index" / "manifest.json").stat().st_mtime_ns == built
 
 
+def test_a_search_never_writes_not_even_where_its_index_is_missing_or_its_pages_changed(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", "kcli create a vm"]) == 2
+    assert "run: python -m rag build" in capsys.readouterr().err
+    assert not data.exists()
+    pages = data.with_name("pages")
+    main(["build", "--source", str(pages), "--out", str(data / "other")])
+    (pages / "new.md").write_text("# New\n\nText.\n")
+    written = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
+    assert main(["search", "kcli create a vm", "--index", str(data / "other")]) == 0
+    assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == written
+
+
+def test_a_build_does_not_put_our_pages_in_the_place_of_others_whose_source_is_gone(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = data.with_name("pages")
+    main(["build", "--source", str(pages)])
+    pages.rename(pages.with_name("moved"))
+    assert main(["build"]) == 2
+    assert "give --source" in capsys.readouterr().err
+    assert {unit.path for unit in load(data / "index", Embedder()).units} == {"kcli.md"}
+
+
 def test_an_unreadable_source_ends_with_a_message_and_not_with_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -225,7 +250,7 @@ def test_no_question_that_is_held_out_is_trained_on_or_listed_on_a_page() -> Non
         if not path.name.startswith(("routing", "tools"))
         for row in retrieval.read_rows(path)
     }
-    texts = (path.read_text("utf-8").lower() for path in (*Path("rag/training").glob("*.*"), CORPUS / "questions.yaml"))
+    texts = (path.read_text("utf-8").lower() for path in (*Path("rag/training").glob("*.*"), *CORPUS.glob("*.md")))
     known = {line.strip(" -'") for text in texts for line in text.splitlines()}
     known |= {row["question"].lower() for row in retrieval.read_rows(Path("rag/training/upstream.jsonl"))}
     assert len(held) >= 150

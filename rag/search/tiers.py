@@ -1,0 +1,81 @@
+"""Search two tiers of knowledge as one: our reviewed pages, and behind them upstream's own text, unreviewed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from rag.search.disagreement import disagreements
+from rag.search.retriever import Holding, Retriever
+from rag.types import Embedded, Passage, SearchResult
+
+LEADING = 3  # passages of the tier that leads, before the other tier's; what a model reads
+
+
+class Searching(Protocol):
+    """The search over one tier or two."""
+
+    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
+        """Return up to `k` passages for a question, or none."""
+
+    def passage(self, passage_id: str) -> Passage | None:
+        """Return a passage by its id."""
+
+    @property
+    def holdings(self) -> list[Holding]:
+        """Return what each tier holds, the reviewed one first."""
+
+
+class TwoTiers:
+    """The search over our pages and upstream's text. Safe to share between threads, as its tiers are."""
+
+    def __init__(self, reviewed: Retriever, upstream: Retriever) -> None:
+        self._reviewed, self._upstream = reviewed, upstream
+
+    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
+        """Return up to `k` passages of both tiers; see Retriever.search.
+
+        Our pages lead wherever they answer. Upstream's passages follow them, and lead where only they answer.
+        """
+        start = time.perf_counter()
+        spelled = self._reviewed.read(text).spelled
+        if embedded is None or embedded.text != spelled:
+            embedded = self._reviewed.embed(spelled)  # once for both tiers
+        ours = self._reviewed.search(text, k, embedded)
+        theirs = self._upstream.search(text, k, embedded)
+        theirs = replace(theirs, passages=[_unreviewed(passage) for passage in theirs.passages])
+        if ours.passages or not theirs.passages:
+            lead, rest = ours, theirs
+        else:
+            lead, rest = theirs, replace(ours, passages=[])
+        passages = _joined(lead.passages, rest.passages, k)
+        differs = disagreements(ours.passages[:1], theirs.passages) if ours.passages else ()
+        return replace(lead, passages=passages, nearest=ours.nearest, differs=differs, ms=_ms(start))
+
+    def passage(self, passage_id: str) -> Passage | None:
+        """Return a passage of either tier by its id, without score and excerpt; None when neither holds it."""
+        if found := self._reviewed.passage(passage_id):
+            return found
+        found = self._upstream.passage(passage_id)
+        return _unreviewed(found) if found else None
+
+    @property
+    def holdings(self) -> list[Holding]:
+        """Return what each tier holds, the reviewed one first."""
+        return [*self._reviewed.holdings, *(replace(held, reviewed=False) for held in self._upstream.holdings)]
+
+
+def _joined(leading: Sequence[Passage], following: Sequence[Passage], k: int) -> list[Passage]:
+    """Return up to `k` passages: the first LEADING of the tier that leads, then the other's, then what is left."""
+    first = [*leading[:LEADING], *following, *leading[LEADING:]]
+    return first[:k]
+
+
+def _unreviewed(passage: Passage) -> Passage:
+    return replace(passage, reviewed=False)
+
+
+def _ms(start: float) -> float:
+    return (time.perf_counter() - start) * 1000

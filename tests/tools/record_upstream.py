@@ -102,7 +102,7 @@ def main(source: Path) -> None:
         for tool, arguments, states in CASES
     ]
     head = {"upstream": UPSTREAM, "python": platform.python_version(), "how": "python -m tests.tools.record_upstream"}
-    sys.stdout.write(json.dumps({**head, "cases": cases}, indent=1) + "\n")
+    sys.stdout.write(json.dumps({**head, "cases": cases}, indent=1, sort_keys=True) + "\n")
 
 
 def _recorded(source: Path, tool: str, arguments: Mapping[str, Any], states: Mapping[str, str]) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 Json = Any  # a JSON value whose form depends on the tool
-Report = dict[str, Any]  # {"summary": five figures, "tool_results": {tool name: the six fields of its ToolResult}}
+Report = dict[str, Any]  # {"summary": five figures, "tool_results": {tool name: its ToolResult}, "space_adds": ours}
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,8 @@ class ToolResult:
     """The result of one tool call; a failed call has one too.
 
     Most failures are soft, as upstream: `success` stays true and `data` carries an `*_error` key or an item with an
-    `error` of its own. `success` is false, and `data` empty, only when the tool could not run at all.
+    `error` of its own. `success` is false, and `data` empty, only when the tool could not run at all. The fields of
+    `data` are upstream's but for `space_adds`, whose `note` names the commands that show the same on a real host.
     """
 
     tool_name: str

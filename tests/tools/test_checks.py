@@ -38,18 +38,26 @@ def test_system_info_names_the_system_and_since_when_it_is_up(healthy: Machine) 
     assert (data["system"], data["machine"], data["processor"]) == ("Linux", "x86_64", "")
     assert (data["release"], data["python_version"]) == ("6.12.0-55.9.1.el10_0.x86_64", "3.12.9")
     assert data["uptime_seconds"] > 6 * 86_400
-    assert data["boot_time"] + data["uptime_seconds"] == pytest.approx(NOW, abs=0.1)
+    assert data["boot_time"] + data["uptime_seconds"] == pytest.approx(NOW)
+    assert data["boot_time"].is_integer()
+
+
+def test_system_info_names_the_processor_as_uname_of_each_release_does(hosts: dict[str, Host]) -> None:
+    shown = {name: run(hosts[name].machine, "system_info")["processor"] for name in ("rhel8", "cpu-v2", "healthy")}
+    assert shown == {"rhel8": "x86_64", "cpu-v2": "x86_64", "healthy": ""}
 
 
 def test_system_info_reads_abm_as_lzcnt(hosts: dict[str, Host]) -> None:
     assert "lzcnt" not in hosts["cpu-v3-abm"].machine.cpu.flags
-    assert run(hosts["cpu-v3-abm"].machine, "system_info")["cpu"] == {
+    added = run(hosts["cpu-v3-abm"].machine, "system_info")["space_adds"]
+    assert "On a real host: lscpu" in added["note"]
+    assert added["cpu"] == {
         "model": "Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz",
         "x86_64_level": 3,
         "missing_for_v3": [],
         "is_virtual": False,
     }
-    assert run(hosts["cpu-v2"].machine, "system_info")["cpu"]["x86_64_level"] == 2
+    assert run(hosts["cpu-v2"].machine, "system_info")["space_adds"]["cpu"]["x86_64_level"] == 2
 
 
 def test_resource_usage_has_four_groups_with_upstreams_keys(healthy: Machine) -> None:
@@ -73,6 +81,8 @@ def test_resource_usage_adds_up(hosts: dict[str, Host]) -> None:
         assert all(0 <= usage <= 100 for usage in cpu["per_cpu_usage"])
         used_percent = 100 * (1 - memory["available_gb"] / memory["total_gb"])
         assert memory["usage_percent"] == pytest.approx(used_percent, abs=0.1)
+        assert memory["used_gb"] + memory["available_gb"] == pytest.approx(memory["total_gb"], abs=0.01)
+        assert all((2048 * mean).is_integer() for mean in cpu["load_average"])
         for disk in data["disk"].values():
             assert disk["used_gb"] + disk["free_gb"] == pytest.approx(disk["total_gb"], abs=0.02)
             assert disk["usage_percent"] == pytest.approx(100 * disk["used_gb"] / disk["total_gb"], abs=1)
@@ -90,6 +100,7 @@ def test_service_status_shows_the_usual_eight_unless_asked_otherwise(healthy: Ma
         "activestate": "active",
         "substate": "running",
     }
+    assert run(healthy, "service_status", services=[])["services"] == services
     assert list(run(healthy, "service_status", services=["crond"])["services"]) == ["crond"]
 
 
@@ -124,16 +135,23 @@ def test_a_service_that_does_not_run_is_a_soft_failure(healthy: Machine, state: 
     assert run(machine, "service_status", services=["sshd.service"])["services"]["sshd.service"] == expected
 
 
-def test_process_info_shows_ten_busiest_first_unless_asked_otherwise(healthy: Machine) -> None:
+def test_process_info_is_upstreams_first_call_ten_by_pid_with_no_cpu_time_yet(healthy: Machine) -> None:
     data = run(healthy, "process_info")
-    assert len(data["processes"]) == 10
-    assert data["total_processes"] == data["filtered_processes"] == healthy.process_count
-    usage = [row["cpu_percent"] for row in data["processes"]]
+    assert (data["total_processes"], data["filtered_processes"], len(data["processes"])) == (331, 10, 10)
+    assert {row["cpu_percent"] for row in data["processes"]} == {0.0}
+    assert [row["pid"] for row in data["processes"]] == list(range(1, 11))
+    for row in data["processes"]:
+        assert row["create_time"] + row["uptime_seconds"] == pytest.approx(NOW)
+    assert run(healthy, "process_info", top_n=3)["filtered_processes"] == 3
+    assert run(healthy, "process_info", top_n=1000)["filtered_processes"] == healthy.process_count
+
+
+def test_process_info_adds_the_busiest_and_says_how_a_real_host_shows_them(healthy: Machine) -> None:
+    added = run(healthy, "process_info")["space_adds"]
+    usage = [row["cpu_percent"] for row in added["busiest"]]
+    assert (added["busiest"][0]["name"], len(usage)) == ("qemu-kvm", 10)
     assert usage == sorted(usage, reverse=True)
-    assert set(data["processes"][0]) == {
-        *("pid", "name", "cpu_percent", "memory_percent", "status", "create_time", "memory_mb", "uptime_seconds"),
-    }
-    assert len(run(healthy, "process_info", top_n=3)["processes"]) == 3
+    assert "On a real host: top" in added["note"]
 
 
 def test_process_info_filters_by_part_of_the_name_and_then_ignores_top_n(healthy: Machine) -> None:
@@ -150,8 +168,8 @@ def test_kvm_diagnostics_shows_modules_flags_and_machines(healthy: Machine) -> N
     assert data["libvirt_version"].splitlines()[-1] == "Running hypervisor: QEMU 9.1.0"
     assert data["vm_count"] == 3
     assert data["vm_list"].splitlines() == [
-        " Id   Name          State",
-        "----------------------------",
+        "Id   Name          State",  # upstream strips the first space
+        "------------------------------",
         " 1    freeipa       running",
         " 2    sno-ocp4      running",
         " -    vyos-router   shut off",
@@ -161,20 +179,25 @@ def test_kvm_diagnostics_shows_modules_flags_and_machines(healthy: Machine) -> N
 def test_a_failing_virsh_leaves_version_and_list_out(hosts: dict[str, Host]) -> None:
     data = run(hosts["libvirtd-down"].machine, "kvm_diagnostics")
     assert data["libvirt_available"] is False
-    assert not {"libvirt_version", "vm_count", "vm_list", "libvirt_error"} & set(data)
+    assert not {"libvirt_version", "vm_count", "vm_list", "libvirt_error", "vm_list_error"} & set(data)
 
 
 def test_a_missing_virsh_is_a_soft_failure(healthy: Machine) -> None:
     data = run(replace(healthy, kvm=replace(healthy.kvm, virsh="missing")), "kvm_diagnostics")
-    assert data["libvirt_available"] is False
-    assert data["libvirt_error"] == "[Errno 2] No such file or directory: 'virsh'"
+    assert data["libvirt_error"] == data["vm_list_error"] == "[Errno 2] No such file or directory: 'virsh'"
+    assert not {"libvirt_available", "libvirt_version", "vm_count", "vm_list"} & set(data)
 
 
 def test_network_diagnostics_shows_interfaces_and_pings_three_targets(healthy: Machine) -> None:
     data = run(healthy, "network_diagnostics")
-    assert data["interfaces"]["eno1"] == [
-        {"family": "AF_INET", "address": "192.168.50.21", "netmask": "255.255.255.0", "broadcast": "192.168.50.255"}
-    ]
+    assert data["interfaces"]["eno1"][0] == {
+        "family": "2",
+        "address": "192.168.50.21",
+        "netmask": "255.255.255.0",
+        "broadcast": "192.168.50.255",
+    }
+    families = {name: [row["family"] for row in rows] for name, rows in data["interfaces"].items()}
+    assert families == {"lo": ["2", "10", "17"], "eno1": ["2", "10", "17"], "virbr0": ["2", "17"]}
     assert {name: row["reachable"] for name, row in data["connectivity"].items()} == {
         "8.8.8.8": True,
         "1.1.1.1": True,
@@ -192,10 +215,9 @@ def test_network_diagnostics_shows_interfaces_and_pings_three_targets(healthy: M
         ("192.168.50.21", True, "0% packet loss"),  # its own address
         ("localhost", True, "(127.0.0.1)"),
         ("::1", True, "0% packet loss"),
-        ("10.0.0.1", False, "100% packet loss"),
         ("no-such-name", False, "Name or service not known"),
         ("host.invalid", False, "Name or service not known"),
-        ("-f", False, "Name or service not known"),
+        ("-f", False, "usage error: Destination address required"),
         ("$(reboot).example.com", False, "Name or service not known"),
         ("x" * 5000, False, "Name or service not known"),
     ],
@@ -207,25 +229,35 @@ def test_a_ping_answers_for_what_is_there(healthy: Machine, target: str, reachab
     assert len(row["output"]) < 700
 
 
+def test_a_ping_whose_packets_are_lost_shows_nothing(healthy: Machine) -> None:
+    data = run(healthy, "network_diagnostics", targets=["10.0.0.1"])
+    assert data["connectivity"] == {"10.0.0.1": {"reachable": False, "output": ""}}
+
+
+def test_python_before_3_11_names_the_address_families(hosts: dict[str, Host]) -> None:
+    rows = run(hosts["cpu-v2"].machine, "network_diagnostics")["interfaces"]["lo"]
+    assert [row["family"] for row in rows] == [f"AddressFamily.AF_{name}" for name in ("INET", "INET6", "PACKET")]
+
+
 def test_a_ping_that_hangs_is_a_soft_failure(healthy: Machine) -> None:
     machine = replace(healthy, network=replace(healthy.network, reach={"10.9.9.9": "timeout"}))
     data = run(machine, "network_diagnostics", targets=["10.9.9.9"])
     assert data["connectivity"] == {"10.9.9.9": {"reachable": False, "error": "timeout"}}
 
 
-@pytest.mark.parametrize(
-    ("state", "words"),
-    [("unreachable", "no servers could be reached"), ("refused", "REFUSED"), ("servfail", "SERVFAIL")],
-)
-def test_broken_dns_stops_names_and_not_addresses(healthy: Machine, state: Any, words: str) -> None:
+FAILED = {"dns_resolution": {"working": False, "output": ""}}
+SILENT = {"dns_error": "Command '['nslookup', 'google.com']' timed out after 10 seconds"}
+
+
+@pytest.mark.parametrize(("state", "shown"), [("unreachable", SILENT), ("refused", FAILED), ("servfail", FAILED)])
+def test_broken_dns_stops_names_and_not_addresses(healthy: Machine, state: Any, shown: dict[str, Any]) -> None:
     machine = replace(healthy, network=replace(healthy.network, dns=state))
     data = run(machine, "network_diagnostics")
-    assert data["dns_resolution"]["working"] is False
-    assert words in data["dns_resolution"]["output"]
+    assert {key: value for key, value in data.items() if key.startswith("dns")} == shown
     assert data["connectivity"]["8.8.8.8"]["reachable"] is True
     assert data["connectivity"]["google.com"] == {
         "reachable": False,
-        "output": "ping: google.com: Temporary failure in name resolution",
+        "output": "ping: google.com: Temporary failure in name resolution\n",
     }
 
 
@@ -238,5 +270,5 @@ def test_a_missing_nslookup_is_a_soft_failure(hosts: dict[str, Host]) -> None:
 
 def test_without_internet_nothing_outside_answers(healthy: Machine) -> None:
     machine = replace(healthy, network=replace(healthy.network, internet=False))
-    rows = run(machine, "network_diagnostics")["connectivity"].values()
+    rows = run(machine, "network_diagnostics", targets=[])["connectivity"].values()
     assert [row["reachable"] for row in rows] == [False, False, False]

@@ -70,6 +70,13 @@ def test_names_seeds_and_addresses_are_unique(hosts: dict[str, Host]) -> None:
     assert len({machine.seed for machine in machines}) == len(machines)
 
 
+def test_the_python_that_runs_the_tools_is_installed_and_one_that_upstreams_can_use(hosts: dict[str, Host]) -> None:
+    for host in hosts.values():
+        system = host.machine.system
+        assert system.python in system.pythons, host.id
+        assert tuple(map(int, system.python.split("."))) >= (3, 7), host.id  # dataclasses, `capture_output`
+
+
 def test_virtual_machines_that_run_have_a_process_and_others_have_none(hosts: dict[str, Host]) -> None:
     for host in hosts.values():
         alive = sum(vm.state in {"running", "paused"} for vm in host.machine.kvm.vms)

@@ -52,6 +52,8 @@ def usage(second: int, received: int) -> ToolResult:
         ("clock-skew", "Host", "days behind"),
         ("healthy", "Host", "right"),
         ("cpu-v2", "Host", "x86-64-v2"),
+        ("cpu-v2", "Host", "On a real host: lscpu"),
+        ("healthy", "Busiest processes", "On a real host: top"),
         ("rhel8", "Host", "Enterprise Linux 8"),
         ("virt-disabled", "Virtualisation", "absent"),
         ("libvirtd-down", "Services", "failed (failed)"),

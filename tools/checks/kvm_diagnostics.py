@@ -22,9 +22,12 @@ def kvm_diagnostics(host: HostView) -> dict[str, Any]:
 
 
 def _libvirt(kvm: Virtualisation) -> dict[str, Any]:
-    """Return libvirt's fields; as upstream, a failing virsh gives no version and no list, a missing one an error."""
+    """Return libvirt's fields; as upstream, a failing virsh gives no error, a missing one two and no availability."""
     if kvm.virsh == "missing":
-        return {"libvirt_available": False, "libvirt_error": "[Errno 2] No such file or directory: 'virsh'"}
+        return dict.fromkeys(("libvirt_error", "vm_list_error"), "[Errno 2] No such file or directory: 'virsh'")
+    if kvm.virsh == "hanging":
+        late = "Command '['virsh', {}]' timed out after 10 seconds"
+        return {"libvirt_error": late.format("'version'"), "vm_list_error": late.format("'list', '--all'")}
     if kvm.virsh == "failing":
         return {"libvirt_available": False}
     version = "\n".join(
@@ -44,12 +47,11 @@ def _libvirt(kvm: Virtualisation) -> dict[str, Any]:
 
 
 def vm_table(vms: tuple[Vm, ...]) -> str:
-    """Return the table of `virsh list --all`: domains that have a process first, with their ids."""
+    """Return the table of `virsh list --all`, stripped as upstream does: domains that have a process first."""
     alive = [vm for vm in vms if vm.state in {"running", "paused"}]
     rows = [(str(number), vm.name, vm.state) for number, vm in enumerate(alive, start=1)]
     rows += [("-", vm.name, vm.state) for vm in vms if vm not in alive]
-    id_width = max(len(row[0]) for row in [("Id", "", ""), *rows])
-    name_width = max(len(row[1]) for row in [("", "Name", ""), *rows])
-    lines = [f" {number:<{id_width}}   {name:<{name_width}}   {state}" for number, name, state in rows]
-    header = f" {'Id':<{id_width}}   {'Name':<{name_width}}   State"
-    return "\n".join([header, "-" * max(len(line) for line in [header, *lines]), *lines])
+    table = [("Id", "Name", "State"), *rows]
+    wide = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [f" {number:<{wide[0]}}   {name:<{wide[1]}}   {state}" for number, name, state in table]
+    return "\n".join([lines[0], "-" * (sum(wide) + 9), *lines[1:]]).strip()

@@ -7,6 +7,7 @@ from typing import Any
 from tools.simulation.view import HostView
 
 MEAN_PACKET = 900.0  # bytes
+LOAD_STEPS = 2048  # the kernel counts the load in 2048ths, and psutil does not round it
 RECLAIMABLE = 0.9  # share of the page cache that the kernel can give back
 
 
@@ -20,12 +21,12 @@ def _cpu(host: HostView) -> dict[str, Any]:
     swing = max(0.4, 0.2 * cpu.usage_percent)
     cores = [round(host.level(f"cpu{n}", cpu.usage_percent, 2 * swing, most=100.0), 1) for n in range(cpu.logical)]
     # a mean over more minutes wanders less
-    load = [round(host.level(f"load{n}", mean, (0.1 * mean + 0.02) / (n + 1)), 2) for n, mean in enumerate(cpu.load)]
+    means = [host.level(f"load{n}", mean, (0.1 * mean + 0.02) / (n + 1)) for n, mean in enumerate(cpu.load)]
     return {
         "usage_percent": round(host.level("cpu", cpu.usage_percent, swing, most=100.0), 1),
         "count_logical": cpu.logical,
         "count_physical": cpu.physical,
-        "load_average": load,
+        "load_average": [round(mean * LOAD_STEPS) / LOAD_STEPS for mean in means],
         "per_cpu_usage": cores,
     }
 
@@ -38,7 +39,7 @@ def _memory(host: HostView) -> dict[str, float]:
     return {
         "total_gb": round(memory.total_gb, 2),
         "available_gb": round(available, 2),
-        "used_gb": round(used, 2),
+        "used_gb": round(memory.total_gb - available, 2),  # as psutil 7.2, which upstream pins
         "usage_percent": round(100.0 * (1 - available / memory.total_gb), 1),
         "free_gb": round(free, 2),
     }

@@ -37,7 +37,7 @@ def service_status(host: HostView, services: list[str] | None = None) -> dict[st
         services: Names of services, such as libvirtd or sshd. The usual ones of a hypervisor if left out.
 
     """
-    names = list(DEFAULT_SERVICES) if services is None else services
+    names = services or list(DEFAULT_SERVICES)  # as upstream: an empty list too
     if not isinstance(names, list) or len(names) > MAX_SERVICES:
         raise ValueError(f"services must be a list of at most {MAX_SERVICES} service names")
     return {"services": {name: _status(host, name) for name in names}}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tools.diagnosis.facts import Facts
+from tools.diagnosis.facts import CPU, LEVEL_SHOWN, Facts
 from tools.diagnosis.rules import RULES
 from tools.simulation.cpu import RHEL_LEVEL
 from tools.types import Report
@@ -58,9 +58,10 @@ def _no_fault(facts: Facts, certainty: float) -> Diagnosis:
     if facts.get("service_status", "services", "libvirtd", "active") is False:
         path = ("services", "libvirtd", "status")
         lines.append(facts.line("service_status", *path, says="modular daemons such as virtqemud do its work"))
-    level = ("cpu", "x86_64_level")
+    level = (*CPU, "x86_64_level")
     if facts.number("system_info", *level) >= RHEL_LEVEL[10]:
-        lines.append(facts.line("system_info", *level, says="the processor has what RHEL 10 needs"))
+        says = f"the processor has what RHEL 10 needs ({LEVEL_SHOWN})"
+        lines.append(facts.line("system_info", *level, says=says))
     running = sum(state == "running" for _, state in facts.vms())
     lines.append(f"kvm_diagnostics: vm_list: {running} of {len(facts.vms())} virtual machines run")
     cause = "No fault found: virtualisation, libvirt, disks, memory, network, names and clock are in order."

@@ -18,7 +18,7 @@ PLAIN = (str, int, float, bool)
 TELLING = ("status", "substate", "usage_percent", "total_gb", "free_gb", "reachable", "working", "error",
            "cpu_percent", "memory_mb", "hostname", "platform", "python_version", "uptime_seconds", "load_average",
            "kvm_module_loaded", "vmx_support", "svm_support", "libvirt_available", "vm_count",
-           "total_processes")  # fmt: skip
+           "total_processes", "model", "x86_64_level", "is_virtual")  # fmt: skip
 
 FactsIn = Callable[[dict[str, Any]], list[str]]  # a mapping -> "name value" of the fields to show
 
@@ -85,8 +85,9 @@ def _mappings(key: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _telling_facts(data: dict[str, Any]) -> list[str]:
-    """Return the fields of TELLING and the errors, each with its value."""
-    return [
+    """Return the fields of TELLING and the errors, each with its value; of what we add, the note that says so."""
+    note = [data["note"]] if "note" in data else []
+    return note + [
         f"{key} {_short(value)}"
         for key, value in data.items()
         if (key in TELLING or key.endswith("_error"))
@@ -105,5 +106,5 @@ def _plain_facts(data: dict[str, Any]) -> list[str]:
 
 
 def _short(value: Any) -> str:
-    text = str(value).strip().replace("\n", " ")
+    text = str(round(value, 2) if isinstance(value, float) else value).strip().replace("\n", " ")
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."

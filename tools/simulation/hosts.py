@@ -55,7 +55,7 @@ class FaultEvidence:
             "contains": lambda: str(wanted) in " ".join(str(value).split()),
             "at_least": lambda: float(value) >= float(wanted or 0),
             "at_most": lambda: float(value) <= float(wanted or 0),
-            "behind": lambda: run["summary"]["timestamp"] - float(value) >= float(wanted or 0),
+            "behind": lambda: run["space_adds"]["true_time"] - float(value) >= float(wanted or 0),
         }
         return checks[self.relation]()
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 ServiceState = Literal["running", "exited", "dead", "failed", "masked", "auto-restart", "timeout"]
 DnsState = Literal["working", "unreachable", "refused", "servfail", "nslookup-missing"]
 Reach = Literal["up", "down", "timeout"]
-VirshState = Literal["working", "failing", "missing"]
+VirshState = Literal["working", "failing", "hanging", "missing"]
 
 
 @dataclass(frozen=True, slots=True)

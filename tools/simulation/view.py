@@ -36,8 +36,8 @@ class HostView:
 
     @property
     def boot_time(self) -> float:
-        """Return the last boot, seconds since the epoch by the host's own clock."""
-        return self.clock - self.uptime_s
+        """Return the last boot, whole seconds since the epoch by the host's own clock, as the kernel gives it."""
+        return float(round(self.clock - self.uptime_s))
 
     def level(self, name: str, mean: float, swing: float, least: float = 0.0, most: float = math.inf) -> float:
         """Return a figure that wanders around `mean` by at most `swing`; figures of different names move apart."""

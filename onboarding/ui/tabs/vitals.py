@@ -14,6 +14,7 @@ from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.tabs import charts
 from tools.types import Report, ToolResult
 
+LINK_LOCAL = re.compile(r"fe80:|(..:){5}..$")  # addresses within the wire: those of IPv6, and of the hardware
 DAY_S = 86_400
 CLOCK_S = 60.0  # a clock that is further off counts as wrong
 BUSIEST = 5  # processes shown
@@ -83,9 +84,9 @@ def _panel(run: Report, tool: str, title: str, draw: Callable[[Mapping[str, Any]
 def _host(data: Mapping[str, Any], run: Report) -> Markup:
     release = str(data["release"])
     family = re.search(r"\.el(\d+)", release)
-    off = float(run["tool_results"]["system_info"]["timestamp"]) - float(run["summary"]["timestamp"])
+    off = float(run["tool_results"]["system_info"]["timestamp"]) - float(run["space_adds"]["true_time"])
     wrong = f"{abs(off) / DAY_S:.1f} days {'behind' if off < 0 else 'ahead'}"
-    cpu = data["cpu"]
+    cpu = data["space_adds"]["cpu"]
     rows: list[_Row] = [
         ("System", f"Enterprise Linux {family[1]}" if family else str(data["system"]), "fact"),
         ("Kernel", release.removesuffix(".x86_64"), "fact"),
@@ -95,7 +96,7 @@ def _host(data: Mapping[str, Any], run: Report) -> Markup:
         ("Up", f"{float(data['uptime_seconds']) / DAY_S:.1f} days", "fact"),
         ("Clock", wrong if abs(off) > CLOCK_S else "right", _mark(abs(off) <= CLOCK_S)),
     ]
-    return _table(rows)
+    return join([_table(rows), _note(data), _note(run)])
 
 
 def _processor(cpu: Mapping[str, Any], past: Past) -> Markup:
@@ -141,9 +142,10 @@ def _processes(data: Mapping[str, Any]) -> Markup:
             + (", waits for the disk" if item["status"] == "disk-sleep" else ""),
             "no" if item["status"] == "disk-sleep" else "fact",
         )
-        for item in data["processes"][:BUSIEST]
+        for item in data["space_adds"]["busiest"][:BUSIEST]
     ]
-    return _table(rows) + fill('<p class="small">{} processes in all</p>', data["total_processes"])
+    number = fill('<p class="small">{} processes in all</p>', data["total_processes"])
+    return join([_table(rows), number, _note(data)])
 
 
 def _virtualisation(data: Mapping[str, Any]) -> Markup:
@@ -181,7 +183,7 @@ def _services(data: Mapping[str, Any]) -> Markup:
 def _network(data: Mapping[str, Any]) -> Markup:
     rows: list[_Row] = []
     for name, addresses in data["interfaces"].items():
-        shown = ", ".join(a["address"] for a in addresses if a["family"] in ("AF_INET", "AF_INET6"))
+        shown = ", ".join(a["address"] for a in addresses if not LINK_LOCAL.match(a["address"]))
         rows.append((name, shown or "no address", "fact" if shown else "idle"))
     for target, item in data["connectivity"].items():
         answers = bool(item.get("reachable"))
@@ -191,10 +193,17 @@ def _network(data: Mapping[str, Any]) -> Markup:
 
 def _names(data: Mapping[str, Any]) -> _Row:
     """Return the row on name resolution; without nslookup it says that nothing was tried."""
+    if "timed out" in str(data.get("dns_error")):
+        return ("Names", "do not resolve: no nameserver answers", "no")
     if "dns_resolution" not in data:
         return ("Names", "not tried: " + str(data.get("dns_error", "no data")).rpartition("] ")[2], "idle")
     works = bool(data["dns_resolution"].get("working"))
     return ("Names", "resolve" if works else "do not resolve", _mark(works))
+
+
+def _note(data: Mapping[str, Any]) -> Markup:
+    """Return what is said of the figures that upstream's tools lack."""
+    return fill('<p class="small">{}</p>', data["space_adds"]["note"])
 
 
 def _mark(fine: bool) -> str:

@@ -8,24 +8,29 @@ import re
 from tools.diagnosis.facts import Facts, Finding
 
 CLOCK_S = 300.0  # Kerberos refuses tickets beyond five minutes
-NAMESERVER = re.compile(r"(?:Server:\s*|error to )([0-9a-fA-F.:]+?)(?=[#\s]|$)")  # in nslookup's output
 
 
 def clock_wrong(facts: Facts) -> Finding | None:
-    """Find a host whose results carry another time than that of the run."""
+    """Find a host whose results carry another time than the true one, which upstream's own run does not know."""
     offsets = {name: stamp - facts.now for name, stamp in facts.stamps.items()}
     name, offset = max(offsets.items(), key=lambda item: abs(item[1]), default=("", 0.0))
     if abs(offset) < CLOCK_S:
         return None
     way = "behind" if offset < 0 else "ahead"
-    lines = [f"{name}: timestamp = {facts.stamps[name]:.0f}: {abs(offset) / 86_400:.2f} days {way} of the true time"]
+    days = f"{abs(offset) / 86_400:.2f} days {way} of the true time (on a real host: `date -u` beside your own clock)"
+    lines = [f"{name}: timestamp = {facts.stamps[name]:.0f}: {days}"]
     if facts.get("service_status", "services", "chronyd", "active") is False:
         lines.append(facts.line("service_status", "services", "chronyd", "status", says="nothing corrects the clock"))
     return Finding(
         "clock_wrong",
         f"The host's clock is wrong ({way}), so certificates and tickets look not yet valid or expired.",
         tuple(lines),
-        ("Start the time service and let it jump.", "$ systemctl enable --now chronyd", "$ chronyc makestep"),
+        (
+            "Start the time service and let it jump.",
+            "$ timedatectl",
+            "$ systemctl enable --now chronyd",
+            "$ chronyc makestep",
+        ),
         0.9 if len(lines) > 1 else 0.8,
     )
 
@@ -52,22 +57,28 @@ def network_down(facts: Facts) -> Finding | None:
 
 def dns_broken(facts: Facts) -> Finding | None:
     """Find name resolution that fails; addresses that answer make the finding surer."""
-    if facts.get("network_diagnostics", "dns_resolution", "working") is not False:
+    if "timed out" in str(facts.get("network_diagnostics", "dns_error")):
+        lines = [facts.line("network_diagnostics", "dns_error", says="no nameserver answers nslookup")]
+    elif facts.get("network_diagnostics", "dns_resolution", "working") is False:
+        field = ("dns_resolution", "working")
+        lines = [facts.line("network_diagnostics", *field, says="the nameserver gives no usable answer")]
+    else:
         return None
     answering = [name for name, reachable in _reachability(facts).items() if reachable]
-    field = ("dns_resolution", "working")
-    lines = [facts.line("network_diagnostics", *field, says="the nameserver gives no usable answer")]
     lines += [_ping(facts, name, "addresses answer, so the network is up") for name in answering]
-    server = NAMESERVER.search(str(facts.get("network_diagnostics", "dns_resolution", "output")))
-    where = f" (nameserver {server[1]})" if server else ""
     off = [name for name, state in facts.vms() if state != "running" and re.search(r"ipa|dns|bind", name)]
     lines += [f"kvm_diagnostics: vm_list: {name} is not running, which may be the nameserver" for name in off]
     start = [f"$ virsh start {name}" for name in off]
     return Finding(
         "dns_broken",
-        f"Name resolution (DNS) is broken{where} while the network itself works.",
+        f"Name resolution (DNS) is broken{' while the network itself works' if answering else ''}.",
         tuple(lines),
-        ("Ask the nameserver itself, mend it or name another.", "$ cat /etc/resolv.conf", *start),
+        (
+            "See which nameserver is asked and what it answers; mend it or name another.",
+            "$ cat /etc/resolv.conf",
+            "$ nslookup google.com",
+            *start,
+        ),
         0.9 if answering else 0.6,
     )
 
@@ -84,11 +95,11 @@ def service_failed(facts: Facts) -> Finding | None:
 
 
 def _reachability(facts: Facts) -> dict[str, bool]:
-    """Return address -> true when it answered; leave out names, which need DNS."""
+    """Return address -> true when it answered; leave out names, which need DNS, and pings that could not start."""
     return {
         target: bool(row["reachable"])
         for target, row in facts.items("network_diagnostics", "connectivity")
-        if _is_address(target)
+        if _is_address(target) and row.get("error", "timeout") == "timeout"
     }
 
 

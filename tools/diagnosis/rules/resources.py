@@ -6,6 +6,7 @@ from tools.diagnosis.facts import Facts, Finding
 
 FULL_PERCENT = 95.0  # of a disk or of memory; what is left holds nothing useful
 BUSY_PERCENT = 95.0  # of all CPUs
+BUSIEST = "process_info: space_adds.busiest"
 AWAKE_PERCENT = 5.0  # kswapd sleeps on a host that does not swap
 
 
@@ -33,16 +34,20 @@ def memory_exhausted(facts: Facts) -> Finding | None:
     if not facts.number("resource_usage", "memory", "usage_percent") >= FULL_PERCENT:
         return None
     lines = [facts.line("resource_usage", "memory", "usage_percent", says="no memory is left to give")]
-    if any(row["cpu_percent"] >= AWAKE_PERCENT for row in facts.processes("kswapd0")):
-        lines.append("process_info: kswapd0 is among the busiest: the kernel swaps without pause")
-    rows = facts.get("process_info", "processes") or []
+    rows = facts.busiest()
+    if any(row["name"] == "kswapd0" and row["cpu_percent"] >= AWAKE_PERCENT for row in rows):
+        lines.append(f"{BUSIEST}: kswapd0: the kernel swaps without pause (on a real host: `top -b -n 2 -o %CPU`)")
     if any(row["status"] == "disk-sleep" for row in rows):
-        lines.append("process_info: status = disk-sleep: processes wait for the disk")
+        lines.append(
+            f"{BUSIEST}: disk-sleep: processes wait for the disk (on a real host: `ps -eo stat,comm | grep ^D`)"
+        )
     cpus, load = facts.number("resource_usage", "cpu", "count_logical"), _load(facts)
     if load > cpus:
-        lines.append(f"resource_usage: cpu.load_average = {load}: more than the {cpus:.0f} CPUs can serve")
-    machines_gb = sum(row["memory_mb"] for row in facts.processes("qemu-kvm")) / 1024
-    lines.append(f"process_info: the listed qemu-kvm processes hold {machines_gb:.1f} GB together")
+        lines.append(f"resource_usage: cpu.load_average = {load:.2f}: more than the {cpus:.0f} CPUs can serve")
+    machines_gb = sum(row["memory_mb"] for row in rows if row["name"] == "qemu-kvm") / 1024
+    if machines_gb:
+        where = "on a real host: process_info with filter_name qemu, or `ps -C qemu-kvm -o rss,args`"
+        lines.append(f"{BUSIEST}: the qemu-kvm processes hold {machines_gb:.1f} GB together ({where})")
     return Finding(
         "memory_exhausted",
         "Memory is overcommitted: the virtual machines and the host need more than there is, so the host swaps.",
@@ -59,7 +64,7 @@ def cpu_saturated(facts: Facts) -> Finding | None:
         return None
     lines = (
         facts.line("resource_usage", "cpu", "usage_percent", says="no CPU is left"),
-        f"resource_usage: cpu.load_average = {_load(facts)}: more than the {cpus:.0f} CPUs can serve",
+        f"resource_usage: cpu.load_average = {_load(facts):.2f}: more than the {cpus:.0f} CPUs can serve",
     )
     remedy = ("Find the busiest process and limit or move it.", "$ top -o %CPU", "$ virt-top")
     return Finding("cpu_saturated", "All CPUs are busy and work is waiting.", lines, remedy, 0.8)

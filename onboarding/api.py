@@ -22,7 +22,7 @@ from onboarding.edge.admission import LANE, LANE_LIMIT, Admission, Refused, carr
 from onboarding.edge.client_address import asker_of
 from onboarding.tours.content import load_tours
 from onboarding.usage.recorder import Usage, usage_of_project
-from rag.types import Passage
+from rag.types import Passage, SearchResult
 from tools.registry import Registry, Tool
 from tools.simulation.hosts import DEFAULT_HOST, Host
 from tools.types import ToolCall
@@ -109,6 +109,7 @@ class Programs:
             "extract": found.extract,
             "passages": [_passage(passage) for passage in found.passages],
             "nearest": [{"title": passage.title, "url": passage.url} for passage in found.nearest],
+            "differs": _differs(found),
         }
 
     def route(self, question: str, request: gr.Request | None = None) -> dict[str, Any]:
@@ -193,7 +194,16 @@ def _passage(passage: Passage) -> dict[str, Any]:
         "excerpt": passage.excerpt,
         "url": passage.url,
         "sources": list(passage.sources),
+        "reviewed": passage.reviewed,
     }
+
+
+def _differs(found: SearchResult | None) -> list[dict[str, str]]:
+    """Return where upstream's own text says otherwise than the reviewed page that leads."""
+    return [
+        {"url": other.passage.url, "upstream_says": other.theirs, "reviewed_page_says": other.ours}
+        for other in (found.differs if found else ())
+    ]
 
 
 def reply_of(turn: Turn) -> dict[str, Any]:
@@ -203,6 +213,7 @@ def reply_of(turn: Turn) -> dict[str, Any]:
     reply: dict[str, Any] = {
         "answer": finished.answer if finished else turn.text,
         "sources": [_passage(passage) for passage in turn.sources],
+        "differs": _differs(turn.found),
         "tools": [
             {"arguments": step.call.arguments, "host": step.call.host, **asdict(step.result)}
             for step in turn.steps

@@ -53,6 +53,7 @@ class Settings:
             data=_writable(Path(env.get("DATA_DIR", ".data"))),
             embedding=env.get("EMBEDDING_MODEL", ""),
             index=Path(env["INDEX"]) if env.get("INDEX") else None,
+            upstream=Path(env["UPSTREAM_INDEX"]) if env.get("UPSTREAM_INDEX") else None,
             limits=limits,
             turn=_turn_limits(env),
             abstain_below=_probability(env, "ABSTAIN_BELOW"),

@@ -13,7 +13,7 @@ from rag.errors import RagError, SourceUnreadable
 from rag.index.build import build
 from rag.index.shipped_vectors import write_shipped_vectors
 from rag.index.store import load, read_manifest
-from rag.reading.documents import is_git_url
+from rag.reading.documents import is_address
 from rag.reading.links import UPSTREAM, UPSTREAM_COMMIT
 from rag.search.retriever import Retriever
 
@@ -77,10 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     making.add_argument(
         "--upstream",
         nargs="?",
-        const=f"{UPSTREAM}#{UPSTREAM_COMMIT}",
+        const=f"{UPSTREAM}/archive/{UPSTREAM_COMMIT}.tar.gz",
         metavar="SOURCE",
-        help="index upstream's own text, which the app then searches behind our pages: a checkout, an archive, a git URL "
-        "with #COMMIT, or by default the commit that our pages were held against",
+        help="index upstream's own text, which the app then searches behind our pages: a checkout, an archive or its "
+        "address; by default the commit that our pages were held against",
     )
     search.add_argument("--index", type=Path, help="search this index alone; by default what the app searches")
     making.add_argument("--out", type=Path, help="folder of the index; by default the one the app reads")
@@ -99,7 +99,7 @@ def _source_of(index: Path) -> str:
         source = read_manifest(index).source
     except RagError:
         return str(CORPUS)
-    if not is_git_url(source) and not Path(source).exists():
+    if not is_address(source) and not Path(source).exists():
         raise SourceUnreadable(f"{index} was built from {source}, which is gone; give --source")
     return source
 
@@ -182,4 +182,3 @@ def _explain(retriever: Retriever, question: str, k: int) -> None:
     for number, row in enumerate(retriever.explain(question, k), 1):
         values = "  ".join(f"{name} {value:.2f}" for name, value in row.features.items() if value)
         print(f"[{number}] {row.passage.path}: {values}")
-

@@ -23,6 +23,7 @@ from tools.types import ToolResult
 
 LONGEST_TEXT = 240  # characters of one field, e.g. ping's whole output
 LONGEST_SERIES = 8  # entries of one list, e.g. processes
+UNREVIEWED = " (upstream's own text, not reviewed)"
 _MARKUP = re.compile(r"<(?=/?\s*(?:tool_call|tools|tool_response|documents)\b)", re.IGNORECASE)
 
 
@@ -36,7 +37,8 @@ def inert(text: str) -> str:
 
 def passage_text(number: int, passage: Passage) -> str:
     """Return a passage as the model reads it, under the number that cites it."""
-    return f"[{number}] {place(passage)}\n{inert(passage.text.strip())}\n"
+    origin = "" if passage.reviewed else UNREVIEWED
+    return f"[{number}] {place(passage)}{origin}\n{inert(passage.text.strip())}\n"
 
 
 def place(passage: Passage) -> str:

@@ -20,7 +20,7 @@ from onboarding.routing.reading import Reading
 from onboarding.routing.router import Route
 from onboarding.routing.tool_choice import ToolChoice
 from onboarding.tours.content import load_tours
-from rag.search.retriever import Retriever
+from rag.search.tiers import Searching
 from rag.types import Passage
 from tools.simulation.hosts import DEFAULT_HOST
 from tools.types import ToolCall, ToolResult
@@ -66,7 +66,7 @@ class Guide:
         parts.on_ready = self._prewarm
 
     @property
-    def retriever(self) -> Retriever | None:
+    def retriever(self) -> Searching | None:
         """Retrieval, for tabs that never wait for the model; None while it loads."""
         return self.parts.retriever
 

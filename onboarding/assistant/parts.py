@@ -29,6 +29,7 @@ from rag.embedding.embedder import DEFAULT_MODEL, Embedder, NoEncoder
 from rag.errors import RagError
 from rag.index.store import load
 from rag.search.retriever import Retriever, WordEncoder, open_or_build
+from rag.search.tiers import Searching, TwoTiers
 from tools.registry import Registry
 from tools.sandbox.sandbox import Sandbox
 from tools.sandbox.worker_process import SandboxError
@@ -52,6 +53,7 @@ class PartsSettings:
     data: Path = Path(".data")
     embedding: str = ""  # another sentence-transformers model, by name or folder
     index: Path | None = None  # a ready-made index to use as it is, instead of one over our own pages
+    upstream: Path | None = None  # the index of upstream's own text; by default the folder `upstream` in `data`
     limits: EngineLimits = field(default_factory=EngineLimits)
     turn: TurnLimits = USUAL_LIMITS
     abstain_below: float | None = None  # probability, 0..1, below which a search abstains; None is the fitted one
@@ -62,7 +64,7 @@ class Parts:
 
     def __init__(self, settings: PartsSettings, sandbox: Sandbox | None = None) -> None:
         self.settings = settings
-        self.retriever: Retriever | None = None
+        self.retriever: Searching | None = None
         self.routing: Routing = routing_without_classifiers(NoEncoder())
         self.menu: ToolMenu | None = None
         self.sandbox = sandbox or Sandbox()
@@ -294,11 +296,19 @@ class Parts:
             raise ArtefactStale(f"Topics and checks are off with {embedder.name}: {error}") from error
         train(embedder, folder)
 
-    def _open_retriever(self, embedder: WordEncoder) -> Retriever:
-        if self.settings.index:
-            return Retriever(load(self.settings.index, embedder), embedder, threshold=self.settings.abstain_below)
-        index = self.settings.data / "index"
-        return open_or_build(CORPUS, index, embedder, self._indexing, self.settings.abstain_below)
+    def _open_retriever(self, embedder: WordEncoder) -> Searching:
+        settings = self.settings
+        if settings.index:
+            return Retriever(load(settings.index, embedder), embedder, threshold=settings.abstain_below)
+        own = open_or_build(CORPUS, settings.data / "index", embedder, self._indexing, settings.abstain_below)
+        upstream = settings.upstream or settings.data / "upstream"
+        if not settings.upstream and not upstream.is_dir():
+            return own
+        try:
+            return TwoTiers(own, Retriever(load(upstream, embedder), embedder, threshold=settings.abstain_below))
+        except RagError as error:  # our own pages answer without it
+            logger.error("search: upstream's text is left out: %s", error)
+            return own
 
     def _indexing(self, done: int, total: int) -> None:
         self.status["search"] = f"building {done}/{total}"

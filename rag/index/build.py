@@ -17,7 +17,7 @@ from rag.index.lexical import build_lexical
 from rag.index.shipped_vectors import load_shipped_vectors
 from rag.index.store import ESSENTIAL, FORMAT, MANIFEST, NAMES, Encoder, Manifest, read_manifest, sha256, verify
 from rag.index.units import assign_questions, chunk_text, fold_duplicates, unit_text
-from rag.reading.documents import Corpus, is_git_url, read_corpus
+from rag.reading.documents import Corpus, is_address, read_corpus
 from rag.reading.links import linker
 from rag.types import Unit
 
@@ -157,7 +157,7 @@ def _manifest(corpus: Corpus, source: str, units: list[Unit], embedder: Encoder,
 
 def _absolute(source: str | Path) -> str:
     """Return `source` in a form that a later build finds from any working directory."""
-    return source if isinstance(source, str) and is_git_url(source) else str(Path(source).absolute())
+    return source if isinstance(source, str) and is_address(source) else str(Path(source).absolute())
 
 
 def _swap(new: Path, target: Path) -> None:

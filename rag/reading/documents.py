@@ -2,13 +2,16 @@
 
 import hashlib
 import re
+import shutil
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from urllib.request import urlopen
 
 from rag.chunking import markdown
 from rag.chunking.chunker import HEADING_CHARS, parser_for
@@ -18,10 +21,10 @@ from rag.secrets.find import find_secrets
 from rag.types import Document, Skipped
 
 MAX_BYTES = 512 * 1024  # larger text files are data, not documentation
-CLONE_SECONDS = 300
+FETCH_SECONDS = 300
 _IGNORED = {".git", "node_modules", "__pycache__", ".venv"}
 _LISTS = {"MANIFEST.tsv"}  # it describes the corpus and belongs to no page
-_GIT_URL = re.compile(r"^(https?://|ssh://|git@|git://|file://)")
+_ADDRESS = re.compile(r"^(https?://|ssh://|git@|git://|file://)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,77 +39,91 @@ class Corpus:
 
 
 def read_corpus(source: str | Path) -> Corpus:
-    """Read every indexable file of a folder, a .tar/.tar.gz archive or a git URL.
+    """Read every indexable file of a folder, a .tar/.tar.gz archive, its https:// address, or a git URL.
 
     Raises SourceUnreadable when the source does not exist, is no archive, cannot be cloned or holds no document.
     """
-    with _as_folder(source) as folder:
+    with _opened(source) as opened:
         documents: list[Document] = []
         skipped: list[Skipped] = []
-        for path in _files(folder):
-            read = _read(path, path.relative_to(folder).as_posix())
+        for path in _files(opened.folder):
+            read = _read(path, path.relative_to(opened.folder).as_posix())
             if isinstance(read, Document):
                 documents.append(read)
             else:
                 skipped.append(read)
         if not documents:
             raise SourceUnreadable(f"{source} holds no document that can be indexed; give a folder with .md files")
-        return Corpus(documents, skipped, _commit(folder), _origin(folder), _git(folder, "log", "-1", "--format=%cs"))
+        commit = opened.commit or _commit(opened.folder)
+        date = opened.date or _git(opened.folder, "log", "-1", "--format=%cs")
+        return Corpus(documents, skipped, commit, _origin(opened.folder), date)
 
 
-def is_git_url(source: str) -> bool:
-    """Return True when `source` is the address of a git repository rather than a path."""
-    return bool(_GIT_URL.match(source))
+def is_address(source: str) -> bool:
+    """Return True when `source` is the address of a git repository or an archive rather than a path."""
+    return bool(_ADDRESS.match(source))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A source as a folder, with what its archive says of its commit."""
+
+    folder: Path
+    commit: str = ""
+    date: str = ""
 
 
 @contextmanager
-def _as_folder(source: str | Path) -> Iterator[Path]:
-    if isinstance(source, str) and is_git_url(source):
-        with tempfile.TemporaryDirectory() as scratch:
-            yield _clone(source, Path(scratch) / "clone")
-        return
-    path = Path(source)
-    if path.is_dir():
-        yield path
-    elif path.is_file():
-        with tempfile.TemporaryDirectory() as scratch:
-            yield _unpack(path, Path(scratch))
-    else:
-        raise SourceUnreadable(f"{source} does not exist; give a folder, a tar archive or a git URL")
+def _opened(source: str | Path) -> Iterator[_Opened]:
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        if isinstance(source, str) and is_address(source):
+            if source.startswith("https://") and source.endswith((".tar.gz", ".tgz", ".tar")):
+                yield _unpack(_download(source, scratch / "archive"), scratch / "files")
+            else:
+                yield _Opened(_clone(source, scratch / "clone"))
+        elif Path(source).is_dir():
+            yield _Opened(Path(source))
+        elif Path(source).is_file():
+            yield _unpack(Path(source), scratch / "files")
+        else:
+            raise SourceUnreadable(f"{source} does not exist; give a folder, a tar archive or a git URL")
 
 
-def _clone(source: str, target: Path) -> Path:
-    """Fetch one commit: the one named behind "#", else the newest of the main branch."""
-    url, _, commit = source.partition("#")
-    for command in (
-        ["init", "--quiet"],
-        ["remote", "add", "origin", url],
-        ["fetch", "--quiet", "--depth", "1", "origin", "--", commit or "HEAD"],
-        ["checkout", "--quiet", "FETCH_HEAD"],
-    ):
-        _in_clone(source, target, command)
+def _clone(url: str, target: Path) -> Path:
+    command = ["git", "clone", "--quiet", "--depth", "1", "--", url, str(target)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise SourceUnreadable(f"cloning {url} took over {FETCH_SECONDS} s; clone it and give the folder") from error
+    if done.returncode:
+        raise SourceUnreadable(f"git cannot clone {url}: {done.stderr.strip()[-300:]}")
     return target
 
 
-def _in_clone(source: str, target: Path, command: list[str]) -> None:
-    target.mkdir(exist_ok=True)
-    whole = ["git", "-C", str(target), *command]
+def _download(url: str, target: Path) -> Path:
     try:
-        done = subprocess.run(whole, capture_output=True, text=True, timeout=CLONE_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise SourceUnreadable(f"cloning {source} took over {CLONE_SECONDS} s; clone it, give the folder") from error
-    if done.returncode:
-        raise SourceUnreadable(f"git cannot clone {source}: {done.stderr.strip()[-300:]}")
+        with urlopen(url, timeout=FETCH_SECONDS) as answer, target.open("wb") as file:  # noqa: S310 - https:// only
+            shutil.copyfileobj(answer, file)
+    except OSError as error:
+        raise SourceUnreadable(f"{url} cannot be fetched ({error}); fetch it yourself and give the file") from error
+    return target
 
 
-def _unpack(archive: Path, target: Path) -> Path:
+def _unpack(archive: Path, target: Path) -> _Opened:
+    """Unpack an archive; that of a git commit, as GitHub serves it, carries the commit and its time."""
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(target, filter="data")  # refuses links and paths that leave the folder
+            commit = tar.pax_headers.get("comment", "")
+            members = tar.getmembers()
     except (tarfile.TarError, OSError) as error:
         raise SourceUnreadable(f"{archive} is no readable tar archive ({error})") from error
     inside = list(target.iterdir())
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() else target
+    folder = inside[0] if len(inside) == 1 and inside[0].is_dir() else target
+    if not re.fullmatch(r"[0-9a-f]{40}", commit):
+        return _Opened(folder)
+    return _Opened(folder, commit, f"{datetime.fromtimestamp(members[0].mtime, UTC):%Y-%m-%d}")
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -127,19 +144,28 @@ def _read(path: Path, name: str) -> Document | Skipped:
         data = path.read_bytes()
     except OSError as error:
         return Skipped(name, f"cannot be read ({error.strerror})")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return Skipped(name, "UTF-16; save it as UTF-8")
-    if b"\0" in data:
-        return Skipped(name, "binary")
     try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        return Skipped(name, f"not UTF-8 (byte {error.start})")
-    if not text.strip():
-        return Skipped(name, "empty")
+        text = _decoded(data)
+    except ValueError as error:
+        return Skipped(name, str(error))
     if secrets := find_secrets(text):
         return Skipped(name, "may hold a secret: " + ", ".join(f"{s.kind} in line {s.line}" for s in secrets[:3]))
     return _document(name, text, hashlib.sha256(data).hexdigest())
+
+
+def _decoded(data: bytes) -> str:
+    """Return a file's text with line ends as LF; ValueError says why it holds none."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ValueError("UTF-16; save it as UTF-8")
+    if b"\0" in data:
+        raise ValueError("binary")
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 (byte {error.start})") from error
+    if not text.strip():
+        raise ValueError("empty")
+    return text
 
 
 def _document(name: str, text: str, digest: str) -> Document:

@@ -24,7 +24,9 @@ _EMPTY = frozenset("the and for are with that this from into can has have its th
 _AMOUNT = re.compile(r"\b(\d+(?:[.,]\d+)?)\s*\+?[ -]?(GB|GiB|MB|TB|%|[a-z]{3,})\b")
 _NUMBERED = re.compile(r"\b(port|version|rhel|stream|fedora|python)\s+(\d+(?:\.\d+)*)\b", re.IGNORECASE)
 _SETTING = re.compile(r"\b([A-Za-z][\w-]*_[\w-]+)\s*[=:]\s*[\"']?([\w./-]+)")
-_MISTAKEN = re.compile(r"\b(?:wrong|outdated|mistak\w+|contradict\w+|differs?|disagree\w*|not what|still says?|claims?)\b")
+_MISTAKEN = re.compile(
+    r"\b(?:wrong|outdated|mistak\w+|contradict\w+|differs?|disagree\w*|not what|still says?|claims?)\b"
+)
 
 
 def disagreements(reviewed: Sequence[Passage], upstream: Sequence[Passage]) -> tuple[Difference, ...]:

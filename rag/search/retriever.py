@@ -119,7 +119,8 @@ class Retriever:
         """Return what the index holds, as a list of one."""
         manifest = self.index.manifest
         own = any(unit.sources for unit in self.index.units)  # our pages name what they were held against
-        commit, date = (UPSTREAM_COMMIT, UPSTREAM_DATE) if own else (manifest.corpus_commit, manifest.corpus_date)
+        commit = UPSTREAM_COMMIT if own else manifest.corpus_commit
+        date = UPSTREAM_DATE if commit == UPSTREAM_COMMIT else manifest.corpus_date
         return [Holding(manifest.units, commit, date)]
 
     def passage(self, passage_id: str) -> Passage | None:

@@ -60,7 +60,7 @@ def synthetic(chunks: int, embedder: Embedder) -> Index:
     units = [_unit(rng, number) for number in range(chunks // CHUNKS_PER_UNIT)]
     total = sum(len(unit.chunks) for unit in units)
     manifest = Manifest(
-        FORMAT, embedder.name, embedder.digest, embedder.dimension, len(units), total, 0, "", "", [], {}
+        FORMAT, embedder.name, embedder.digest, embedder.dimension, len(units), total, 0, "", "", "", [], {}
     )
     return Index(units, _dense(rng, units, embedder.dimension), build_lexical(units), manifest)
 

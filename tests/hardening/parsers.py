@@ -103,7 +103,6 @@ TARGETS: Mapping[str, Target] = {
     "front-matter": Target(
         front_matter, lambda: [*_pages(), b"---\ntitle: x\n---\n", b"***\n\n## layout: a title: b\n"]
     ),
-    "questions": Target(questions, lambda: [b"page.md:\n  Heading:\n    - What?\n", b"{a: {b: [c]}}", b"&a {x: *a}"]),
     "manifest": Target(manifest, lambda: [_manifest(), b"{}", b"[]", b'{"files": [], "skipped": {}}']),
     "cache-file": Target(cache_file, lambda: [_cache_file(), b"QNKV\x00\x00\x00\x01", b""]),
     "tool-call": Target(

@@ -145,19 +145,29 @@ def test_a_git_repository_is_cloned_and_its_commit_kept(tmp_path: Path) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", corpus.date)
 
 
-def test_a_git_repository_is_read_at_the_commit_behind_its_address(tmp_path: Path) -> None:
+def test_an_archive_of_a_commit_keeps_its_hash_and_its_day(tmp_path: Path) -> None:
     origin = tmp_path / "origin"
     origin.mkdir()
+    (origin / "a.md").write_text("# A\n")
     git = ["git", "-C", str(origin), "-c", "user.name=t", "-c", "user.email=t@t"]
     subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "config", "uploadpack.allowAnySHA1InWant", "true"], check=True)
-    for text in ("# Old\n", "# New\n"):
-        (origin / "a.md").write_text(text)
-        subprocess.run([*git, "add", "."], check=True)
-        subprocess.run([*git, "commit", "-qm", text], check=True)
-    first = subprocess.run([*git, "rev-parse", "HEAD~1"], check=True, capture_output=True, text=True).stdout.strip()
-    assert [document.title for document in read_corpus(f"{origin.as_uri()}#{first}").documents] == ["Old"]
-    assert read_corpus(f"{origin.as_uri()}#{first}").commit == first
+    subprocess.run([*git, "add", "."], check=True)
+    when = {"GIT_COMMITTER_DATE": "2026-02-24T09:14:12Z"}
+    subprocess.run([*git, "commit", "-qm", "a"], check=True, env=os.environ | when)
+    packed = ["archive", "--prefix=name-1/", "-o", str(tmp_path / "a.tar.gz"), "HEAD"]
+    subprocess.run([*git, *packed], check=True)
+    corpus = read_corpus(tmp_path / "a.tar.gz")
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert ([document.path for document in corpus.documents], corpus.commit, corpus.date) == (
+        ["a.md"],
+        head,
+        "2026-02-24",
+    )
+
+
+def test_an_address_that_cannot_be_fetched_is_named_with_what_to_do() -> None:
+    with pytest.raises(SourceUnreadable, match=r"127\.0\.0\.1.*give the file"):
+        read_corpus("https://127.0.0.1:9/archive.tar.gz")
 
 
 @pytest.mark.parametrize("source", ["missing", "file.md", "empty"])

@@ -36,8 +36,20 @@ def evidence(turn: Turn, translate: Translator = ENGLISH) -> Markup:
     quoted = split_quote(turn)[0] or turn.found.extract.strip()
     html = '<blockquote class="extract"><p class="from">{}</p>{}</blockquote>'
     words = to_html(quoted, source_links(turn.sources))
-    extract = fill(html, translate("from_the_pages"), words) if quoted else Markup("")
-    return extract + sources(turn.sources, translate, judged=True)
+    origin = "from_the_pages" if turn.sources[0].reviewed else "from_upstream"
+    extract = fill(html, translate(origin), words) if quoted else Markup("")
+    return extract + sources(turn.sources, translate, judged=True) + differences(turn.found, translate)
+
+
+def differences(found: SearchResult, translate: Translator = ENGLISH) -> Markup:
+    """Return where upstream's own text says otherwise than the reviewed page that leads; "" where it does not."""
+    html = '<aside class="differs"><p class="small">{}</p><ul>{}</ul></aside>'
+    row = '<li><div class="quote" dir="auto">{}</div>{}</li>'
+    rows = [
+        fill(row, inline_html(other.theirs), _source_link(other.passage, other.passage.path, translate))
+        for other in found.differs
+    ]
+    return fill(html, translate("differs"), join(rows)) if rows else Markup("")
 
 
 def split_quote(turn: Turn) -> tuple[str, str]:
@@ -78,9 +90,10 @@ def _card(number: int, passage: Passage, translate: Translator, report: Markup) 
     quote = fill('<div class="quote" dir="auto">{}</div>', inline_html(passage.excerpt)) if passage.excerpt else ""
     html = (
         '<li class="source" data-n="{0}"><span class="number" aria-hidden="true">{0}</span>'
-        '<div><p class="title">{1}<span class="where">{2}</span></p>{3}</div>{4}</li>'
+        '<div><p class="title">{1}{2}<span class="where">{3}</span></p>{4}</div>{5}</li>'
     )
-    return fill(html, number, _source_link(passage, name, translate), " › ".join(outer), quote, report)
+    mark = Markup("") if passage.reviewed else fill('<span class="unreviewed">{}</span>', translate("unreviewed"))
+    return fill(html, number, _source_link(passage, name, translate), mark, " › ".join(outer), quote, report)
 
 
 def _report(number: int, translate: Translator) -> Markup:

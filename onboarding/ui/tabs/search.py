@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import gradio as gr
 from markupsafe import Markup
 
-from onboarding.ui.chat.evidence import sources
+from onboarding.ui.chat.evidence import differences, sources
 from onboarding.ui.kit.languages import ENGLISH, Translator, say, translator_for
 from onboarding.ui.kit.markup import fill
 from onboarding.ui.kit.tab_context import QUIET, TabContext
@@ -15,6 +17,7 @@ from onboarding.ui.kit.theme import static
 
 if TYPE_CHECKING:
     from onboarding.assistant.guide import Guide
+    from rag.search.retriever import Holding
 
 LEAST, LONGEST = 3, 300  # characters of a query
 
@@ -53,13 +56,13 @@ class SearchTab:
         text = query.strip()[:LONGEST]
         retriever = self._guide.retriever
         if len(text) < LEAST:
-            html = _said("search_empty", translate)
+            html = _said("search_empty", translate) + (holdings(retriever.holdings, translate) if retriever else "")
         elif retriever is None:
             html = _said("search_loading", translate)
         else:
             result = retriever.search(text)
             head = Markup("") if result.passages else _said("search_nothing", translate)
-            html = head + sources(result.passages or result.nearest, translate)
+            html = head + sources(result.passages or result.nearest, translate) + differences(result, translate)
         return {"query": query, "html": str(html)}
 
     def _typed(self, event: gr.EventData, request: gr.Request) -> dict[str, str]:
@@ -69,6 +72,17 @@ class SearchTab:
 
     def _opened(self, request: gr.Request) -> dict[str, str]:
         return self.found("", translator_for(request))
+
+
+def holdings(held: Sequence[Holding], translate: Translator, today: date | None = None) -> Markup:
+    """Return what the search holds: how many passages, held against or taken from which commit, and how old that is."""
+    now = today or datetime.now(UTC).date()
+    lines = []
+    for tier in held:
+        key = ("holds_pages" if tier.reviewed else "holds_upstream") if tier.date else "holds"
+        days = (now - date.fromisoformat(tier.date)).days if tier.date else 0
+        lines.append(translate(key, n=f"{tier.passages:,}", commit=tier.commit[:8], date=tier.date, days=days))
+    return fill('<p class="small holdings">{}</p>', " ".join(lines))
 
 
 def _said(key: str, translate: Translator) -> Markup:

@@ -47,7 +47,7 @@ def starting_point(kind: Kind, time: str) -> str:
     """Return Markdown: where to begin, and where the change belongs."""
     told = f"**Begin here.** {kind.start[time]}\n\nIt belongs in {kind.where}."
     links = " ".join(f"[{name}]({url})" for name, url in named_links(kind.sources))
-    return f"{told}\n\nUpstream: {links}" if links else told
+    return f"{told}\n\nRead first: {links}" if links else told
 
 
 def title_line(kind: Kind, title: str) -> str:

@@ -87,12 +87,12 @@ def class_name(source: str) -> str:
 
 def enabled_line(name: str) -> str:
     """Return the line that ends the list `enabled` of upstream's config/plugins.yml."""
-    return f"    - {name}\n"
+    return f"    - {name}"
 
 
 def config_section(name: str) -> str:
     """Return the lines to append to upstream's config/plugins.yml, whose last top-level key is `plugins`."""
-    return f"  {name}: {{}}\n"
+    return f"  {name}: {{}}"
 
 
 def file_path(name: str) -> str:

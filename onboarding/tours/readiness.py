@@ -61,7 +61,7 @@ def plugin_run(host: Host, installed: Sequence[str] = (), mended: bool = False) 
     changes = [f"Installed packages: {', '.join(missing)}"] if missing else []
     steps = (
         ("Initialize", "the host is accepted"),
-        ("Check", f"{len(before)} packages, os_version “{host.machine.system.name}”"),
+        ("Check", f"{len(before)} packages; os_version is the text of /etc/redhat-release"),
         ("Compare", "never equal: the desired os_version is the fixed word rhel10_or_centos10"),
         ("Apply", f"{len(missing)} packages installed" if missing else "nothing to do"),
     )

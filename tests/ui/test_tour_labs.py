@@ -131,7 +131,7 @@ class TestEnable:
     @pytest.mark.parametrize("written", [" {}", "\n    unit: chronyd"])
     def test_both_pieces_pasted_as_told_enable_and_configure_the_plugin(self, written: str) -> None:
         last = "    - LogAnalysisPlugin\n"
-        config = CONFIG.replace(last, last + enabled_line("ChronyPlugin"))
+        config = CONFIG.replace(last, f"{last}{enabled_line('ChronyPlugin')}\n")
         config += config_section("ChronyPlugin").replace(" {}", written)
         plugins = yaml.safe_load(config).get("plugins", {})  # upstream: _config.get("plugins", {}).get(NAME, {})
         assert plugins["enabled"] == ["RHEL9Plugin", "LogAnalysisPlugin", "ChronyPlugin"]

@@ -88,9 +88,9 @@ class PluginsTour(TourTab):
         check.click(_remarks, self._source, shown, **QUIET)
 
     def _build_commands(self) -> None:
-        enabled = gr.Code(language="yaml", label=END_OF_LIST, elem_id="plugins-enabled")
-        config = gr.Code(language="yaml", label=END_OF_FILE, elem_id="plugins-config")
-        run = gr.Code(language="shell", label="3. Run it in the clone", elem_id="plugins-command")
+        enabled = gr.Code(language="yaml", lines=1, label=END_OF_LIST, elem_id="plugins-enabled")
+        config = gr.Code(language="yaml", lines=1, label=END_OF_FILE, elem_id="plugins-config")
+        run = gr.Code(language="shell", lines=3, label="3. Run it in the clone", elem_id="plugins-command")
         shown = [enabled, config, run]
         for code, value in zip(shown, _to_paste(SKELETON), strict=True):
             code.value = value
@@ -156,26 +156,21 @@ def _batch_html(first: str, second: str, third: str, fault: str) -> str:
     needs = {name: [] if need == NOBODY else [need] for name, need in chosen}
     verb, _, plugin = fault.partition(" ")
     try:
-        ran = run_batch(needs, **{{"fails": "failing", "refuses": "refusing"}[verb]: plugin} if fault else {})
+        ran = run_batch(needs, plugin if verb == "fails" else "", plugin if verb == "refuses" else "")
     except ValueError as error:
         stopped = (
             '<p class="trouble">{}</p><p>The command prints “❌ {}” and ends with status 1 before any plugin, those '
             "without dependencies included; <code>list</code> and <code>status</code> end the same way.</p>"
         )
         return fill(stopped, str(error), STOPPED)
-    row = '<tr class="{}"><td>{}</td><td><code>{}</code></td><td>{}</td><td>{}</td></tr>'
-    rows = join(
-        fill(row, "yes" if item.status == "completed" else "no", at, item.plugin, item.status or "-", _line(item))
-        for at, item in enumerate(ran, start=1)
-    )
-    head = "<thead><tr><th>Order</th><th>Plugin</th><th>Ends as</th><th>The command prints</th></tr></thead>"
-    return fill('<table class="facts">{}<tbody>{}</tbody></table>', fill(head), rows)
+    return _told(tuple(map(_outcome, ran)))
 
 
-def _line(item: BatchOutcome) -> str:
+def _outcome(item: BatchOutcome) -> str:
     if not item.status:
-        return "nothing: the batch stopped before it"
-    return printed(item.plugin, item.status, item.message, changed=item.status == "completed")
+        return f"{item.plugin}: no result, the batch stopped before it"
+    line = printed(item.plugin, item.status, item.message, changed=item.status == "completed")
+    return f"{item.plugin}: {item.status}. It prints: {line}"
 
 
 def _remarks(source: str) -> str:
@@ -201,6 +196,6 @@ def _to_paste(source: str) -> tuple[str, str, str]:
     commands = (
         f"# save the class as {file_path(name)}\n"
         "python3 qubinode_cli.py list\n"
-        f"sudo python3 qubinode_cli.py execute --plugins {name} --inventory localhost\n"
+        f"sudo python3 qubinode_cli.py execute --plugins {name} --inventory localhost"
     )
     return enabled_line(name), config_section(name), commands

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from rag.reading.links import source_links
 
 TOURS = Path(__file__).parent
 
@@ -20,6 +22,7 @@ class TourStep:
     ask: str  # the question that the step hands over to the assistant
     topics: tuple[str, ...] = ()  # questions that the step looks up
     exercise: str = ""  # key of `exercises()` of the tour's tab; "" for a step of words alone
+    sources: tuple[str, ...] = ()  # upstream files that the step rests on, as PATH or PATH#L1-L2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,15 @@ def load_tours(folder: Path = TOURS) -> dict[str, Tour]:
     return tours
 
 
+def named_links(sources: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (path with lines, address at upstream) for each source."""
+    names = [source.replace("#L", ":").replace("-L", "-") for source in sources]
+    return list(zip(names, source_links(sources), strict=True))
+
+
 def _step(table: Mapping[str, Any], path: Path) -> TourStep:
     known = TourStep.__slots__
     if unknown := sorted(table.keys() - set(known)):
         raise ValueError(f"{path}: the step {table['name']!r} has {unknown[0]!r}; a step's keys are {', '.join(known)}")
-    rest = {"topics": tuple(table.get("topics", ())), "exercise": table.get("exercise", "")}
-    return TourStep(table["name"], table["text"].strip(), table["ask"], **rest)
+    topics, sources = tuple(table.get("topics", ())), tuple(table.get("sources", ()))
+    return TourStep(table["name"], table["text"].strip(), table["ask"], topics, table.get("exercise", ""), sources)

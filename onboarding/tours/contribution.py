@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from onboarding.tours.content import named_links
+
 TIMES = {"short": "A quarter of an hour", "medium": "An evening", "long": "A weekend"}
 LONGEST_TITLE = 72  # characters of a commit's first line
 _UNSAFE = re.compile(r"[^a-z0-9]+")
@@ -22,6 +24,7 @@ class Kind:
     where: str  # Markdown: repository and folder
     checklist: tuple[str, ...]
     check: str  # shell commands to run before pushing
+    sources: tuple[str, ...]  # upstream files; none for a change to this Space
     start: Mapping[str, str]  # time -> where to begin
 
 
@@ -30,7 +33,8 @@ def load_kinds(data: Mapping[str, Any]) -> dict[str, Kind]:
     kinds = {}
     for table in data["kinds"]:
         try:
-            kind = Kind(**{**table, "checklist": tuple(table["checklist"])})
+            lists = {name: tuple(table[name]) for name in ("checklist", "sources")}
+            kind = Kind(**{**table, **lists, "check": table["check"].strip()})
         except (TypeError, KeyError) as error:
             raise ValueError(f"the contribution {table.get('id', '?')!r} is not whole: {error}") from error
         if kind.start.keys() != TIMES.keys():
@@ -41,7 +45,9 @@ def load_kinds(data: Mapping[str, Any]) -> dict[str, Kind]:
 
 def starting_point(kind: Kind, time: str) -> str:
     """Return Markdown: where to begin, and where the change belongs."""
-    return f"**Begin here.** {kind.start[time]}\n\nIt belongs in {kind.where}."
+    told = f"**Begin here.** {kind.start[time]}\n\nIt belongs in {kind.where}."
+    links = " ".join(f"[{name}]({url})" for name, url in named_links(kind.sources))
+    return f"{told}\n\nRead first: {links}" if links else told
 
 
 def title_line(kind: Kind, title: str) -> str:
@@ -70,6 +76,7 @@ def commands(kind: Kind, title: str) -> str:
         "cd qubinode_navigator\n"
         f"git checkout -b {kind.prefix}/{slug}\n"
         "# edit, add tests, run the checks\n"
-        f'git commit -am "{message}"\n'
+        "git add -A\n"
+        f'git commit -m "{message}"\n'
         f"git push -u origin {kind.prefix}/{slug}\n"
     )

@@ -1,6 +1,7 @@
-"""Build the deployment command from a visitor's answers, and check them as upstream's script does.
+"""Build the deployment command from a visitor's answers, and check their form.
 
-Source of names, defaults and rules: scripts/development/deploy-qubinode.sh at commit 03ce8239.
+Source of names and defaults: scripts/development/deploy-qubinode.sh at 15e8c636. Of these checks upstream has one, the
+domain's form; it also asks `id USER` on the host, and lets any cluster name and mode pass.
 """
 
 from __future__ import annotations
@@ -10,9 +11,26 @@ import shlex
 from dataclasses import dataclass
 
 MODES = ("production", "development")
-_DOMAIN = re.compile(r"(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9][a-z0-9-]{0,61}[a-z0-9]", re.I)
+_LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")  # upstream's
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _CLUSTER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,52}[a-z0-9])?")
+
+
+# upstream's pre-flight check counts with ((PASS++)) under `set -e`, which ends it at the first result
+MEND_PREFLIGHT = r"sed -i -E 's/^( *)\(\((PASS|FAIL|WARN|FIXED)\+\+\)\)/\1\2=$((\2 + 1))/' scripts/preflight-check.sh"
+# upstream's get_qubinode_navigator runs `rm -rf /opt/qubinode_navigator` when that is a folder and no link
+DEPLOY = """\
+if [ -d /opt/qubinode_navigator ] && [ ! -L /opt/qubinode_navigator ]; then
+  echo "Stop: the script would delete /opt/qubinode_navigator. Move it away first."
+else
+  sudo -E ./scripts/development/deploy-qubinode.sh
+fi"""
+DEVELOPMENT = (
+    "**Mode development** writes the known password `defaultpassword` to `~/.vault_password` and "
+    "`/root/.vault_password`, unless the file is there already; your secrets are encrypted with it. Take production "
+    "for anything that others can reach."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +65,11 @@ def problems(answers: Answers) -> list[str]:
     return found
 
 
+def warning(answers: Answers) -> str:
+    """Return Markdown to stand next to the command; "" when there is nothing to warn of."""
+    return DEVELOPMENT if answers.mode == "development" else ""
+
+
 def environment(answers: Answers) -> dict[str, str]:
     """Return the variables for a .env file."""
     return {
@@ -64,6 +87,4 @@ def command(answers: Answers) -> str:
     if found := problems(answers):
         raise ValueError(" ".join(found))
     exports = [f"export {name}={shlex.quote(value)}" for name, value in environment(answers).items()]
-    return "\n".join(
-        [*exports, "./scripts/preflight-check.sh --fix", "sudo -E ./scripts/development/deploy-qubinode.sh"]
-    )
+    return "\n".join([*exports, MEND_PREFLIGHT, "sudo ./scripts/preflight-check.sh --fix", DEPLOY])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ REQUIRED = {
 PARSER_FAULTS = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 SKELETON = '''\
+import subprocess
+
 from core.base_plugin import ExecutionContext, PluginResult, PluginStatus, QubiNodePlugin, SystemState
 
 
@@ -27,17 +30,20 @@ class ChronyPlugin(QubiNodePlugin):
 
     def _initialize_plugin(self) -> None:
         """Raise here to refuse a host this plugin is not for."""
+        self.unit = self.config.get("unit", "chronyd")
 
     def check_state(self) -> SystemState:
-        return SystemState({"chronyd": "unknown"})
+        asked = subprocess.run(["systemctl", "is-active", self.unit], capture_output=True, text=True)
+        return SystemState({self.unit: asked.stdout.strip()})
 
     def get_desired_state(self, context: ExecutionContext) -> SystemState:
-        return SystemState({"chronyd": "active"})
+        return SystemState({self.unit: "active"})
 
     def apply_changes(
         self, current_state: SystemState, desired_state: SystemState, context: ExecutionContext
     ) -> PluginResult:
-        return PluginResult(changed=True, message="chronyd started", status=PluginStatus.COMPLETED)
+        subprocess.run(["systemctl", "enable", "--now", self.unit], check=True)
+        return PluginResult(changed=True, message=f"{self.unit} started", status=PluginStatus.COMPLETED)
 '''
 
 
@@ -79,6 +85,22 @@ def class_name(source: str) -> str:
     return next((node.name for node in nodes if isinstance(node, ast.ClassDef) and _is_plugin(node)), "")
 
 
+def enabled_line(name: str) -> str:
+    """Return the line that ends the list `enabled` of upstream's config/plugins.yml."""
+    return f"    - {name}"
+
+
+def config_section(name: str) -> str:
+    """Return the lines to append to upstream's config/plugins.yml, whose last top-level key is `plugins`."""
+    return f"  {name}: {{}}"
+
+
+def file_path(name: str) -> str:
+    """Return where upstream finds the plugin's file, named as its own plugins are."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.removesuffix("Plugin")).lower()
+    return f"plugins/services/{words.strip('_') or 'my'}_plugin.py"
+
+
 def _depth(source: str) -> int:
     deepest = depth = 0
     for character in source:
@@ -97,7 +119,9 @@ def _check_class(plugin: ast.ClassDef) -> Iterator[PluginRemark]:
         yield _method(plugin, methods.get(name), name, wanted)
     named = any(_assigns(node, "__version__") for node in plugin.body)
     yield PluginRemark(
-        named, "It names its version." if named else 'Add `__version__ = "1.0.0"` to the class.', plugin.lineno
+        named,
+        "It names its version." if named else "Add `__version__` to the class; without it `list` says 1.0.0.",
+        plugin.lineno,
     )
     if "get_desired_state" not in methods:
         yield PluginRemark(
@@ -133,7 +157,9 @@ def _method(
         )
     returns = any(isinstance(node, ast.Return) and node.value for node in ast.walk(found))
     if name != "_initialize_plugin" and not returns and not _raises(found):
-        return PluginRemark(False, f"`{name}` returns nothing; the manager compares what it returns.", found.lineno)
+        return PluginRemark(
+            False, f"`{name}` returns nothing; its run ends as \"'NoneType' object has no attribute …\".", found.lineno
+        )
     return PluginRemark(True, f"`{name}` is there.", found.lineno)
 
 
@@ -147,7 +173,8 @@ def _assigns(node: ast.stmt, name: str) -> bool:
 
 
 def _check_module(module: ast.Module) -> Iterator[PluginRemark]:
-    imported = any(isinstance(node, ast.ImportFrom) and node.module == "core.base_plugin" for node in ast.walk(module))
+    imports = [node.module for node in ast.walk(module) if isinstance(node, ast.ImportFrom)]
+    imported = "core.base_plugin" in imports or "core" in imports
     if not imported:
         yield PluginRemark(False, f"Import the base class: `from core.base_plugin import {BASE}`.")
     for node in module.body:

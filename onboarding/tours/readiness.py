@@ -1,17 +1,25 @@
-"""Check a simulated host for RHEL 10, and simulate a run of the RHEL 10 plugin on it."""
+"""Check a simulated host for RHEL 10, and simulate a run of upstream's RHEL 10 plugin on it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from onboarding.tours.plugin_lab import not_found, printed
 from tools.simulation.cpu import RHEL_LEVEL, missing_flags, x86_64_level
 from tools.simulation.hosts import Host
 
 MAJOR = 10
 LEAST_PYTHON = (3, 12)
-# Packages of upstream's RHEL 10 plugin, plugins/os/rhel10_plugin.py, as far as the simulated hosts list them.
-PACKAGES = ("podman", "firewalld", "ansible-core", "java-21-openjdk-devel", "lvm2", "gcc", "git")
+# Names, checks and messages of upstream's plugins/os/rhel10_plugin.py at 15e8c636.
+PLUGIN = "RHEL10Plugin"
+PLUGIN_FLAGS = ("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe", "xsave")
+PACKAGES = tuple(
+    "bzip2-devel libffi-devel wget vim podman ncurses-devel sqlite-devel firewalld make gcc git unzip sshpass lvm2 "
+    "python3 python3-pip java-21-openjdk-devel ansible-core perl-Digest-SHA".split()
+)
+WRONG_SYSTEM = "RHEL 10 plugin can only run on RHEL 10 or CentOS Stream 10 systems"
+WRONG_CPU = "System does not meet x86_64-v3 microarchitecture requirement for RHEL 10/CentOS 10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +34,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class PluginRun:
-    """One simulated run of a plugin: the packages before and after, and its status."""
+    """One run of upstream's RHEL 10 plugin on a simulated host."""
 
-    before: tuple[str, ...]  # packages
-    missing: tuple[str, ...]
-    after: tuple[str, ...]
-    status: str  # "completed" or "skipped", as upstream's PluginStatus
-
-    @property
-    def changed(self) -> bool:
-        """Return true when the run installed something."""
-        return bool(self.missing)
+    steps: tuple[tuple[str, str], ...]  # (stage, what happened)
+    status: str  # completed or failed; this plugin never ends as skipped
+    printed: tuple[str, ...]  # lines of the command line
+    packages: tuple[str, ...]  # on the host after the run
 
 
 def readiness(host: Host) -> list[Check]:
@@ -44,12 +47,40 @@ def readiness(host: Host) -> list[Check]:
     return [_cpu(host), _virtualisation(host), _system(host), _python(host)]
 
 
-def plugin_run(host: Host, installed: Sequence[str] = ()) -> PluginRun:
-    """Check, compare, apply and check again; `installed` names the packages that earlier runs of a visit added."""
+def plugin_run(host: Host, installed: Sequence[str] = (), mended: bool = False) -> PluginRun:
+    """Run the plugin as upstream does; `installed` names the packages that earlier runs of a visit added.
+
+    Ours, not upstream's: `mended` reads `abm` as lzcnt; a package that the host's file does not list counts as missing,
+    and firewalld and lab-user are as the plugin wants them.
+    """
     before = tuple(sorted({*host.machine.system.packages, *installed}))
-    missing = tuple(name for name in PACKAGES if name not in before)
+    if refusal := _refusal(host, mended):
+        lines = f"❌ Failed to load plugin: {PLUGIN}", printed(PLUGIN, "failed", not_found(PLUGIN))
+        return PluginRun((("Initialize", refusal),), "failed", lines, before)
+    missing = sorted(set(PACKAGES) - set(before))
+    changes = [f"Installed packages: {', '.join(missing)}"] if missing else []
+    steps = (
+        ("Initialize", "the host is accepted"),
+        ("Check", f"{len(before)} packages; os_version is the text of /etc/redhat-release"),
+        ("Compare", "never equal: the desired os_version is the fixed word rhel10_or_centos10"),
+        ("Apply", f"{len(missing)} packages installed" if missing else "nothing to do"),
+    )
+    message = f"Applied {len(changes)} changes: {'; '.join(changes)}"
     after = tuple(sorted({*before, *missing}))
-    return PluginRun(before, missing, after, "completed" if missing else "skipped")
+    return PluginRun(steps, "completed", (printed(PLUGIN, "completed", message, bool(changes)),), after)
+
+
+def _refusal(host: Host, mended: bool) -> str:
+    """Return the error of the plugin's _initialize_plugin, "" when it accepts the host."""
+    if _release(host) != MAJOR:
+        return WRONG_SYSTEM
+    flags = {*host.machine.cpu.flags, *(["lzcnt"] if mended and "abm" in host.machine.cpu.flags else [])}
+    missing = [flag for flag in PLUGIN_FLAGS if flag not in flags]
+    return f"{WRONG_CPU}: missing {', '.join(missing)}" if missing else ""
+
+
+def _release(host: Host) -> int:
+    return next((int(word.split(".")[0]) for word in host.machine.system.name.split() if word[0].isdigit()), 0)
 
 
 def _cpu(host: Host) -> Check:
@@ -67,13 +98,12 @@ def _virtualisation(host: Host) -> Check:
 
 
 def _system(host: Host) -> Check:
-    name = host.machine.system.name
-    release = next((int(word.split(".")[0]) for word in name.split() if word[0].isdigit()), 0)
+    release = _release(host)
     advice = {
         8: "The deployment script refuses RHEL 8; upgrade to 9 first, then to 10.",
         9: "RHEL 9 is supported as it is; to move to 10, upgrade in place or install anew.",
     }.get(release, "Install RHEL 10 or CentOS Stream 10.")
-    return Check("Operating system", name, release == MAJOR, advice)
+    return Check("Operating system", host.machine.system.name, release == MAJOR, advice)
 
 
 def _python(host: Host) -> Check:

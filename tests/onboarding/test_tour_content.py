@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ import pytest
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.routing.routing import Routing
-from onboarding.tours.content import TOURS, Tour, TourStep, load_tour, load_tours
+from onboarding.tours.content import TOURS, Tour, TourStep, load_tour, load_tours, named_links
 from onboarding.tours.contribution import Kind, load_kinds
 from rag.embedding.embedder import Embedder
+from rag.reading.links import UPSTREAM, UPSTREAM_COMMIT
 from rag.search.retriever import Retriever, open_or_build
 from tools.simulation.hosts import load_hosts
 
@@ -29,6 +31,11 @@ EVERY_STEP = [
     for tour in load_tours().values()
     for number, step in enumerate(tour.steps, start=1)
 ]
+
+
+SOURCE = re.compile(r"(?P<path>[\w./-]+)(#L(?P<first>\d+)(-L(?P<last>\d+))?)?")
+CHECKOUT = os.environ.get("UPSTREAM_CHECKOUT", "")  # a clone of upstream at UPSTREAM_COMMIT
+KINDS = load_kinds(load_tour("contribute").data).values()
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +95,39 @@ def test_whatever_a_step_asks_is_answered_by_the_corpus_or_by_a_tool(
         assert result.extract, question
 
 
-@pytest.mark.parametrize("kind", load_kinds(load_tour("contribute").data).values(), ids=lambda kind: kind.id)
+@pytest.mark.parametrize(("tour", "step"), EVERY_STEP)
+def test_a_step_has_a_source(tour: Tour, step: TourStep) -> None:
+    assert step.sources
+    check_sources(step.sources)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.id)
+def test_a_kind_of_contribution_has_a_source_unless_it_is_about_this_space(kind: Kind) -> None:
+    assert bool(kind.sources) == (kind.id != "assistant")
+    check_sources(kind.sources)
+
+
+def check_sources(sources: tuple[str, ...]) -> None:
+    """Assert that each is PATH, PATH#L1 or PATH#L1-L2; with UPSTREAM_CHECKOUT, that file and lines are there."""
+    for source in sources:
+        found = SOURCE.fullmatch(source)
+        assert found, source
+        assert int(found["first"] or 0) <= int(found["last"] or found["first"] or 0), source
+        if CHECKOUT:
+            lines = (Path(CHECKOUT) / found["path"]).read_text(encoding="utf-8").splitlines()
+            assert int(found["last"] or found["first"] or 0) <= len(lines), source
+
+
+def test_a_source_is_linked_at_upstreams_commit_with_its_lines() -> None:
+    assert named_links(["core/base_plugin.py#L37-L41"]) == [
+        ("core/base_plugin.py:37-41", f"{UPSTREAM}/blob/{UPSTREAM_COMMIT}/core/base_plugin.py#L37-L41")
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.id)
 def test_the_commands_a_contributor_is_given_stand_in_the_corpus(kind: Kind) -> None:
     for line in kind.check.splitlines():
-        stable = re.sub(r"\s+(airflow/dags/my_dag\.py|-q|tests/unit/)", "", line).strip()
+        stable = re.sub(r"\s+(#.*|airflow/dags/my_dag\.py|-q|tests/unit/.*)|^#.*", "", line).strip()
         assert stable in (README if kind.id == "assistant" else PAGES), line  # that one is about this repository
 
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,17 @@ from onboarding.tours import plugin_check
 from onboarding.tours.content import load_tour
 from onboarding.tours.contribution import LONGEST_TITLE, TIMES, Kind, commands, description, load_kinds, starting_point
 from onboarding.tours.fault_round import causes, judge, proofs
-from onboarding.tours.plugin_check import DEEPEST, LONGEST, SKELETON, PluginRemark, check_plugin, class_name
+from onboarding.tours.plugin_check import (
+    DEEPEST,
+    LONGEST,
+    SKELETON,
+    PluginRemark,
+    check_plugin,
+    class_name,
+    config_section,
+    enabled_line,
+    file_path,
+)
 from onboarding.tours.plugin_lab import DESIRED, Lab, advance, drift, run_batch
 from tools.registry import Registry
 from tools.simulation.hosts import Host, load_hosts
@@ -44,11 +55,27 @@ class TestLifeCycle:
         assert stages == ["discover", "initialize", "check", "compare", "apply", "check again", "cleanup"]
         assert dict(lab.state) == dict(DESIRED)
         assert (lab.status, lab.runs) == ("completed", 1)
+        assert lab.printed == "✅ 🔄 ServicesPlugin: Applied 2 changes"
 
     def test_a_second_run_is_skipped_and_never_applies(self) -> None:
         stages, lab = life(life(Lab())[1])
         assert "apply" not in stages
         assert (lab.status, lab.runs) == ("skipped", 2)
+        assert lab.printed == "❌ ⏭️ ServicesPlugin: Already in desired state"
+
+    def test_there_is_no_status_before_there_is_a_result(self) -> None:
+        statuses = []
+        lab = Lab()
+        while lab.stage != "cleanup":
+            statuses.append(lab.status)
+            lab = advance(lab)
+        assert statuses == ["", "", "", "", "", "completed", "completed"]
+
+    def test_a_plugin_that_refuses_its_host_fails_as_not_found_and_begins_anew(self) -> None:
+        lab = advance(advance(Lab(refuses=True)))
+        assert (lab.stage, lab.status, lab.runs) == ("initialize", "failed", 1)
+        assert lab.printed == "❌ ⏭️ ServicesPlugin: Plugin not found: ServicesPlugin"
+        assert advance(lab).stage == "discover"
 
     def test_after_a_change_by_hand_only_that_is_applied(self) -> None:
         lab = drift(life(Lab())[1])
@@ -63,13 +90,59 @@ class TestBatch:
 
     def test_the_first_failure_ends_the_batch(self) -> None:
         ran = {one.plugin: one.status for one in run_batch({"A": [], "B": ["A"], "C": ["B"]}, failing="B")}
-        assert ran == {"A": "completed", "B": "failed", "C": "not run"}
+        assert ran == {"A": "completed", "B": "failed", "C": ""}
 
-    def test_a_circle_and_a_missing_name_are_refused_by_name(self) -> None:
-        with pytest.raises(ValueError, match=r"Circular dependency: .*A.*B"):
+    def test_a_plugin_that_refuses_its_host_is_not_found(self) -> None:
+        ran = run_batch({"A": [], "B": []}, refusing="A")
+        assert [(one.status, one.message) for one in ran] == [("failed", "Plugin not found: A"), ("", "")]
+
+    def test_a_circle_and_a_missing_name_stop_the_manager_in_upstreams_words(self) -> None:
+        with pytest.raises(ValueError, match="plugin manager: Circular dependency detected involving A"):
             run_batch({"A": ["B"], "B": ["A"]})
-        with pytest.raises(ValueError, match="Missing dependency: Ghost"):
-            run_batch({"A": ["Ghost"]})
+        with pytest.raises(ValueError, match="plugin manager: Plugin A depends on missing plugin: Ghost"):
+            run_batch({"Whole": [], "A": ["Ghost"]})
+
+
+CONFIG = """\
+global:
+  plugin_directories:
+    - plugins
+
+plugins:
+  enabled:
+    - RHEL9Plugin
+    - LogAnalysisPlugin
+
+  # RHEL 9 Plugin Configuration
+  RHEL9Plugin:
+    packages:
+      - wget
+    create_lab_user: true
+
+  # Log Analysis Plugin Configuration
+  LogAnalysisPlugin:
+    auto_analyze: true
+"""
+
+
+class TestEnable:
+    """What is pasted into a file shaped as upstream's config/plugins.yml is read as its ConfigManager reads it."""
+
+    @pytest.mark.parametrize("written", [" {}", "\n    unit: chronyd"])
+    def test_both_pieces_pasted_as_told_enable_and_configure_the_plugin(self, written: str) -> None:
+        last = "    - LogAnalysisPlugin\n"
+        config = CONFIG.replace(last, f"{last}{enabled_line('ChronyPlugin')}\n")
+        config += config_section("ChronyPlugin").replace(" {}", written)
+        plugins = yaml.safe_load(config).get("plugins", {})  # upstream: _config.get("plugins", {}).get(NAME, {})
+        assert plugins["enabled"] == ["RHEL9Plugin", "LogAnalysisPlugin", "ChronyPlugin"]
+        assert plugins["RHEL9Plugin"] == {"packages": ["wget"], "create_lab_user": True}
+        assert plugins["ChronyPlugin"] == ({} if written == " {}" else {"unit": "chronyd"})
+        assert [name for name in plugins["enabled"] if name not in plugins] == []  # upstream: "has no configuration"
+
+    def test_the_plugins_file_is_named_as_upstreams_are(self) -> None:
+        assert file_path("ChronyPlugin") == "plugins/services/chrony_plugin.py"
+        assert file_path("AIAssistantPlugin") == "plugins/services/aiassistant_plugin.py"
+        assert file_path("Plugin") == "plugins/services/my_plugin.py"
 
 
 class TestStructure:
@@ -86,7 +159,7 @@ class TestStructure:
             ("(QubiNodePlugin):", "(QubiNodePlugin:", "Python cannot read it"),
             ('__version__ = "1.0.0"', 'version = "1.0.0"', "Add `__version__"),
             ("self, current_state: SystemState, desired_state", "self, desired_state", "has 3 parameters"),
-            ('return SystemState({"chronyd": "unknown"})', "pass", "returns nothing"),
+            ("return SystemState({self.unit: asked.stdout.strip()})", "pass", "returns nothing"),
             ("def get_desired_state(self", "def wanted(self", "Add `get_desired_state(self, context)`"),
             ("core.base_plugin", "base", "Import the base class"),
         ],
@@ -151,7 +224,7 @@ class TestContribution:
         script = commands(kind, title)
         harmless = "git() { printf '%s\\n' \"$1\"; }; cd() { printf 'cd\\n'; }\n"
         ran = subprocess.run(["bash", "-c", harmless + script], capture_output=True, text=True, check=True)
-        assert ran.stdout.split() == ["clone", "cd", "checkout", "commit", "push"]
+        assert ran.stdout.split() == ["clone", "cd", "checkout", "add", "commit", "push"]
         assert ran.stderr == ""
 
     def test_a_first_line_is_no_longer_than_can_be_read(self) -> None:
@@ -160,7 +233,7 @@ class TestContribution:
         assert len(first) <= LONGEST_TITLE + len("# ")
 
     def test_a_kind_that_is_not_whole_is_named(self) -> None:
-        table = {"id": "docs", "label": "L", "checklist": []}
+        table = {"id": "docs", "label": "L", "check": "", "checklist": [], "sources": []}
         with pytest.raises(ValueError, match="the contribution 'docs' is not whole"):
             load_kinds({"kinds": [table]})
 

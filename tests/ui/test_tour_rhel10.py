@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from onboarding.tours.deploy_command import Answers, command, environment, problems
-from onboarding.tours.readiness import plugin_run, readiness
-from tools.simulation.hosts import load_hosts
+from onboarding.tours.deploy_command import DEPLOY, Answers, command, environment, problems, warning
+from onboarding.tours.readiness import WRONG_CPU, WRONG_SYSTEM, plugin_run, readiness
+from tools.simulation.hosts import Host, load_hosts
 
 HOSTS = load_hosts()
 CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
@@ -42,12 +43,26 @@ def test_rhel_8_is_told_about_the_refusal() -> None:
     assert (check.ok, "refuses RHEL 8" in check.advice) == (False, True)
 
 
-def test_a_plugin_run_twice_changes_something_once() -> None:
-    first = plugin_run(HOSTS["cpu-v3-abm"])
-    second = plugin_run(HOSTS["cpu-v3-abm"], first.after)
-    assert first.missing == ("java-21-openjdk-devel",)
-    assert (first.status, second.status) == ("completed", "skipped")
-    assert second.after == first.after
+@pytest.mark.parametrize("host", HOSTS.values(), ids=lambda host: host.id)
+def test_upstreams_plugin_refuses_every_host(host: Host) -> None:
+    """Of other systems for their release, of RHEL 10 for the flag `lzcnt`, which Linux does not show."""
+    run = plugin_run(host)
+    is_10 = " 10" in host.machine.system.name
+    assert run.steps == (("Initialize", f"{WRONG_CPU}: missing lzcnt" if is_10 else WRONG_SYSTEM),)
+    assert (run.status, run.printed[-1]) == ("failed", "❌ ⏭️ RHEL10Plugin: Plugin not found: RHEL10Plugin")
+
+
+def test_with_abm_read_as_lzcnt_a_second_run_changes_nothing_and_is_still_not_skipped() -> None:
+    first = plugin_run(HOSTS["healthy"], mended=True)
+    second = plugin_run(HOSTS["healthy"], first.packages, mended=True)
+    assert first.printed[0].startswith("✅ 🔄 RHEL10Plugin: Applied 1 changes: Installed packages: bzip2-devel, ")
+    assert second.printed == ("✅ ⏭️ RHEL10Plugin: Applied 0 changes: ",)
+    assert (second.status, second.packages) == ("completed", first.packages)
+
+
+@pytest.mark.parametrize("host", ["rhel8", "cpu-v2", "cpu-v3-abm"])
+def test_the_mended_plugin_still_refuses_other_systems(host: str) -> None:
+    assert plugin_run(HOSTS[host], mended=True).status == "failed"
 
 
 GOOD = Answers("lab.example.com", "lab-user")
@@ -56,10 +71,26 @@ GOOD = Answers("lab.example.com", "lab-user")
 def test_good_answers_make_a_command_that_can_be_pasted() -> None:
     text = command(GOOD)
     assert text.splitlines()[0] == "export QUBINODE_DOMAIN=lab.example.com"
-    assert text.splitlines()[-2:] == [
-        "./scripts/preflight-check.sh --fix",
-        "sudo -E ./scripts/development/deploy-qubinode.sh",
-    ]
+    mended, preflight = text.splitlines()[-7:-5]
+    assert mended in (CORPUS / "preflight-check.md").read_text()  # upstream's check ends at its first result without it
+    assert preflight == "sudo ./scripts/preflight-check.sh --fix"
+    assert text.endswith(DEPLOY)
+
+
+@pytest.mark.parametrize(
+    ("made", "ran"),
+    [("true", "deployed\n"), ("mkdir opt", "Stop: "), ("mkdir clone && ln -s clone opt", "deployed\n")],
+    ids=["nothing", "folder", "link"],
+)
+def test_the_command_does_not_deploy_over_a_real_folder_in_opt(made: str, ran: str, tmp_path: Path) -> None:
+    script = f"{made}\nsudo() {{ echo deployed; }}\n" + DEPLOY.replace("/opt/qubinode_navigator", "opt")
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(ran)
+
+
+def test_mode_development_warns_of_its_known_password() -> None:
+    assert "`defaultpassword`" in warning(Answers("lab.example.com", "lab-user", mode="development"))
+    assert warning(GOOD) == ""
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,24 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from onboarding.tours.plugin_check import SKELETON, check_plugin, class_name
-from onboarding.tours.plugin_lab import DESIRED, STAGES, Lab, advance, drift, run_batch
+from onboarding.tours.plugin_check import (
+    SKELETON,
+    check_plugin,
+    class_name,
+    config_section,
+    enabled_line,
+    file_path,
+)
+from onboarding.tours.plugin_lab import DESIRED, STAGES, STOPPED, BatchOutcome, Lab, advance, drift, printed, run_batch
 from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.kit.tab_context import QUIET
 from onboarding.ui.tours.tour import TourTab
 
 BATCH = ("RHEL10Plugin", "VaultIntegrationPlugin", "AIAssistantPlugin")
 NOBODY = "none"
+FAULTS = [(NOBODY, ""), *((f"{name} {verb}", f"{verb} {name}") for verb in ("fails", "refuses") for name in BATCH)]
+END_OF_LIST = "1. config/plugins.yml: add below the last line of the list enabled"
+END_OF_FILE = "2. config/plugins.yml: add at the end of the file, which is still inside plugins"
 NO_CLASS = "# The skeleton has no plugin class yet; go back one step and mend it."
 
 
@@ -45,8 +55,10 @@ class PluginsTour(TourTab):
         with gr.Row(elem_classes="bar"):
             step = gr.Button("Step", variant="primary", size="sm", elem_id="plugins-step", min_width=110)
             again = gr.Button("Start over", size="sm", elem_id="plugins-reset", min_width=110)
+            refuse = gr.Button("On a host it refuses", size="sm", elem_id="plugins-refuse", min_width=160)
         step.click(lambda now: _drawn(advance(now)), lab, [lab, shown], **QUIET)
         again.click(lambda: _drawn(Lab()), None, [lab, shown], **QUIET)
+        refuse.click(lambda: _drawn(Lab(refuses=True)), None, [lab, shown], **QUIET)
 
     def _build_second_run(self) -> None:
         lab, told = gr.State(Lab()), gr.State(())
@@ -64,10 +76,10 @@ class PluginsTour(TourTab):
                 gr.Dropdown(choices, value=NOBODY, label=f"{name} needs", elem_id=f"plugins-needs-{at}")
                 for at, name in enumerate(BATCH)
             ]
-            failing = gr.Dropdown([NOBODY, *BATCH], value=NOBODY, label="What fails", elem_id="plugins-failing")
-        shown = gr.HTML(_batch_html(*[NOBODY] * 4), elem_id="plugins-batch", apply_default_css=False)
-        for field in (*needs, failing):
-            field.change(_batch_html, [*needs, failing], shown, **QUIET)
+            fault = gr.Dropdown(FAULTS, value="", label="What goes wrong", elem_id="plugins-failing")
+        shown = gr.HTML(_batch_html(NOBODY, NOBODY, NOBODY, ""), elem_id="plugins-batch", apply_default_css=False)
+        for field in (*needs, fault):
+            field.change(_batch_html, [*needs, fault], shown, **QUIET)
 
     def _build_source(self) -> None:
         self._source.render()
@@ -76,9 +88,13 @@ class PluginsTour(TourTab):
         check.click(_remarks, self._source, shown, **QUIET)
 
     def _build_commands(self) -> None:
-        config = gr.Code(_config(SKELETON), language="yaml", label="config/plugins.yml", elem_id="plugins-config")
-        run = gr.Code(_run(SKELETON), language="shell", label="Run it", elem_id="plugins-command")
-        self._source.change(lambda source: (_config(source), _run(source)), self._source, [config, run], **QUIET)
+        enabled = gr.Code(language="yaml", lines=1, label=END_OF_LIST, elem_id="plugins-enabled")
+        config = gr.Code(language="yaml", lines=1, label=END_OF_FILE, elem_id="plugins-config")
+        run = gr.Code(language="shell", lines=3, label="3. Run it in the clone", elem_id="plugins-command")
+        shown = [enabled, config, run]
+        for code, value in zip(shown, _to_paste(SKELETON), strict=True):
+            code.value = value
+        self._source.change(_to_paste, self._source, shown, **QUIET)
 
 
 def lab_html(lab: Lab) -> str:
@@ -105,10 +121,11 @@ def lab_html(lab: Lab) -> str:
     )
     html = (
         '<p><span class="badge">Simulated</span> status: <strong>{}</strong></p><ol class="cycle">{}</ol>'
-        '<p class="said" aria-live="polite">{}</p><table class="facts"><thead><tr><th>Service</th><th>Desired</th>'
+        '<p class="said" aria-live="polite">{}{}</p><table class="facts"><thead><tr><th>Service</th><th>Desired</th>'
         "<th>Current</th></tr></thead><tbody>{}</tbody></table>"
     )
-    return fill(html, lab.status, stages, lab.said, rows)
+    line = fill("<br>The command prints: {}", lab.printed) if lab.printed else ""
+    return fill(html, lab.status or "none yet", stages, lab.said, line, rows)
 
 
 def _drawn(lab: Lab) -> tuple[Lab, str]:
@@ -119,7 +136,8 @@ def _whole_run(lab: Lab, told: tuple[str, ...]) -> tuple[Lab, tuple[str, ...], s
     runs, changed = lab.runs, ", ".join(lab.missing)
     while lab.runs == runs:
         lab = advance(lab)
-    told = (*told, f"Run {lab.runs}: {lab.status}" + (f", applied {changed}" if changed else ", nothing applied"))
+    applied = f"applied {changed}" if changed else "nothing applied"
+    told = (*told, f"Run {lab.runs}: {lab.status}, {applied}. It prints: {lab.printed}")
     return lab, told, _told(told)
 
 
@@ -133,20 +151,26 @@ def _told(told: tuple[str, ...]) -> str:
     return fill('<ol class="log">{}</ol>', join(fill("<li>{}</li>", line) for line in told[-8:]))
 
 
-def _batch_html(first: str, second: str, third: str, failing: str) -> str:
+def _batch_html(first: str, second: str, third: str, fault: str) -> str:
     chosen = zip(BATCH, (first, second, third), strict=True)
     needs = {name: [] if need == NOBODY else [need] for name, need in chosen}
+    verb, _, plugin = fault.partition(" ")
     try:
-        ran = run_batch(needs, failing)
+        ran = run_batch(needs, plugin if verb == "fails" else "", plugin if verb == "refuses" else "")
     except ValueError as error:
-        return fill('<p class="trouble">{}</p>', str(error))
-    row = '<tr class="{}"><td>{}</td><td><code>{}</code></td><td>{}: {}</td></tr>'
-    rows = join(
-        fill(row, "yes" if item.status == "completed" else "no", at, item.plugin, item.status, item.message)
-        for at, item in enumerate(ran, start=1)
-    )
-    head = "<thead><tr><th>Order</th><th>Plugin</th><th>Ends as</th></tr></thead>"
-    return fill('<table class="facts">{}<tbody>{}</tbody></table>', fill(head), rows)
+        stopped = (
+            '<p class="trouble">{}</p><p>The command prints “❌ {}” and ends with status 1 before any plugin, those '
+            "without dependencies included; <code>list</code> and <code>status</code> end the same way.</p>"
+        )
+        return fill(stopped, str(error), STOPPED)
+    return _told(tuple(map(_outcome, ran)))
+
+
+def _outcome(item: BatchOutcome) -> str:
+    if not item.status:
+        return f"{item.plugin}: no result, the batch stopped before it"
+    line = printed(item.plugin, item.status, item.message, changed=item.status == "completed")
+    return f"{item.plugin}: {item.status}. It prints: {line}"
 
 
 def _remarks(source: str) -> str:
@@ -164,13 +188,14 @@ def _remarks(source: str) -> str:
     return fill('<ul class="findings">{}</ul>', items)
 
 
-def _config(source: str) -> str:
-    name = class_name(source or "")
-    return f"plugins:\n  enabled:\n    - {name}\n\n{name}: {{}}\n" if name else NO_CLASS
-
-
-def _run(source: str) -> str:
+def _to_paste(source: str) -> tuple[str, str, str]:
+    """Return the line for the list of enabled plugins, the plugin's section, and the commands."""
     name = class_name(source or "")
     if not name:
-        return NO_CLASS
-    return f"python3 qubinode_cli.py list\npython3 qubinode_cli.py execute --plugins {name} --inventory localhost\n"
+        return NO_CLASS, NO_CLASS, NO_CLASS
+    commands = (
+        f"# save the class as {file_path(name)}\n"
+        "python3 qubinode_cli.py list\n"
+        f"sudo python3 qubinode_cli.py execute --plugins {name} --inventory localhost"
+    )
+    return enabled_line(name), config_section(name), commands

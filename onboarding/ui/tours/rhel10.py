@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from onboarding.tours.deploy_command import MODES, Answers, command, environment, problems
+from onboarding.tours.deploy_command import MODES, Answers, command, environment, problems, warning
 from onboarding.tours.readiness import Check, PluginRun, plugin_run, readiness
 from onboarding.ui.kit.languages import say
 from onboarding.ui.kit.markup import fill, join
@@ -58,14 +58,16 @@ class Rhel10Tour(TourTab):
 
     def _build_plugin_run(self) -> None:
         installed = gr.State(())
+        mended = gr.Checkbox(False, label="Pretend that it reads abm as lzcnt", elem_id="tour-mended")
         run = gr.Button("Run the plugin", elem_id="tour-run")
         shown = gr.HTML("", elem_id="tour-plugin", apply_default_css=False)
-        run.click(self._run_plugin, [self._chosen, installed], [installed, shown], **QUIET)
-        self._chosen.change(lambda: ((), ""), None, [installed, shown], **QUIET)
+        run.click(self._run_plugin, [self._chosen, installed, mended], [installed, shown], **QUIET)
+        for field in (self._chosen, mended):
+            field.change(lambda: ((), ""), None, [installed, shown], **QUIET)
 
-    def _run_plugin(self, host: str, installed: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-        result = plugin_run(self._hosts[host], installed)
-        return result.after, _run_table(result)
+    def _run_plugin(self, host: str, installed: tuple[str, ...], mended: bool) -> tuple[tuple[str, ...], str]:
+        result = plugin_run(self._hosts[host], installed, mended)
+        return result.packages, _run_table(result)
 
     def _build_deploy_command(self) -> None:
         with gr.Row():
@@ -73,15 +75,16 @@ class Rhel10Tour(TourTab):
             user = gr.Textbox("lab-user", label="Admin user")
             cluster = gr.Textbox("qubinode", label="Cluster name")
         with gr.Row():
-            mode = gr.Dropdown(list(MODES), value=MODES[0], label="Mode")
+            mode = gr.Dropdown(list(MODES), value=MODES[0], label="Mode", elem_id="tour-mode")
             assistant = gr.Checkbox(True, label="AI assistant")
             airflow = gr.Checkbox(True, label="Airflow")
         fields: list[gr.components.Component] = [domain, user, cluster, mode, assistant, airflow]
         trouble = gr.Markdown("", elem_id="tour-trouble")
+        warned = gr.Markdown("", elem_id="tour-warning")
         built = gr.Code(_built(_default_answers())[1], language="shell", label="Your command", elem_id="tour-command")
-        env = gr.Code(_env(_default_answers()), language="shell", label="The same as .env")
+        env = gr.Code(_env(_default_answers()), language="shell", label="The same as .env", elem_id="tour-env")
         for field in fields:
-            field.change(_deployment, fields, [trouble, built, env], **QUIET)
+            field.change(_deployment, fields, [trouble, warned, built, env], **QUIET)
 
     def _build_services(self) -> None:
         check = gr.Button("Check the services", elem_id="tour-verify")
@@ -115,18 +118,13 @@ def _check_row(check: Check) -> Any:
 
 
 def _run_table(run: PluginRun) -> str:
-    steps = [
-        ("Check", f"{len(run.before)} packages found"),
-        ("Compare", f"missing: {', '.join(run.missing)}" if run.missing else "nothing is missing"),
-        ("Apply", f"{len(run.missing)} installed" if run.changed else "skipped"),
-        ("Check again", "already in desired state" if not run.changed else f"{len(run.after)} packages found"),
-    ]
-    rows = join(fill("<tr><td>{}</td><td>{}</td></tr>", *step) for step in steps)
+    rows = join(fill("<tr><td>{}</td><td>{}</td></tr>", *step) for step in run.steps)
+    lines = join(fill('<p class="said">{}</p>', line) for line in run.printed)
     html = (
         '<p><span class="badge">Simulated</span> status: <strong>{}</strong></p>'
-        '<table class="facts"><tbody>{}</tbody></table>'
+        '<table class="facts"><tbody>{}</tbody></table><p>The command prints:</p>{}'
     )
-    return fill(html, run.status, rows)
+    return fill(html, run.status, rows, lines)
 
 
 def _default_answers() -> Answers:
@@ -135,10 +133,10 @@ def _default_answers() -> Answers:
 
 def _deployment(
     domain: str, user: str, cluster: str, mode: str, assistant: bool, airflow: bool
-) -> tuple[str, str, str]:
+) -> tuple[str, str, str, str]:
     answers = Answers(domain.strip(), user.strip(), cluster.strip(), mode, assistant, airflow)
     trouble, built = _built(answers)
-    return trouble, built, _env(answers) if not trouble else ""
+    return trouble, warning(answers), built, _env(answers) if not trouble else ""
 
 
 def _built(answers: Answers) -> tuple[str, str]:

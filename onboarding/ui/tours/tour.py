@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradio as gr
 
 from onboarding.edge.client_address import asker_of
-from onboarding.tours.content import TOURS, Tour, TourStep, load_tours
+from onboarding.tours.content import TOURS, Tour, TourStep, load_tours, named_links
 from onboarding.ui.kit.languages import say
-from onboarding.ui.kit.markup import fill
+from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.kit.tab_context import QUIET, TabContext
 from tools.simulation.hosts import Host
 
@@ -70,6 +70,8 @@ class TourTab(ABC):
                             exercises[step.exercise]()
                         if step.topics:
                             self._build_topics(number, step)
+                        if step.sources:
+                            gr.HTML(sources_html(step.sources), apply_default_css=False)
                         self._footer(number, step, walkthrough, hooks)
             for field in fields:
                 if not field.is_rendered:
@@ -178,3 +180,10 @@ class TourTab(ABC):
         topic = gr.Radio(list(step.topics), label=say("look_up"), elem_id=f"{self.name}-topic-{number}")
         shown = gr.Markdown(say("choose_question"), elem_id=f"{self.name}-extract-{number}")
         topic.change(self._look_up, topic, shown, **QUIET)
+
+
+def sources_html(sources: Sequence[str]) -> str:
+    """Return HTML: small links to the upstream files, each named by its path and lines."""
+    link = '<a href="{}" target="_blank" rel="noopener">{}</a> '
+    links = join(fill(link, url, name) for name, url in named_links(sources))
+    return fill('<p class="tour-sources">Upstream: {}</p>', links)

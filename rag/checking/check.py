@@ -113,7 +113,7 @@ def _verdict(claim: Claim, now: Upstream, before: Upstream | None, known: Except
         if fnmatchcase(claim.full, value):
             used.add(f"{claim.kind} {value}")
             return Verdict(claim, "exception", reason)
-    if before and _LACKS.search(claim.said) and _look_up(claim, before):
+    if before and _LACKS.search(re.sub("`[^`]*`", "", claim.said)) and _look_up(claim, before):
         return Verdict(claim, "exception", "the page says that it is gone, and it was there before")
     missing = _MISSING.get(claim.kind, "not in {owner}" if claim.owner else "not in upstream's files")
     return Verdict(claim, NOWHERE, missing.format(owner=claim.owner))

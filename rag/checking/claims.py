@@ -15,7 +15,7 @@ _PARSER = MarkdownIt("commonmark").enable("table")
 _SUFFIX = r"\.(?:sh|py|ya?ml|md|markdown|j2|service|timer|conf|cfg|ini|toml|json|txt|env|log)"
 _URL = re.compile(r"\b\w+://\S*")
 _LOCAL_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0|HOST):(\d{2,5})\b")
-_TEXT_PORT = re.compile(r"\bports?\b(?:(?:[\s`:,]|and\b|or\b|to\b|\([^)]*\))*\d{2,5}\b(?![.\d-]))+", re.I)
+_TEXT_PORT = re.compile(r"\bports?\b(?:(?:[\s`:,]|and\b|or\b|to\b|\([^)]*\))*\d{2,5}\b(?!\.?\d|-))+", re.I)
 _KNOWN_PORTS = {22, 53, 80, 443}
 _ADR = re.compile(r"\bADR[- ](\d{4})\b")
 _USED = re.compile(r"\$\{?([A-Z][A-Z0-9]*_[A-Z0-9_]+)|\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)=")
@@ -150,7 +150,7 @@ def _of_word(word: str, alone: bool = False) -> Iterator[Claim]:
         for part in word.split(":"):  # HOST:CONTAINER:z
             yield from _of_word(part)
         return
-    word = re.sub(r"^\$\{?(\w+)\}?$", r"\1", word)
+    word = re.sub(r"^\$?\{?(\w+)\}?$", r"\1", word)
     kind = next((kind for kind, shape in _SHAPES.items() if shape.fullmatch(word)), "")
     if kind == "port":
         yield from (_claim(0, kind, number) for number in [word.partition("/")[0]] if _is_port(number))

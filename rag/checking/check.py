@@ -15,8 +15,9 @@ from rag.errors import RagError
 from rag.reading import frontmatter
 
 EXCEPTIONS = Path(__file__).with_name("exceptions.yaml")
-_LACKS = re.compile(
-    r"\b(no|not|never|none|nothing|without|lacks?|gone|missing|removed|deleted|vanished|old|older|former|January)\b|n't\b",
+_LACKS = re.compile(  # not a mere "not": most sentences with one say that the thing is there
+    r"\b(gone|vanished|deleted|removed|moved|formerly|January|no longer|no such|no script"
+    r"|not (?:exist|there|in the (?:tree|repository)))\b",
     re.I,
 )
 

@@ -65,21 +65,20 @@ def claims_of(page: str, text: str, programs: frozenset[str]) -> list[Claim]:
     """
     body = frontmatter.split(text)[1]
     found: dict[Claim, None] = {}
-    heading, header, column, cell = "", list[str](), 0, ""
-    previous = ""
+    heading, header, column, previous = "", list[str](), 0, ""
     for token in _PARSER.parse(body):
+        made: Iterator[Claim] = iter(())
         if token.type == "tr_open":
             column, header = 0, header if previous != "thead_open" else []
+        elif token.type == "fence":
+            made = _of_fence(token, programs)
         elif token.type == "inline":
-            if previous == "heading_open":
-                heading = token.content
+            heading = token.content if previous == "heading_open" else heading
             header += [token.content] if previous == "th_open" else []
             cell = header[column] if previous == "td_open" and column < len(header) else ""
             column += previous == "td_open"
             made = _of_block(token, cell, programs)
-        if token.type == "inline" or token.type == "fence":
-            made = made if token.type == "inline" else _of_fence(token, programs)
-            found |= {replace(one, page=page, heading=heading): None for one in made}
+        found |= {replace(one, page=page, heading=heading): None for one in made}
         previous = token.type
     scripts = {(one.line, one.value) for one in found if one.kind == "script"}
     return sorted(

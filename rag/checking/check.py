@@ -142,7 +142,10 @@ _IN_TREE: dict[str, Callable[[Claim, Upstream], bool]] = {
     "option": lambda claim, upstream: upstream.in_script(claim.owner, claim.value),
     "command": lambda claim, upstream: (
         bool(upstream.file(claim.value))
-        or any(upstream.string(form) == CODE for form in (f"{claim.value}()", f"function {claim.value}"))
+        or any(
+            upstream.string(form) == CODE
+            for form in (f"{claim.value}()", f"function {claim.value}", f"bin/{claim.value}")
+        )
     ),
 }
 

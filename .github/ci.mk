@@ -20,12 +20,13 @@ GATE = PYTHONPATH=. $(or $(wildcard $(VENV)/bin/python),python3)
 SYFT ?= syft
 GRYPE ?= grype
 GRANITE ?= .data/models/granite-4.0-micro-Q4_K_M.gguf
+UPSTREAM ?= https://github.com/Qubinode/qubinode_navigator
 JUDGED := tests/evals/own_corpus.jsonl
 
 .PHONY: workflows subjects bandit secrets secretlint audit coverage browser-tests pictures demo evals hardening bench bench-base bench-gate bill \
   image-lint image-load image-smoke image-secrets image-bill image-scan image-check image-pull image-push roll-back release-check release-image release-sign \
   release-notes publish-preview publish-space publish-dataset publish-model models-check nightly-model \
-  nightly-bench nightly-answers nightly-harden nightly-report preview-comment gate-tools lock
+  nightly-bench nightly-answers nightly-harden nightly-upstream nightly-report preview-comment gate-tools lock
 
 $(BUILD):
 	@mkdir -p $@
@@ -269,6 +270,17 @@ nightly-answers: nightly-model $(VENV)/.development | $(BUILD)
 	$(PY) $(SCRIPTS)/eval_gate.py answers $(BUILD)/answers.json
 
 nightly-harden: hardening harden
+
+# Upstream's head and the commit that the pages cite, as archives: a checkout would run upstream's filters and hooks.
+nightly-upstream: $(VENV)/.runtime | $(BUILD)
+	rm -rf $(BUILD)/upstream && git init --quiet --bare $(BUILD)/upstream
+	set -e; for commit in HEAD $$($(PY) -c 'from rag.reading.links import UPSTREAM_COMMIT; print(UPSTREAM_COMMIT)'); do \
+	  git -C $(BUILD)/upstream fetch --quiet --depth 1 $(UPSTREAM) $$commit; \
+	  git -C $(BUILD)/upstream archive --output ../upstream-$$commit.tar FETCH_HEAD; \
+	  test $$commit = HEAD || mv $(BUILD)/upstream-$$commit.tar $(BUILD)/upstream-cited.tar; done
+	code=0; $(PY) -m rag check --upstream $(BUILD)/upstream-HEAD.tar --since $(BUILD)/upstream-cited.tar \
+	  > $(BUILD)/upstream.txt || code=$$?; cat $(BUILD)/upstream.txt; \
+	  python3 $(SCRIPTS)/nightly_report.py upstream $(BUILD)/upstream.txt $$code
 
 nightly-report:
 	python3 $(SCRIPTS)/nightly_report.py

@@ -1,4 +1,4 @@
-"""Run the package from a shell: search, build, publish, train."""
+"""Run the package from a shell: search, build, check, publish, train."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ from rag.search.retriever import Retriever
 
 CORPUS = Path(__file__).parent / "corpus"
 WEIGHTS = Path(__file__).parent / "search"
-COMMANDS = ("build", "publish", "search", "train")
+COMMANDS = ("build", "check", "publish", "search", "train")
 TRAINING = {"scipy", "sklearn"}  # development packages; the app runs without them
 
 
@@ -63,6 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     sending.add_argument("--judged", type=Path, help="judged questions for the evaluation split (JSON lines)")
     sending.add_argument("--folder", type=Path, default=data / "dataset", help="where to write")
     sending.set_defaults(run=_publish)
+    checking = commands.add_parser("check", help="hold our own pages against upstream's files")
+    checking.add_argument("--upstream", type=Path, required=True, help="checkout of upstream, or a tar archive of one")
+    checking.add_argument("--since", type=Path, help="an older one, to list the cited files that changed since")
+    checking.add_argument("--corpus", type=Path, default=CORPUS, help="folder of pages")
+    checking.set_defaults(run=_check)
     training = commands.add_parser("train", help="fit the ranking and the calibration; needs make setup-full")
     training.add_argument("--upstream", required=True, help="archive or folder of the upstream documentation")
     training.add_argument("--judged", type=Path, required=True, help="judged questions on our own pages (JSON lines)")
@@ -140,6 +145,14 @@ def _publish(options: argparse.Namespace) -> int:
     else:
         print(hub.preview(target, options.folder))
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from rag.checking.check import check, render
+
+    report = check(options.corpus, options.upstream, options.since)
+    print(render(report))
+    return 1 if report.unexplained else 0
 
 
 def _train(options: argparse.Namespace) -> int:

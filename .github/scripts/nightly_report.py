@@ -1,17 +1,26 @@
-"""One issue for a nightly run that fell: opened, commented on, or closed, by GitHub's own client.
+"""One issue for a nightly run that fell, and one for what upstream changed below the pages.
 
-Reads NEEDS (GitHub's JSON of the jobs before this one) and RUN_URL from the environment; `gh` reads GH_TOKEN.
+    python .github/scripts/nightly_report.py
+    python .github/scripts/nightly_report.py upstream CHECKED EXIT_CODE
+
+The first opens, comments on or closes its issue; it reads NEEDS (GitHub's JSON of the jobs before this one). The second
+opens, rewrites or closes its own; CHECKED is what `python -m rag check` printed. Both read RUN_URL from the
+environment; `gh` reads GH_TOKEN.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 TITLE = "The nightly run with real Granite fails"
+UPSTREAM_TITLE = "Upstream has changed below the pages"
+MOST_CHARACTERS = 60_000  # GitHub takes 65,536 in the body of an issue
 Gh = Callable[[Sequence[str]], str]
 
 
@@ -22,19 +31,7 @@ def fallen(needs: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 def report(needs: Mapping[str, Mapping[str, str]], url: str, gh: Gh) -> str:
     """Bring the one issue in line with the jobs' results; return what was done."""
-    search = [
-        "issue",
-        "list",
-        "--state",
-        "open",
-        "--search",
-        f'in:title "{TITLE}"',
-        "--json",
-        "number",
-        "--jq",
-        ".[0].number",
-    ]
-    number = gh(search).strip()
+    number = _number(TITLE, gh)
     bad = "\n".join(f"- {line}" for line in fallen(needs))
     if not bad:
         if not number:
@@ -48,6 +45,30 @@ def report(needs: Mapping[str, Mapping[str, str]], url: str, gh: Gh) -> str:
     return "opened"
 
 
+def report_upstream(checked: str, code: int, url: str, gh: Gh) -> str:
+    """Bring the issue of the pages in line with what the check printed; return what was done."""
+    number = _number(UPSTREAM_TITLE, gh)
+    if not code and not re.search(r"  (changed|moved|vanished)  ", checked):
+        if not number:
+            return "all well"
+        gh(["issue", "close", number, "--comment", f"The pages agree with upstream's head again: {url}"])
+        return f"closed {number}"
+    fence = "`" * 4  # a page's own fence has three
+    cut = "\n... and more, see the run" if len(checked) > MOST_CHARACTERS else ""
+    body = f"{url}\n\n{fence}text\n{checked[:MOST_CHARACTERS].replace(fence, '')}{cut}\n{fence}\n"
+    if number:
+        gh(["issue", "edit", number, "--body", body])
+        return f"rewrote {number}"
+    gh(["issue", "create", "--title", UPSTREAM_TITLE, "--body", body])
+    return "opened"
+
+
+def _number(title: str, gh: Gh) -> str:
+    """Return the number of the open issue of that title, "" when there is none."""
+    search = ["--state", "open", "--search", f'in:title "{title}"', "--json", "number", "--jq", ".[0].number"]
+    return gh(["issue", "list", *search]).strip()
+
+
 def _gh(arguments: Sequence[str]) -> str:
     done = subprocess.run(["gh", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -55,10 +76,16 @@ def _gh(arguments: Sequence[str]) -> str:
     return done.stdout
 
 
-def main() -> int:
-    """Report; 1 when GitHub did not take it."""
+def main(argv: Sequence[str]) -> int:
+    """Report; 1 when GitHub did not take it or there is nothing to report from, for a check that did not run."""
     try:
-        print(report(json.loads(os.environ["NEEDS"]), os.environ["RUN_URL"], _gh))
+        if argv:
+            _, checked, code = argv
+            if code not in {"0", "1"}:
+                raise ValueError(f"the check ended with {code}")
+            print(report_upstream(Path(checked).read_text("utf-8"), int(code), os.environ["RUN_URL"], _gh))
+        else:
+            print(report(json.loads(os.environ["NEEDS"]), os.environ["RUN_URL"], _gh))
     except (KeyError, ValueError, OSError) as error:
         print(f"not reported: {error}", file=sys.stderr)
         return 1
@@ -66,4 +93,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

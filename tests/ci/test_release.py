@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import main_green
+import nightly_report
 import pytest
-from nightly_report import TITLE, report
+from nightly_report import MOST_CHARACTERS, TITLE, UPSTREAM_TITLE, report, report_upstream
 from packaging.requirements import Requirement
 from sbom import pinned
 
@@ -108,6 +109,35 @@ def test_the_issue_names_the_jobs_that_fell_and_the_run() -> None:
     assert "https://example.org/run" in body
     assert "- soak: failure" in body
     assert "answers" not in body
+
+
+@pytest.mark.parametrize(
+    ("checked", "code", "number", "done", "call"),
+    [
+        ("0 cited files changed", 0, "", "all well", "list"),
+        ("0 cited files changed", 0, "7\n", "closed 7", "close"),
+        ("a.md:3  path  b.sh  (no such file)", 1, "", "opened", "create"),
+        ("a.md:3  path  b.sh  (no such file)", 1, "7\n", "rewrote 7", "edit"),
+        ("  a.md:3  moved  b.sh  (now c/b.sh)", 0, "", "opened", "create"),
+        ("  a.md:3  vanished  b.sh\n" * 9999, 0, "7\n", "rewrote 7", "edit"),
+    ],
+)
+def test_what_upstream_changed_has_one_issue_that_is_rewritten(
+    checked: str, code: int, number: str, done: str, call: str
+) -> None:
+    issues = Issues(number)
+    assert report_upstream(checked, code, "https://example.org/run", issues) == done
+    assert issues.calls[-1][:2] == ["issue", call]
+    assert UPSTREAM_TITLE in issues.calls[0][5]
+    if call in {"create", "edit"}:
+        assert issues.calls[-1][-1].startswith(f"https://example.org/run\n\n````text\n{checked[:99]}")
+        assert len(issues.calls[-1][-1]) < MOST_CHARACTERS + 200
+
+
+def test_a_check_that_did_not_run_is_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "checked").write_text("")
+    assert nightly_report.main(["upstream", str(tmp_path / "checked"), "2"]) == 1
+    assert "the check ended with 2" in capsys.readouterr().err
 
 
 def test_the_gates_packages_are_pinned_by_hash_as_the_development_packages_are() -> None:

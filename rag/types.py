@@ -120,8 +120,8 @@ class SearchResult:
     """The result of a search.
 
     `passages` is empty when the search abstains; `nearest` then holds the closest pages. `answerable` is the
-    probability, 0..1, that the corpus answers the question. `extract` is Markdown from the best passage that answers
-    on its own.
+    probability, 0..1, that the corpus answers the question. `extract` is Markdown from the best passages that answers
+    on its own; [n] cites the nth of `passages`.
     """
 
     passages: list[Passage]

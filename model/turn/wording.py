@@ -39,10 +39,7 @@ def lead(results: Sequence[ToolResult], found: SearchResult | None, now: float) 
     """Return the answer without a model: a summary of the tools' results as of `now`, or the passages' extract."""
     if results:
         return summary(results, now)
-    if not (found and found.extract):
-        return ""
-    # Behind a closing fence a citation would keep the block open for all that follows.
-    return f"{found.extract}\n\n[1]" if found.extract.endswith("```") else f"{found.extract} [1]"
+    return found.extract if found else ""
 
 
 def abstention(result: SearchResult, words: Words) -> str:

@@ -22,7 +22,7 @@ LEAST = 3  # words that they share
 _WORD = re.compile(r"[A-Za-z][\w.-]{2,}")
 _EMPTY = frozenset("the and for are with that this from into can has have its they then which when where".split())
 _AMOUNT = re.compile(r"\b(\d+(?:[.,]\d+)?)\s*\+?[ -]?(GB|GiB|MB|TB|%|[a-z]{3,})\b")
-_NUMBERED = re.compile(r"\b(port|version|rhel|stream|fedora|python)\s+(\d+(?:\.\d+)*)\b", re.IGNORECASE)
+_NUMBERED = re.compile(r"\b(port|version)\s+(\d+(?:\.\d+)*)\b", re.IGNORECASE)
 _SETTING = re.compile(r"\b([A-Za-z][\w-]*_[\w-]+)\s*[=:]\s*[\"']?([\w./-]+)")
 _MISTAKEN = re.compile(
     r"\b(?:wrong|outdated|mistak\w+|contradict\w+|differs?|disagree\w*|not what|still says?|claims?)\b"

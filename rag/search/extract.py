@@ -2,10 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rag.index.lexical import term_sets
 from rag.search.query import Query
 from rag.search.segments import Scored, Segment, asks_command
+from rag.types import Unit
+
+WHOLE_CHARS = 1_000  # a section of a reviewed page is quoted whole up to here: its warning stays beside its command
+ADDING = (4.0, 3.0)  # logits by which the second and the third passage may trail the first and still add to it
+ADDED_SENTENCES, ADDED_CHARS = 2, 350  # of each passage that adds
 
 MAX_SENTENCES = 3
 MAX_CHARS = 600  # a visitor reads so much before the first token arrives
@@ -18,6 +24,66 @@ _ASKS_LIST = re.compile(
     r"|distros|tools|ports|parameters|params|steps|order|requirements|components|parts|pieces)\b",
     re.IGNORECASE,
 )
+
+
+_WARNS = re.compile(
+    r"\b(?:delet|destroy|wip(?:e|ing)|overwrit|eras|remov|replac|expos|irrevers|los[et]|unprotected|danger|warning"
+    r"|at once|without (?:a |any )?(?:login|key|password|asking|confirmation))\w*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage in the order of a search: its unit, its scored segments and its relevance (a logit)."""
+
+    unit: Unit
+    scored: Sequence[Scored]
+    relevance: float
+
+
+def answer(found: Sequence[Found], query: Query) -> str:
+    """Return what the best passages say, as Markdown: the first nearly whole, what others add; each cited as [n].
+
+    The numbers count `found` from 1. A section of a reviewed page up to WHOLE_CHARS is quoted whole.
+    """
+    if not found:
+        return ""
+    first = found[0]
+    whole = _body(first.unit) if first.unit.sources else ""
+    lead = whole if 0 < len(whole) <= WHOLE_CHARS else compose(first.scored, query)
+    parts = [_cited(lead, 1)] if lead else []
+    for number, (other, margin) in enumerate(zip(found[1:], ADDING, strict=False), 2):
+        if parts and other.relevance >= first.relevance - margin and (more := _added(other.scored)):
+            parts.append(_cited(more, number))
+    return "\n\n".join(parts)
+
+
+def _cited(text: str, number: int) -> str:
+    """Return text with its citation; behind a closing fence it would keep the block open for all that follows."""
+    return f"{text}\n\n[{number}]" if text.endswith(("```", "~~~", "|")) else f"{text} [{number}]"
+
+
+def _body(unit: Unit) -> str:
+    """Return the text of a unit without its headings."""
+    blocks = [(kind, unit.text[start:end]) for kind, start, end in unit.spans if kind != "heading"]
+    text, before = "", ""
+    for kind, block in blocks:
+        text += ("\n" if before == kind == "item" else "\n\n" if text else "") + block
+        before = kind
+    return text
+
+
+def _added(scored: Sequence[Scored]) -> str:
+    """Return the best sentences or rows of a passage, without commands, whose warnings might be left behind."""
+    said = [item for item in scored if item.segment.kind != "code" and not item.segment.text.endswith(":")]
+    if not said:
+        return ""
+    at = max(range(len(said)), key=lambda number: said[number].score)
+    best = said[at].segment
+    if best.kind in LISTED:
+        return _render([best])
+    return _render([said[n].segment for n in _sentences(said, at, ADDED_SENTENCES, ADDED_CHARS)])
 
 
 def excerpt(scored: Sequence[Scored], query: Query) -> str:
@@ -34,12 +100,17 @@ def compose(scored: Sequence[Scored], query: Query) -> str:
         return ""
     at = max(range(len(scored)), key=lambda number: scored[number].score)
     best = scored[at].segment
-    if best.kind == "code":
-        return _code(best)
     every = [item.segment for item in scored]
+    if best.kind == "code":
+        warning = next((part.text for part in every[:at] if part.kind != "code" and _WARNS.search(part.text)), "")
+        return _code(best) if warning in best.lead else f"{warning}\n\n{_code(best)}"
     if best.kind in LISTED:
         return _render([*_introduction(every, at), *(every[number] for number in _of_group(scored, at))])
     chosen = _sentences(scored, at)
+    warnings = (
+        number for number, segment in enumerate(every) if segment.kind != "code" and _WARNS.search(segment.text)
+    )
+    chosen = sorted({*chosen, *list(warnings)[:1]})  # no command without the passage's warning
     said = [number for number in chosen if every[number].kind not in LISTED]
     listed = [number for number in chosen if every[number].kind in LISTED]
     following = said[-1] + 1
@@ -50,7 +121,7 @@ def compose(scored: Sequence[Scored], query: Query) -> str:
     return _render(_with_introduced(whole, every, asks_command(query.text)))
 
 
-def _sentences(scored: Sequence[Scored], best: int) -> list[int]:
+def _sentences(scored: Sequence[Scored], best: int, most: int = MAX_SENTENCES, chars: int = MAX_CHARS) -> list[int]:
     """Return the numbers of the best sentence and of the segments that add to it, in the order of the text."""
     chosen, size = [best], len(scored[best].segment.text)
     for at in sorted(range(len(scored)), key=lambda number: -scored[number].score):
@@ -59,7 +130,7 @@ def _sentences(scored: Sequence[Scored], best: int) -> list[int]:
             continue  # the segments behind a lead-in are the answer; a question in the text is none
         near = item.score >= NEAR * scored[best].score and item.segment.kind != "code"
         follows = at == best + 1 and item.segment.paragraph == scored[best].segment.paragraph
-        if len(chosen) < MAX_SENTENCES and size + len(item.segment.text) <= MAX_CHARS and (near or follows):
+        if len(chosen) < most and size + len(item.segment.text) <= chars and (near or follows):
             chosen.append(at)
             size += len(item.segment.text)
     return sorted(chosen)

@@ -15,7 +15,7 @@ from rag.index.store import Encoder, Index, load
 from rag.reading.documents import read_corpus
 from rag.reading.links import UPSTREAM_COMMIT, UPSTREAM_DATE, source_links
 from rag.search.abstain import load_calibration, signals
-from rag.search.extract import compose, excerpt
+from rag.search.extract import Found, answer, excerpt
 from rag.search.fusion import FUSION_FEATURES, Candidates, candidates, varied
 from rag.search.query import Query, load_glossary, prepare
 from rag.search.rerank import RERANK_FEATURES, rerank
@@ -23,6 +23,7 @@ from rag.search.segments import Scored
 from rag.types import Embedded, Passage, SearchResult, Unit
 
 NEAREST = 3  # pages that an abstaining search names
+ANSWERING = 3  # passages that an extract may draw on; both tiers keep the first three of whoever leads in front
 
 
 class WordEncoder(Encoder, Protocol):
@@ -111,7 +112,7 @@ class Retriever:
         passages = self._passages(ranking, k)
         if probability < self._threshold:
             return SearchResult([], probability, "", _one_per_page(passages)[:NEAREST], _ms(start))
-        extract = compose(ranking.scored[ranking.order[0]], ranking.query) if passages else ""
+        extract = answer(self._found(ranking, min(k, ANSWERING)), ranking.query)
         return SearchResult(passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start))
 
     @property
@@ -163,6 +164,12 @@ class Retriever:
             return 0.0  # the question holds stop words only
         kind = self._calibration.kind(ranking.vector)
         return self._calibration.probability(signals(self.index, ranking.query, ranking.found, ranking.order, kind))
+
+    def _found(self, ranking: Ranking, k: int) -> list[Found]:
+        units, relevance = ranking.found.units, ranking.relevance
+        return [
+            Found(self.index.units[units[at]], ranking.scored[at], float(relevance[at])) for at in ranking.order[:k]
+        ]
 
     def _passages(self, ranking: Ranking, k: int) -> list[Passage]:
         return [

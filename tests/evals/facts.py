@@ -14,7 +14,9 @@ Encode = Callable[[Sequence[str]], np.ndarray]
 MOST_WORDS = 0.75  # share of a fact's words from which a text states it, whatever the order
 SOME_WORDS = 0.3  # share it must hold when only the meaning is alike
 ALIKE = 0.72  # cosine of the fact and the nearest one or two sentences
-_EXACT = re.compile(r"\b(?:[A-Z][A-Z0-9]*_[A-Z0-9_]+|\d+(?:\.\d+)*)\b")  # variables and figures allow no paraphrase
+_EXACT = re.compile(
+    r"(?<![\w.])(?:[A-Z][A-Z0-9]*_[A-Z0-9_]+|\d+(?:\.\d+)*)\b"
+)  # variables and figures allow no paraphrase
 
 
 def stated(facts: Sequence[str], text: str, encode: Encode) -> list[bool]:

@@ -17,7 +17,7 @@ from model.prompting.conversation import Conversation
 from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.tool_calling import ToolMenu
-from model.turn.wording import ABSTAIN, STAND_IN_ADDS, Words, lead
+from model.turn.wording import ABSTAIN, STAND_IN_ADDS, Words
 from rag.types import Embedded, Passage, SearchResult
 from tests.prompt_texts import TEXTS
 from tools.registry import Registry
@@ -28,7 +28,7 @@ PASSAGE = Passage(
     "p1", "RHEL 8 is refused by the deployment script.", "RHEL 8", ("Status",), "rhel8.md", (1, 3),
     "https://github.com/x/y", 1.0, "RHEL 8 is refused by the deployment script.",
 )  # fmt: skip
-FOUND = SearchResult([PASSAGE], 0.9, "RHEL 8 is refused.")
+FOUND = SearchResult([PASSAGE], 0.9, "RHEL 8 is refused. [1]")
 LIBVIRTD = ToolCall("service_status", {"services": ["libvirtd"]}, "libvirtd-down")
 NOTHING = SearchResult([], 0.1, "", [PASSAGE])
 
@@ -374,7 +374,7 @@ def test_a_typed_terminal_escape_comes_out_only_where_a_source_holds_it() -> Non
 def test_what_is_said_without_a_model_keeps_to_the_same_rule() -> None:
     run, _, _ = make(FakeEngine(""), SearchResult([PASSAGE], 0.9, r"Is refused '\e[3J'."))
     assert r"\e" not in said(run(asking(reply=ESCAPES)))
-    run, _, _ = make(None, SearchResult([PASSAGE], 0.9, r"Is refused '\e[3J'."))
+    run, _, _ = make(None, SearchResult([PASSAGE], 0.9, r"Is refused '\e[3J'. [1]"))
     assert said(run(asking())) == "Is refused '␛[3J'. [1]"
 
 
@@ -385,9 +385,3 @@ def test_a_tools_words_lend_an_escape_but_not_the_name_it_was_asked_about() -> N
     call = ToolCall("service_status", {"services": r"\e[2J"}, "healthy")
     chat = Chat(lambda _: FakeEngine(r"Its log has \e[1m and \e[2J in it."), lambda: None, failing, TEXTS)
     assert said(list(chat.answer(asking(calls=(call,))))).strip() == r"Its log has \e[1m and ␛[2J in it."
-
-
-def test_a_citation_stands_below_a_command_block_and_behind_a_sentence() -> None:
-    block = replace(FOUND, extract="Run:\n\n```bash\nkcli list vm\n```")
-    assert lead([], block, 0.0) == "Run:\n\n```bash\nkcli list vm\n```\n\n[1]"
-    assert lead([], replace(FOUND, extract="It is."), 0.0) == "It is. [1]"

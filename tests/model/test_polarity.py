@@ -32,7 +32,7 @@ def test_affirming_what_the_page_denies_is_marked(sentence: str) -> None:
     [
         "No, RHEL 8 is not supported.",
         "RHEL 8 is refused by the script.",
-        "The README lists RHEL 8 as supported, but the script refuses it.",
+        "Some documents still list RHEL 8, but the script refuses it.",
         "Upgrade to RHEL 9 first.",
     ],
 )

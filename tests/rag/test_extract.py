@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from rag.chunking.chunker import chunk
 from rag.index.lexical import terms
-from rag.search.extract import MAX_CHARS, MAX_GROUP, compose, excerpt
+from rag.search.extract import MAX_CHARS, MAX_GROUP, WHOLE_CHARS, Found, answer, compose, excerpt
 from rag.search.query import Query
 from rag.search.segments import LEADING, Scored, score_segments, segments, sentences
-from rag.types import Chunk, Unit
+from rag.types import Chunk, Document, Unit
 
 PAGE = """## Ports
 
@@ -140,3 +141,55 @@ def test_a_segment_scores_with_the_cosine_of_the_chunk_that_holds_it() -> None:
     first, second = score_segments(units, [np.array([0.25, 0.5]), np.zeros(0)], query, {})
     assert [item.score for item in first] == [0.25 + LEADING, 0.5]
     assert [item.score for item in second] == [LEADING, 0.0]
+
+
+def found(text: str, question: str, relevance: float, *, reviewed: bool = True) -> Found:
+    """Return a passage as a search finds it."""
+    sources = ("a.md",) if reviewed else ()
+    made = chunk(Document("page.md", text, "Page", "0", sources=sources), lambda _document, _lines: "")[0]
+    query = Query(question, question, tuple(terms(question)), ())
+    scored = score_segments([made], [np.zeros(len(made.chunks))], query, dict.fromkeys(query.terms, 1.0))[0]
+    return Found(made, scored, relevance)
+
+
+def asked(question: str) -> Query:
+    return Query(question, question, tuple(terms(question)), ())
+
+
+WIPES = """## Prepare a disk
+
+The playbook erases the disk that you name. Copy what you need first.
+
+```bash
+make prepare DISK=/dev/vdb
+```
+"""
+
+
+def test_a_section_of_a_reviewed_page_is_quoted_whole_with_its_citation() -> None:
+    whole = answer([found(WIPES, "command to prepare a disk", 9.0)], asked("command to prepare a disk"))
+    assert whole == WIPES.split("\n", 2)[2].strip() + "\n\n[1]"
+    assert len(whole) <= WHOLE_CHARS
+
+
+def test_no_command_is_quoted_without_the_warning_of_its_passage() -> None:
+    long = WIPES + "\nAnother sentence about nothing much. " * 40
+    unreviewed = found(long, "command to prepare a disk", 9.0, reviewed=False)
+    said = answer([unreviewed], asked("command to prepare a disk"))
+    assert "make prepare" in said
+    assert said.index("erases the disk") < said.index("make prepare")
+
+
+def test_further_passages_add_sentences_with_their_own_citation_unless_they_trail_far() -> None:
+    first = found("## One\n\nAirflow listens on port 8888.\n", "airflow port and login", 9.0)
+    near = found(
+        "## Two\n\nThe login of Airflow is admin.\n\n```bash\nmake login\n```\n", "airflow port and login", 6.0
+    )
+    far = found("## Three\n\nAirflow port login is a word.\n", "airflow port and login", 2.0)
+    said = answer([first, near, far], asked("airflow port and login"))
+    assert said == "Airflow listens on port 8888. [1]\n\nThe login of Airflow is admin. [2]"
+
+
+def test_a_citation_stands_below_a_table_or_a_command_block() -> None:
+    table = found("## Ports\n\n| Port | For |\n| --- | --- |\n| 8888 | Airflow |\n", "ports", 9.0)
+    assert answer([table], asked("ports")).endswith("| 8888 | Airflow |\n\n[1]")

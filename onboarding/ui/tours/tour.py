@@ -11,6 +11,7 @@ import gradio as gr
 
 from onboarding.edge.client_address import asker_of
 from onboarding.tours.content import TOURS, Tour, TourStep, load_tours, named_links
+from onboarding.ui.chat.evidence import CITATIONS
 from onboarding.ui.kit.languages import say
 from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.kit.tab_context import QUIET, TabContext
@@ -173,7 +174,7 @@ class TourTab(ABC):
         if not result.passages:
             return NOT_SAID
         lead = result.passages[0]
-        return f"{result.extract}\n\nSource: [{lead.title}]({lead.url})"
+        return f"{CITATIONS.sub('', result.extract)}\n\nSource: [{lead.title}]({lead.url})"
 
     def _build_topics(self, number: int, step: TourStep) -> None:
         """Offer the step's questions, and look up the one that the visitor chooses."""

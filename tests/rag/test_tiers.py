@@ -1,0 +1,104 @@
+"""Two tiers are one search: our pages lead, upstream's text follows marked, and where it says otherwise that is shown."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rag.index.build import build
+from rag.index.store import load
+from rag.reading.links import UPSTREAM_COMMIT
+from rag.search.disagreement import disagreements
+from rag.search.retriever import Retriever
+from rag.search.tiers import TwoTiers
+from rag.types import Passage
+from tests.rag_fakes import WordHashEncoder
+
+OURS = "---\ntitle: Doors\nsources: [doors.md]\nquestions:\n  Doors: [which port is airflow on]\n---\n\n# Doors\n\n## Doors\n\n{}\n"
+PORT = "Airflow listens on port 8888 of the host, and no key is required for it."
+THEIRS = "# Guide\n\n## Doors\n\nAirflow listens on port 8080 of the host, and a key is required for it.\n"
+ONLY_THEIRS = "# Cows\n\n## Milk\n\nThe milk quota of a cow is forty litres a day.\n"
+
+
+def tiers(folder: Path, ours: str = PORT) -> TwoTiers:
+    encoder = WordHashEncoder()
+    for name, files in (("own", {"doors.md": OURS.format(ours)}), ("up", {"guide.md": THEIRS, "cows.md": ONLY_THEIRS})):
+        (folder / name).mkdir()
+        for file, text in files.items():
+            (folder / name / file).write_text(text)
+        build(folder / name, folder / f"{name}-index", encoder)
+    commit = load(folder / "up-index", encoder)
+    upstream = replace(commit, manifest=replace(commit.manifest, corpus_commit=UPSTREAM_COMMIT))
+    own = load(folder / "own-index", encoder)
+    return TwoTiers(Retriever(own, encoder, threshold=0.5), Retriever(upstream, encoder, threshold=0.0))
+
+
+def test_our_page_leads_where_it_answers_and_upstreams_text_follows_marked(tmp_path: Path) -> None:
+    found = tiers(tmp_path).search("which port is airflow on")
+    assert [(passage.path, passage.reviewed) for passage in found.passages][:2] == [
+        ("doors.md", True),
+        ("guide.md", False),
+    ]
+    assert found.extract.startswith("Airflow listens on port 8888")
+
+
+def test_upstreams_text_leads_where_only_it_answers_and_nothing_differs(tmp_path: Path) -> None:
+    search = tiers(tmp_path)
+    search._reviewed._threshold = 1.1
+    found = search.search("milk quota of a cow")
+    assert (found.passages[0].path, found.passages[0].reviewed, found.differs) == ("cows.md", False, ())
+    assert "forty litres" in found.extract
+
+
+def test_where_both_speak_and_disagree_the_page_wins_and_the_difference_is_told(tmp_path: Path) -> None:
+    found = tiers(tmp_path).search("which port is airflow on")
+    assert [(other.passage.path, "8080" in other.theirs, "8888" in other.ours) for other in found.differs] == [
+        ("guide.md", True, True)
+    ]
+
+
+def test_a_passage_of_either_tier_is_found_by_its_id(tmp_path: Path) -> None:
+    search = tiers(tmp_path)
+    for passage in search.search("which port is airflow on").passages:
+        again = search.passage(passage.id)
+        assert again is not None
+        assert (again.text, again.reviewed) == (passage.text, passage.reviewed)
+    assert search.passage("0" * 16) is None
+
+
+def test_each_tier_says_what_it_holds(tmp_path: Path) -> None:
+    held = [(tier.passages, tier.commit, tier.date, tier.reviewed) for tier in tiers(tmp_path).holdings]
+    assert held == [(1, UPSTREAM_COMMIT, "2026-02-24", True), (2, UPSTREAM_COMMIT, "2026-02-24", False)]
+
+
+def passage(text: str, path: str = "docs/a.md") -> Passage:
+    return Passage("0", text, "Page", (), path, (1, 2), "", 0.0, text)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("The deployment needs at least 8 GB of memory.", "The deployment needs at least 16 GB of memory."),
+        ("The MCP server of Airflow is enabled by default.", "The MCP server of Airflow is disabled by default."),
+        ("The plugin manager finds 12 plugins at start.", "At start the plugin manager finds 10+ plugins."),
+        ("Set AIRFLOW_PORT=8888 for the web server.", "Set AIRFLOW_PORT=8080 for the web server."),
+        ("An API key is not required by this server.", "An API key is required by this server."),
+        ("The text of `docs/a.md` is wrong: no such script exists.", "Run the nice script now."),
+    ],
+)
+def test_a_different_figure_side_or_setting_is_a_disagreement(ours: str, theirs: str) -> None:
+    found = disagreements([passage(ours, "own.md")], [passage(theirs)])
+    assert [(other.theirs, other.ours) for other in found] == [(theirs, ours.replace("`", ""))]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("The deployment needs at least 8 GB of memory.", "A deployment needs 8 GB of memory at least."),
+        ("The deployment needs at least 8 GB of memory.", "The guide of the cloud names 3 servers."),
+        ("Airflow listens on port 8888.", "Airflow listens on port 8888 behind nginx, which listens on port 80."),
+        ("RHEL 10 is supported as a host.", "RHEL 9 is supported as a host."),
+    ],
+)
+def test_the_same_or_another_subject_is_none(ours: str, theirs: str) -> None:
+    assert disagreements([passage(ours, "own.md")], [passage(theirs)]) == ()

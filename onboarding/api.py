@@ -199,11 +199,8 @@ def _passage(passage: Passage) -> dict[str, Any]:
 
 
 def _differs(found: SearchResult | None) -> list[dict[str, str]]:
-    """Return where upstream's own text says otherwise than the reviewed page that leads."""
-    return [
-        {"url": other.passage.url, "upstream_says": other.theirs, "reviewed_page_says": other.ours}
-        for other in (found.differs if found else ())
-    ]
+    """Return where upstream's own files say otherwise than the pages that the extract cites."""
+    return [{"file": other.path, "url": other.url, "says": other.says} for other in (found.differs if found else ())]
 
 
 def reply_of(turn: Turn) -> dict[str, Any]:

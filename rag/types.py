@@ -10,6 +10,15 @@ Span = tuple[str, int, int]  # a block in a unit's text: its kind, and where it 
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """What one of upstream's own files says otherwise than a reviewed page, in a reviewer's words."""
+
+    path: str  # in upstream's repository
+    says: str  # such as "names port 8080 for the web page"
+    url: str = ""  # of the file at the commit that the page was held against; "" before a search
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A source file without its front matter.
 
@@ -23,6 +32,7 @@ class Document:
     topics: tuple[str, ...] = ()
     questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # heading, "" for the page -> questions
     sources: tuple[str, ...] = ()
+    differs: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)  # heading -> what upstream says there
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,7 @@ class Unit:
     questions: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     also: tuple[str, ...] = ()  # paths of near-duplicates folded into this unit
+    differs: tuple[Difference, ...] = ()
     spans: tuple[Span, ...] = ()  # the blocks of `text`, so that no search has to parse it again
 
 
@@ -96,15 +107,6 @@ class Passage:
     excerpt: str  # the one sentence or command line of text that matters for this query
     sources: tuple[str, ...] = ()  # links to the upstream files the page rests on
     reviewed: bool = True  # False for upstream's own text, which nobody here has held against the code
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A sentence of upstream's own text that says otherwise than a reviewed page."""
-
-    passage: Passage  # upstream's
-    theirs: str
-    ours: str  # the sentence of the reviewed page
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,4 +131,4 @@ class SearchResult:
     extract: str
     nearest: list[Passage] = field(default_factory=list)
     ms: float = 0.0
-    differs: tuple[Difference, ...] = ()  # upstream's text that says otherwise than the reviewed passage that leads
+    differs: tuple[Difference, ...] = ()  # where upstream's files say otherwise than the passages that `extract` cites

@@ -15,7 +15,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import cached_property
 from itertools import pairwise
 
-from rag.search.polarity import Stance, goes_against, stances
+from model.checking.polarity import Stance, goes_against, stances
 
 LEAST_OVERLAP = 0.45  # share of a sentence's content words that must stand together in the evidence
 SAME_TOPIC = 0.6  # overlap from which two sentences are about the same thing, so that their polarity can be compared

@@ -16,11 +16,12 @@ from rag.index.dense import CHUNK, QUESTION, WHOLE, DenseIndex, build_dense, loa
 from rag.index.lexical import build_lexical
 from rag.index.shipped_vectors import load_shipped_vectors
 from rag.index.store import ESSENTIAL, FORMAT, MANIFEST, NAMES, Encoder, Manifest, read_manifest, sha256, verify
-from rag.index.units import assign_questions, chunk_text, fold_duplicates, unit_text
+from rag.index.units import assign, chunk_text, fold_duplicates, unit_text
 from rag.reading.documents import Corpus, is_address, read_corpus
 from rag.reading.links import linker
 from rag.types import Unit
 
+VECTORS_SINCE = 5  # the oldest format of an index whose vectors can still be read
 STEP = 64  # texts between two progress reports
 
 Progress = Callable[[int, int], None]
@@ -46,7 +47,7 @@ def write(corpus: Corpus, source: str | Path, out: Path, embedder: Encoder, prog
     refuse_foreign(out)
     link = linker(corpus)
     units = fold_duplicates([unit for document in corpus.documents for unit in chunk(document, link)])
-    units = assign_questions(units, corpus.documents)
+    units = assign(units, corpus.documents)
     memo = _Memo(embedder, load_shipped_vectors(embedder.digest) | _known_vectors(out, embedder))
     dense = _embed(units, memo, progress)
     target = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
@@ -126,7 +127,7 @@ def _known_vectors(out: Path, embedder: Encoder) -> dict[bytes, np.ndarray]:
     """Return the vectors of the index at `out` by text digest; {} when it is missing or of another model."""
     try:
         manifest = read_manifest(out)
-        if manifest.format != FORMAT or manifest.model_digest != embedder.digest:
+        if manifest.format < VECTORS_SINCE or manifest.model_digest != embedder.digest:
             return {}
         verify(out, manifest)
         dense = load_dense(out)

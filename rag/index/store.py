@@ -14,9 +14,9 @@ from pydantic import TypeAdapter
 from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.index.dense import DenseIndex, load_dense
 from rag.index.lexical import FIELDS, LexicalIndex, load_lexical
-from rag.types import Chunk, Skipped, Unit
+from rag.types import Chunk, Difference, Skipped, Unit
 
-FORMAT = 5
+FORMAT = 6
 MANIFEST = "manifest.json"
 ESSENTIAL = {"units.jsonl", "vectors.faiss", "vectors.npz", "vocabulary.json"}  # files that a manifest must list
 NAMES = {MANIFEST, *ESSENTIAL, *FIELDS}  # everything that lies in the folder of an index
@@ -123,5 +123,6 @@ def sha256(path: Path) -> str:
 def _unit(row: dict[str, Any]) -> Unit:
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
     fields["spans"] = tuple((kind, start, end) for kind, start, end in row["spans"])
+    fields["differs"] = tuple(Difference(**claim) for claim in row["differs"])
     fields["chunks"] = tuple(Chunk(piece["text"], tuple(piece["headings"])) for piece in row["chunks"])
     return Unit(**fields)

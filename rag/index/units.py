@@ -1,11 +1,11 @@
-"""Prepare units for embedding: their texts, near-duplicates folded, known questions assigned."""
+"""Prepare units for embedding: their texts, near-duplicates folded, what pages list for their sections assigned."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from rag.types import Chunk, Document, Unit
+from rag.types import Chunk, Difference, Document, Unit
 
 SHINGLE = 5  # words
 DUPLICATE = 0.9  # Jaccard similarity of shingles from which two units count as one
@@ -68,22 +68,31 @@ def _shingles(text: str) -> frozenset[str]:
     return frozenset(" ".join(tokens[at : at + SHINGLE]) for at in range(max(1, len(tokens) - SHINGLE + 1)))
 
 
-def assign_questions(units: list[Unit], documents: Iterable[Document]) -> list[Unit]:
-    """Return `units` with every known question given to the first unit of its page under its heading.
+def assign(units: list[Unit], documents: Iterable[Document]) -> list[Unit]:
+    """Return `units` with what the front matter of their pages lists for a heading.
 
-    A question of the page as a whole goes to the page's first unit, one of a heading that is not there to none.
+    A question goes to the first unit under its heading, one of the page as a whole to the page's first unit, one of a
+    heading that is not there to none. A difference goes to every unit under its heading.
     """
-    given: dict[int, list[str]] = defaultdict(list)
+    asked: dict[int, list[str]] = defaultdict(list)
+    differs: dict[int, list[Difference]] = defaultdict(list)
     pages: dict[str, list[int]] = defaultdict(list)
     for at, unit in enumerate(units):
         pages[unit.path].append(at)
     for document in documents:
+        own = pages[document.path]
         for heading, questions in document.questions.items():
-            under = next((at for at in pages[document.path] if _has(units[at], heading)), None)
-            if under is not None:
-                given[under].extend(questions)
-    return [replace(unit, questions=tuple(given[at])) if at in given else unit for at, unit in enumerate(units)]
+            for at in _under(units, own, heading)[:1]:
+                asked[at].extend(questions)
+        for heading, claims in document.differs.items():
+            for at in _under(units, own, heading):
+                differs[at].extend(claims)
+    return [
+        replace(unit, questions=tuple(asked[at]), differs=tuple(differs[at])) if at in asked or at in differs else unit
+        for at, unit in enumerate(units)
+    ]
 
 
-def _has(unit: Unit, heading: str) -> bool:
-    return not heading or any(heading in chunk.headings for chunk in unit.chunks)
+def _under(units: list[Unit], own: list[int], heading: str) -> list[int]:
+    """Return the numbers of a page's units under a heading; all of them under ""."""
+    return [at for at in own if not heading or any(heading in chunk.headings for chunk in units[at].chunks)]

@@ -18,7 +18,7 @@ from rag.chunking.chunker import HEADING_CHARS, parser_for
 from rag.errors import SourceUnreadable
 from rag.reading import frontmatter
 from rag.secrets.find import find_secrets
-from rag.types import Document, Skipped
+from rag.types import Difference, Document, Skipped
 
 MAX_BYTES = 512 * 1024  # larger text files are data, not documentation
 FETCH_SECONDS = 300
@@ -180,6 +180,7 @@ def _document(name: str, text: str, digest: str) -> Document:
         topics=_strings(fields.get("topics")),
         questions=_questions(fields.get("questions")),
         sources=_strings(fields.get("sources")),
+        differs=_differs(fields.get("differs")),
     )
 
 
@@ -206,6 +207,17 @@ def _questions(value: object) -> dict[str, tuple[str, ...]]:
     if isinstance(value, dict):
         return {str(heading): asked for heading, listed in value.items() if (asked := _strings(listed))}
     return {"": asked} if (asked := _strings(value)) else {}
+
+
+def _differs(value: object) -> dict[str, tuple[Difference, ...]]:
+    """Return heading -> what upstream's files say otherwise, from heading -> file -> its claim."""
+    if not isinstance(value, dict):
+        return {}
+    return {
+        str(heading): tuple(Difference(str(path), says) for path, says in files.items() if isinstance(says, str))
+        for heading, files in value.items()
+        if isinstance(files, dict)
+    }
 
 
 def _commit(folder: Path) -> str:

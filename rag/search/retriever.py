@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -20,9 +20,10 @@ from rag.search.fusion import FUSION_FEATURES, Candidates, candidates, varied
 from rag.search.query import Query, load_glossary, prepare
 from rag.search.rerank import RERANK_FEATURES, rerank
 from rag.search.segments import Scored
-from rag.types import Embedded, Passage, SearchResult, Unit
+from rag.types import Difference, Embedded, Passage, SearchResult, Unit
 
 NEAREST = 3  # pages that an abstaining search names
+MOST_DIFFERENCES = 3  # that a visitor takes in
 ANSWERING = 3  # passages that an extract may draw on; both tiers keep the first three of whoever leads in front
 
 
@@ -112,8 +113,12 @@ class Retriever:
         passages = self._passages(ranking, k)
         if probability < self._threshold:
             return SearchResult([], probability, "", _one_per_page(passages)[:NEAREST], _ms(start))
-        extract = answer(self._found(ranking, min(k, ANSWERING)), ranking.query)
-        return SearchResult(passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start))
+        found = self._found(ranking, min(k, ANSWERING))
+        extract = answer(found, ranking.query)
+        cited = [one.unit for number, one in enumerate(found, 1) if f"[{number}]" in extract]
+        return SearchResult(
+            passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start), _differs(cited)
+        )
 
     @property
     def holdings(self) -> list[Holding]:
@@ -214,6 +219,13 @@ def _passage(unit: Unit, score: float, excerpt_: str) -> Passage:
 
 def _one_per_page(passages: Sequence[Passage]) -> list[Passage]:
     return list({passage.path: passage for passage in reversed(passages)}.values())[::-1]
+
+
+def _differs(units: Sequence[Unit]) -> tuple[Difference, ...]:
+    """Return the first of what upstream's files say otherwise than `units`, each file once, with its address."""
+    first = {claim.path: claim for unit in reversed(units) for claim in reversed(unit.differs)}
+    claims = list(first.values())[::-1][:MOST_DIFFERENCES]
+    return tuple(replace(claim, url=source_links([claim.path])[0]) for claim in claims)
 
 
 def _ms(start: float) -> float:

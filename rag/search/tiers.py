@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from rag.search.disagreement import disagreements
 from rag.search.retriever import Holding, Retriever
 from rag.types import Embedded, Passage, SearchResult
 
 LEADING = 3  # passages of the tier that leads, before the other tier's; what a model reads
+# Logits by which the relevance of our best passage exceeds upstream's where our pages answer, for they list questions:
+# 5 or more in 95 of 100 questions that they answer, less in 14 of 20 that only upstream's text answers.
+OWN_LEAD = 5.0
 
 
 class Searching(Protocol):
@@ -37,7 +39,7 @@ class TwoTiers:
     def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         """Return up to `k` passages of both tiers; see Retriever.search.
 
-        Our pages lead wherever they answer. Upstream's passages follow them, and lead where only they answer.
+        Our pages lead wherever they answer. Upstream's passages follow them, and lead where only they seem to answer.
         """
         start = time.perf_counter()
         spelled = self._reviewed.read(text).spelled
@@ -46,13 +48,9 @@ class TwoTiers:
         ours = self._reviewed.search(text, k, embedded)
         theirs = self._upstream.search(text, k, embedded)
         theirs = replace(theirs, passages=[_unreviewed(passage) for passage in theirs.passages])
-        if ours.passages or not theirs.passages:
-            lead, rest = ours, theirs
-        else:
-            lead, rest = theirs, replace(ours, passages=[])
+        lead, rest = (ours, theirs) if _ours_answer(ours, theirs) else (theirs, ours)
         passages = _joined(lead.passages, rest.passages, k)
-        differs = disagreements(ours.passages[:1], theirs.passages) if ours.passages else ()
-        return replace(lead, passages=passages, nearest=ours.nearest, differs=differs, ms=_ms(start))
+        return replace(lead, passages=passages, nearest=ours.nearest, ms=_ms(start))
 
     def passage(self, passage_id: str) -> Passage | None:
         """Return a passage of either tier by its id, without score and excerpt; None when neither holds it."""
@@ -65,6 +63,12 @@ class TwoTiers:
     def holdings(self) -> list[Holding]:
         """Return what each tier holds, the reviewed one first."""
         return [*self._reviewed.holdings, *(replace(held, reviewed=False) for held in self._upstream.holdings)]
+
+
+def _ours_answer(ours: SearchResult, theirs: SearchResult) -> bool:
+    if not ours.passages or not theirs.passages:
+        return bool(ours.passages) or not theirs.passages
+    return ours.passages[0].score >= theirs.passages[0].score + OWN_LEAD
 
 
 def _joined(leading: Sequence[Passage], following: Sequence[Passage], k: int) -> list[Passage]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from model.checking.grounding import Given, unsupported
-from rag.search.polarity import contradicts, of_another, stances
+from model.checking.polarity import contradicts, of_another, stances
 
 PAGE = Path("rag/corpus/rhel8-status.md").read_text("utf-8").split("---\n", maxsplit=2)[2]
 SECTIONS = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:4]  # what a turn on RHEL 8 is given to read

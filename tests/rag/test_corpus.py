@@ -80,7 +80,7 @@ def test_the_corpus_is_large_enough_to_answer_from() -> None:
 def test_front_matter_is_complete_and_typed(page: Path) -> None:
     assert page.read_text(encoding="utf-8").startswith("---\n")
     fields = front_matter(page)
-    assert set(fields) == {"title", "topics", "sources", "questions"}
+    assert set(fields) - {"differs"} == {"title", "topics", "sources", "questions"}
     assert isinstance(fields["title"], str) and fields["title"].strip()
     for name, items, least in (
         ("topics", fields["topics"], 1),
@@ -96,6 +96,16 @@ def test_front_matter_is_complete_and_typed(page: Path) -> None:
 def test_every_question_is_listed_under_a_section_of_its_page(page: Path) -> None:
     sections = set(re.findall(r"^#{2,3} (.+)$", prose(page), re.MULTILINE))
     assert set(front_matter(page)["questions"]) <= sections
+    assert set(front_matter(page).get("differs", {})) <= sections
+
+
+@every_page
+def test_what_upstreams_files_say_otherwise_is_one_short_clause_each(page: Path) -> None:
+    for files in front_matter(page).get("differs", {}).values():
+        for path, says in files.items():
+            assert re.fullmatch(r"[\w./@+-]+", path), path
+            assert 3 <= len(says.split()) <= 22, says
+            assert not says.endswith("."), says
 
 
 @every_page
@@ -150,7 +160,8 @@ def upstream() -> frozenset[int]:
 
 @every_page
 def test_no_twelve_words_in_a_row_are_upstreams(page: Path, upstream: frozenset[int]) -> None:
-    mine = chain(runs(prose(page)), chain.from_iterable(runs(question) for question in questions(page)))
+    said = (says for files in front_matter(page).get("differs", {}).values() for says in files.values())
+    mine = chain(runs(prose(page)), chain.from_iterable(runs(text) for text in chain(questions(page), said)))
     assert [run for run in mine if run_hash(run) in upstream] == []
 
 

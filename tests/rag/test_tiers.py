@@ -3,18 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from rag.index.build import build
 from rag.index.store import load
 from rag.reading.links import UPSTREAM_COMMIT
-from rag.search.disagreement import disagreements
 from rag.search.retriever import Retriever
 from rag.search.tiers import TwoTiers
-from rag.types import Passage
 from tests.rag_fakes import WordHashEncoder
 
-OURS = "---\ntitle: Doors\nsources: [doors.md]\nquestions:\n  Doors: [which port is airflow on]\n---\n\n# Doors\n\n## Doors\n\n{}\n"
+OURS = "---\ntitle: Doors\nsources: [doors.md]\nquestions:\n  Doors: [which port is airflow on]\ndiffers:\n  Doors:\n    guide.md: names port 8080\n---\n\n# Doors\n\n## Doors\n\n{}\n"
 PORT = "Airflow listens on port 8888 of the host, and no key is required for it."
 THEIRS = "# Guide\n\n## Doors\n\nAirflow listens on port 8080 of the host, and a key is required for it.\n"
 ONLY_THEIRS = "# Cows\n\n## Milk\n\nThe milk quota of a cow is forty litres a day.\n"
@@ -50,11 +46,10 @@ def test_upstreams_text_leads_where_only_it_answers_and_nothing_differs(tmp_path
     assert "forty litres" in found.extract
 
 
-def test_where_both_speak_and_disagree_the_page_wins_and_the_difference_is_told(tmp_path: Path) -> None:
+def test_where_an_upstream_file_says_otherwise_the_page_leads_and_the_difference_is_told(tmp_path: Path) -> None:
     found = tiers(tmp_path).search("which port is airflow on")
-    assert [(other.passage.path, "8080" in other.theirs, "8888" in other.ours) for other in found.differs] == [
-        ("guide.md", True, True)
-    ]
+    assert [(other.path, other.says) for other in found.differs] == [("guide.md", "names port 8080")]
+    assert found.differs[0].url.endswith(f"/blob/{UPSTREAM_COMMIT}/guide.md")
 
 
 def test_a_passage_of_either_tier_is_found_by_its_id(tmp_path: Path) -> None:
@@ -69,36 +64,3 @@ def test_a_passage_of_either_tier_is_found_by_its_id(tmp_path: Path) -> None:
 def test_each_tier_says_what_it_holds(tmp_path: Path) -> None:
     held = [(tier.passages, tier.commit, tier.date, tier.reviewed) for tier in tiers(tmp_path).holdings]
     assert held == [(1, UPSTREAM_COMMIT, "2026-02-24", True), (2, UPSTREAM_COMMIT, "2026-02-24", False)]
-
-
-def passage(text: str, path: str = "docs/a.md") -> Passage:
-    return Passage("0", text, "Page", (), path, (1, 2), "", 0.0, text)
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        ("The deployment needs at least 8 GB of memory.", "The deployment needs at least 16 GB of memory."),
-        ("The MCP server of Airflow is enabled by default.", "The MCP server of Airflow is disabled by default."),
-        ("The plugin manager finds 12 plugins at start.", "At start the plugin manager finds 10+ plugins."),
-        ("Set AIRFLOW_PORT=8888 for the web server.", "Set AIRFLOW_PORT=8080 for the web server."),
-        ("An API key is not required by this server.", "An API key is required by this server."),
-        ("The text of `docs/a.md` is wrong: no such script exists.", "Run the nice script now."),
-    ],
-)
-def test_a_different_figure_side_or_setting_is_a_disagreement(ours: str, theirs: str) -> None:
-    found = disagreements([passage(ours, "own.md")], [passage(theirs)])
-    assert [(other.theirs, other.ours) for other in found] == [(theirs, ours.replace("`", ""))]
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        ("The deployment needs at least 8 GB of memory.", "A deployment needs 8 GB of memory at least."),
-        ("The deployment needs at least 8 GB of memory.", "The guide of the cloud names 3 servers."),
-        ("Airflow listens on port 8888.", "Airflow listens on port 8888 behind nginx, which listens on port 80."),
-        ("RHEL 10 is supported as a host.", "RHEL 9 is supported as a host."),
-    ],
-)
-def test_the_same_or_another_subject_is_none(ours: str, theirs: str) -> None:
-    assert disagreements([passage(ours, "own.md")], [passage(theirs)]) == ()

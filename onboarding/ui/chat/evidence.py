@@ -42,13 +42,10 @@ def evidence(turn: Turn, translate: Translator = ENGLISH) -> Markup:
 
 
 def differences(found: SearchResult, translate: Translator = ENGLISH) -> Markup:
-    """Return where upstream's own text says otherwise than the reviewed page that leads; "" where it does not."""
+    """Return where upstream's own files say otherwise than the pages that are quoted; "" where none does."""
     html = '<aside class="differs"><p class="small">{}</p><ul>{}</ul></aside>'
-    row = '<li><div class="quote" dir="auto">{}</div>{}</li>'
-    rows = [
-        fill(row, inline_html(other.theirs), _source_link(other.passage, other.passage.path, translate))
-        for other in found.differs
-    ]
+    row = '<li><a href="{}" target="_blank" rel="noopener noreferrer">{}</a> {}</li>'
+    rows = [fill(row, safe_url(other.url), other.path, inline_html(other.says)) for other in found.differs]
     return fill(html, translate("differs"), join(rows)) if rows else Markup("")
 
 

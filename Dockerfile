@@ -2,7 +2,8 @@
 #   docker build .                                        embedded model only
 #   docker build --build-arg GRANITE=1 .                  with Granite-4.0-Micro at its pinned revision (2.1 GB more)
 #   docker build --build-arg GRANITE=1 --build-arg WARM=400 .   and up to 400 MB of its prompts read ahead
-#   docker build --build-arg UPSTREAM=<git url or tar> .  answers from an upstream checkout instead of our own pages
+#   docker build --build-arg UPSTREAM= .                  without upstream's own text, as the images that we publish are:
+#                                                         its licence is unclear, so it is indexed only where it is used
 #   docker build --build-arg EMBEDDINGS=1 .               with sentence-transformers for other embedding models (1 GB more)
 #   docker build --build-context llama=<image> .          with llama.cpp's wheel out of that image's /wheels, where this
 #                                                         machine only emulates the architecture it builds for
@@ -74,21 +75,20 @@ ENV HF_HOME=/app/.data/hub
 RUN python -m model fetch smollm2-135m
 ARG GRANITE=0
 RUN if [ "$GRANITE" = 1 ]; then python -m model fetch granite-4.0-micro; fi
-ARG UPSTREAM=
+# The commit of upstream whose own text stands behind our pages: theirs too, so renew both together.
+ARG UPSTREAM=15e8c636f11529a63bd65bdbcd6407fedb83121a
 RUN python -m rag build --out .data/index \
-    && if [ -n "$UPSTREAM" ]; then python -m rag build --source "$UPSTREAM" --out .data/upstream; fi
+    && if [ -n "$UPSTREAM" ]; then python -m rag build --upstream "$UPSTREAM" --out .data/upstream; fi
 # Briefs and starter questions read ahead, in MB; the cache's key goes along, so the image trusts what it carries.
 ARG WARM=0
 COPY onboarding/prompts onboarding/prompts
 RUN [ "$WARM" = 0 ] || python -m model warm --limit-mb "$WARM"
 
 FROM ${BASE} AS runtime
-ARG UPSTREAM=
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libgomp1 libseccomp2 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* && useradd -m -u 1000 user
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-    HOME=/home/user HF_HOME=/app/.data/hub HOST=0.0.0.0 PORT=7860 \
-    INDEX=${UPSTREAM:+/app/.data/upstream}
+    HOME=/home/user HF_HOME=/app/.data/hub HOST=0.0.0.0 PORT=7860
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 COPY --chown=user . .

@@ -278,6 +278,7 @@ nightly-upstream: $(VENV)/.runtime | $(BUILD)
 	  git -C $(BUILD)/upstream fetch --quiet --depth 1 $(UPSTREAM) $$commit; \
 	  git -C $(BUILD)/upstream archive --output ../upstream-$$commit.tar FETCH_HEAD; \
 	  test $$commit = HEAD || mv $(BUILD)/upstream-$$commit.tar $(BUILD)/upstream-cited.tar; done
+	$(PY) -m rag build --upstream $(BUILD)/upstream-HEAD.tar --out $(BUILD)/upstream-index
 	code=0; $(PY) -m rag check --upstream $(BUILD)/upstream-HEAD.tar --since $(BUILD)/upstream-cited.tar \
 	  > $(BUILD)/upstream.txt || code=$$?; cat $(BUILD)/upstream.txt; \
 	  python3 $(SCRIPTS)/nightly_report.py upstream $(BUILD)/upstream.txt $$code

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,10 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     making.add_argument(
         "--upstream",
         nargs="?",
-        const=f"{UPSTREAM}/archive/{UPSTREAM_COMMIT}.tar.gz",
+        const=UPSTREAM_COMMIT,
         metavar="SOURCE",
-        help="index upstream's own text, which the app then searches behind our pages: a checkout, an archive or its "
-        "address; by default the commit that our pages were held against",
+        help="index upstream's own text, which the app then searches behind our pages: a commit, a checkout, an "
+        "archive or its address; by default the commit that our pages were held against",
     )
     search.add_argument("--index", type=Path, help="search this index alone; by default what the app searches")
     making.add_argument("--out", type=Path, help="folder of the index; by default the one the app reads")
@@ -93,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--model", default=os.environ.get("EMBEDDING_MODEL") or DEFAULT_MODEL)
         command.set_defaults(data=data)
     return parser
+
+
+def _upstream(source: str | None) -> str:
+    """Return upstream's archive at a commit, or the source as it is; "" for none."""
+    return f"{UPSTREAM}/archive/{source}.tar.gz" if source and re.fullmatch("[0-9a-f]{40}", source) else source or ""
 
 
 def _source_of(index: Path) -> str:
@@ -113,7 +119,7 @@ def _build(options: argparse.Namespace) -> int:
     if options.upstream and options.source:
         raise RagError("--upstream and --source name two different things to index; give one of them")
     out = options.out or options.data / ("upstream" if options.upstream else "index")
-    source = options.upstream or options.source or _source_of(out)
+    source = _upstream(options.upstream) or options.source or _source_of(out)
     embedder = Embedder(options.model)
     with tqdm(unit="text", desc="embedding", disable=None) as bar:
 

@@ -31,6 +31,7 @@ from rag.publishing.hub import (
     refuse_private,
     send,
 )
+from rag.reading.links import UPSTREAM_COMMIT
 
 PACKAGES = ("model", "onboarding", "rag", "tools")
 SHOWN = (".github/chat.png", ".github/demo.webp", ".github/diagnostics.png", ".github/phone.png", ".github/tour.png")
@@ -39,6 +40,13 @@ FILES = (*SHOWN, ".dockerignore", "Dockerfile", "LICENSE", "README.md", "app.py"
 RANDOM_LOOKING = ("model/publishing/variants.toml",)  # names on the Hub have the entropy of a key
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}  # the Hub knows no others
 LONGEST_DESCRIPTION = 60  # characters, the Hub's limit
+# Upstream's own text is indexed here, where it is used, and is in no image that we publish: its licence is unclear.
+SPACE_DOCKERFILE = """\
+# The released image, by the digest that was tested, scanned and signed, and upstream's own text behind our pages.
+FROM {image}
+ARG UPSTREAM={commit}
+RUN if [ -n "$UPSTREAM" ]; then python -m rag build --upstream "$UPSTREAM" --out .data/upstream; fi
+"""
 _IMAGE = re.compile(r"[a-z0-9./_-]+@sha256:[0-9a-f]{64}")
 
 
@@ -58,7 +66,7 @@ def gather(root: Path, out: Path, image: str = "") -> list[str]:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, out / name)
     if image:
-        text = f"# The released image, unchanged: the digest that was tested, scanned and signed.\nFROM {image}\n"
+        text = SPACE_DOCKERFILE.format(image=image, commit=UPSTREAM_COMMIT)
         (out / "Dockerfile").write_text(text, "utf-8")
     return local_files(out)
 

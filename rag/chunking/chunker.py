@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from rag.chunking import markdown, other_formats
+from rag.chunking import markdown, other_formats, programs
 from rag.chunking.splitting import by_size, size, split
 from rag.types import Block, Chunk, Document, Lines, Section, Span, Unit
 
@@ -25,6 +25,8 @@ _PARSERS: dict[str, Parser] = {
     ".yaml": other_formats.yaml_blocks,
     ".env": other_formats.env_blocks,
     ".txt": other_formats.plain_blocks,
+    ".py": programs.python_blocks,
+    ".sh": programs.shell_blocks,
 }
 
 

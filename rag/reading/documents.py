@@ -193,7 +193,7 @@ def _first_heading(name: str, body: str) -> str:
 def _from_name(name: str) -> str:
     path = PurePosixPath(name)
     words = re.sub(r"[-_.]+", " ", path.stem).strip()
-    return f"{words} ({path.name})" if path.suffix in {".yml", ".yaml"} else words.capitalize()
+    return f"{words} ({path.name})" if path.suffix in {".yml", ".yaml", ".py", ".sh"} else words.capitalize()
 
 
 def _strings(value: object) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.index.build import Progress, corpus_digest, silent, write
+from rag.index.lexical import terms
 from rag.index.store import Encoder, Index, load
 from rag.reading.documents import read_corpus
 from rag.reading.links import UPSTREAM_COMMIT, UPSTREAM_DATE, source_links
@@ -116,9 +117,8 @@ class Retriever:
         found = self._found(ranking, min(k, ANSWERING))
         extract = answer(found, ranking.query)
         cited = [one.unit for number, one in enumerate(found, 1) if f"[{number}]" in extract]
-        return SearchResult(
-            passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start), _differs(cited)
-        )
+        differs = _differs(cited, ranking.query)
+        return SearchResult(passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start), differs)
 
     @property
     def holdings(self) -> list[Holding]:
@@ -221,10 +221,16 @@ def _one_per_page(passages: Sequence[Passage]) -> list[Passage]:
     return list({passage.path: passage for passage in reversed(passages)}.values())[::-1]
 
 
-def _differs(units: Sequence[Unit]) -> tuple[Difference, ...]:
-    """Return the first of what upstream's files say otherwise than `units`, each file once, with its address."""
-    first = {claim.path: claim for unit in reversed(units) for claim in reversed(unit.differs)}
-    claims = list(first.values())[::-1][:MOST_DIFFERENCES]
+def _differs(units: Sequence[Unit], query: Query) -> tuple[Difference, ...]:
+    """Return what upstream's files say otherwise than `units`, the nearest to the question first, each file once.
+
+    The first unit, which leads, gives all that it has; the others what shares a word with the question.
+    """
+    wanted = set(query.terms)
+    shared = {claim: len(wanted & set(terms(claim.says))) for unit in units for claim in unit.differs}
+    lead = units[0].differs if units else ()
+    told = sorted((claim for claim in shared if shared[claim] or claim in lead), key=lambda claim: -shared[claim])
+    claims = list({claim.path: claim for claim in reversed(told)}.values())[::-1][:MOST_DIFFERENCES]
     return tuple(replace(claim, url=source_links([claim.path])[0]) for claim in claims)
 
 

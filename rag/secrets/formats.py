@@ -51,7 +51,8 @@ _OWN = {
     "OpenShift token": r"sha256~[A-Za-z0-9_-]{40,}+",
     "Grafana token": r"gl(?:sa|c)_[A-Za-z0-9_=+/]{32,}+",
     "age key": r"AGE-SECRET-KEY-1[A-Z0-9]{40,}+",
-    "JSON Web Token": r"eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+){0,3}",
+    "JSON Web Token": r"eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+){0,3}|eyJ[A-Za-z0-9_-]{40,}+",
+    "registry login": r"(?<=\"auth\":\")[A-Za-z0-9+/]{24,}+={0,2}|(?<=\"auth\": \")[A-Za-z0-9+/]{24,}+={0,2}",
 }
 _FORMATS = {kind: re.compile(f"{_START}(?:{form}){_END}") for kind, form in _OWN.items()}
 _BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from huggingface_hub import HfApi
 from publish_space import PACKAGES, RANDOM_LOOKING, check_card, gather, main
 
@@ -23,6 +24,7 @@ from rag.publishing.hub import (
     refuse_private,
     send,
 )
+from rag.reading.links import UPSTREAM_COMMIT
 from tests.hub_stand_in import CUT, TOKEN, Hub, Repository, serve
 
 ROOT = Path(__file__).parents[2]
@@ -194,7 +196,20 @@ def test_the_space_gets_tracked_files_of_the_app_and_nothing_else(checkout: Path
 def test_a_released_image_replaces_the_build_by_its_digest(checkout: Path, tmp_path: Path) -> None:
     image = "ghcr.io/someone/app@sha256:" + "a" * 64
     gather(checkout, tmp_path / "space", image)
-    assert (tmp_path / "space" / "Dockerfile").read_text().splitlines()[-1] == f"FROM {image}"
+    lines = (tmp_path / "space" / "Dockerfile").read_text().splitlines()
+    assert f"FROM {image}" in lines
+    assert f"ARG UPSTREAM={UPSTREAM_COMMIT}" in lines  # indexed on the Space, in no image that we publish
+    assert lines[-1].startswith('RUN if [ -n "$UPSTREAM" ]; then python -m rag build --upstream')
+
+
+def test_the_image_indexes_the_commit_of_the_pages_and_a_published_one_none() -> None:
+    assert f"ARG UPSTREAM={UPSTREAM_COMMIT}\n" in Path("Dockerfile").read_text()
+    build = yaml.safe_load(Path(".github/workflows/image.yml").read_text())["jobs"]["build"]["steps"]
+    given = [step["with"]["build-args"] for step in build if "build-push-action" in step.get("uses", "")]
+    assert given == ["UPSTREAM="]
+
+
+def test_an_image_without_a_digest_is_refused(checkout: Path, tmp_path: Path) -> None:
     with pytest.raises(PublishRefused, match="no digest"):
         gather(checkout, tmp_path / "space", "ghcr.io/someone/app:latest")
 

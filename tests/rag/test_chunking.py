@@ -169,3 +169,50 @@ def test_no_line_of_a_page_is_lost_and_no_unit_is_too_long(lines: list[str]) -> 
             assert line in kept
     assert all(len(unit.text) <= UNIT_CHARS * 1.1 for unit in units)
     assert all(len(piece.text) <= max(CHUNK_CHARS * 1.1, 710) for unit in units for piece in unit.chunks)
+
+
+PROGRAM = '''#!/usr/bin/env python3
+"""Makes a virtual machine with kcli, and registers its name in the name server of the lab."""
+
+
+class Maker:
+    """Keeps the connection to the hypervisor, and closes it when the last machine has been made."""
+
+    def make(self, name: str) -> None:
+        """Short."""
+
+
+def remove(name: str) -> None:
+    """Deletes the machine and its disks at once, without asking; there is no way to get them back."""
+    return None
+'''
+SCRIPT = """#!/bin/bash
+# =============================
+# Makes a bridge on the host from the first interface that has an address.
+# =============================
+set -e
+
+# Deletes the bridge and gives its address back to the interface it was taken from.
+remove_bridge() {
+    ip link del br0  # not a comment of its own
+}
+"""
+
+
+def test_a_program_gives_what_its_author_wrote_about_it_and_no_code() -> None:
+    units = units_of(PROGRAM, "make.py", "Make (make.py)")
+    text = "\n".join(unit.text for unit in units)
+    assert "registers its name" in text
+    assert "## remove\n\nDeletes the machine" in text
+    assert "Short." not in text
+    assert "return" not in text
+    assert units_of("def broken(:\n", "broken.py") == []
+
+
+def test_a_shell_script_gives_its_comments_below_the_names_of_its_functions() -> None:
+    units = units_of(SCRIPT, "bridge.sh", "Bridge (bridge.sh)")
+    text = "\n".join(unit.text for unit in units)
+    assert "Makes a bridge on the host" in text
+    assert "## remove_bridge\n\nDeletes the bridge" in text
+    assert "ip link" not in text
+    assert lines_of(SCRIPT, units[0].lines).startswith("#")

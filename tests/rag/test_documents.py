@@ -102,8 +102,8 @@ def test_a_file_that_holds_a_secret_is_skipped_and_the_secret_is_not_repeated(tm
 
 
 def test_other_kinds_of_file_are_skipped_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("print(1)")
-    assert reasons(tmp_path) == {"a.py": "kind of file not indexed (.py)"}
+    (tmp_path / "a.js").write_text("print(1)")
+    assert reasons(tmp_path) == {"a.js": "kind of file not indexed (.js)"}
 
 
 def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:

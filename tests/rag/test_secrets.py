@@ -25,6 +25,17 @@ def test_a_private_key_with_a_body_is_found_and_a_bare_header_is_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("JSON Web Token", "offline_token: eyJ" + "hbGciOiJIUzUxMiIsInR5cCIgOiAiSldUIiwia2lkIiA6" + "..."),
+        ("registry login", '{"auths":{"quay.io":{"auth":"' + "b3BlbnNoaWZ0LXJlbGVhc2UtZGV2K3Rh" + '"}}}'),
+    ],
+)
+def test_a_token_that_is_cut_and_a_pull_secret_are_found_in_pages_too(kind: str, line: str) -> None:
+    assert [secret.kind for secret in find_secrets(line)] == [kind]
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "export HUGGINGFACE_TOKEN=hf_your_token_here",

@@ -100,8 +100,18 @@ def read_exceptions(path: Path) -> Exceptions:
 
 
 def _sources(page: str, text: str) -> Iterator[Claim]:
-    lines = text.splitlines()
-    for source in frontmatter.split(text)[0].get("sources") or []:
+    """Yield the files of the front matter, and the words that a file which says otherwise is quoted with."""
+    lines, fields = text.splitlines(), frontmatter.split(text)[0]
+    for heading, files in (fields.get("differs") or {}).items():
+        for path, says in files.items():
+            here = [n for n, one in enumerate(lines, 1) if one.strip().startswith(f"{path}:")] or [1]
+            line = next(
+                (n for n in here if says[:12] in lines[n - 1]), here[0]
+            )  # one file may stand in several sections
+            yield Claim(page, line, heading, "source", path)
+            for word in re.findall("`([^`]+)`", says):
+                yield Claim(page, line, heading, "difference", word, path)
+    for source in fields.get("sources") or []:
         if not source.startswith("https://"):
             line = next((n for n, one in enumerate(lines, 1) if one.strip() == f"- {source}"), 1)
             yield Claim(page, line, "sources", "source", source)
@@ -140,6 +150,7 @@ _IN_TREE: dict[str, Callable[[Claim, Upstream], bool]] = {
     "target": lambda claim, upstream: upstream.target(claim.owner, claim.value),
     "argument": lambda claim, upstream: upstream.in_script(claim.owner, claim.value),
     "option": lambda claim, upstream: upstream.in_script(claim.owner, claim.value),
+    "difference": lambda claim, upstream: upstream.says(claim.owner, claim.value),
     "command": lambda claim, upstream: (
         bool(upstream.file(claim.value))
         or any(

@@ -140,6 +140,11 @@ class Upstream:
                 return kind
         return NOWHERE
 
+    def says(self, path: str, words: str) -> bool:
+        """Return True when a file holds the words, white space and marks aside."""
+        held, wanted = (re.sub(r"[\s`*|]+", "", text) for text in (self.texts.get(self.file(path), ""), words))
+        return wanted in held
+
     def in_script(self, script: str, word: str) -> bool:
         """Return True when an upstream script of that file name holds the word."""
         name = PurePosixPath(self.file(script)).name

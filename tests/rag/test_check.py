@@ -28,6 +28,9 @@ title: Lab
 sources:
   - deploy.sh
   - docs/guide.md
+differs:
+  Start:
+    README.md: names port `9191`
 ---
 
 # Lab
@@ -51,6 +54,8 @@ FAULTS = {
     "a vanished script": ("| grep ok", "&& ./gone.sh", "script ./gone.sh"),
     "an unknown file": ("`docs/guide.md`", "`docs/guides.md`", "path docs/guides.md"),
     "an unknown source": ("  - docs/guide.md", "  - guide.md", "source guide.md"),
+    "a file that says otherwise and is gone": ("    README.md: names", "    READ.md: names", "source READ.md"),
+    "a file that no longer says otherwise": ("port `9191`", "port `9292`", "difference 9292"),
     "an unknown variable": ("`LAB_DOMAIN`", "`LAB_DOMAINS`", "variable LAB_DOMAINS"),
     "an unknown variable in a command": ("LAB_DOMAIN=", "LAB_DOMAIM=", "variable LAB_DOMAIM"),
     "a wrong port": ("port 8888", "port 8887", "port 8887"),
@@ -97,7 +102,7 @@ def test_a_right_page_has_nothing_unexplained(tmp_path: Path) -> None:
     assert unexplained(report) == []
     assert {one.found for one in report.verdicts} == {"code"}
     kinds = {"source", "script", "path", "variable", "port", "container", "name", "plugin", "adr", "target", "argument"}
-    assert {one.claim.kind for one in report.verdicts} == kinds | {"option", "command"}
+    assert {one.claim.kind for one in report.verdicts} == kinds | {"option", "command", "difference"}
 
 
 @pytest.mark.parametrize("fault", FAULTS)

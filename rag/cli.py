@@ -88,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
         help="index upstream's own text, which the app then searches behind our pages: a commit, a checkout, an "
         "archive or its address; by default the commit that our pages were held against",
     )
-    search.add_argument("--index", type=Path, help="search this index alone; by default what the app searches")
+    search.add_argument(
+        "--index", "--out", dest="index", type=Path, help="search this index alone; by default what the app searches"
+    )
     making.add_argument("--out", type=Path, help="folder of the index; by default the one the app reads")
     for command in (search, making):
         command.add_argument("--model", default=os.environ.get("EMBEDDING_MODEL") or DEFAULT_MODEL)

@@ -31,7 +31,7 @@ class Exceptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LookedUp:
     """Where a claim was found: "code", "documents", "exception", or "" for a claim that nothing explains."""
 
     claim: Claim
@@ -55,12 +55,12 @@ class Report:
     """The result of a check."""
 
     pages: int
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[LookedUp, ...]
     unused: tuple[str, ...]  # exceptions that nothing needs
     changes: tuple[Change, ...] | None  # None when there was nothing to compare with
 
     @property
-    def unexplained(self) -> tuple[Verdict, ...]:
+    def unexplained(self) -> tuple[LookedUp, ...]:
         """The claims that upstream does not have and no exception covers."""
         return tuple(one for one in self.verdicts if one.found == NOWHERE)
 
@@ -117,17 +117,17 @@ def _sources(page: str, text: str) -> Iterator[Claim]:
             yield Claim(page, line, "sources", "source", source)
 
 
-def _verdict(claim: Claim, now: Upstream, before: Upstream | None, known: Exceptions, used: set[str]) -> Verdict:
+def _verdict(claim: Claim, now: Upstream, before: Upstream | None, known: Exceptions, used: set[str]) -> LookedUp:
     if found := _look_up(claim, now):
-        return Verdict(claim, found)
+        return LookedUp(claim, found)
     for value, reason in known.reasons.get(claim.kind, {}).items():
         if fnmatchcase(claim.full, value):
             used.add(f"{claim.kind} {value}")
-            return Verdict(claim, "exception", reason)
+            return LookedUp(claim, "exception", reason)
     if before and _LACKS.search(re.sub("`[^`]*`", "", claim.said)) and _look_up(claim, before):
-        return Verdict(claim, "exception", "the page says that it is gone, and it was there before")
+        return LookedUp(claim, "exception", "the page says that it is gone, and it was there before")
     missing = _MISSING.get(claim.kind, "not in {owner}" if claim.owner else "not in upstream's files")
-    return Verdict(claim, NOWHERE, missing.format(owner=claim.owner))
+    return LookedUp(claim, NOWHERE, missing.format(owner=claim.owner))
 
 
 _MISSING = {
@@ -223,7 +223,7 @@ def _listed(title: str, lines: Sequence[str]) -> list[str]:
     return [f"\n{title}:", *(f"  {line}" for line in lines), ""] if lines else []
 
 
-def _line(verdict: Verdict) -> str:
+def _line(verdict: LookedUp) -> str:
     claim = verdict.claim
     return f"{claim.page}:{claim.line}  {claim.kind}  {claim.value}  ({verdict.reason or claim.heading})"
 

@@ -1,6 +1,7 @@
 """Give passages their addresses: the upstream file at its commit, with the line range."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import quote
 
 from rag.reading.documents import Corpus
@@ -12,10 +13,11 @@ UPSTREAM_DATE = "2026-02-24"  # of that commit
 
 
 def _source_link(path: str) -> str:
-    return path if path.startswith("https://") else f"{UPSTREAM}/blob/{UPSTREAM_COMMIT}/{quote(path)}"
+    return path if path.startswith("https://") else f"{UPSTREAM}/blob/{UPSTREAM_COMMIT}/{quote(path, safe='/#')}"
 
 
-def source_links(paths: Iterable[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=5_000)  # every page asks for its own, for each of its passages that a search finds
+def source_links(paths: tuple[str, ...]) -> tuple[str, ...]:
     """Return the address of each upstream file that a page names as its source; full addresses stay as they are."""
     return tuple(_source_link(path) for path in paths)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.index.build import Progress, corpus_digest, silent, write
-from rag.index.lexical import terms
+from rag.index.lexical import term_sets
 from rag.index.store import Encoder, Index, load
 from rag.reading.documents import read_corpus
 from rag.reading.links import UPSTREAM_COMMIT, UPSTREAM_DATE, source_links
@@ -227,11 +227,14 @@ def _differs(units: Sequence[Unit], query: Query) -> tuple[Difference, ...]:
     The first unit, which leads, gives all that it has; the others what shares a word with the question.
     """
     wanted = set(query.terms)
-    shared = {claim: len(wanted & set(terms(claim.says))) for unit in units for claim in unit.differs}
+    claims = dict.fromkeys(claim for unit in units for claim in unit.differs)
+    words = term_sets([claim.says for claim in claims])
+    shared = {claim: len(wanted & held) for claim, held in zip(claims, words, strict=True)}
     lead = units[0].differs if units else ()
     told = sorted((claim for claim in shared if shared[claim] or claim in lead), key=lambda claim: -shared[claim])
-    claims = list({claim.path: claim for claim in reversed(told)}.values())[::-1][:MOST_DIFFERENCES]
-    return tuple(replace(claim, url=source_links([claim.path])[0]) for claim in claims)
+    files = list({claim.path: claim for claim in reversed(told)}.values())[::-1][:MOST_DIFFERENCES]
+    urls = source_links(tuple(claim.path for claim in files))
+    return tuple(replace(claim, url=url) for claim, url in zip(files, urls, strict=True))
 
 
 def _ms(start: float) -> float:

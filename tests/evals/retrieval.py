@@ -4,7 +4,8 @@
 
 A row has `question`, `kind` ("unanswerable" or another), `gold_files` (with `match` "all" or "any"), `alt_files` that
 also count, `gold_snippets` that occur verbatim in the right passage or `gold_lines` of the first gold file that it
-holds, and for our own pages `page` and `heading`.
+holds, and for our own pages `page` and `heading`. Rows with `answer_facts` also tell which share of the facts the extract
+and the first five passages state, rows with `upstream_file` where a difference to upstream's text is shown.
 """
 
 import argparse
@@ -23,7 +24,9 @@ from rag.embedding.embedder import DEFAULT_MODEL, Embedder
 from rag.index.build import build
 from rag.index.store import load
 from rag.search.retriever import Retriever
+from rag.search.tiers import Searching, TwoTiers
 from rag.types import Passage
+from tests.evals.facts import stated
 
 Row = dict[str, Any]
 DEPTH = 10  # passages ranked per question; recall looks at the first five
@@ -38,6 +41,9 @@ class Judged:
     answerable: float
     refused: bool
     ms: float
+    in_extract: list[bool]  # for each of the row's answer_facts
+    in_top_5: list[bool]
+    differs: list[str]  # upstream's files that say otherwise than what is quoted
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,12 +54,13 @@ def main(argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         index = options.index or Path(scratch) / "index"
         build(options.corpus, index, embedder, _report)
-        retriever = Retriever(load(index, embedder), embedder)
+        own = Retriever(load(index, embedder), embedder)
+        retriever = TwoTiers(own, Retriever(load(options.behind, embedder), embedder)) if options.behind else own
     retriever.search("warm up")
     lexicon = load_lexicon()
     read = (lambda text: lexicon.read(fold(text)).text) if options.gloss else str
-    judged = [_ask(retriever, row, read(row["question"])) for row in rows]
-    figures = measure(judged) | {"passages": len(retriever.index.units), "chunks": retriever.index.manifest.chunks}
+    judged = [_ask(retriever, row, read(row["question"]), embedder) for row in rows]
+    figures = measure(judged) | {"passages": sum(tier.passages for tier in retriever.holdings)}
     print(json.dumps(figures, indent=1) if options.json else _table(figures))
     if options.misses:
         _print_misses(judged)
@@ -81,6 +88,13 @@ def measure(judged: Sequence[Judged]) -> dict[str, float | int]:
         "answered_unanswerable": _share([not item.refused for item in others]),
         "refused_answerable": _share([item.refused for item in asked]),
     }
+    if facts := [item for item in asked if item.row.get("answer_facts")]:
+        figures["facts_in_extract"] = _share([fact for item in facts for fact in item.in_extract])
+        figures["facts_in_top_5"] = _share([fact for item in facts for fact in item.in_top_5])
+    if disputed := [item for item in asked if item.row.get("upstream_file")]:
+        figures["difference_shown"] = _share([bool(item.differs) for item in disputed])
+        figures["difference_of_that_file"] = _share([item.row["upstream_file"] in item.differs for item in disputed])
+        figures["reviewed_page_leads"] = _share([bool(item.ranked) and item.ranked[0].reviewed for item in disputed])
     if with_heading:  # our own pages are judged by heading, not by snippet
         figures["passage_recall_at_5"] = _share([heading_hit(item.row, item.ranked[:5]) for item in with_heading])
         for depth in (1, 3, 5):
@@ -134,10 +148,19 @@ def _places(row: Row) -> list[tuple[str, str]]:
     return [(row["page"], row["heading"]), *((page, heading) for page, heading in row.get("also", []))]
 
 
-def _ask(retriever: Retriever, row: Row, question: str) -> Judged:
+def _ask(retriever: Searching, row: Row, question: str, embedder: Embedder) -> Judged:
     result = retriever.search(question)
-    ranked = [found.passage for found in retriever.explain(question, DEPTH)]
-    return Judged(row, ranked, result.answerable, not result.passages, result.ms)
+    if isinstance(retriever, Retriever):
+        ranked = [found.passage for found in retriever.explain(question, DEPTH)]
+    else:
+        ranked = result.passages
+    facts, read = (
+        row.get("answer_facts", []),
+        "\n\n".join(f"{passage.title}\n{passage.text}" for passage in result.passages),
+    )
+    quoted, told = (stated(facts, text, embedder.encode) for text in (result.extract, read))
+    differs = [claim.path for claim in result.differs]
+    return Judged(row, ranked, result.answerable, not result.passages, result.ms, quoted, told, differs)
 
 
 def _share(hits: Sequence[bool]) -> float:
@@ -185,6 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--corpus", required=True, help="folder, tar archive or git URL to index")
     parser.add_argument("--questions", type=Path, required=True, help="judged questions, one JSON object per line")
     parser.add_argument("--index", type=Path, help="keep the index here, so that a second run reuses its vectors")
+    parser.add_argument("--behind", type=Path, help="an index of upstream's own text to search behind the corpus")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="embedding model: a name or a folder")
     parser.add_argument("--gloss", action="store_true", help="put other languages into English words first")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

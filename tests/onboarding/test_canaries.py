@@ -49,6 +49,8 @@ HEADERS = {
 class MarkedSearch:
     """Retrieval whose passage is marked, and which breaks on a certain question, quoting it."""
 
+    holdings: tuple[()] = ()
+
     def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         if "break" in text:
             raise ValueError(f"cannot look up {text}")

@@ -42,6 +42,8 @@ ANSWER = SearchResult([PASSAGE], 0.9, "It is supported.", [], 1.0)
 class Search:
     """Always finds the one passage."""
 
+    holdings: tuple[()] = ()
+
     def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         return ANSWER
 

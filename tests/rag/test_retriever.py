@@ -99,8 +99,8 @@ def test_the_command_line_prints_extract_passages_and_reasons(
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     (corpus / "kcli.md").write_bytes((CORPUS / "kcli.md").read_bytes())
-    place = ["--source", str(corpus), "--out", str(tmp_path / "index")]
-    assert main(["build", *place]) == 0
+    place = ["--out", str(tmp_path / "index")]
+    assert main(["build", "--source", str(corpus), *place]) == 0
     assert main(["kcli: unrecognized arguments --memory", *place, "--explain"]) == 0
     printed = capsys.readouterr().out
     assert "kcli.md:" in printed

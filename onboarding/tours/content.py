@@ -62,7 +62,7 @@ def load_tours(folder: Path = TOURS) -> dict[str, Tour]:
 def named_links(sources: Sequence[str]) -> list[tuple[str, str]]:
     """Return (path with lines, address at upstream) for each source."""
     names = [source.replace("#L", ":").replace("-L", "-") for source in sources]
-    return list(zip(names, source_links(sources), strict=True))
+    return list(zip(names, source_links(tuple(sources)), strict=True))
 
 
 def _step(table: Mapping[str, Any], path: Path) -> TourStep:

@@ -14,6 +14,7 @@ from rag.types import Block, Span, Unit
 
 LEADING = 0.12  # the first sentence of a section states its point more often than not
 EXPANSION = 0.4  # a synonym says less than the visitor's own word
+CONFIG_LINES = 10  # of a configuration file that are shown together
 PROBE_CHARS = 40  # characters of a segment that identify the chunk around it
 
 # a sentence ends at . ! ? before a capital, a digit, a quote or a mark; not after an initial or a usual abbreviation
@@ -27,7 +28,7 @@ _ASKS_COMMAND = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of a passage; `text` occurs verbatim in it."""
+    """A piece of a passage; `text` occurs verbatim in it, but for the fence around configuration."""
 
     kind: str  # "sentence" | "item" | "row" | "code"
     text: str
@@ -103,6 +104,10 @@ def segments(text: str, spans: tuple[Span, ...] = ()) -> tuple[Segment, ...]:
 def _pieces(block: Block, number: int, lead: str) -> Iterator[Segment]:
     if block.kind == "code":
         yield Segment("code", block.text, number, lead=lead)
+    elif block.kind == "config":  # shown as it stands: its comments are no headings, its lists no sentences
+        lines = block.text.split("\n")
+        for at in range(0, len(lines), CONFIG_LINES):
+            yield Segment("code", "\n".join(["```", *lines[at : at + CONFIG_LINES], "```"]), number)
     elif block.kind == "table":
         rows = block.text.split("\n")
         for row in rows[2:]:

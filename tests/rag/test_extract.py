@@ -193,3 +193,12 @@ def test_further_passages_add_sentences_with_their_own_citation_unless_they_trai
 def test_a_citation_stands_below_a_table_or_a_command_block() -> None:
     table = found("## Ports\n\n| Port | For |\n| --- | --- |\n| 8888 | Airflow |\n", "ports", 9.0)
     assert answer([table], asked("ports")).endswith("| 8888 | Airflow |\n\n[1]")
+
+
+def test_configuration_is_shown_as_it_stands_and_its_excerpt_is_a_line() -> None:
+    text = "storage:\n  # the default class of the lab\n  class: ocs-rbd\n  size: 400\n  disks:\n    - vdb\n"
+    made = chunk(Document("lab.yml", text, "lab (lab.yml)", "0"), lambda _document, _lines: "")[0]
+    query = asked("which class does it take")
+    scored = score_segments([made], [np.zeros(len(made.chunks))], query, dict.fromkeys(query.terms, 1.0))[0]
+    assert excerpt(scored, query) == "class: ocs-rbd"
+    assert compose(scored, query).startswith("```\nstorage:\n  # the default class of the lab\n")

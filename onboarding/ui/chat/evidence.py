@@ -84,7 +84,8 @@ def sources(passages: Sequence[Passage], translate: Translator = ENGLISH, *, jud
 
 def _card(number: int, passage: Passage, translate: Translator, report: Markup) -> Markup:
     *outer, name = [passage.title, *(heading for heading in passage.headings if heading != passage.title)]
-    quote = fill('<div class="quote" dir="auto">{}</div>', inline_html(passage.excerpt)) if passage.excerpt else ""
+    said = " · ".join(cell.strip() for cell in passage.excerpt.strip("|").split("|"))  # a row without its pipes
+    quote = fill('<div class="quote" dir="auto">{}</div>', inline_html(said)) if said else ""
     html = (
         '<li class="source" data-n="{0}"><span class="number" aria-hidden="true">{0}</span>'
         '<div><p class="title">{1}{2}<span class="where">{3}</span></p>{4}</div>{5}</li>'

@@ -12,8 +12,8 @@ from rag.types import Embedded, Passage, SearchResult
 
 LEADING = 3  # passages of the tier that leads, before the other tier's; what a model reads
 # Logits by which the relevance of our best passage must exceed upstream's for our pages to lead; they list questions,
-# which lifts them. It does in 99 of 100 questions that they answer, and not in 9 of 20 that only upstream's text answers;
-# 5.0 would be 13 of those 20, for 5 of the 100.
+# which lifts them. It does in 99 of 100 questions that they answer, and not in 9 of 20 that only upstream's text
+# answers; 5.0 would be 13 of those 20, for 5 of the 100.
 OWN_LEAD = 3.0
 
 

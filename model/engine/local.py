@@ -191,10 +191,18 @@ class LocalEngine:
         for ahead, job in enumerate(self._waiting):
             job.report_queue(Queued(ahead))
         if self._warm and not self._running and not self._waiting:
-            job = Job(self._warm[0], Options(max_tokens=0), Generation(lambda: None), warm=True)
-            job.encode(lambda text, control: self._llama.tokenize(text, control=control), self.window)
-            self._start(job)
+            self._read_ahead(self._warm[0])
             self._warm.popleft()  # only now, so that `is_warm` never sees it in neither place
+
+    def _read_ahead(self, prompt: Prompt) -> None:
+        """Begin to read a prompt that nobody waits for; drop one that does not fit."""
+        job = Job(prompt, Options(max_tokens=0), Generation(lambda: None), warm=True)
+        try:
+            job.encode(lambda text, control: self._llama.tokenize(text, control=control), self.window)
+        except (PromptTooLong, ValueError) as error:
+            logger.warning("a prompt is not read ahead: %s", error)
+        else:
+            self._start(job)
 
     def _put_back(self, job: Job) -> None:
         """Stop prewarming a prompt; keep what it has read, and put it first for the next quiet moment."""

@@ -294,6 +294,16 @@ def test_prewarming_reads_while_nobody_waits_and_gives_way_to_a_visitor(open_eng
     assert warm.counts.read == 1
 
 
+def test_a_prompt_that_does_not_fit_is_not_read_ahead_and_the_engine_goes_on(open_engine: OpenEngine) -> None:
+    engine = open_engine(cells=1024)
+    engine.prewarm([prompt("", passage="word " * 9_000), prompt("Warm?", passage="Something warm. ")])
+    deadline = time.monotonic() + 60
+    while not engine.is_warm() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    _, warm = finish(engine.submit(prompt("Warm?", passage="Something warm. "), SHORT))
+    assert (warm.counts.read, warm.reason in ("stop", "length")) == (1, True)
+
+
 def test_more_conversations_than_the_memory_holds_are_all_answered(open_engine: OpenEngine) -> None:
     engine = open_engine(cells=1024, sequences=8)
     reads = [finish(engine.submit(prompt(f"Question {i}", passage=f"Passage {i}. " * 40), SHORT))[1] for i in range(8)]

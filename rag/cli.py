@@ -10,13 +10,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder
-from rag.errors import RagError, SourceUnreadable
+from rag.errors import IndexMissing, RagError, SourceUnreadable
 from rag.index.build import build
 from rag.index.shipped_vectors import write_shipped_vectors
 from rag.index.store import load, read_manifest
 from rag.reading.documents import is_address
 from rag.reading.links import UPSTREAM, UPSTREAM_COMMIT
 from rag.search.retriever import Retriever
+from rag.search.tiers import TwoTiers
 
 CORPUS = Path(__file__).parent / "corpus"
 WEIGHTS = Path(__file__).parent / "search"
@@ -34,7 +35,12 @@ def main(argv: Sequence[str]) -> int:
         return int(options.run(options))
     except RagError as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        sys.stderr.close()
+    except (OSError, UnicodeError, RecursionError, MemoryError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        sys.stderr.write(f"what you named cannot be read or written ({said}); check the path and its permissions\n")
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,25 +109,31 @@ def _upstream(source: str | None) -> str:
     return f"{UPSTREAM}/archive/{source}.tar.gz" if source and re.fullmatch("[0-9a-f]{40}", source) else source or ""
 
 
-def _source_of(index: Path) -> str:
-    """Return the source that `index` was built from; our own pages where there is no index.
+def _source_of(index: Path, *, is_ours: bool) -> str:
+    """Return the source that `index` was built from; our own pages where there is no index yet, or one `is_ours`.
 
-    Raises SourceUnreadable when that source is gone: other pages must not take the place of somebody's own.
+    Raises SourceUnreadable when that source is gone or unknown: other pages must not take the place of somebody's own.
     """
     try:
         source = read_manifest(index).source
-    except RagError:
-        return str(CORPUS)
+    except RagError as error:
+        if is_ours or (isinstance(error, IndexMissing) and not (index.is_dir() and any(index.iterdir()))):
+            return str(CORPUS)
+        source = ""
+    if not source:
+        raise SourceUnreadable(f"{index} no longer says what it was built from; give --source")
     if not is_address(source) and not Path(source).exists():
         raise SourceUnreadable(f"{index} was built from {source}, which is gone; give --source")
     return source
 
 
 def _build(options: argparse.Namespace) -> int:
+    if "" in (options.upstream, options.source):
+        raise RagError("--source and --upstream need a value; leave them out for the usual one")
     if options.upstream and options.source:
         raise RagError("--upstream and --source name two different things to index; give one of them")
     out = options.out or options.data / ("upstream" if options.upstream else "index")
-    source = _upstream(options.upstream) or options.source or _source_of(out)
+    source = _upstream(options.upstream) or options.source or _source_of(out, is_ours=options.out is None)
     embedder = Embedder(options.model)
     with tqdm(unit="text", desc="embedding", disable=None) as bar:
 
@@ -178,8 +190,10 @@ def _train(options: argparse.Namespace) -> int:
 
 def _search(options: argparse.Namespace) -> int:
     embedder = Embedder(options.model)
-    retriever = Retriever(load(options.index or options.data / "index", embedder), embedder)
-    result = retriever.search(options.question, options.k)
+    own = Retriever(load(options.index or options.data / "index", embedder), embedder)
+    behind = options.data / "upstream"
+    both = TwoTiers(own, Retriever(load(behind, embedder), embedder)) if not options.index and behind.is_dir() else own
+    result = both.search(options.question.encode("utf-8", "replace").decode(), max(1, options.k))
     print(f"answerable {result.answerable:.2f}   {result.ms:.0f} ms")
     if not result.passages:
         print("The corpus does not seem to answer this. Nearest pages:")
@@ -191,7 +205,7 @@ def _search(options: argparse.Namespace) -> int:
             print(f"[{number}] {passage.score:6.2f}  {passage.path}:{passage.lines[0]}-{passage.lines[1]}  "
                   f"{' > '.join((passage.title, *passage.headings))}\n      {passage.excerpt}")  # fmt: skip
     if options.explain:
-        _explain(retriever, options.question, options.k)
+        _explain(own, options.question, options.k)
     return 0 if result.passages else 1
 
 

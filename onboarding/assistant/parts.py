@@ -302,11 +302,11 @@ class Parts:
             return Retriever(load(settings.index, embedder), embedder, threshold=settings.abstain_below)
         own = open_or_build(CORPUS, settings.data / "index", embedder, self._indexing, settings.abstain_below)
         upstream = settings.upstream or settings.data / "upstream"
-        if not settings.upstream and not upstream.is_dir():
-            return own
         try:
+            if not settings.upstream and not upstream.is_dir():
+                return own
             return TwoTiers(own, Retriever(load(upstream, embedder), embedder, threshold=settings.abstain_below))
-        except RagError as error:  # our own pages answer without it
+        except (RagError, OSError) as error:  # our own pages answer without it
             logger.error("search: upstream's text is left out: %s", error)
             return own
 

@@ -70,7 +70,7 @@ def check(pages: Path, upstream: str | Path, since: str | Path | None = None, ex
 
     Raises SourceUnreadable, or RagError when there are no pages or the exceptions cannot be read.
     """
-    texts = {path.name: path.read_text("utf-8") for path in sorted(pages.glob("*.md"))}
+    texts = {path.name: path.read_text("utf-8") for path in sorted(pages.glob("*.md")) if path.is_file()}
     if not texts:
         raise RagError(f"{pages} holds no page; give a folder of .md files")
     known = read_exceptions(exceptions)

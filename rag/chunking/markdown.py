@@ -5,6 +5,7 @@ markdown-it-py parses the block structure. Its inline rules stay off: a chunker 
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from textwrap import dedent
 
 from markdown_it import MarkdownIt
@@ -12,10 +13,15 @@ from markdown_it.tree import SyntaxTreeNode
 
 from rag.types import Block
 
-_PARSER = MarkdownIt("commonmark").enable("table").disable("inline")
+_PARSER = MarkdownIt("commonmark", {"maxNesting": 100}).enable("table").disable("inline")
 _JEKYLL = re.compile(r"^\s*(\{:.*\}|\{%.*%\})\s*$")  # layout marks, no content
-_COMMENT = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)|<!--.*?-->", re.DOTALL)  # code spans first: what they hold is shown
-_UNSEEN = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?(-->|\Z)", re.DOTALL | re.IGNORECASE)
+# Bounded, so that a page of openings without an end costs no square of its length. Code spans first: they are shown.
+_COMMENT = re.compile(r"(`+)(?!`).{0,2000}?(?<!`)\1(?!`)|<!--.{0,9000}?-->", re.DOTALL)
+_UNSEEN = re.compile(r"<(script|style)\b.{0,4000}?</\1\s*>|<!--.*?(-->|\Z)", re.DOTALL | re.IGNORECASE)
+_CODE_SPAN = re.compile(r"(`+)(.{1,200}?)(?<!`)\1(?!`)")
+LONGEST_MARK = 12  # backticks of a fence
+LONGEST_HEADING = 500  # characters that are looked at
+MOST_REPAIRS = 20  # of fences that never close; each reads the page again
 _TAG = re.compile(r"</?[A-Za-z][^>]*>")
 _QUOTE_MARK = re.compile(r"^\s{0,3}>[ \t]?")
 
@@ -28,7 +34,10 @@ def blocks(text: str) -> list[Block]:
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     tree = _parse(lines)
-    while (opening := _never_closed(tree, lines)) is not None:
+    for _ in range(MOST_REPAIRS):
+        opening = _never_closed(tree, lines)
+        if opening is None:
+            break
         lines[opening] = ""
         tree = _parse(lines)
     return [block for node in tree.children for block in _of(node, lines, top=True)]
@@ -58,20 +67,22 @@ def _of(node: SyntaxTreeNode, lines: Sequence[str], *, top: bool = False) -> Ite
     start, end = _range(node)
     kind = node.type
     if kind == "heading":
-        title = " ".join(node.children[0].content.split())
+        title = " ".join(node.children[0].content.split())[:LONGEST_HEADING]
         shown = f"{node.markup if node.markup[0] == '#' else '#' * int(node.tag[1])} {title}"
         level = int(node.tag[1])
         yield Block("heading", shown, (start + 1, end), level, _plain(title)) if top else _text(title, start, end)
     elif kind in {"fence", "code_block"}:
-        mark = node.markup or "```"
+        mark = node.markup if 0 < len(node.markup) <= LONGEST_MARK else "```"
+        while mark in node.content and len(mark) <= LONGEST_MARK:
+            mark += mark[0]
         yield Block("code", f"{mark}{node.info.strip()}\n{node.content.rstrip(chr(10))}\n{mark}", (start + 1, end))
     elif kind == "table":
         rows = (_outer_pipes(line.strip()) for line in lines[start:end])
         yield Block("table", "\n".join(rows), (start + 1, end))
     elif kind == "html_block":
-        yield from _shown(_TAG.sub(" ", _UNSEEN.sub("", node.content)), start, end)
+        yield from _shown(_TAG.sub(" ", _UNSEEN.sub(_blank, node.content)), start)
     elif kind == "paragraph":
-        yield from _shown(dedent("\n".join(lines[start:end])), start, end)
+        yield from _shown(dedent("\n".join(lines[start:end])), start)
     elif kind == "blockquote":
         inside = [*lines[:start], *(_QUOTE_MARK.sub("", line) for line in lines[start:end])]
         yield from (block for child in node.children for block in _of(child, inside))
@@ -86,17 +97,27 @@ def _item(node: SyntaxTreeNode, lines: Sequence[str]) -> Iterator[Block]:
     rest = node.children
     if rest and rest[0].type == "paragraph":
         start, end = _range(node)[0], _range(rest[0])[1]
-        yield from (Block("item", block.text, block.lines) for block in _shown("\n".join(lines[start:end]), start, end))
+        for number, block in enumerate(_shown("\n".join(lines[start:end]), start)):
+            yield block if number else replace(block, kind="item")
         rest = rest[1:]
     yield from (block for child in rest for block in _of(child, lines))
 
 
-def _shown(text: str, start: int, end: int) -> Iterator[Block]:
-    """Yield the text without comments and layout marks, unless nothing remains."""
-    text = _COMMENT.sub(lambda found: found[0] if found[1] else "", text)
-    kept = [line.rstrip() for line in text.split("\n") if line.strip() and not _JEKYLL.match(line)]
-    if kept:
-        yield _text("\n".join(kept), start, end)
+def _shown(text: str, start: int) -> Iterator[Block]:
+    """Yield the runs of lines that remain without comments and layout marks; `start` is the index of the first line."""
+    held: list[str] = []
+    lines = _COMMENT.sub(lambda found: found[0] if found[1] else _blank(found), text).split("\n")
+    for at, line in enumerate([*lines, ""], start):
+        if line.strip() and not _JEKYLL.match(line):
+            held.append(line.rstrip())
+        elif held:
+            yield _text("\n".join(held), at - len(held), at)
+            held = []
+
+
+def _blank(found: re.Match[str]) -> str:
+    """Return as many line ends as there were, so that later lines keep their numbers."""
+    return "\n" * found[0].count("\n")
 
 
 def _text(text: str, start: int, end: int) -> Block:
@@ -110,7 +131,15 @@ def _outer_pipes(row: str) -> str:
 
 
 def _plain(heading: str) -> str:
-    """Return a heading without emphasis marks, links and attribute lists."""
-    heading = re.sub(r"\{[:#][^}]*\}|<[^>]+>", "", heading)
-    heading = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
-    return re.sub(r"(\*\*|__|`)", "", heading).strip()
+    """Return a heading without emphasis marks, links and attribute lists; what stands in code stays."""
+    text, at = "", 0
+    for code in _CODE_SPAN.finditer(heading):
+        text += _unmarked(heading[at : code.start()]) + code[2].strip()
+        at = code.end()
+    return " ".join((text + _unmarked(heading[at:])).split())
+
+
+def _unmarked(text: str) -> str:
+    text = re.sub(r"\{[:#][^}]*\}|<[^>]+>", "", text)
+    text = re.sub(r"!?\[([^\[\]]*)\]\([^)]*\)", r"\1", text)
+    return re.sub(r"(\*\*|__|`)", "", text)

@@ -13,7 +13,7 @@ _RST_UNDER = re.compile(r"^([=\-~^\"'#*+.])\1{2,}\s*$")
 def yaml_blocks(text: str) -> Iterator[Block]:
     """Yield a heading per key down to the third level and the lines under it; a comment stays with the key below it."""
     start, pending = 0, 0  # pending: first comment line above the next key
-    lines = text.splitlines()
+    lines = text.split("\n")
     for at, line in enumerate(lines):
         key = _YAML_KEY.match(line)
         opens = key is not None and not line.split(":", 1)[1].strip().startswith(("|", ">"))
@@ -29,7 +29,7 @@ def yaml_blocks(text: str) -> Iterator[Block]:
 
 def env_blocks(text: str) -> Iterator[Block]:
     """Yield the titled groups of an env sample; a title stands between two lines of `# =====`."""
-    lines = text.splitlines()
+    lines = text.split("\n")
     at = 0
     while at < len(lines):
         if _BANNER.match(lines[at]) and at + 2 < len(lines) and _BANNER.match(lines[at + 2]):
@@ -47,7 +47,7 @@ def env_blocks(text: str) -> Iterator[Block]:
 
 def rst_blocks(text: str) -> Iterator[Block]:
     """Yield headings (in the order their underlines first occur) and the paragraphs between them."""
-    lines = text.splitlines()
+    lines = text.split("\n")
     marks: list[str] = []
     start = 0
     for at in range(1, len(lines)):
@@ -66,7 +66,7 @@ def rst_blocks(text: str) -> Iterator[Block]:
 
 def plain_blocks(text: str) -> Iterator[Block]:
     """Yield the paragraphs of plain text."""
-    lines = text.splitlines()
+    lines = text.split("\n")
     yield from _paragraphs(lines, 0, len(lines))
 
 

@@ -44,7 +44,8 @@ def split(block: Block, limit: int) -> list[Block]:
     if block.kind == "code":
         opening, inner, closing = lines[0], lines[1:-1], lines[-1]
         opening = opening if len(opening) <= LONGEST_OPENING else closing
-        return list(_parts(block, inner, 1, limit, lambda body: [opening, *body, closing]))
+        is_fenced = block.lines[1] - block.lines[0] + 1 >= len(lines)  # indented code has no lines for its fence
+        return list(_parts(block, inner, int(is_fenced), limit, lambda body: [opening, *body, closing]))
     head = lines[:2]  # of a table; its later parts repeat it
     if block.kind == "table" and sum(map(len, head)) <= limit // 2:
         return list(_parts(block, lines[2:], 2, limit, lambda body: [*head, *body], sum(map(len, head))))

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from rag.chunking.chunker import chunk
-from rag.errors import IndexCorrupt, IndexMissing, TargetRefused
+from rag.errors import IndexCorrupt, IndexMissing, SourceUnreadable, TargetRefused
 from rag.index.dense import CHUNK, QUESTION, WHOLE, DenseIndex, build_dense, load_dense
-from rag.index.lexical import build_lexical
+from rag.index.lexical import FIELDS, build_lexical
 from rag.index.shipped_vectors import load_shipped_vectors
 from rag.index.store import ESSENTIAL, FORMAT, MANIFEST, NAMES, Encoder, Manifest, read_manifest, sha256, verify
 from rag.index.units import assign, chunk_text, fold_duplicates, unit_text
@@ -21,6 +21,7 @@ from rag.reading.documents import Corpus, is_address, read_corpus
 from rag.reading.links import linker
 from rag.types import Unit
 
+MOST_LOST = 3  # of the five files of an index must still be there to know it again
 VECTORS_SINCE = 5  # the oldest format of an index whose vectors can still be read
 STEP = 64  # texts between two progress reports
 
@@ -38,6 +39,8 @@ def build(source: str | Path, out: Path, embedder: Encoder, progress: Progress =
     reader never sees half an index. Raises SourceUnreadable, TargetRefused when `out` holds anything but an index, or
     OSError when it cannot be written.
     """
+    if not str(source).isprintable():  # the index could not name it afterwards
+        raise SourceUnreadable(f"the name {str(source)!a} is not plain text; rename the folder or file")
     refuse_foreign(out)  # before a clone, which takes a while
     return write(read_corpus(source), source, out, embedder, progress)
 
@@ -67,15 +70,28 @@ def write(corpus: Corpus, source: str | Path, out: Path, embedder: Encoder, prog
 
 def refuse_foreign(out: Path) -> None:
     """Raise TargetRefused unless `out` is missing, an empty folder, or an index, whole or damaged."""
-    if not out.exists():
+    if not out.exists() and not out.is_symlink():
         return
-    names = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
-    is_index = out.is_dir() and names <= NAMES and len(names & {MANIFEST, *ESSENTIAL}) > 1
-    if names and not is_index:
-        odd = ", ".join(sorted(names - NAMES)[:3] or sorted(names)[:3])
+    odd = _foreign(out)
+    if odd:
         raise TargetRefused(
             f"{out} holds what is no index of ours ({odd}) and a build would replace it; give --out another folder"
         )
+
+
+def _foreign(out: Path) -> str:
+    """Return the name of something in `out` that no index of ours has; "" when there is nothing."""
+    if out.is_symlink() or not out.is_dir():
+        return out.name
+    held = sorted(out.rglob("*"))
+    names = {path.name for path in out.iterdir()}
+    for path in held:
+        inside = path.relative_to(out).parts
+        is_known = inside[0] in NAMES and path.is_dir() == (len(inside) == 1 and inside[0] in FIELDS)
+        if path.is_symlink() or not is_known or len(inside) > 2 or (len(inside) == 2 and ".index." not in path.name):
+            return "/".join(inside)
+    is_ours = not names or len(names & {MANIFEST, *ESSENTIAL}) >= MOST_LOST
+    return "" if is_ours else held[0].name
 
 
 def corpus_digest(corpus: Corpus) -> str:
@@ -158,11 +174,12 @@ def _manifest(corpus: Corpus, source: str, units: list[Unit], embedder: Encoder,
 
 def _absolute(source: str | Path) -> str:
     """Return `source` in a form that a later build finds from any working directory."""
-    return source if isinstance(source, str) and is_address(source) else str(Path(source).absolute())
+    return source if isinstance(source, str) and is_address(source) else str(Path(source).resolve())
 
 
 def _swap(new: Path, target: Path) -> None:
     old = target.with_name(f".{target.name}.old-{uuid.uuid4().hex[:8]}")
+    refuse_foreign(target)  # again, for a build takes a while
     if target.exists():
         target.rename(old)
     new.rename(target)

@@ -84,19 +84,22 @@ def load(folder: Path, embedder: Encoder) -> Index:
     if manifest.model_digest != embedder.digest:
         raise IndexStale(f"{folder} was built with {manifest.model!r}, not with {embedder.name!r}; {remedy(folder)}")
     verify(folder, manifest)
-    with (folder / "units.jsonl").open(encoding="utf-8") as file:
-        units = [_unit(json.loads(line)) for line in file]
-    return Index(units, load_dense(folder), load_lexical(folder), manifest)
+    try:
+        with (folder / "units.jsonl").open(encoding="utf-8") as file:
+            units = [_unit(json.loads(line)) for line in file]
+        return Index(units, load_dense(folder), load_lexical(folder), manifest)
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:  # right checksums over wrong content
+        raise IndexCorrupt(f"{folder} cannot be read ({error}); {remedy(folder)}") from error
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Return the manifest alone. Raises IndexMissing or IndexCorrupt."""
     path = folder / MANIFEST
-    if not path.is_file():
-        raise IndexMissing(f"there is no index in {folder}; {remedy(folder)}")
     try:
+        if not path.is_file():
+            raise IndexMissing(f"there is no index in {folder}; {remedy(folder)}")
         return TypeAdapter(Manifest).validate_json(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise IndexCorrupt(
             f"{path} cannot be read ({error}); {remedy(folder)} (and --source, if it held other pages than ours)"
         ) from error

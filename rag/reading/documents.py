@@ -6,10 +6,13 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import HTTPException
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from urllib.request import urlopen
 
@@ -22,8 +25,21 @@ from rag.types import Difference, Document, Skipped
 
 MAX_BYTES = 512 * 1024  # larger text files are data, not documentation
 FETCH_SECONDS = 300
+MOST_SOURCES, LONGEST_CLAIM = 50, 300  # entries and characters of front matter that each passage carries along
+_DAMAGED = (
+    tarfile.TarError,
+    OSError,
+    EOFError,
+    LZMAError,
+    zlib.error,
+    KeyError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+)
 _IGNORED = {".git", "node_modules", "__pycache__", ".venv"}
 _LISTS = {"MANIFEST.tsv"}  # it describes the corpus and belongs to no page
+_GIT = ("git", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false")  # no program that a repository names
 _ADDRESS = re.compile(r"^(https?://|ssh://|git@|git://|file://)")
 
 
@@ -54,9 +70,13 @@ def read_corpus(source: str | Path) -> Corpus:
                 skipped.append(read)
         if not documents:
             raise SourceUnreadable(f"{source} holds no document that can be indexed; give a folder with .md files")
-        commit = opened.commit or _commit(opened.folder)
-        date = opened.date or _git(opened.folder, "log", "-1", "--format=%cs")
-        return Corpus(documents, skipped, commit, _origin(opened.folder), date)
+        commit = opened.commit or _listed_commit(opened.folder)
+        if opened.is_unpacked:
+            return Corpus(documents, skipped, commit, "", opened.date)
+        date = _git(opened.folder, "log", "-1", "--format=%cs")
+        return Corpus(
+            documents, skipped, commit or _git(opened.folder, "rev-parse", "HEAD"), _origin(opened.folder), date
+        )
 
 
 def is_address(source: str) -> bool:
@@ -71,6 +91,7 @@ class _Opened:
     folder: Path
     commit: str = ""
     date: str = ""
+    is_unpacked: bool = False  # a stranger's repository inside an archive may name programs that git would run
 
 
 @contextmanager
@@ -105,7 +126,7 @@ def _download(url: str, target: Path) -> Path:
     try:
         with urlopen(url, timeout=FETCH_SECONDS) as answer, target.open("wb") as file:  # noqa: S310 - https:// only
             shutil.copyfileobj(answer, file)
-    except OSError as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise SourceUnreadable(f"{url} cannot be fetched ({error}); fetch it yourself and give the file") from error
     return target
 
@@ -114,16 +135,35 @@ def _unpack(archive: Path, target: Path) -> _Opened:
     """Unpack an archive; that of a git commit, as GitHub serves it, carries the commit and its time."""
     try:
         with tarfile.open(archive) as tar:
-            tar.extractall(target, filter="data")  # refuses links and paths that leave the folder
+            tar.extractall(target, filter=_plain_members)  # noqa: S202 - refuses paths that leave the folder
             commit = tar.pax_headers.get("comment", "")
             members = tar.getmembers()
-    except (tarfile.TarError, OSError) as error:
-        raise SourceUnreadable(f"{archive} is no readable tar archive ({error})") from error
-    inside = list(target.iterdir())
+    except _DAMAGED as error:
+        raise SourceUnreadable(f"{archive} is no readable tar archive ({_one_line(error)})") from error
+    inside = list(target.iterdir()) if target.is_dir() else []
     folder = inside[0] if len(inside) == 1 and inside[0].is_dir() else target
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
-        return _Opened(folder)
-    return _Opened(folder, commit, f"{datetime.fromtimestamp(members[0].mtime, UTC):%Y-%m-%d}")
+        return _Opened(folder, is_unpacked=True)
+    return _Opened(folder, commit, _day(members[0].mtime), is_unpacked=True)
+
+
+def _plain_members(member: tarfile.TarInfo, target: str) -> tarfile.TarInfo | None:
+    """Leave out links and special files; refuse, as tarfile's data filter does, what would lie outside."""
+    try:
+        return tarfile.data_filter(member, target)
+    except (tarfile.SpecialFileError, tarfile.AbsoluteLinkError, tarfile.LinkOutsideDestinationError):
+        return None
+
+
+def _day(seconds: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -173,13 +213,15 @@ def _document(name: str, text: str, digest: str) -> Document:
     return Document(
         path=name,
         text=body,
-        title=(next(iter(_strings(fields.get("title"))), "") or _first_heading(name, body) or _from_name(name))[
-            :HEADING_CHARS
-        ],
+        title=(
+            " ".join(next(iter(_strings(fields.get("title"))), "").split())
+            or _first_heading(name, body)
+            or _from_name(name)
+        )[:HEADING_CHARS],
         digest=digest,
         topics=_strings(fields.get("topics")),
         questions=_questions(fields.get("questions")),
-        sources=_strings(fields.get("sources")),
+        sources=_strings(fields.get("sources"))[:MOST_SOURCES],
         differs=_differs(fields.get("differs")),
     )
 
@@ -214,19 +256,21 @@ def _differs(value: object) -> dict[str, tuple[Difference, ...]]:
     if not isinstance(value, dict):
         return {}
     return {
-        str(heading): tuple(Difference(str(path), says) for path, says in files.items() if isinstance(says, str))
+        str(heading): tuple(
+            Difference(str(path), says[:LONGEST_CLAIM]) for path, says in files.items() if isinstance(says, str)
+        )
         for heading, files in value.items()
         if isinstance(files, dict)
     }
 
 
-def _commit(folder: Path) -> str:
+def _listed_commit(folder: Path) -> str:
     manifest = folder / "MANIFEST.tsv"
     if manifest.is_file():
         rows = manifest.read_text("utf-8", errors="replace").splitlines()
         if len(rows) > 1 and rows[0].split("\t")[-1] == "commit":
             return rows[1].split("\t")[-1]
-    return _git(folder, "rev-parse", "HEAD")
+    return ""
 
 
 def _origin(folder: Path) -> str:
@@ -237,5 +281,5 @@ def _origin(folder: Path) -> str:
 def _git(folder: Path, *arguments: str) -> str:
     if not (folder / ".git").exists():
         return ""  # git would answer for a repository around the folder
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([*_GIT, "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -65,7 +65,8 @@ def test_a_table_without_outer_pipes_keeps_rows_under_their_header() -> None:
 def test_no_unit_is_longer_than_a_model_can_read_whatever_its_lines_are() -> None:
     long = "x" * 48_000
     table = f"| {'h' * 4_000} |\n| --- |\n| a |\n"
-    for text in (f"```\n{long}\n```\n", f"```{long}\ncode\n{'y' * 2_000}\n```\n", f"# {long}\n\nText.\n",
+    marks = f"{'`' * 5_000}\ncode\n{'`' * 5_000}\n"
+    for text in (marks, f"```\n{long}\n```\n", f"```{long}\ncode\n{'y' * 2_000}\n```\n", f"# {long}\n\nText.\n",
                  f"- {long}\n  - {long}\n", table, f"|a|\n|-|\n|{long}|\n", f"> {long}\n", long):  # fmt: skip
         units = units_of(text)
         assert units
@@ -216,3 +217,27 @@ def test_a_shell_script_gives_its_comments_below_the_names_of_its_functions() ->
     assert "## remove_bridge\n\nDeletes the bridge" in text
     assert "ip link" not in text
     assert lines_of(SCRIPT, units[0].lines).startswith("#")
+
+
+def test_lines_behind_comments_html_and_indented_code_keep_their_numbers() -> None:
+    hidden = "\n".join(["<!-- hidden", *["more"] * 20, "-->"])
+    html = "\n".join(["<pre>", *[f"line {number}" for number in range(80)], "</pre>"])
+    code = "\n".join(f"    step {number} {'x' * 30}" for number in range(80))
+    text = f"Text one\n{hidden}\nText two\n\n{html}\n\nAnd then:\n\n{code}\n\nThe end.\n"
+    lines = text.split("\n")
+    for unit in units_of(text):
+        first = unit.text.split("\n")[1 if unit.text.startswith("```") else 0].strip()
+        last = [line for line in unit.text.split("\n") if "```" not in line][-1].strip()
+        assert first in lines[unit.lines[0] - 1]
+        assert last in lines[unit.lines[1] - 1]
+
+
+def test_a_heading_keeps_what_stands_in_code_and_a_pictures_words() -> None:
+    titles = [
+        block.title for block in markdown.blocks("# ![Logo](a.png) Lab\n\n## `__init__.py` and `--host <name>`\n")
+    ]
+    assert titles == ["Logo Lab", "__init__.py and --host <name>"]
+
+
+def test_code_that_holds_a_fence_gets_a_longer_one() -> None:
+    assert kinds("    ```bash\n    make\n    ```\n") == [("code", "````\n```bash\nmake\n```\n````")]

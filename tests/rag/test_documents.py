@@ -5,6 +5,7 @@ import re
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -176,3 +177,38 @@ def test_an_unreadable_source_is_named_with_what_to_give_instead(tmp_path: Path,
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceUnreadable, match=source):
         read_corpus(tmp_path / source)
+
+
+def test_nothing_that_an_archive_holds_is_run(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / "a.md").write_text("# A\n")
+    subprocess.run(["git", "-C", str(repository), "init", "-q"], check=True)
+    with (repository / ".git" / "config").open("a") as config:
+        config.write(f"[core]\n\tfsmonitor = touch {tmp_path / 'ran'}\n[log]\n\tshowSignature = true\n")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(repository, "repository")
+    assert read_corpus(tmp_path / "a.tar").commit == ""
+    read_corpus(repository)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("kind", ["w:gz", "w:xz"])
+def test_a_download_that_was_cut_is_named(tmp_path: Path, kind: Literal["w:gz", "w:xz"]) -> None:
+    (tmp_path / "a.md").write_bytes(b"# A\n" + os.urandom(9_000).hex().encode())
+    archive = tmp_path / "a.tar"
+    with tarfile.open(archive, kind) as tar:
+        tar.add(tmp_path / "a.md", "a.md")
+    archive.write_bytes(archive.read_bytes()[:3_000])
+    with pytest.raises(SourceUnreadable, match="no readable tar archive"):
+        read_corpus(archive)
+
+
+def test_an_archive_with_a_pipe_and_a_link_gives_its_pages(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.md")
+    (tmp_path / "a.md").write_text("# A\n")
+    (tmp_path / "link.md").symlink_to("/etc/passwd")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in ("pipe.md", "link.md", "a.md"):
+            tar.add(tmp_path / name, f"top/{name}")
+    assert [document.path for document in read_corpus(tmp_path / "a.tar").documents] == ["a.md"]

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from rag.errors import IndexCorrupt, IndexMissing, IndexStale, TargetRefused
 from rag.index.build import build
 from rag.index.dense import EXACT_LIMIT, build_dense
-from rag.index.store import FORMAT, load, read_manifest
+from rag.index.store import FORMAT, load, read_manifest, sha256
 from rag.search.abstain import load_calibration
 from rag.search.retriever import Retriever, open_or_build
 from rag.types import Embedded
@@ -105,6 +106,36 @@ def test_a_folder_that_holds_no_index_of_ours_is_refused_and_keeps_its_files(
         build(corpus, corpus, WordHashEncoder())
     assert mine.read_text() == "{}"
     assert sorted(path.name for path in corpus.iterdir()) == ["disks.md", "ports.md"]
+
+
+@pytest.mark.parametrize("odd", ["body/notes.txt", "body/deep/a.index.json", "units.jsonl/a"])
+def test_files_of_ones_own_inside_an_index_are_kept(corpus: Path, tmp_path: Path, odd: str) -> None:
+    build(corpus, tmp_path / "index", WordHashEncoder())
+    mine = tmp_path / "index" / odd
+    if odd.startswith("units"):
+        mine.parent.unlink()
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(TargetRefused, match="no index of ours"):
+        build(corpus, tmp_path / "index", WordHashEncoder())
+    assert mine.read_text() == "mine"
+
+
+def test_a_link_is_not_replaced_by_an_index(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(TargetRefused):
+        build(corpus, tmp_path / "link", WordHashEncoder())
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_right_checksums_over_wrong_content_are_a_corrupt_index(corpus: Path, tmp_path: Path) -> None:
+    manifest = build(corpus, tmp_path / "index", WordHashEncoder())
+    (tmp_path / "index" / "units.jsonl").write_text("{}\n")
+    files = manifest.files | {"units.jsonl": sha256(tmp_path / "index" / "units.jsonl")}
+    (tmp_path / "index" / "manifest.json").write_text(json.dumps(asdict(manifest) | {"files": files}))
+    with pytest.raises(IndexCorrupt, match="python -m rag build"):
+        load(tmp_path / "index", WordHashEncoder())
 
 
 def test_a_damaged_index_is_still_ours_and_is_built_anew(corpus: Path, tmp_path: Path) -> None:

@@ -187,6 +187,18 @@ def test_a_build_does_not_put_our_pages_in_the_place_of_others_whose_source_is_g
     assert {unit.path for unit in load(data / "index", Embedder()).units} == {"kcli.md"}
 
 
+def test_an_index_that_no_longer_says_its_source_is_not_filled_with_our_pages(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--out", str(data.parent / "other")]
+    main(["build", "--source", str(data.with_name("pages")), *place])
+    (data.parent / "other" / "manifest.json").write_text("{")
+    assert main(["build", *place]) == 2
+    assert "give --source" in capsys.readouterr().err
+    assert main(["build", "--source", "", *place]) == 2
+    assert "need a value" in capsys.readouterr().err
+
+
 def test_an_unreadable_source_ends_with_a_message_and_not_with_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

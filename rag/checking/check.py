@@ -102,16 +102,17 @@ def read_exceptions(path: Path) -> Exceptions:
 def _sources(page: str, text: str) -> Iterator[Claim]:
     """Yield the files of the front matter, and the words that a file which says otherwise is quoted with."""
     lines, fields = text.splitlines(), frontmatter.split(text)[0]
-    for heading, files in (fields.get("differs") or {}).items():
-        for path, says in files.items():
+    listed = fields.get("differs")
+    for heading, files in listed.items() if isinstance(listed, dict) else ():
+        for path, says in files.items() if isinstance(files, dict) else ():
             here = [n for n, one in enumerate(lines, 1) if one.strip().startswith(f"{path}:")] or [1]
             line = next(
-                (n for n in here if says[:12] in lines[n - 1]), here[0]
+                (n for n in here if str(says)[:12] in lines[n - 1]), here[0]
             )  # one file may stand in several sections
             yield Claim(page, line, heading, "source", path)
-            for word in re.findall("`([^`]+)`", says):
+            for word in re.findall("`([^`]+)`", str(says)):
                 yield Claim(page, line, heading, "difference", word, path)
-    for source in fields.get("sources") or []:
+    for source in filter(lambda one: isinstance(one, str), fields.get("sources") or []):
         if not source.startswith("https://"):
             line = next((n for n, one in enumerate(lines, 1) if one.strip() == f"- {source}"), 1)
             yield Claim(page, line, "sources", "source", source)

@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 
 from rag.errors import SourceUnreadable
+from rag.reading.documents import DAMAGED
 
 CODE, DOCUMENTS, NOWHERE = "code", "documents", ""
 _DOCUMENTS = {".md", ".mdc", ".markdown", ".html", ".cursorrules"}
@@ -159,10 +160,13 @@ class Upstream:
         return any(re.search(rf"^{re.escape(name)}\s*:(?!=)", self.texts[path], re.M) for path in here)
 
 
+MOST_BYTES = 20_000_000  # of one file; no program or document is larger
+
+
 def read_upstream(source: str | Path) -> Upstream:
     """Read a folder or a tar archive. Raises SourceUnreadable when it is neither or holds no file."""
     path = Path(source)
-    if not path.exists():
+    if not str(source) or not path.exists():
         raise SourceUnreadable(f"{source} does not exist; give a checkout of upstream or a tar archive of one")
     files = dict(_folder(path) if path.is_dir() else _archive(path))
     if not files:
@@ -177,7 +181,7 @@ def _folder(folder: Path) -> Iterator[tuple[str, bytes]]:
             continue
         if path.is_symlink():
             yield name.as_posix(), os.fsencode(path.readlink())
-        elif path.is_file():
+        elif path.is_file() and path.stat().st_size <= MOST_BYTES:
             yield name.as_posix(), path.read_bytes()
 
 
@@ -190,9 +194,9 @@ def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
                 name = member.name.removeprefix("./")
                 if member.issym():
                     files[name] = os.fsencode(member.linkname)
-                elif member.isfile() and (data := tar.extractfile(member)):
+                elif member.isfile() and member.size <= MOST_BYTES and (data := tar.extractfile(member)):
                     files[name] = data.read()
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except DAMAGED as error:
         raise SourceUnreadable(f"{path} is no readable tar archive; give a folder or an archive") from error
     tops = {name.partition("/")[0] for name in files}
     around = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in files) else ""

@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPException
@@ -26,7 +26,7 @@ from rag.types import Difference, Document, Skipped
 MAX_BYTES = 512 * 1024  # larger text files are data, not documentation
 FETCH_SECONDS = 300
 MOST_SOURCES, LONGEST_CLAIM = 50, 300  # entries and characters of front matter that each passage carries along
-_DAMAGED = (
+DAMAGED = (
     tarfile.TarError,
     OSError,
     EOFError,
@@ -132,27 +132,24 @@ def _download(url: str, target: Path) -> Path:
 
 
 def _unpack(archive: Path, target: Path) -> _Opened:
-    """Unpack an archive; that of a git commit, as GitHub serves it, carries the commit and its time."""
+    """Unpack an archive without its pipes, devices and links elsewhere.
+
+    That of a git commit, as GitHub serves it, carries the commit and its time.
+    """
     try:
         with tarfile.open(archive) as tar:
-            tar.extractall(target, filter=_plain_members)  # noqa: S202 - refuses paths that leave the folder
+            for member in tar:
+                with suppress(tarfile.SpecialFileError, tarfile.AbsoluteLinkError, tarfile.LinkOutsideDestinationError):
+                    tar.extract(member, target, filter="data")  # refuses paths that leave the folder
             commit = tar.pax_headers.get("comment", "")
             members = tar.getmembers()
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise SourceUnreadable(f"{archive} is no readable tar archive ({_one_line(error)})") from error
     inside = list(target.iterdir()) if target.is_dir() else []
     folder = inside[0] if len(inside) == 1 and inside[0].is_dir() else target
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
         return _Opened(folder, is_unpacked=True)
     return _Opened(folder, commit, _day(members[0].mtime), is_unpacked=True)
-
-
-def _plain_members(member: tarfile.TarInfo, target: str) -> tarfile.TarInfo | None:
-    """Leave out links and special files; refuse, as tarfile's data filter does, what would lie outside."""
-    try:
-        return tarfile.data_filter(member, target)
-    except (tarfile.SpecialFileError, tarfile.AbsoluteLinkError, tarfile.LinkOutsideDestinationError):
-        return None
 
 
 def _day(seconds: float) -> str:

@@ -25,7 +25,7 @@ from rag.types import Difference, Embedded, Passage, SearchResult, Unit
 
 NEAREST = 3  # pages that an abstaining search names
 MOST_DIFFERENCES = 3  # that a visitor takes in
-ANSWERING = 3  # passages that an extract may draw on; both tiers keep the first three of whoever leads in front
+ANSWERING = 3  # passages that an extract may draw on and cite by their place; what a model reads
 
 
 class WordEncoder(Encoder, Protocol):

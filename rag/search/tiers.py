@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from rag.search.retriever import Holding, Retriever
+from rag.search.retriever import ANSWERING, Holding, Retriever
 from rag.types import Embedded, Passage, SearchResult
 
-LEADING = 3  # passages of the tier that leads, before the other tier's; what a model reads
 # Logits by which the relevance of our best passage must exceed upstream's for our pages to lead; they list questions,
 # which lifts them. It does in 99 of 100 questions that they answer, and not in 9 of 20 that only upstream's text
 # answers; 5.0 would be 13 of those 20, for 5 of the 100.
@@ -73,8 +72,8 @@ def _ours_answer(ours: SearchResult, theirs: SearchResult) -> bool:
 
 
 def _joined(leading: Sequence[Passage], following: Sequence[Passage], k: int) -> list[Passage]:
-    """Return up to `k` passages: the first LEADING of the tier that leads, then the other's, then what is left."""
-    first = [*leading[:LEADING], *following, *leading[LEADING:]]
+    """Return up to `k` passages: those that the extract may cite, then the other tier's, then what is left."""
+    first = [*leading[:ANSWERING], *following, *leading[ANSWERING:]]
     return first[:k]
 
 

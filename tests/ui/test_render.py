@@ -26,6 +26,7 @@ from onboarding.ui.chat.composer import announcement, hint, starters
 from onboarding.ui.chat.evidence import MAX_RESULT, SHOWN_SOURCES, split_quote
 from onboarding.ui.chat.render import turn_parts
 from onboarding.ui.page.header import header_html
+from rag.reading.links import UPSTREAM_COMMIT, UPSTREAM_DATE
 from rag.types import Passage, SearchResult
 from tests.fakes import RHEL10, ROUTES, STATUS, passage
 from tools.types import ToolCall, ToolResult
@@ -102,6 +103,15 @@ def test_sources_past_the_third_are_folded_and_keep_their_numbers() -> None:
     assert above.count('class="source"') == SHOWN_SOURCES
     assert "1 more" in folded
     assert 'data-n="4"' in folded
+
+
+def test_a_quote_says_which_state_of_upstream_its_page_was_held_against() -> None:
+    lead, *rest = RHEL10.passages
+    ours = parts(turn(SourcesFound(replace(RHEL10, passages=[replace(lead, sources=("a.md",)), *rest]))))
+    said = words(ours["evidence"])
+    assert said.startswith(
+        f"Straight from the pages · held against upstream's {UPSTREAM_COMMIT[:8]} of {UPSTREAM_DATE}"
+    )
 
 
 def test_an_extract_that_begins_the_answer_is_shown_as_a_quote_and_only_once() -> None:

@@ -12,6 +12,7 @@ from onboarding.assistant.turns import ToolStep, Turn
 from onboarding.ui.kit.languages import ENGLISH, Translator
 from onboarding.ui.kit.markdown import Link, inline_html, safe_url, to_html
 from onboarding.ui.kit.markup import fill, join
+from rag.reading.links import UPSTREAM_COMMIT, UPSTREAM_DATE
 from rag.types import Passage, SearchResult
 
 SHOWN_SOURCES = 3  # more are one click away: five cards push the answer off a phone's screen
@@ -36,9 +37,16 @@ def evidence(turn: Turn, translate: Translator = ENGLISH) -> Markup:
     quoted = split_quote(turn)[0] or turn.found.extract.strip()
     html = '<blockquote class="extract"><p class="from">{}</p>{}</blockquote>'
     words = to_html(quoted, source_links(turn.sources))
-    origin = "from_the_pages" if turn.sources[0].reviewed else "from_upstream"
-    extract = fill(html, translate(origin), words) if quoted else Markup("")
+    extract = fill(html, _origin(turn.sources[0], translate), words) if quoted else Markup("")
     return extract + sources(turn.sources, translate, judged=True) + differences(turn.found, translate)
+
+
+def _origin(lead: Passage, translate: Translator) -> str:
+    """Say whose words are quoted and, for our own pages, which state of upstream they were held against."""
+    if not lead.reviewed:
+        return translate("from_upstream")
+    held = translate("held_against", commit=UPSTREAM_COMMIT[:8], date=UPSTREAM_DATE) if lead.sources else ""
+    return " · ".join(filter(None, [translate("from_the_pages"), held]))
 
 
 def differences(found: SearchResult, translate: Translator = ENGLISH) -> Markup:

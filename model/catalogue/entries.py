@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,30 @@ from model.engine.protocol import ModelInfo, ModelUnusable
 logger = logging.getLogger(__name__)
 
 DEFAULT = "granite-4.0-micro"
+SUBSTITUTE = "qwen2.5-coder-1.5b"  # the best model that can be had where the Hub cannot be reached
 EMBEDDED = "smollm2-135m"
 LOCK = Path(__file__).with_name("models.lock")
 LOCKED = ("revision", "bytes", "sha256", "template_sha256")
 _BLOCK = 1 << 20
 
+Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0: unknown)
+
+
+class HubUnreachable(ModelUnusable):
+    """The error of a file that neither the Hub nor the package index gives; the message says what to do."""
+
+
+class FetchStopped(Exception):
+    """A download was told to stop, because nobody waits for the file any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The entry of one model in `models.toml`, with what `models.lock` knows of it."""
+    """The entry of one model in `models.toml`, with what `models.lock` knows of it.
+
+    A file may be had in two places: from the Hub (`repository`), and from the package index (`package`), whole in one
+    package or in parts, one package for each.
+    """
 
     name: str
     label: str
@@ -32,12 +48,14 @@ class Entry:
     license: str
     repository: str = ""  # on the Hub
     revision: str = ""  # commit; "" takes the newest and is not locked
-    package: str = ""  # on the package index, for weights that a package carries
+    package: str = ""  # on the package index; of parts a pattern with {} for 1, 2, 3, ...
     package_version: str = ""
+    part_bytes: int = 0  # of each part but the last; 0: the package carries the file whole
     bytes: int = 0  # 0: not locked
     sha256: str = ""
     template_sha256: str = ""  # of the chat template inside; "" does not check it
     stand_in: bool = False
+    about: str = ""  # its kind, where the page says why it answers instead of another
 
     @property
     def locked(self) -> bool:

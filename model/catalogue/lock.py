@@ -12,8 +12,8 @@ import httpx2
 from huggingface_hub import get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError
 
-from model.catalogue.download import HubUnreachable, find
-from model.catalogue.entries import LOCK, LOCKED, Entry, catalogue, digest
+from model.catalogue.download import find
+from model.catalogue.entries import LOCK, LOCKED, Entry, HubUnreachable, catalogue, digest
 from model.catalogue.gguf_header import read_header
 from model.engine.protocol import ModelUnusable
 

@@ -1,7 +1,7 @@
 """Loads the parts a visit needs behind the first page, each with a status the page can show.
 
-Order: the embedded model, so that something answers; the encoder with index and router; then, with MODEL=auto, the
-larger model in the background. A part that fails says why and leaves the others alone.
+Order: the best model that lies here, so that something answers; the encoder with index and router; then, with
+MODEL=auto, a better model in the background. A part that fails says why and leaves the others alone.
 """
 
 from __future__ import annotations
@@ -12,11 +12,22 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from model.catalogue.download import fetch, find
-from model.catalogue.entries import DEFAULT, EMBEDDED, Entry, catalogue, prove
+from model.catalogue.entries import (
+    DEFAULT,
+    EMBEDDED,
+    SUBSTITUTE,
+    Entry,
+    FetchStopped,
+    HubUnreachable,
+    catalogue,
+    prove,
+)
 from model.catalogue.load import EngineLimits, looks_like_path, open_engine
+from model.catalogue.memory import shortage
 from model.engine.protocol import Engine, ModelUnusable
 from model.engine.scripted import ScriptedEngine
 from model.prompting.conversation import Conversation
@@ -40,6 +51,7 @@ CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
 PROMPTS = Path(__file__).parents[1] / "prompts"
 MB = 1_000_000
 MENDING_S = 5.0  # between two looks at an index that could not be used
+STOPPING_S = 2.0  # for a download to end and remove what nobody can use
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,7 @@ class PartsSettings:
     """The parts to load, and the folders to keep things in."""
 
     model: str = "auto"  # "auto", a catalogue name, or a path to a GGUF
+    downloads: bool = False  # with "auto", fetch a better model in the background
     engine: str = "local"  # or "scripted": no model, for work on the page
     engine_url: str = ""  # an OpenAI-compatible server instead of a local model
     engine_token: str = ""  # what that server wants as its API key
@@ -118,6 +131,8 @@ class Parts:
         for engine in list(self._engines.values()):
             engine.close()
         self.sandbox.close()
+        if self.downloading:
+            self._thread.join(STOPPING_S)
 
     # --- loading --------------------------------------------------------------------------------------
 
@@ -125,12 +140,19 @@ class Parts:
         self._attempt("model", self._load_first_model)
         self._attempt("search", self._load_search)
         self._ready.set()
-        if self.settings.model == "auto" and self.settings.engine == "local" and not self.settings.engine_url:
-            self._attempt("model", self._load_default_model)
+        if self._is_auto:
+            self._attempt("model", self._load_better_model)
+
+    @property
+    def _is_auto(self) -> bool:
+        """True where the choice of the model is left to the app."""
+        return self.settings.model == "auto" and self.settings.engine == "local" and not self.settings.engine_url
 
     def _attempt(self, part: str, load: Callable[[], None]) -> None:
         try:
             load()
+        except FetchStopped:
+            return
         except Exception as error:  # one part must not take the page down
             expected = isinstance(error, ModelUnusable | RagError | ArtefactStale | SandboxError | OSError)
             logger.error("%s: %s", part, error, exc_info=not expected)
@@ -153,24 +175,64 @@ class Parts:
         elif settings.model != "auto":
             self._open_entry(self._entry(settings.model))
         else:
-            self._open_default_or_embedded()
+            self._open_best_here()
 
-    def _open_default_or_embedded(self) -> None:
-        """Open the large model where its file lies here and is sound, else the one that came with the app."""
-        default = catalogue()[DEFAULT]
-        if path := find(default, self._models):
-            try:
-                self._open(path, default)
-                return
-            except ModelUnusable as error:
-                logger.error("model: %s", error)
-                self.note = str(error)
-        self._open_entry(catalogue()[EMBEDDED])
+    def _open_best_here(self) -> None:
+        """Open Granite or its substitute where the file lies here, is sound and fits; else the embedded model."""
+        default, substitute = catalogue()[DEFAULT], catalogue()[SUBSTITUTE]
+        for entry in (default, substitute):
+            if path := self._find(entry):
+                try:
+                    self._require_memory(entry)
+                    self._open(path, entry)
+                    break
+                except ModelUnusable as error:
+                    logger.error("model: %s", error)
+                    self.note = str(error)
+        if self._current == substitute.name:
+            self.note = _answers_for(substitute, self.note or f"{default.label} is not here")
+        elif not self._current:
+            self._open_entry(catalogue()[EMBEDDED])
 
-    def _load_default_model(self) -> None:
-        entry = catalogue()[DEFAULT]
-        if entry.name not in self._engines:
-            self._open_entry(entry)
+    def _load_better_model(self) -> None:
+        """Fetch Granite while another model answers; where it cannot be had, its substitute, from any place."""
+        default, substitute = catalogue()[DEFAULT], catalogue()[SUBSTITUTE]
+        if default.name in self._engines:
+            return
+        if not self.settings.downloads:
+            logger.info("model: downloads are off, so %s is not fetched", default.label)
+            return
+        try:
+            self._open_in_place_of_others(default)
+        except ModelUnusable as error:
+            logger.error("model: %s", error)
+            unreachable = isinstance(error, HubUnreachable)
+            self.note = f"{default.label} could not be fetched from the Hub" if unreachable else str(error)
+            self._load_substitute(substitute, self.note, ask_hub=not unreachable)
+
+    def _load_substitute(self, entry: Entry, why: str, *, ask_hub: bool) -> None:
+        try:
+            if entry.name not in self._engines:
+                self._open_in_place_of_others(entry, ask_hub=ask_hub)
+        except ModelUnusable as error:
+            raise ModelUnusable(f"{why.removesuffix('.')}. {error}") from error
+        self.note = _answers_for(entry, why)
+
+    def _open_in_place_of_others(self, entry: Entry, *, ask_hub: bool = True) -> None:
+        """Fetch an entry that fits the memory, and let it answer from the next conversation on."""
+        self._require_memory(entry)
+        path = self._find(entry) or self._fetch(entry, ask_hub=ask_hub)
+        self._require_memory(entry)
+        before, self.note = self.note, ""  # it spoke of the model that answered until now
+        try:
+            self._open(path, entry)
+        except ModelUnusable:
+            self.note = before
+            raise
+
+    def _require_memory(self, entry: Entry) -> None:
+        if lacks := shortage(entry.label, entry.bytes):
+            raise ModelUnusable(lacks)
 
     def _entry(self, name: str) -> Entry:
         entries = catalogue()
@@ -182,22 +244,30 @@ class Parts:
     def _models(self) -> Path:
         return self.settings.data / "models"
 
-    def _open_entry(self, entry: Entry) -> None:
-        path = find(entry, self._models)
-        if path is None:
-            self.downloading = entry.label
-            path = fetch(entry, self._models, lambda done, total: self._report(entry, done, total))
+    def _find(self, entry: Entry) -> Path | None:
+        return find(entry, self._models)
+
+    def _fetch(self, entry: Entry, *, ask_hub: bool = True) -> Path:
+        self.downloading = entry.label
+        try:
+            return fetch(entry, self._models, partial(self._report, entry), self._closed.is_set, ask_hub=ask_hub)
+        finally:
             self.downloading = ""
-        self._open(path, entry)
+
+    def _open_entry(self, entry: Entry) -> None:
+        self._open(self._find(entry) or self._fetch(entry), entry)
 
     def _report(self, entry: Entry, done: int, total: int) -> None:
         size = total or entry.bytes
         self.downloading = f"{entry.label}: {done // MB:,} of {size // MB:,} MB"
 
     def _open(self, path: Path, entry: Entry | None) -> None:
+        lacks = shortage(entry.label if entry else path.name, path.stat().st_size) if path.is_file() else ""
         engine = open_engine(path, self.settings.data, self.settings.limits, entry)
         self._serve(engine)
-        if engine.cells < self.settings.limits.cells:
+        if lacks:
+            self.note = f"{lacks} Answers will be slow."
+        elif engine.cells < self.settings.limits.cells:
             self.note = f"Memory is short here: all conversations together share {engine.cells:,} tokens."
         threading.Thread(target=self._prove, args=(path, entry, engine.info.name), name="proof", daemon=True).start()
 
@@ -214,11 +284,11 @@ class Parts:
         """Take a model out of service: another model answers, or the documentation alone."""
         logger.error("model: %s", why)
         engine = self._engines.pop(name)
-        self._current = next(iter(self._engines), "")
+        self._current = next(reversed(self._engines), "")  # each is better than those before it
         self.note = why
         self.status["model"] = "ready" if self.engine else f"failed: {why}"
         engine.close()
-        if self.engine is None and self.settings.model == "auto" and name != EMBEDDED:
+        if self.engine is None and self._is_auto and name != EMBEDDED:
             self._attempt("model", lambda: self._open_entry(catalogue()[EMBEDDED]))
 
     def _serve(self, engine: Engine) -> None:
@@ -312,3 +382,7 @@ class Parts:
 
     def _indexing(self, done: int, total: int) -> None:
         self.status["search"] = f"building {done}/{total}"
+
+
+def _answers_for(entry: Entry, why: str) -> str:
+    return f"{entry.label} is {entry.about}; {why.removesuffix('.')}."

@@ -18,8 +18,7 @@ import pytest
 from gguf import GGUFWriter, LlamaFileType
 from huggingface_hub import HfApi, ModelCard
 
-from model.catalogue.download import HubUnreachable
-from model.catalogue.entries import EMBEDDED, LOCK, catalogue, read_lock
+from model.catalogue.entries import EMBEDDED, LOCK, HubUnreachable, catalogue, read_lock
 from model.catalogue.load import EngineLimits, open_engine
 from model.catalogue.lock import lock
 from model.engine.protocol import ModelUnusable

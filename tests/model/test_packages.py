@@ -285,6 +285,6 @@ def test_the_memory_of_a_container_counts_where_it_is_less_than_the_machines(tmp
     group = cgroup(tmp_path, limit="1000000000", used=400_000_000, reclaimable=100_000_000)
     assert free_bytes(group) == 700_000_000
     assert shortage("Large", 400_000_000, group) == ""
-    assert shortage("Large", 1_100_000_000, group) == "Large needs about 1.6 GB of memory and 0.7 GB are free."
+    assert shortage("Large", 1_100_000_000, group) == "Large needs about 1,650 MB of memory and 700 MB are free."
     assert free_bytes(cgroup(tmp_path, limit="max", used=0, reclaimable=0)) > 0
-    assert shortage("Vast", 10**15, tmp_path / "no cgroup").startswith("Vast needs about 1500000.0 GB")
+    assert shortage("Vast", 10**15, tmp_path / "no cgroup").startswith("Vast needs about 1,500,000,000 MB")

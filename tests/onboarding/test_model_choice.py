@@ -158,12 +158,25 @@ def test_a_model_that_the_memory_does_not_hold_is_neither_fetched_nor_opened(
     monkeypatch.setattr("model.catalogue.memory.free_bytes", lambda _cgroup: free)
     found = parts(GRANITE).run()
     assert (found.opened, found.asked) == ([EMBEDDED, SUBSTITUTE], [(SUBSTITUTE, True)])
-    assert found.note.endswith("Granite-4.0-Micro Q4_K_M needs about 3.1 GB of memory and 1.7 GB are free.")
+    assert found.note.endswith("Granite-4.0-Micro Q4_K_M needs about 3,149 MB of memory and 1,676 MB are free.")
 
 
 def test_the_substitute_by_name_is_fetched_from_any_place_and_nothing_else(parts: Callable[..., Choosing]) -> None:
     found = parts(model=SUBSTITUTE, downloads=False).run()
     assert (found.opened, found.asked, found.note) == ([SUBSTITUTE], [(SUBSTITUTE, True)], "")
+
+
+def test_a_model_chosen_by_path_is_loaded_whatever_the_memory_and_the_page_says_what_lacks(
+    tmp_path: Path, smol: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.catalogue.memory.free_bytes", lambda _cgroup: 50_000_000)
+    found = Parts(PartsSettings(model=str(smol), data=tmp_path))
+    found._load_first_model()
+    try:
+        assert found.status["model"] == "ready"
+        assert found.note == f"{smol.name} needs about 148 MB of memory and 50 MB are free. Answers will be slow."
+    finally:
+        found.close()
 
 
 def test_of_three_models_the_better_one_of_two_takes_over_from_one_that_rots(parts: Callable[..., Choosing]) -> None:

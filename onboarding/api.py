@@ -106,6 +106,8 @@ class Programs:
         found = retriever.search(question, max(1, min(MOST, int(k))))
         return {
             "answerable": round(found.answerable, 3),
+            "state": found.state,
+            "missing": list(found.missing),
             "extract": found.extract,
             "passages": [_passage(passage) for passage in found.passages],
             "nearest": [{"title": passage.title, "url": passage.url} for passage in found.nearest],

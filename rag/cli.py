@@ -17,7 +17,7 @@ from rag.index.store import load, read_manifest
 from rag.reading.documents import is_address
 from rag.reading.links import UPSTREAM, UPSTREAM_COMMIT
 from rag.search.retriever import Retriever
-from rag.search.tiers import TwoTiers
+from rag.search.tiers import with_upstream
 
 CORPUS = Path(__file__).parent / "corpus"
 WEIGHTS = Path(__file__).parent / "search"
@@ -95,13 +95,22 @@ def _parser() -> argparse.ArgumentParser:
         "archive or its address; by default the commit that our pages were held against",
     )
     search.add_argument(
-        "--index", "--out", dest="index", type=Path, help="search this index alone; by default what the app searches"
-    )
+        "--index", "--out", dest="index", type=Path, default=_path("INDEX"),
+        help="search this index alone; by default what the app searches",
+    )  # fmt: skip
+    search.add_argument(
+        "--threshold", type=float, default=os.environ.get("ABSTAIN_BELOW") or None,
+        help="probability, 0..1, below which a search abstains; by default the app's",
+    )  # fmt: skip
     making.add_argument("--out", type=Path, help="folder of the index; by default the one the app reads")
     for command in (search, making):
         command.add_argument("--model", default=os.environ.get("EMBEDDING_MODEL") or DEFAULT_MODEL)
         command.set_defaults(data=data)
     return parser
+
+
+def _path(name: str) -> Path | None:
+    return Path(os.environ[name]) if os.environ.get(name) else None
 
 
 def _upstream(source: str | None) -> str:
@@ -190,11 +199,14 @@ def _train(options: argparse.Namespace) -> int:
 
 def _search(options: argparse.Namespace) -> int:
     embedder = Embedder(options.model)
-    own = Retriever(load(options.index or options.data / "index", embedder), embedder)
-    behind = options.data / "upstream"
-    both = TwoTiers(own, Retriever(load(behind, embedder), embedder)) if not options.index and behind.is_dir() else own
+    own = Retriever(load(options.index or options.data / "index", embedder), embedder, threshold=options.threshold)
+    named = _path("UPSTREAM_INDEX")
+    behind = named or options.data / "upstream"
+    both = own if options.index else with_upstream(own, behind, embedder, options.threshold, required=bool(named))
     result = both.search(options.question.encode("utf-8", "replace").decode(), max(1, options.k))
     print(f"answerable {result.answerable:.2f}   {result.ms:.0f} ms")
+    if result.missing:
+        print(f"near: no passage speaks of {', '.join(result.missing)}")
     if not result.passages:
         print("The corpus does not seem to answer this. Nearest pages:")
         for passage in result.nearest:

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 Lines = tuple[int, int]  # first and last line in the source file, counted from 1, both included
+State = Literal["answered", "near", "not here"]
 Span = tuple[str, int, int]  # a block in a unit's text: its kind, and where it starts and ends
 
 
@@ -123,7 +125,8 @@ class SearchResult:
 
     `passages` is empty when the search abstains; `nearest` then holds the closest pages. `answerable` is the
     probability, 0..1, that the corpus answers the question. `extract` is Markdown from the best passages that answers
-    on its own; [n] cites the nth of `passages`.
+    on its own; [n] cites the nth of `passages`. `missing` names, in the question's words, what it turns on and those
+    passages do not speak of; they are then only near.
     """
 
     passages: list[Passage]
@@ -132,3 +135,11 @@ class SearchResult:
     nearest: list[Passage] = field(default_factory=list)
     ms: float = 0.0
     differs: tuple[Difference, ...] = ()  # where upstream's files say otherwise than the passages that `extract` cites
+    missing: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """Return how far the search came: an answer, passages that are only near it, or nothing."""
+        if not self.passages:
+            return "not here"
+        return "near" if self.missing else "answered"

@@ -53,12 +53,13 @@ def user_message(
     cite: str = "",
     told: str = "",
     hint: str = "",
+    near: str = "",
     question_tokens: int = 0,
 ) -> tuple[MessagePart, ...]:
     """Return what the model reads as the visitor's message; the state after the lead passage is worth keeping.
 
     cite: how to cite the passages, `PromptTexts.cite`; a 1.5B model cited nothing without it. told: what the tools
-    said, from `tool_text`. question_tokens: the most that the question may have, 0 for any.
+    said, from `tool_text`. near: what no passage speaks of, in the question's words. question_tokens: the most that the question may have, 0 for any.
     """
     blocks: list[MessagePart] = []
     if passages:
@@ -69,6 +70,8 @@ def user_message(
         blocks.append(MessagePart(f"<tool_response>\n{inert(told)}\n</tool_response>\n"))
     if hint:
         blocks.append(MessagePart(hint.strip() + "\n"))
+    if near:
+        blocks.append(MessagePart(inert(near) + "\n", private=True))
     return (*blocks, MessagePart(inert(question), limit=question_tokens, private=True))
 
 

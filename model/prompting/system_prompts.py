@@ -1,7 +1,7 @@
 """Read the texts that a model is told from one folder of prose files, so that a person edits them in one place.
 
 `<route>.md`: YAML front matter with `label`, `starters`, `follow_ups`, then the system prompt. `replies/<name>.md`: a
-fixed reply, for routes and requests that need no model. `cite.txt`, `translate.txt`, `menu.txt`: see `PromptTexts`.
+fixed reply, for routes and requests that need no model. `cite.txt`, `near.txt`, `translate.txt`, `menu.txt`: see `PromptTexts`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ class PromptTexts:
     cite: str  # the line behind the passages: what the system prompt says is forgotten by then
     translate: str  # the system prompt under which a question is translated into English
     menu: str  # the system prompt under which a tool is chosen; `$tools` stands for the list of them
+    near: str = ""  # the line before a question whose `$missing` is in no passage
 
 
 def load_prompt_texts(folder: Path) -> PromptTexts:
     """Return the texts of `folder`; raise ValueError with the file that is missing, empty or incomplete."""
-    cite, translate, menu = (_text(folder / f"{name}.txt") for name in ("cite", "translate", "menu"))
-    return PromptTexts(load_routes(folder), cite + "\n", translate, menu + "\n")
+    cite, translate, menu, near = (_text(folder / f"{name}.txt") for name in ("cite", "translate", "menu", "near"))
+    return PromptTexts(load_routes(folder), cite + "\n", translate, menu + "\n", near)
 
 
 def load_routes(folder: Path) -> dict[str, RouteText]:

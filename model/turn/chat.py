@@ -21,7 +21,7 @@ from model.turn.retrieval import Searcher, look_up
 from model.turn.stand_in import MAX_TOKENS as STAND_IN_MAX_TOKENS
 from model.turn.stand_in import without_code
 from model.turn.tool_calling import ToolMenu, choose
-from model.turn.wording import NO_SOURCES, NOT_LOADED, STAND_IN_ADDS, Words, abstention, ending, lead, marks
+from model.turn.wording import NO_SOURCES, NOT_LOADED, STAND_IN_ADDS, Words, abstention, ending, lead, marks, nearness
 from rag.types import Embedded, Passage, SearchResult
 from tools.diagnosis.summary import is_whole_run
 from tools.types import ToolCall, ToolResult
@@ -137,7 +137,7 @@ class Chat:
             turn.result = yield from look_up(
                 searcher, engine, ask.text, ask.search, translate, self._limits, ask.embedded
             )
-            yield SourcesFound(turn.result)
+            yield SourcesFound(turn.result, nearness(ask.words.near, turn.result))
 
     def _check(self, call: ToolCall, turn: _Turn) -> Iterator[TurnEvent]:
         yield ToolStarted(call)
@@ -168,6 +168,8 @@ class Chat:
             return
         engine = turn.engine
         first = lead(turn.results, result, time.time())
+        if near := nearness(ask.words.near, result):
+            yield from turn.say(f"{near}\n\n")
         if engine is None:
             yield from turn.say(first or NOT_LOADED)
             if first:
@@ -189,8 +191,9 @@ class Chat:
         told = tool_text(turn.results, time.time(), limits.tool_result_chars) if turn.results else ""
         hint = ask.hint if ask.conversation.visible else ""
         turn.asked = user_message(
-            ask.text, given, cite=self._texts.cite, told=told, hint=hint, question_tokens=limits.question_tokens
-        )
+            ask.text, given, cite=self._texts.cite, told=told, hint=hint,
+            near=nearness(self._texts.near, turn.result), question_tokens=limits.question_tokens,
+        )  # fmt: skip
         turn.said.expect(_evidence(given, told, ask.text), [place(passage) for passage in given])
         try:
             prompt = prompt_for(engine, ask.conversation, ask.system_prompt, turn.asked)

@@ -29,6 +29,7 @@ class SourcesFound:
     """The result of retrieval, before any token; `result.passages` is empty if the corpus does not hold the answer."""
 
     result: SearchResult
+    near: str = ""  # the sentence, also the answer's first, that names what no passage speaks of; "" for an answer
 
 
 @dataclass(frozen=True, slots=True)

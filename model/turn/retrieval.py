@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Protocol
 
 from model.engine.events import Finished, Prefill, Queued, TextDelta
@@ -38,14 +39,14 @@ def look_up(
     they find nothing, any model but the stand-in translates the question, which takes a few seconds. translate: the
     system prompt for that, `PromptTexts.translate`.
     """
-    result = search(searcher, glossed or text, limits, embedded)
+    result = _as_typed(search(searcher, glossed or text, limits, embedded), text)
     if result.passages or not glossed or engine is None or engine.info.stand_in:
         return result
     try:
         english = yield from in_english(engine, text, translate, limits)
     except QueueFull:
         return result
-    again = search(searcher, english, limits) if english else result
+    again = _as_typed(search(searcher, english, limits), text) if english else result
     return again if again.passages else result
 
 
@@ -54,6 +55,14 @@ def search(
 ) -> SearchResult:
     """Return what the page shows for `text`: at least as many passages as the model may read."""
     return searcher.search(text, max(SHOWN, limits.passages), embedded)
+
+
+def _as_typed(result: SearchResult, text: str) -> SearchResult:
+    """Return the result with what is missing spelled as in `text`, where that holds it."""
+    lowered = text.lower()
+    starts = [(name, lowered.find(name.lower())) for name in result.missing]
+    typed = tuple(text[at : at + len(name)] if at >= 0 else name for name, at in starts)
+    return replace(result, missing=typed) if typed else result
 
 
 def in_english(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from string import Template
 
 from model.checking.answer_filter import AnswerFilter
 from model.checking.commands import unknown_commands
@@ -16,6 +17,8 @@ from tools.types import ToolResult
 
 ABSTAIN = "The documentation I have does not answer this, so I would be guessing."
 NEAREST = "The nearest pages:"
+NEAR = "I found no passage about $missing. The nearest is this:"
+MOST_MISSING = 3  # things that a sentence names
 MOST_COMMANDS = 3  # warned of by name; the first is reason enough to look at the rest
 LONGEST_SHOWN = 120  # characters of such a line
 STAND_IN_ADDS = "*The stand-in model adds:*"
@@ -29,10 +32,11 @@ NO_SOURCES = (
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of an abstention, in the visitor's own language."""
+    """The words of an abstention and of a near answer, in the visitor's own language."""
 
     abstain: str = ABSTAIN
     nearest: str = NEAREST
+    near: str = NEAR  # `$missing` stands for what no passage speaks of
 
 
 def lead(results: Sequence[ToolResult], found: SearchResult | None, now: float) -> str:
@@ -46,6 +50,14 @@ def abstention(result: SearchResult, words: Words) -> str:
     """Return an abstention that names the nearest pages."""
     pages = [f"- [{p.title}]({p.url})" if p.url.startswith("https://") else f"- {p.title}" for p in result.nearest[:3]]
     return words.abstain + (f"\n\n{words.nearest}\n\n" + "\n".join(dict.fromkeys(pages)) if pages else "")
+
+
+def nearness(template: str, result: SearchResult | None) -> str:
+    """Return `template` with what the question turns on and no passage speaks of; "" where nothing is missing."""
+    if result is None or not result.missing:
+        return ""
+    named = ", ".join(f"\u201c{name}\u201d" for name in result.missing[:MOST_MISSING])
+    return Template(template).substitute(missing=named)
 
 
 def ending(finished: Finished) -> Iterator[Notice]:

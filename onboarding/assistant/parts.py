@@ -40,7 +40,7 @@ from rag.embedding.embedder import DEFAULT_MODEL, Embedder, NoEncoder
 from rag.errors import RagError
 from rag.index.store import load
 from rag.search.retriever import Retriever, WordEncoder, open_or_build
-from rag.search.tiers import Searching, TwoTiers
+from rag.search.tiers import Searching, with_upstream
 from tools.registry import Registry
 from tools.sandbox.sandbox import Sandbox
 from tools.sandbox.worker_process import SandboxError
@@ -373,9 +373,7 @@ class Parts:
         own = open_or_build(CORPUS, settings.data / "index", embedder, self._indexing, settings.abstain_below)
         upstream = settings.upstream or settings.data / "upstream"
         try:
-            if not settings.upstream and not upstream.is_dir():
-                return own
-            return TwoTiers(own, Retriever(load(upstream, embedder), embedder, threshold=settings.abstain_below))
+            return with_upstream(own, upstream, embedder, settings.abstain_below, required=bool(settings.upstream))
         except (RagError, OSError) as error:  # our own pages answer without it
             logger.error("search: upstream's text is left out: %s", error)
             return own

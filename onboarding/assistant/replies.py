@@ -35,9 +35,9 @@ class Replies:
         return Template(replies["action_with"]).substitute(command=command) if command else replies["action"]
 
     def abstaining(self, reading: Reading) -> Words:
-        """Return how to say, in the message's language, that the documentation does not answer."""
+        """Return how to say, in the message's language, that the documentation does not answer, or only nearly."""
         replies = self._in_language(reading)
-        return Words(replies["abstain"], replies["nearest"])
+        return Words(replies["abstain"], replies["nearest"], replies["near"])
 
     def _in_language(self, reading: Reading) -> dict[str, str]:
         return self._replies.get(reading.language, self._replies[FALLBACK])

@@ -41,6 +41,7 @@ class Turn:
     before: Conversation  # what the conversation was when this was asked: asking again starts there
     route: RouteChosen | None = None
     found: SearchResult | None = None
+    near: str = ""  # the sentence that names what no passage speaks of; the text begins with it
     steps: tuple[ToolStep, ...] = ()
     progress: Queued | Prefill | None = None  # the wait under way; None once text comes
     text: str = ""
@@ -84,8 +85,8 @@ def advance(turn: Turn, event: TurnEvent) -> Turn:
     match event:
         case RouteChosen():
             return replace(turn, route=event)
-        case SourcesFound(result):
-            return replace(turn, found=result)
+        case SourcesFound(result, near):
+            return replace(turn, found=result, near=near)
         case ToolStarted(call):
             return replace(turn, steps=(*turn.steps, ToolStep(call)))
         case ToolFinished(call, result):

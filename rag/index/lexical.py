@@ -16,7 +16,7 @@ from rag.types import Unit
 
 FIELDS = ("body", "heading", "file", "asked")
 K1, B = 1.2, {"body": 0.6, "heading": 0.3, "file": 0.2, "asked": 0.2}  # length says little about short fields
-_WORD = re.compile(r"[^\W_]+(?:[._\-/:]+[^\W_]+)*")
+WORD = re.compile(r"[^\W_]+(?:[._\-/:]+[^\W_]+)*")
 _PART = re.compile(r"[^\W\d_]+|\d+")
 _NUMBERED = re.compile(r"\b([a-z]{2,12})[ \-]?(\d{1,3})\b")
 _STOP = frozenset(Path(__file__).with_name("stopwords.txt").read_text("utf-8").split())
@@ -33,7 +33,7 @@ def _stem(word: str) -> str:
 
 def words(text: str) -> list[str]:
     """Return the lower-case words of `text` as written, identifiers whole: "kvm_diagnostics", "java-21-openjdk"."""
-    return [match[0].lower() for match in _WORD.finditer(text)]
+    return [match[0].lower() for match in WORD.finditer(text)]
 
 
 def terms(text: str) -> list[str]:
@@ -70,6 +70,15 @@ class LexicalIndex:
     def scores(self, query: Sequence[str]) -> dict[str, np.ndarray]:
         """Return by field the BM25 score of every unit, float32 of shape (units,); zeros when no term is known."""
         return {name: self._field_scores(query, index) for name, index in self.fields.items()}
+
+    def holders(self, term: str) -> np.ndarray:
+        """Return the numbers of the units that hold `term` in any field."""
+        found = []
+        for index in self.fields.values():
+            if (number := index.vocab_dict.get(term)) is not None:
+                start, end = index.scores["indptr"][number : number + 2]
+                found.append(index.scores["indices"][start:end])
+        return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int32)
 
     def _field_scores(self, query: Sequence[str], index: bm25s.BM25) -> np.ndarray:
         known = [term for term in query if term in index.vocab_dict]

@@ -15,6 +15,7 @@ from rag.search.query import Query
 
 QUESTION_KINDS_FILE = Path(__file__).parent / "kinds.npz"
 TOP = 5  # passages whose evidence counts
+MOST_LOGIT = 30.0
 SIGNALS = (
     "chunk",  # best cosine of a chunk
     "whole",  # and of a whole unit
@@ -60,8 +61,15 @@ class Calibration:
 
     def probability(self, signals: Mapping[str, float]) -> float:
         """Return the probability, 0..1, that the corpus answers."""
-        logit = self.bias + sum(self.weights[name] * signals[name] for name in SIGNALS)
-        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit))))
+        logit_ = self.bias + sum(self.weights[name] * signals[name] for name in SIGNALS)
+        return 1.0 / (1.0 + math.exp(-max(-MOST_LOGIT, min(MOST_LOGIT, logit_))))
+
+
+def logit(probability: float) -> float:
+    """Return the logit of a probability, -MOST_LOGIT..MOST_LOGIT."""
+    if 0.0 < probability < 1.0:
+        return max(-MOST_LOGIT, min(MOST_LOGIT, math.log(probability / (1.0 - probability))))
+    return MOST_LOGIT if probability else -MOST_LOGIT
 
 
 def load_calibration(model_digest: str) -> Calibration:

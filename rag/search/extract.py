@@ -42,21 +42,29 @@ class Found:
     relevance: float
 
 
-def answer(found: Sequence[Found], query: Query) -> str:
-    """Return what the best passages say, as Markdown: the first nearly whole, what others add; each cited as [n].
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """What passages say, as Markdown with citations [n], and the numbers n that it cites, counted from 1."""
+
+    text: str
+    cited: tuple[int, ...]
+
+
+def answer(found: Sequence[Found], query: Query) -> Extract:
+    """Return what the best passages say: the first nearly whole, and what others add.
 
     The numbers count `found` from 1. A section of a reviewed page up to WHOLE_CHARS is quoted whole.
     """
     if not found:
-        return ""
+        return Extract("", ())
     first = found[0]
     whole = _body(first.unit) if first.unit.sources else ""
     lead = whole if 0 < len(whole) <= WHOLE_CHARS else compose(first.scored, query)
-    parts = [_cited(lead, 1)] if lead else []
+    parts = {1: lead} if lead else {}
     for number, (other, margin) in enumerate(zip(found[1:], ADDING, strict=False), 2):
         if parts and other.relevance >= first.relevance - margin and (more := _added(other.scored)):
-            parts.append(_cited(more, number))
-    return "\n\n".join(parts)
+            parts[number] = more
+    return Extract("\n\n".join(_cited(text, number) for number, text in parts.items()), tuple(parts))
 
 
 def _cited(text: str, number: int) -> str:

@@ -15,9 +15,10 @@ from rag.index.lexical import term_sets
 from rag.index.store import Encoder, Index, load
 from rag.reading.documents import read_corpus
 from rag.reading.links import UPSTREAM_COMMIT, UPSTREAM_DATE, source_links
-from rag.search.abstain import load_calibration, signals
+from rag.search.abstain import load_calibration, logit, signals
 from rag.search.extract import Found, answer, excerpt
 from rag.search.fusion import FUSION_FEATURES, Candidates, candidates, varied
+from rag.search.near import Evidence, Gatherer, Leading, load_nearness, load_word_kinds
 from rag.search.query import Query, load_glossary, prepare
 from rag.search.rerank import RERANK_FEATURES, rerank
 from rag.search.segments import Scored
@@ -25,6 +26,7 @@ from rag.types import Difference, Embedded, Passage, SearchResult, Unit
 
 NEAREST = 3  # pages that an abstaining search names
 MOST_DIFFERENCES = 3  # that a visitor takes in
+SHOWN = 5  # passages whose evidence counts against something missing
 ANSWERING = 3  # passages that an extract may draw on and cite by their place; what a model reads
 
 
@@ -79,6 +81,19 @@ class Ranking:
     relevance: np.ndarray  # (n,)
     order: list[int]
 
+    def units(self, places: Sequence[int]) -> list[int]:
+        """Return the numbers of the units at `places` of the order, counted from 0."""
+        return [int(self.found.units[self.order[place]]) for place in places]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A search that has not yet asked what is missing: its result, its ranking and what its extract cites."""
+
+    result: SearchResult
+    ranking: Ranking
+    cited: tuple[int, ...] = ()  # numbers of the passages, counted from 1
+
 
 class Retriever:
     """The search over one index. Safe to share between threads, because a search changes nothing."""
@@ -101,6 +116,8 @@ class Retriever:
         self._calibration = load_calibration(embedder.digest)
         self._threshold = self._calibration.threshold if threshold is None else threshold
         self._glossary = load_glossary()
+        self._nearness = load_nearness(embedder.digest)
+        self._gatherer = Gatherer(index, embedder, self._glossary, load_word_kinds(embedder.digest))
 
     def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         """Return up to `k` passages for a question, or none when the corpus does not seem to answer it.
@@ -109,16 +126,37 @@ class Retriever:
         text equals the text to embed, which is the question after spelling correction.
         """
         start = time.perf_counter()
+        look = self.look(text, k, embedded)
+        return replace(look.result, missing=self.missing(look), ms=_ms(start))
+
+    def look(self, text: str, k: int = 5, embedded: Embedded | None = None) -> Look:
+        """Return a search without what is missing, for a caller who may not need that."""
+        start = time.perf_counter()
         ranking = self.rank(text, embedded)
         probability = self._probability(ranking)
         passages = self._passages(ranking, k)
+        nearest = _one_per_page(passages)[:NEAREST]
         if probability < self._threshold:
-            return SearchResult([], probability, "", _one_per_page(passages)[:NEAREST], _ms(start))
+            return Look(SearchResult([], probability, "", nearest, _ms(start)), ranking)
         found = self._found(ranking, min(k, ANSWERING))
-        extract = answer(found, ranking.query)
-        cited = [one.unit for number, one in enumerate(found, 1) if f"[{number}]" in extract]
-        differs = _differs(cited, ranking.query)
-        return SearchResult(passages, probability, extract, _one_per_page(passages)[:NEAREST], _ms(start), differs)
+        said = answer(found, ranking.query)
+        differs = _differs([found[number - 1].unit for number in said.cited], ranking.query)
+        return Look(SearchResult(passages, probability, said.text, nearest, _ms(start), differs), ranking, said.cited)
+
+    def missing(self, look: Look) -> tuple[str, ...]:
+        """Return what the question turns on and no leading passage speaks of, in the visitor's words; mostly ()."""
+        if self._nearness is None or not look.result.passages:
+            return ()
+        return self._nearness.missing(look.ranking.query.text, self.evidence(look))
+
+    def evidence(self, look: Look) -> Evidence:
+        """Return the evidence for what is missing in a search that has found passages."""
+        ranking = look.ranking
+        cited = ranking.units([number - 1 for number in look.cited or (1,)])
+        shown = ranking.units(range(min(SHOWN, len(ranking.order))))
+        best = ranking.found.best(("whole", "chunk"), ranking.order[:SHOWN])
+        known = best | {"answerable": logit(look.result.answerable)}
+        return self._gatherer.evidence(Leading(ranking.query, cited, shown, known))
 
     @property
     def holdings(self) -> list[Holding]:

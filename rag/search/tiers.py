@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
-from rag.search.retriever import ANSWERING, Holding, Retriever
+from rag.index.store import load
+from rag.search.retriever import ANSWERING, Holding, Look, Retriever, WordEncoder
 from rag.types import Embedded, Passage, SearchResult
 
 # Logits by which the relevance of our best passage must exceed upstream's for our pages to lead; they list questions,
@@ -39,18 +41,21 @@ class TwoTiers:
     def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         """Return up to `k` passages of both tiers; see Retriever.search.
 
-        Our pages lead wherever they answer. Upstream's passages follow them, and lead where only they seem to answer.
+        Our pages lead wherever they answer. Upstream's passages follow them, and lead where only they seem to answer,
+        or where only they speak of what the question turns on.
         """
         start = time.perf_counter()
         spelled = self._reviewed.read(text).spelled
         if embedded is None or embedded.text != spelled:
             embedded = self._reviewed.embed(spelled)  # once for both tiers
-        ours = self._reviewed.search(text, k, embedded)
-        theirs = self._upstream.search(text, k, embedded)
-        theirs = replace(theirs, passages=[_unreviewed(passage) for passage in theirs.passages])
-        lead, rest = (ours, theirs) if _ours_answer(ours, theirs) else (theirs, ours)
-        passages = _joined(lead.passages, rest.passages, k)
-        return replace(lead, passages=passages, nearest=ours.nearest, ms=_ms(start))
+        ours, theirs = self._reviewed.look(text, k, embedded), self._upstream.look(text, k, embedded)
+        leads = (self._reviewed, ours), (self._upstream, theirs)
+        (tier, lead), (other, rest) = leads if _ours_answer(ours.result, theirs.result) else leads[::-1]
+        missing = tier.missing(lead)
+        if missing and rest.result.passages and not other.missing(rest):
+            lead, rest, missing = rest, lead, ()
+        joined = _joined(*(_passages(look, reviewed=look is ours) for look in (lead, rest)), k)
+        return replace(lead.result, passages=joined, nearest=ours.result.nearest, missing=missing, ms=_ms(start))
 
     def passage(self, passage_id: str) -> Passage | None:
         """Return a passage of either tier by its id, without score and excerpt; None when neither holds it."""
@@ -65,6 +70,18 @@ class TwoTiers:
         return [*self._reviewed.holdings, *(replace(held, reviewed=False) for held in self._upstream.holdings)]
 
 
+def with_upstream(
+    own: Retriever, folder: Path, embedder: WordEncoder, threshold: float | None = None, *, required: bool = False
+) -> Searching:
+    """Return the search over `own` and the index of upstream's text in `folder`; `own` alone where there is none.
+
+    `required`: the folder must be there. Raises IndexMissing, IndexStale or IndexCorrupt, as rag.index.store.load does.
+    """
+    if not required and not folder.is_dir():
+        return own
+    return TwoTiers(own, Retriever(load(folder, embedder), embedder, threshold=threshold))
+
+
 def _ours_answer(ours: SearchResult, theirs: SearchResult) -> bool:
     if not ours.passages or not theirs.passages:
         return bool(ours.passages) or not theirs.passages
@@ -75,6 +92,10 @@ def _joined(leading: Sequence[Passage], following: Sequence[Passage], k: int) ->
     """Return up to `k` passages: those that the extract may cite, then the other tier's, then what is left."""
     first = [*leading[:ANSWERING], *following, *leading[ANSWERING:]]
     return first[:k]
+
+
+def _passages(look: Look, *, reviewed: bool) -> list[Passage]:
+    return look.result.passages if reviewed else [_unreviewed(passage) for passage in look.result.passages]
 
 
 def _unreviewed(passage: Passage) -> Passage:

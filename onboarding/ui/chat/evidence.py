@@ -31,14 +31,19 @@ def tally(found: SearchResult | None, translate: Translator = ENGLISH) -> Markup
 
 
 def evidence(turn: Turn, translate: Translator = ENGLISH) -> Markup:
-    """Return the instant extract and the sources; "" when the corpus does not hold the answer."""
+    """Return the instant extract and the sources; "" when the corpus does not hold the answer.
+
+    Where they are only near, the sentence that says so comes first and the extract is drawn as one that may not answer.
+    """
     if not turn.found or not turn.sources:
         return Markup("")
     quoted = split_quote(turn)[0] or turn.found.extract.strip()
-    html = '<blockquote class="extract"><p class="from">{}</p>{}</blockquote>'
+    html = '<blockquote class="extract{}"><p class="from">{}</p>{}</blockquote>'
     words = to_html(quoted, source_links(turn.sources))
-    extract = fill(html, _origin(turn.sources[0], translate), words) if quoted else Markup("")
-    return extract + sources(turn.sources, translate, judged=True) + differences(turn.found, translate)
+    state = " near" if turn.near else ""
+    extract = fill(html, state, _origin(turn.sources[0], translate), words) if quoted else Markup("")
+    near = fill('<p class="near" dir="auto">{}</p>', turn.near) if turn.near else Markup("")
+    return near + extract + sources(turn.sources, translate, judged=True) + differences(turn.found, translate)
 
 
 def _origin(lead: Passage, translate: Translator) -> str:
@@ -61,12 +66,12 @@ def split_quote(turn: Turn) -> tuple[str, str]:
     """Return the answer as (what it quotes at its beginning, the model's own words).
 
     A stand-in's answer begins with the extract; the page shows that part as a quote, so that nobody takes it for the
-    model's own words.
+    model's own words. The sentence that nothing was found about something stands above the quote, and in neither part.
     """
     extract = turn.found.extract.strip() if turn.found else ""
-    text = turn.text.lstrip()
+    text = turn.text.lstrip().removeprefix(turn.near).lstrip()
     if not extract or not text.startswith(extract):
-        return "", turn.text
+        return "", text if turn.near else turn.text
     end = len(extract)
     while number := CITATIONS.match(text, end):
         end = number.end()

@@ -18,6 +18,7 @@ from onboarding.ui.kit.theme import static
 if TYPE_CHECKING:
     from onboarding.assistant.guide import Guide
     from rag.search.retriever import Holding
+    from rag.types import SearchResult
 
 LEAST, LONGEST = 3, 300  # characters of a query
 
@@ -61,7 +62,7 @@ class SearchTab:
             html = _said("search_loading", translate)
         else:
             result = retriever.search(text)
-            head = Markup("") if result.passages else _said("search_nothing", translate)
+            head = _head(result, translate)
             html = head + sources(result.passages or result.nearest, translate) + differences(result, translate)
         return {"query": query, "html": str(html)}
 
@@ -85,5 +86,15 @@ def holdings(held: Sequence[Holding], translate: Translator, today: date | None 
     return fill('<p class="small holdings">{}</p>', " ".join(lines))
 
 
-def _said(key: str, translate: Translator) -> Markup:
-    return fill('<p class="small">{}</p>', translate(key))
+def _head(result: SearchResult, translate: Translator) -> Markup:
+    """Return the line above passages that do not answer; "" above those that do."""
+    match result.state:
+        case "near":
+            return _said("search_near", translate, missing=", ".join(result.missing))
+        case "not here":
+            return _said("search_nothing", translate)
+    return Markup("")
+
+
+def _said(key: str, translate: Translator, **values: object) -> Markup:
+    return fill('<p class="small">{}</p>', translate(key, **values))

@@ -1,8 +1,8 @@
 """Find what a question turns on and no leading passage speaks of: "no page speaks of Harbor, the nearest are ...".
 
-Every word of a question that the leading passages do not hold, in any of its forms, gets the logit of being what the
-question turns on: by how rare it is here and in general English, and by what kind of word it is. The question is as near
-as its words together.
+Every word of a question that the leading passages hold in none of its forms gets the logit of being what the question
+turns on: by how rare it is here and in general English, and by what kind of word it is. The question is as near as its
+words together.
 """
 
 import json
@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -284,7 +285,7 @@ def _vocabulary() -> dict[str, int]:
 def _neighbours(text: str) -> frozenset[str]:
     """Return each two neighbouring words of a text, written together."""
     found = re.findall(r"[^\W_]+", text.lower())
-    return frozenset(one + other for one, other in zip(found, found[1:], strict=False))
+    return frozenset(one + other for one, other in pairwise(found))
 
 
 def _is_name(word: Asked, text: str) -> bool:

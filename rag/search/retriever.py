@@ -15,7 +15,7 @@ from rag.index.lexical import term_sets
 from rag.index.store import Encoder, Index, load
 from rag.reading.documents import read_corpus
 from rag.reading.links import UPSTREAM_COMMIT, UPSTREAM_DATE, source_links
-from rag.search.abstain import load_calibration, logit, signals
+from rag.search.abstain import Calibration, load_calibration, logit, signals
 from rag.search.extract import Found, answer, excerpt
 from rag.search.fusion import FUSION_FEATURES, Candidates, candidates, varied
 from rag.search.near import Evidence, Gatherer, Leading, load_nearness, load_word_kinds
@@ -104,8 +104,9 @@ class Retriever:
         embedder: WordEncoder,
         weights: Weights | None = None,
         threshold: float | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
-        """Take a loaded index and the embedder it was built with; without `weights`, take those that ship.
+        """Take a loaded index and the embedder it was built with; weights and calibration ship, unless they are given.
 
         A search abstains below `threshold`, a probability 0..1; None takes the fitted one. A higher threshold refuses
         more questions that the corpus answers, a lower one answers more questions that it does not; 0 never abstains.
@@ -113,7 +114,7 @@ class Retriever:
         self.index = index
         self._embedder = embedder
         self._weights = weights or load_weights()
-        self._calibration = load_calibration(embedder.digest)
+        self._calibration = calibration or load_calibration(embedder.digest)
         self._threshold = self._calibration.threshold if threshold is None else threshold
         self._glossary = load_glossary()
         self._nearness = load_nearness(embedder.digest)

@@ -19,10 +19,12 @@ from sklearn.svm import SVC
 from rag.embedding.embedder import Embedder
 from rag.index.build import build
 from rag.index.store import load
-from rag.search.abstain import SIGNALS, QuestionKinds, save_question_kinds, signals
+from rag.search.abstain import SIGNALS, Calibration, QuestionKinds, save_question_kinds, signals
 from rag.search.fusion import FUSION_FEATURES
+from rag.search.near import save_word_kinds
 from rag.search.rerank import RERANK_FEATURES, rerank
 from rag.search.retriever import Retriever, Weights
+from rag.training.near import fit_near
 from rag.types import Unit
 
 HERE = Path(__file__).parent
@@ -64,7 +66,7 @@ class Questions:
 
 
 def fit(upstream: str, judged: Path, cache: Path, out: Path) -> None:
-    """Fit on both corpora, print the cross-validated figures, and write weights.json and kinds.npz into `out`.
+    """Fit on both corpora, print the figures out of fold, and write weights.json, kinds.npz and words.npz into `out`.
 
     `upstream` is the archive or folder of the upstream documentation, `judged` the judged questions on our own pages
     (JSON lines). `cache` keeps the two indexes between runs.
@@ -82,7 +84,10 @@ def fit(upstream: str, judged: Path, cache: Path, out: Path) -> None:
         "rerank": _named(RERANK_FEATURES, fitted.rerank),
         "answerable": calibration,
     }
-    (out / "weights.json").write_text(json.dumps(weights, indent=1) + "\n", "utf-8")
+    answering = Retriever(own.index, embedder, fitted, calibration=Calibration(**calibration, kinds=kinds))
+    near, word_kinds = fit_near(answering, _answered(own, questions), embedder)
+    save_word_kinds(word_kinds, embedder.digest, out / "words.npz")
+    (out / "weights.json").write_text(json.dumps(weights | {"near": near}, indent=1) + "\n", "utf-8")
 
 
 def _questions(judged: Path) -> Questions:
@@ -111,6 +116,12 @@ def _calibration_rows(upstream: Retriever, own: Retriever, questions: Questions)
     asked += [_asked(own, row["question"], True) for row in questions.own]
     asked += [_asked(own, question, True) for question in questions.visitors]
     return asked + [_asked(one, question, False) for question in questions.unanswerable for one in (upstream, own)]
+
+
+def _answered(own: Retriever, questions: Questions) -> list[str]:
+    """Return the questions that our own pages answer, of the judged ones those whose first passage is right."""
+    leads = [(row, own.index.units[own.rank(row["question"]).units([0])[0]]) for row in questions.own]
+    return [*questions.visitors, *(row["question"] for row, unit in leads if _by_heading(row)(unit)[0])]
 
 
 def fit_weights(examples: Sequence[Example]) -> np.ndarray:

@@ -59,7 +59,8 @@ def user_message(
     """Return what the model reads as the visitor's message; the state after the lead passage is worth keeping.
 
     cite: how to cite the passages, `PromptTexts.cite`; a 1.5B model cited nothing without it. told: what the tools
-    said, from `tool_text`. near: what no passage speaks of, in the question's words. question_tokens: the most that the question may have, 0 for any.
+    said, from `tool_text`. near: `PromptTexts.near` with what no passage speaks of. question_tokens: the most that the
+    question may have, 0 for any.
     """
     blocks: list[MessagePart] = []
     if passages:

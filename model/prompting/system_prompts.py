@@ -1,7 +1,8 @@
 """Read the texts that a model is told from one folder of prose files, so that a person edits them in one place.
 
 `<route>.md`: YAML front matter with `label`, `starters`, `follow_ups`, then the system prompt. `replies/<name>.md`: a
-fixed reply, for routes and requests that need no model. `cite.txt`, `near.txt`, `translate.txt`, `menu.txt`: see `PromptTexts`.
+fixed reply, for routes and requests that need no model. `cite.txt`, `near.txt`, `translate.txt`, `menu.txt`: see
+`PromptTexts`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.language.text import fold
@@ -24,8 +24,8 @@ from rag.embedding.embedder import DEFAULT_MODEL, Embedder
 from rag.index.build import build
 from rag.index.store import load
 from rag.search.retriever import Retriever
-from rag.search.tiers import Searching, TwoTiers
-from rag.types import Passage
+from rag.search.tiers import Searching, with_upstream
+from rag.types import Passage, State
 from tests.evals.facts import stated
 
 Row = dict[str, Any]
@@ -39,11 +39,17 @@ class Judged:
     row: Row
     ranked: list[Passage]
     answerable: float
-    refused: bool
+    state: State
+    missing: tuple[str, ...]
     ms: float
     in_extract: list[bool]  # for each of the row's answer_facts
     in_top_5: list[bool]
     differs: list[str]  # upstream's files that say otherwise than what is quoted
+
+    @property
+    def refused(self) -> bool:
+        """True where the search abstains."""
+        return self.state == "not here"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -55,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
         index = options.index or Path(scratch) / "index"
         build(options.corpus, index, embedder, _report)
         own = Retriever(load(index, embedder), embedder)
-        retriever = TwoTiers(own, Retriever(load(options.behind, embedder), embedder)) if options.behind else own
+        retriever = with_upstream(own, options.behind, embedder, required=True) if options.behind else own
     retriever.search("warm up")
     lexicon = load_lexicon()
     read = (lambda text: lexicon.read(fold(text)).text) if options.gloss else str
@@ -73,7 +79,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def measure(judged: Sequence[Judged]) -> dict[str, float | int]:
-    """Return the figures over answerable rows, and the two error rates of abstaining."""
+    """Return the figures over answerable rows, and how many of both kinds are answered, near and not here."""
     asked = [item for item in judged if item.row.get("kind") != "unanswerable"]
     others = [item for item in judged if item.row.get("kind") == "unanswerable"]
     with_passage = [item for item in asked if item.row.get("gold_snippets") or item.row.get("gold_lines")]
@@ -86,8 +92,12 @@ def measure(judged: Sequence[Judged]) -> dict[str, float | int]:
         "query_ms_p50": round(statistics.median(item.ms for item in judged), 1),
         "n_unanswerable": len(others),
         "answered_unanswerable": _share([not item.refused for item in others]),
+        "certain_unanswerable": _share([item.state == "answered" for item in others]),
         "refused_answerable": _share([item.refused for item in asked]),
+        "near_answerable": _share([item.state == "near" for item in asked]),
     }
+    for name, items in (("answerable", asked), ("unanswerable", others)):
+        figures |= {f"{name}: {state}": sum(item.state == state for item in items) for state in get_args(State)}
     if facts := [item for item in asked if item.row.get("answer_facts")]:
         figures["facts_in_extract"] = _share([fact for item in facts for fact in item.in_extract])
         figures["facts_in_top_5"] = _share([fact for item in facts for fact in item.in_top_5])
@@ -160,7 +170,7 @@ def _ask(retriever: Searching, row: Row, question: str, embedder: Embedder) -> J
     )
     quoted, told = (stated(facts, text, embedder.encode) for text in (result.extract, read))
     differs = [claim.path for claim in result.differs]
-    return Judged(row, ranked, result.answerable, not result.passages, result.ms, quoted, told, differs)
+    return Judged(row, ranked, result.answerable, result.state, result.missing, result.ms, quoted, told, differs)
 
 
 def _share(hits: Sequence[bool]) -> float:
@@ -182,15 +192,15 @@ def _table(figures: dict[str, float | int]) -> str:
 def _print_misses(judged: Sequence[Judged]) -> None:
     for item in judged:
         row, top = item.row, item.ranked[:5]
-        wrong = item.refused if row.get("kind") != "unanswerable" else not item.refused
         if row.get("kind") == "unanswerable":
-            marks = "abstain" if wrong else ""
+            marks = "certain" if item.state == "answered" else ""
         else:
             missed = {
                 "file": not file_hit(row, top),
                 "passage": bool(row.get("gold_snippets") or row.get("gold_lines")) and not passage_hit(row, top),
                 "heading": bool(row.get("heading")) and not heading_hit(row, top[:3]),
-                "refused": wrong,
+                "refused": item.refused,
+                f"near: {', '.join(item.missing)}": item.state == "near",
             }
             marks = " ".join(name for name, missing in missed.items() if missing)
         if marks:

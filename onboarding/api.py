@@ -212,6 +212,7 @@ def reply_of(turn: Turn) -> dict[str, Any]:
     reply: dict[str, Any] = {
         "answer": finished.answer if finished else turn.text,
         "sources": [_passage(passage) for passage in turn.sources],
+        "missing": list(turn.found.missing) if turn.found else [],
         "differs": _differs(turn.found),
         "tools": [
             {"arguments": step.call.arguments, "host": step.call.host, **asdict(step.result)}

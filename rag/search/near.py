@@ -29,6 +29,7 @@ NO_WORD = -4.0  # logit of a question whose every word is held
 NAMED_BELOW = 1.5  # logits by which a further word may trail the first and still be named with it
 MOST_FAR = 0.2  # edits / length of a correction that is taken for certain
 MOST_FAR_NAME = 0.1  # and of an identifier, since others differ from it by a few letters
+LEAST_HALF, APART = 3, 4  # letters of a word's half, and words from the first half to the end of the second
 FIRST_WORDS = 1_900  # entries of the encoder's vocabulary before its first words: marks, letters, syllables
 WORD_SIGNALS = (
     "unknown",  # no passage of the index holds it
@@ -226,16 +227,15 @@ class Gatherer:
 
     def _held(self, every: Sequence[Asked], cited: Sequence[int]) -> list[bool]:
         """Return for each word if a passage holds it: as read, written together with a neighbour, or in two words."""
-        rows = list(cited)
-        pairs = frozenset().union(*(_neighbours(self._index.units[at].text) for at in rows))
-        held = []
+        rows, held = list(cited), []
         for word in every:
             typed = word.typed.lower()
             forms = {typed} if _is_doubtful(word) else {typed, word.read}
-            held.append(any(form in pairs or self._holders.of(form)[rows].any() for form in forms if terms(form)))
-        for at in range(len(every) - 1):
-            joined = every[at].read + every[at + 1].read
-            if joined in pairs or self._holders.of(joined)[rows].any():
+            whole = any(self._holders.of(form)[rows].any() for form in forms if terms(form))
+            held.append(whole or any(_in_two(typed, self._index.units[at].text) for at in rows))
+        for at, (word, following) in enumerate(pairwise(every)):
+            joined = word.read + following.read
+            if joined.isalpha() and self._holders.of(joined)[rows].any():
                 held[at : at + 2] = True, True
         return held
 
@@ -281,11 +281,19 @@ def _vocabulary() -> dict[str, int]:
     return {word: place for place, word in enumerate(lines)}
 
 
+def _in_two(word: str, text: str) -> bool:
+    """Return True when a text holds a word's two halves close together: "passthrough" in "pass a GPU through"."""
+    found = _words(text)
+    for at, half in enumerate(found):
+        rest = word[len(half) :] if len(half) >= LEAST_HALF and word.startswith(half) else ""
+        if len(rest) >= LEAST_HALF and rest in found[at + 1 : at + APART]:
+            return True
+    return False
+
+
 @lru_cache(maxsize=5_000)
-def _neighbours(text: str) -> frozenset[str]:
-    """Return each two neighbouring words of a text, written together."""
-    found = re.findall(r"[^\W_]+", text.lower())
-    return frozenset(one + other for one, other in pairwise(found))
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.lower())
 
 
 def _is_name(word: Asked, text: str) -> bool:

@@ -42,7 +42,7 @@ class TwoTiers:
         """Return up to `k` passages of both tiers; see Retriever.search.
 
         Our pages lead wherever they answer. Upstream's passages follow them, and lead where only they seem to answer,
-        or where only they speak of what the question turns on.
+        or where they speak of more of what the question turns on.
         """
         start = time.perf_counter()
         spelled = self._reviewed.read(text).spelled
@@ -52,8 +52,8 @@ class TwoTiers:
         leads = (self._reviewed, ours), (self._upstream, theirs)
         (tier, lead), (other, rest) = leads if _ours_answer(ours.result, theirs.result) else leads[::-1]
         missing = tier.missing(lead)
-        if missing and rest.result.passages and not other.missing(rest):
-            lead, rest, missing = rest, lead, ()
+        if missing and rest.result.passages and set(lacking := other.missing(rest)) < set(missing):
+            lead, rest, missing = rest, lead, lacking
         joined = _joined(*(_passages(look, reviewed=look is ours) for look in (lead, rest)), k)
         return replace(lead.result, passages=joined, nearest=ours.result.nearest, missing=missing, ms=_ms(start))
 

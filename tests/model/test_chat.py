@@ -122,6 +122,34 @@ def test_without_passages_no_token_is_spent_and_the_nearest_page_is_named() -> N
     assert records[0].abstained
 
 
+NEAR = replace(FOUND, missing=("Harbor",))
+
+
+def test_a_near_answer_says_first_what_no_passage_speaks_of_and_the_model_is_told() -> None:
+    engine = FakeEngine("RHEL 8 is refused [1]. ")
+    run, _, _ = make(engine, NEAR)
+    events = run(asking(words=Words(near="Nichts zu $missing:")))
+    assert said(events).startswith("Nichts zu \u201cHarbor\u201d:\n\nRHEL 8 is refused [1].")
+    assert next(event.near for event in events if isinstance(event, SourcesFound)) == "Nichts zu \u201cHarbor\u201d:"
+    asked = engine.prompts[0].messages[-1][1]
+    assert "do not speak of \u201cHarbor\u201d" in asked
+    assert asked.index("\u201cHarbor\u201d") < asked.index("Is RHEL 8 supported?")
+
+
+def test_an_answer_with_nothing_missing_says_nothing_of_the_kind() -> None:
+    engine = FakeEngine("It is refused [1]. ")
+    run, _, _ = make(engine)
+    assert "found no passage" not in said(run(asking()))
+    assert "do not speak of" not in engine.prompts[0].messages[-1][1]
+
+
+def test_without_a_model_a_near_answer_is_the_sentence_and_the_extract() -> None:
+    run, _, _ = make(None, NEAR)
+    assert said(run(asking())).startswith(
+        f"I found no passage about \u201cHarbor\u201d. The nearest is this:\n\n{NEAR.extract}"
+    )
+
+
 def test_abstaining_uses_the_visitors_words() -> None:
     run, _, _ = make(FakeEngine("never said"), NOTHING)
     answer = said(run(asking(words=Words("Das steht nirgends.", "Am nächsten:"))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 from model.turn.retrieval import look_up
 from rag.types import Embedded, SearchResult
@@ -61,3 +62,12 @@ def test_neither_the_embedded_model_nor_a_full_engine_nor_english_is_translated(
     assert returned(look_up(searcher, engine, "What is that?", "", TEXTS.translate)) is NOTHING
     assert searcher.asked == ["What is that?"]
     assert engine.prompts == []
+
+
+def test_what_is_missing_is_named_as_the_visitor_spelled_it() -> None:
+    class Near(ByText):
+        def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
+            return replace(FOUND, missing=("yubikey", "root key"))
+
+    found = returned(look_up(Near(""), None, "Kann der Root-Schlüssel auf einen YubiKey?", "root key yubikey", ""))
+    assert found.missing == ("YubiKey", "root key")

@@ -25,7 +25,7 @@ def reply(*events: TurnEvent) -> dict[str, Any]:
 
 def test_a_reply_begins_empty() -> None:
     assert reply() == {
-        "answer": "", "sources": [], "differs": [], "tools": [], "notices": [], "done": False, "state": "looking", "eta_s": 0,
+        "answer": "", "sources": [], "missing": [], "differs": [], "tools": [], "notices": [], "done": False, "state": "looking", "eta_s": 0,
     }  # fmt: skip
 
 

@@ -167,7 +167,7 @@ make prepare DISK=/dev/vdb
 
 
 def test_a_section_of_a_reviewed_page_is_quoted_whole_with_its_citation() -> None:
-    whole = answer([found(WIPES, "command to prepare a disk", 9.0)], asked("command to prepare a disk"))
+    whole = answer([found(WIPES, "command to prepare a disk", 9.0)], asked("command to prepare a disk")).text
     assert whole == WIPES.split("\n", 2)[2].strip() + "\n\n[1]"
     assert len(whole) <= WHOLE_CHARS
 
@@ -175,7 +175,7 @@ def test_a_section_of_a_reviewed_page_is_quoted_whole_with_its_citation() -> Non
 def test_no_command_is_quoted_without_the_warning_of_its_passage() -> None:
     long = WIPES + "\nAnother sentence about nothing much. " * 40
     unreviewed = found(long, "command to prepare a disk", 9.0, reviewed=False)
-    said = answer([unreviewed], asked("command to prepare a disk"))
+    said = answer([unreviewed], asked("command to prepare a disk")).text
     assert "make prepare" in said
     assert said.index("erases the disk") < said.index("make prepare")
 
@@ -187,12 +187,13 @@ def test_further_passages_add_sentences_with_their_own_citation_unless_they_trai
     )
     far = found("## Three\n\nAirflow port login is a word.\n", "airflow port and login", 2.0)
     said = answer([first, near, far], asked("airflow port and login"))
-    assert said == "Airflow listens on port 8888. [1]\n\nThe login of Airflow is admin. [2]"
+    assert said.text == "Airflow listens on port 8888. [1]\n\nThe login of Airflow is admin. [2]"
+    assert said.cited == (1, 2)
 
 
 def test_a_citation_stands_below_a_table_or_a_command_block() -> None:
     table = found("## Ports\n\n| Port | For |\n| --- | --- |\n| 8888 | Airflow |\n", "ports", 9.0)
-    assert answer([table], asked("ports")).endswith("| 8888 | Airflow |\n\n[1]")
+    assert answer([table], asked("ports")).text.endswith("| 8888 | Airflow |\n\n[1]")
 
 
 def test_configuration_is_shown_as_it_stands_and_its_excerpt_is_a_line() -> None:

@@ -124,6 +124,19 @@ def test_an_extract_that_begins_the_answer_is_shown_as_a_quote_and_only_once() -
     assert words(quoted["answer"]) == "The model adds this."
 
 
+def test_a_near_answer_names_what_is_missing_above_the_quote_and_only_once() -> None:
+    said = "Nothing on \u201cHarbor<b>\u201d:"
+    found = SourcesFound(replace(RHEL10, extract="Run the check.", missing=("Harbor<b>",)), said)
+    shown = parts(turn(found, TextDelta(f"{said}\n\n"), TextDelta("Run the check. [1]\n\nThe model adds this.")))
+    assert words(shown["evidence"]).startswith(f"{said} Straight from the pages Run the check.")
+    assert "<b>" not in shown["evidence"]
+    assert 'class="extract near"' in shown["evidence"]
+    assert words(shown["answer"]) == "The model adds this."
+    waiting = parts(turn(found, TextDelta(f"{said}\n\n")))
+    assert said not in words(waiting["answer"])
+    assert 'class="extract near"' not in parts(turn(SourcesFound(RHEL10)))["evidence"]
+
+
 def test_nothing_found_leaves_the_evidence_empty_and_lets_nearest_pages_be_linked() -> None:
     near = passage("Ports", (), "docs/ports.md", (1, 2), "8888")
     shown = parts(turn(SourcesFound(SearchResult([], 0.1, "", [near])), TextDelta(f"Nearest: [Ports]({near.url})")))

@@ -69,7 +69,7 @@ def split_quote(turn: Turn) -> tuple[str, str]:
     model's own words. The sentence that nothing was found about something stands above the quote, and in neither part.
     """
     extract = turn.found.extract.strip() if turn.found else ""
-    text = turn.text.lstrip().removeprefix(turn.near).lstrip()
+    text = turn.text.removeprefix(turn.near).lstrip()
     if not extract or not text.startswith(extract):
         return "", text if turn.near else turn.text
     end = len(extract)

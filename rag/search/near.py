@@ -46,6 +46,7 @@ QUESTION_SIGNALS = (
     "whole",
     "chunk",
 )
+_LATIN = re.compile("[a-z0-9]")
 _IDENTIFIER = re.compile(r"[^\W_][_./:\-][^\W_]|[a-z][A-Z]")
 
 
@@ -145,13 +146,13 @@ def save_word_kinds(kind: np.ndarray, model_digest: str, path: Path = WORDS_FILE
 
 
 def asked_words(query: Query) -> list[Asked]:
-    """Return the words of a question that are no stop words."""
+    """Return the words of a question that are no stop words; those of other scripts are no words of the pages."""
     meant = dict(query.corrections)
     found = []
     for match in WORD.finditer(query.text):
         word = match[0].lower()
         read = meant.get(word, word)
-        if terms(read):
+        if terms(read) and _LATIN.search(read):
             far = float(OSA.normalized_distance(word, read))
             found.append(Asked(match[0], read, far, match.start(), match.end()))
     return found
@@ -159,10 +160,12 @@ def asked_words(query: Query) -> list[Asked]:
 
 def _is_doubtful(word: Asked) -> bool:
     """Return True for a word that may well not be the one that the search reads it as."""
-    if not word.far or sorted(word.typed.lower()) == sorted(word.read):  # two letters swapped
+    if not word.far:
         return False
-    other = re.findall(r"\d+", word.read) != re.findall(r"\d+", word.typed)  # another number is no misspelt one
-    return other or word.far >= (MOST_FAR_NAME if _IDENTIFIER.search(word.typed) else MOST_FAR)
+    if re.findall(r"\d+", word.read) != re.findall(r"\d+", word.typed):
+        return True  # another number is no misspelt one
+    swapped = sorted(word.typed.lower()) == sorted(word.read)
+    return not swapped and word.far >= (MOST_FAR_NAME if _IDENTIFIER.search(word.typed) else MOST_FAR)
 
 
 class Holders:
@@ -170,13 +173,13 @@ class Holders:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._term = lru_cache(maxsize=20_000)(self._of_term)
+        self._term = lru_cache(maxsize=2_000)(self._of_term)
 
     def of(self, word: str) -> np.ndarray:
         """Return for each unit if it holds the word, or all of its parts; bool of shape (units,)."""
         found = terms(word)
         parts = [term for term in found if term != word] or found
-        holders = np.logical_and.reduce([self._term(part) for part in parts])
+        holders: np.ndarray = np.logical_and.reduce([self._term(part) for part in parts])
         return holders | self._term(word) if len(parts) > 1 else holders
 
     def _of_term(self, term: str) -> np.ndarray:

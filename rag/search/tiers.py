@@ -54,7 +54,8 @@ class TwoTiers:
         missing = tier.missing(lead)
         if missing and rest.result.passages and set(lacking := other.missing(rest)) < set(missing):
             lead, rest, missing = rest, lead, lacking
-        joined = _joined(*(_passages(look, reviewed=look is ours) for look in (lead, rest)), k)
+        leading, following = (_passages(look, reviewed=look is ours) for look in (lead, rest))
+        joined = _joined(leading, following, k)
         return replace(lead.result, passages=joined, nearest=ours.result.nearest, missing=missing, ms=_ms(start))
 
     def passage(self, passage_id: str) -> Passage | None:

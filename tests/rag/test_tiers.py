@@ -64,3 +64,14 @@ def test_a_passage_of_either_tier_is_found_by_its_id(tmp_path: Path) -> None:
 def test_each_tier_says_what_it_holds(tmp_path: Path) -> None:
     held = [(tier.passages, tier.commit, tier.date, tier.reviewed) for tier in tiers(tmp_path).holdings]
     assert held == [(1, UPSTREAM_COMMIT, "2026-02-24", True), (2, UPSTREAM_COMMIT, "2026-02-24", False)]
+
+
+def test_upstreams_text_leads_where_only_it_speaks_of_what_the_question_turns_on(tmp_path: Path) -> None:
+    search = tiers(tmp_path)
+    search._reviewed.missing = lambda look: ("quota", "milk")  # type: ignore[method-assign]
+    search._upstream.missing = lambda look: ("milk",)  # type: ignore[method-assign]
+    found = search.search("which port is airflow on")
+    assert (found.passages[0].reviewed, found.missing) == (False, ("milk",))
+    search._upstream.missing = lambda look: ("cow",)  # type: ignore[method-assign]
+    found = search.search("which port is airflow on")
+    assert (found.passages[0].reviewed, found.missing) == (True, ("quota", "milk"))

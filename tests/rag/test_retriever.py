@@ -255,15 +255,18 @@ def test_a_heading_counts_on_its_own_page_only() -> None:
     assert not retrieval.heading_hit(row, [passage("b.md", headings=("Ports",))])
 
 
+MARKS = str.maketrans("", "", "{}")  # around what is missing in rag/training/near.txt
+
+
 def test_no_question_that_is_held_out_is_trained_on_or_listed_on_a_page() -> None:
     held = {
         row["question"].lower()
-        for path in EVALS.glob("*_fresh.jsonl")
+        for path in (*EVALS.glob("*_fresh.jsonl"), EVALS / "absent_own.jsonl")
         if not path.name.startswith(("routing", "tools"))
         for row in retrieval.read_rows(path)
     }
     texts = (path.read_text("utf-8").lower() for path in (*Path("rag/training").glob("*.*"), *CORPUS.glob("*.md")))
-    known = {line.strip(" -'") for text in texts for line in text.splitlines()}
+    known = {line.strip(" -'").translate(MARKS) for text in texts for line in text.splitlines()}
     known |= {row["question"].lower() for row in retrieval.read_rows(Path("rag/training/upstream.jsonl"))}
     assert len(held) >= 150
     assert not held & known

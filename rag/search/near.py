@@ -176,11 +176,17 @@ class Holders:
         self._term = lru_cache(maxsize=2_000)(self._of_term)
 
     def of(self, word: str) -> np.ndarray:
-        """Return for each unit if it holds the word, or all of its parts; bool of shape (units,)."""
+        """Return for each unit if it holds the word, or all of its parts; bool of shape (units,).
+
+        The parts of a name such as clone_vm count only where some unit holds it whole: else it names something else.
+        """
         found = terms(word)
         parts = [term for term in found if term != word] or found
-        holders: np.ndarray = np.logical_and.reduce([self._term(part) for part in parts])
-        return holders | self._term(word) if len(parts) > 1 else holders
+        whole = self._term(word)
+        if len(parts) == 1 or ("_" in word and not whole.any()):
+            return self._term(parts[0]) if len(parts) == 1 else whole
+        holders: np.ndarray = whole | np.logical_and.reduce([self._term(part) for part in parts])
+        return holders
 
     def _of_term(self, term: str) -> np.ndarray:
         holders = np.zeros(len(self._index.units), dtype=bool)

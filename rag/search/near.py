@@ -96,7 +96,7 @@ class Nearness:
     question: np.ndarray  # float32 (len(QUESTION_SIGNALS),)
     bias: float
     threshold: float  # logit from which a question is near
-    kind: np.ndarray | None  # (dimension,) of the encoder; None for another encoder, where the signal counts as 0
+    kind: np.ndarray  # (dimension,) of the encoder: its product with a word's vector tells the word's kind
 
     def logits(self, evidence: Evidence) -> np.ndarray:
         """Return the logit of each unheld word."""
@@ -120,15 +120,15 @@ class Nearness:
 
 
 def load_nearness(model_digest: str) -> Nearness | None:
-    """Return the model that ships with the package; None without one. Word kinds fit one encoder only."""
+    """Return the model that ships with the package; None without one, and for another encoder than it was fitted to."""
     data = json.loads(Path(__file__).with_name("weights.json").read_text("utf-8")).get("near")
-    if data is None:
+    kind = load_word_kinds(model_digest)
+    if data is None or kind is None:
         return None
     words, question = (
         np.array([data[part][name] for name in names], dtype=np.float32)
         for part, names in (("words", WORD_SIGNALS), ("question", QUESTION_SIGNALS))
     )
-    kind = load_word_kinds(model_digest)
     return Nearness(words, data["word_bias"], question, data["bias"], data["threshold"], kind)
 
 
@@ -198,7 +198,7 @@ class Gatherer:
     """Gathers the Evidence of searches over one index. Safe to share between threads."""
 
     def __init__(self, index: Index, encoder: Encoder, glossary: Glossary, kind: np.ndarray | None) -> None:
-        """Take the index with its encoder; `kind` is the vector of word kinds, None without one."""
+        """Take the index with its encoder; `kind` is Nearness.kind, None without one."""
         self._index, self._glossary = index, glossary
         self._holders = Holders(index)
         self._unseen = math.log1p(len(index.units) + 0.5)  # idf of a term that no unit holds

@@ -18,7 +18,7 @@ from rag.reading.links import UPSTREAM_COMMIT, UPSTREAM_DATE, source_links
 from rag.search.abstain import Calibration, load_calibration, logit, signals
 from rag.search.extract import Found, answer, excerpt
 from rag.search.fusion import FUSION_FEATURES, Candidates, candidates, varied
-from rag.search.near import Evidence, Gatherer, Leading, load_nearness, load_word_kinds
+from rag.search.near import Evidence, Gatherer, Leading, load_nearness
 from rag.search.query import Query, load_glossary, prepare
 from rag.search.rerank import RERANK_FEATURES, rerank
 from rag.search.segments import Scored
@@ -118,7 +118,8 @@ class Retriever:
         self._threshold = self._calibration.threshold if threshold is None else threshold
         self._glossary = load_glossary()
         self._nearness = load_nearness(embedder.digest)
-        self._gatherer = Gatherer(index, embedder, self._glossary, load_word_kinds(embedder.digest))
+        kind = self._nearness.kind if self._nearness else None
+        self._gatherer = Gatherer(index, embedder, self._glossary, kind)
 
     def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
         """Return up to `k` passages for a question, or none when the corpus does not seem to answer it.

@@ -12,11 +12,14 @@ from rag.search.near import (
     QUESTION_SIGNALS,
     WORD_SIGNALS,
     Evidence,
+    Gatherer,
     Nearness,
+    load_nearness,
     load_word_kinds,
     rarity,
     save_word_kinds,
 )
+from rag.search.query import load_glossary
 from rag.search.retriever import Retriever, open_or_build
 from tests.evals.retrieval import read_rows
 from tests.rag_fakes import WordHashEncoder
@@ -32,7 +35,7 @@ BY_RARITY = Nearness(
     question=np.zeros(len(QUESTION_SIGNALS)),
     bias=0.0,
     threshold=0.0,
-    kind=None,
+    kind=np.zeros(64),
 )
 
 
@@ -94,12 +97,13 @@ def test_everyday_words_are_less_rare_than_names_and_an_identifier_is_as_rare_as
 
 
 def test_a_question_without_an_unheld_word_is_never_near() -> None:
-    sure = Nearness(BY_RARITY.words, 99.0, BY_RARITY.question, 99.0, 0.0, None)
+    sure = Nearness(BY_RARITY.words, 99.0, BY_RARITY.question, 99.0, 0.0, BY_RARITY.kind)
     assert sure.missing("what", Evidence([], np.zeros(len(QUESTION_SIGNALS)))) == ()
     assert sure.logit(Evidence([], np.zeros(len(QUESTION_SIGNALS)))) == NO_WORD + 99.0
 
 
 def test_without_the_fitted_part_every_passage_answers(retriever: Retriever) -> None:
+    assert load_nearness(WordHashEncoder().digest) is None  # another encoder than it was fitted to
     retriever._nearness = None
     try:
         assert retriever.search("set the MTU of eth1 on the router").state == "answered"
@@ -125,3 +129,26 @@ def test_on_our_pages_absent_features_are_near_and_rare_words_that_are_answered_
     absent, fair = states[True], states[False]
     assert absent["answered"] <= 0.2 * absent.total()
     assert fair["near"] <= 0.2 * fair.total()  # these are the hard ones; of visitors' questions it is at most 4 %
+
+
+def test_what_is_fitted_tells_marked_names_from_what_people_say_around_them(
+    retriever: Retriever, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    training = pytest.importorskip("rag.training.near")
+    names = [f"{start}{end}" for start in ("wire", "quux", "zorb", "blip") for end in ("guard", "flow", "lan", "stack")]
+    around = ["quickly", "today", "properly", "again", "myself", "safely", "nicely", "later"]
+    (tmp_path / "near.txt").write_text("".join(f"set the {{{name}}} of eth1 on the router\n" for name in names))
+    monkeypatch.setattr(training, "QUESTIONS", tmp_path / "near.txt")
+    answered = [f"set the address of eth1 on the router {word} {other}" for word in around for other in around[:2]]
+    fitted, kind = training.fit_near(retriever, answered, WordHashEncoder())
+    words, question = (
+        np.array([fitted[part][name] for name in order])
+        for part, order in (("words", WORD_SIGNALS), ("question", QUESTION_SIGNALS))
+    )
+    model = Nearness(words, fitted["word_bias"], question, fitted["bias"], fitted["threshold"], kind)
+    gatherer = Gatherer(retriever.index, WordHashEncoder(), load_glossary(), kind)
+    monkeypatch.setattr(retriever, "_gatherer", gatherer)
+    look = retriever.look("set the wireguard of eth1 on the router today")
+    assert model.missing("set the wireguard of eth1 on the router today", retriever.evidence(look)) == ("wireguard",)
+    near = [text for text in answered if model.missing(text, retriever.evidence(retriever.look(text)))]
+    assert len(near) <= 2  # of 16

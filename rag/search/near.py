@@ -29,6 +29,7 @@ NO_WORD = -4.0  # logit of a question whose every word is held
 NAMED_BELOW = 1.5  # logits by which a further word may trail the first and still be named with it
 MOST_FAR = 0.2  # edits / length of a correction that is taken for certain
 MOST_FAR_NAME = 0.1  # and of an identifier, since others differ from it by a few letters
+MOST_KINDS = 10_000  # words whose kind is remembered, ~1 MB
 LEAST_HALF, APART = 3, 4  # letters of a word's half, and words from the first half to the end of the second
 FIRST_WORDS = 1_900  # entries of the encoder's vocabulary before its first words: marks, letters, syllables
 WORD_SIGNALS = (
@@ -202,9 +203,8 @@ class Gatherer:
         self._index, self._glossary = index, glossary
         self._holders = Holders(index)
         self._unseen = math.log1p(len(index.units) + 0.5)  # idf of a term that no unit holds
-        self._kind = lru_cache(maxsize=10_000)(
-            lambda word: float(encoder.encode([word])[0] @ kind) if kind is not None else 0.0
-        )
+        self._encoder, self._kind = encoder, kind
+        self._kinds: dict[str, float] = {}  # of words that were asked before
 
     def evidence(self, found: Leading) -> Evidence:
         """Return the evidence of a search that has found something."""
@@ -213,10 +213,22 @@ class Gatherer:
         held = self._held(every, found.cited)
         unheld = [word for word, is_held in zip(every, held, strict=True) if not is_held]
         unheld = sorted(unheld, key=lambda word: -rarity(word.typed) - self._weight(word) / self._unseen)[:MOST_WORDS]
-        synonyms = self._with_synonym(unheld, found)
-        return Evidence([Unheld(word, self._signals(word, found, word in synonyms)) for word in unheld], question)
+        synonyms, kinds = self._with_synonym(unheld, found), self._kinds_of([word.typed.lower() for word in unheld])
+        signals = [self._signals(word, found, word in synonyms, kind) for word, kind in zip(unheld, kinds, strict=True)]
+        return Evidence([Unheld(*row) for row in zip(unheld, signals, strict=True)], question)
 
-    def _signals(self, word: Asked, found: Leading, synonym: bool) -> np.ndarray:
+    def _kinds_of(self, words: Sequence[str]) -> list[float]:
+        """Return the kind of each word; the new ones are embedded in one call of the encoder."""
+        if self._kind is None:
+            return [0.0] * len(words)
+        known = self._kinds
+        if new := [word for word in dict.fromkeys(words) if word not in known]:
+            known.update(zip(new, (self._encoder.encode(new) @ self._kind).tolist(), strict=True))
+        if len(known) > MOST_KINDS:
+            self._kinds = {}  # a search under way keeps the old one
+        return [known[word] for word in words]
+
+    def _signals(self, word: Asked, found: Leading, synonym: bool, kind: float) -> np.ndarray:
         doubtful = _is_doubtful(word)
         holders = self._holders.of(word.typed.lower() if doubtful else word.read)
         signals = (
@@ -227,7 +239,7 @@ class Gatherer:
             word.far,
             bool(_IDENTIFIER.search(word.typed)),
             _is_name(word, found.query.text),
-            self._kind(word.typed.lower()),
+            kind,
         )
         return np.array(signals, dtype=np.float32)
 

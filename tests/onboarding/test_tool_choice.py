@@ -1,12 +1,14 @@
 """Tool choice: what a message wants of the demo host, which tool, which arguments."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from model.turn.tool_grammar import grammar, read_call
+from model.turn.wording import Words, nearness
 from onboarding.assistant.replies import FOLDER, Replies
 from onboarding.routing.arguments import ArgumentGrammar, load_names
 from onboarding.routing.language.lexicon import load_lexicon
@@ -14,6 +16,7 @@ from onboarding.routing.remedies import command_for, load_remedies
 from onboarding.routing.router import Route
 from onboarding.routing.routing import Routing
 from onboarding.routing.tool_choice import ToolChoice, ToolChooser
+from rag.types import SearchResult
 from tests.routing_parts import choice_of, read
 
 pytest_plugins = ("tests.routing_parts",)
@@ -301,6 +304,13 @@ def test_a_refusal_shows_the_command_where_there_is_one() -> None:
     replies = Replies()
     assert "```bash\nsudo reboot\n```" in replies.refuse_action(read("reboot it"), "sudo reboot")
     assert "$command" not in replies.refuse_action(read("reboot it"))
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_near_answer_names_what_is_missing_in_every_language(path: Path) -> None:
+    near = tomllib.loads(path.read_text("utf-8"))["near"]
+    assert "\u201cHarbor\u201d" in nearness(near, SearchResult([], 1.0, "", missing=("Harbor",)))
+    assert near != Words().near
 
 
 def test_a_language_that_lacks_a_reply_is_named(tmp_path: Path) -> None:

@@ -90,6 +90,8 @@ class Programs:
     def search(self, question: str, k: int = 5, request: gr.Request | None = None) -> dict[str, Any]:
         """Search the documentation of Qubinode Navigator and quote the passages that answer a question.
 
+        `state` is "answered", "near" (the passages do not speak of what `missing` names) or "not here".
+
         Args:
             question: What to look for, 3 to 300 characters.
             k: How many passages at most, 1 to 10.

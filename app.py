@@ -72,6 +72,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     """Return the page, its health checks and the edge as one ASGI application; parts load once it is served."""
     around = around or Around()
     usage, feedback = around.usage, around.feedback
+    guide.keeps_feedback = feedback is not None
     admission = around.admission or Admission(at_once=guide.parts.settings.limits.slots)
     writer = around.writer or LedgerWriter(usage.registry)
     usage.watch_queue(lambda: float(admission.waiting.ahead))

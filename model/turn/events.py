@@ -16,12 +16,18 @@ from tools.types import ToolCall, ToolResult
 
 @dataclass(frozen=True, slots=True)
 class RouteChosen:
-    """The router's decision, or the visitor's own choice (confidence 1.0, overridden True)."""
+    """The router's decision, or the visitor's own choice (confidence 1.0, overridden True).
+
+    A turn about the page itself says what to click next: questions to ask, and tabs to open by name. Below any other
+    turn stand the route's follow-ups.
+    """
 
     name: str
     label: str
     confidence: float
     overridden: bool = False
+    asks: tuple[str, ...] = ()
+    tabs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

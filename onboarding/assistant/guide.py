@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model.engine.protocol import Engine
@@ -14,10 +14,12 @@ from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, RouteChosen, TurnEvent
 from model.turn.popular_passages import PassageCounts
 from model.turn.prewarm import warm_prompts
+from onboarding.assistant.about_page import AboutPage, NextThings, PageState, last_topic
 from onboarding.assistant.parts import Parts
 from onboarding.assistant.replies import Replies
+from onboarding.routing.about import PageTopic
 from onboarding.routing.reading import Reading
-from onboarding.routing.router import Route
+from onboarding.routing.router import FALLBACK, Route
 from onboarding.routing.tool_choice import ToolChoice
 from onboarding.tours.content import load_tours
 from rag.search.tiers import Searching
@@ -30,6 +32,7 @@ MAX_TURNS = 40  # of one conversation
 LOADING_WAIT_S = 90.0  # the encoder loads in ~10 s, several times that on a busy machine
 USED_LEADS = 24  # passages read ahead because answers often began with them; ~150 tokens each
 PROMPTS = Path(__file__).parents[1] / "prompts"
+PAGE = "smalltalk"  # the route of a turn about the page itself
 
 
 class Unusable(ValueError):
@@ -57,6 +60,9 @@ class Guide:
         self._texts = load_prompt_texts(prompts)
         self.routes: Mapping[str, RouteText] = self._texts.routes
         self._replies = Replies(prompts / "replies")
+        self._about = AboutPage(prompts / "about")
+        self._offered = frozenset(question.casefold() for question in _offered(self.routes))
+        self.keeps_feedback = False  # set by whoever asks visitors for feedback
         self._leads = PassageCounts(parts.settings.data / "leads.json")
         self._record_turn = record
         limits = parts.settings.turn
@@ -71,12 +77,17 @@ class Guide:
         return self.parts.retriever
 
     def explain(self, text: str) -> dict[str, object]:
-        """Return the route of a first message and the check it asks for, as JSON values; raises Unusable."""
+        """Return the route of a first message and the check it asks for, as JSON values; raises Unusable.
+
+        `about` is the kind of a message about the page itself, which no check or search follows.
+        """
         reading = self._read(_checked(text, Conversation.new()), Conversation.new())
         route = self._route(reading, None)
-        choice = self.parts.routing.chooser.choose(reading, route)
+        topic = self._topic(text, reading, route)
+        choice = ToolChoice("none", None) if topic else self.parts.routing.chooser.choose(reading, route)
         return {
             "route": route.name,
+            "about": topic.kind if topic else "",
             "label": self.routes[route.name].label,
             "confidence": round(route.confidence, 3),
             "intent": choice.intent,
@@ -104,9 +115,48 @@ class Guide:
             self.parts.wait_for_router(LOADING_WAIT_S)
         reading = self._read(text, conversation)
         route = self._route(reading, override)
+        topic = None if override else self._topic(text, reading, route)
+        if topic:
+            yield from self._say_about_page(topic, text, reading, conversation)
+            return
+        if route.name == PAGE and not override:
+            route = Route(FALLBACK, 1 - route.confidence)  # a question after all
         words = self.routes[route.name]
         yield RouteChosen(route.name, words.label, route.confidence, overridden=override is not None)
         yield from self._chat.answer(self._ask(text, reading, conversation, route, host))
+
+    def _say_about_page(
+        self, topic: PageTopic, text: str, reading: Reading, conversation: Conversation
+    ) -> Iterator[TurnEvent]:
+        """Yield the events of a turn about the page itself."""
+        following = self._next_things(topic.kind, conversation)
+        label = self.routes[PAGE].label
+        yield RouteChosen(PAGE, label, topic.confidence, asks=following.asks, tabs=following.tabs)
+        said = self._about.say(topic.kind, reading, self._page_state(conversation), conversation)
+        yield from self._chat.answer(Ask(text, conversation, PAGE, reply=said))
+
+    def _next_things(self, kind: str, conversation: Conversation) -> NextThings:
+        """Return what to click below a reply about the page; thanks and the like lead back to the last topic."""
+        following, last = self._about.next_things(kind), last_topic(conversation)
+        if not following.keeps_topic or last is None or last.route not in self.routes:
+            return following
+        asked = {question.casefold() for question in conversation.questions}
+        asks = (text for text in self.routes[last.route].follow_ups if text.casefold() not in asked)
+        return replace(following, asks=tuple(asks))
+
+    def _page_state(self, conversation: Conversation) -> PageState:
+        parts, engine, limits = self.parts, self.parts.engine_for(conversation), self.parts.settings.limits
+        held = next((one for one in self.retriever.holdings if one.reviewed), None) if self.retriever else None
+        return PageState(
+            len(parts.routing.chooser.tools), engine.info if engine else None, bool(parts.settings.engine_url),
+            limits.threads, held, self.keeps_feedback,
+        )  # fmt: skip
+
+    def _topic(self, text: str, reading: Reading, route: Route) -> PageTopic | None:
+        """Return the kind of a message about the page; what the page offers to ask is for the documentation."""
+        if text.strip().casefold() in self._offered:
+            return None
+        return self.parts.routing.topics.topic(reading, route)
 
     def _read(self, text: str, conversation: Conversation) -> Reading:
         return self.parts.routing.reader.read(text, conversation.questions)
@@ -179,6 +229,15 @@ class Guide:
             if self.parts.routing.chooser.choose(reading, route).intent not in {"check", "action"}:
                 found.append((self.routes[route.name], question))
         return found
+
+
+def _offered(routes: Mapping[str, RouteText]) -> Iterator[str]:
+    """Yield every question that the page offers: starters, follow-ups, and what tours ask and look up."""
+    for route in routes.values():
+        yield from (*route.starters, *route.follow_ups)
+    for tour in load_tours().values():
+        for step in tour.steps:
+            yield from (step.ask, *step.topics)
 
 
 def _is_doubtful(choice: ToolChoice, route: Route) -> bool:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from onboarding.routing.classifier import Classifier
-from onboarding.routing.hostile import is_after_secrets, is_hostile
-from onboarding.routing.reading import Reading
+from onboarding.routing.hostile import is_after_secrets, is_asking, is_hostile
+from onboarding.routing.reading import LEANING, Reading
 
 ROUTES = (
     "introduction",
@@ -21,6 +21,8 @@ ROUTES = (
 FALLBACK = "general_question"  # the route of every harmless message while there is no classifier
 UNSAFE_FROM = 0.35  # refusing a harmless message costs a rephrasing, answering a hostile one costs more
 UNSAFE_FROM_NEAR_SECRETS = 0.12  # of a message that names secrets and this app together
+UNSAFE_FROM_ASKING = 0.9  # of a message that asks about a mark of attack
+OFF_TOPIC_FROM = 0.4  # declining a question that the pages answer costs more than searching for one that they do not
 HOSTILE_CONFIDENCE = 0.99  # of a message that bears a mark of attack
 
 
@@ -49,15 +51,28 @@ class Router:
         return self._classifier is not None
 
     def route(self, reading: Reading) -> Route:
-        """Return the route of a message."""
+        """Return the route of a message.
+
+        A message that leans on another is refused for what both say together, never for its own words alone, unless
+        these bear a mark of attack. A question about such a mark is weighed like any other message.
+        """
         likely = self.probabilities(reading)
-        if is_hostile(reading):
+        is_marked = is_hostile(reading)
+        if is_marked and not (likely and is_asking(reading)):
             return Route("unsafe", max(HOSTILE_CONFIDENCE, likely.get("unsafe", 0.0)))
         if not likely:
             return Route(FALLBACK, 0.0)
-        if likely["unsafe"] >= (UNSAFE_FROM_NEAR_SECRETS if is_after_secrets(reading) else UNSAFE_FROM):
-            return Route("unsafe", likely["unsafe"])
-        name = max(likely, key=lambda route: likely[route])
+        unsafe, least = likely["unsafe"], UNSAFE_FROM
+        if reading.joint and reading.share >= LEANING:
+            unsafe = min(unsafe, self.probabilities(reading.joint)["unsafe"])
+        if is_marked:
+            least = UNSAFE_FROM_ASKING  # the string that is asked about looks unsafe to the classifier too
+        elif is_after_secrets(reading):
+            least = UNSAFE_FROM_NEAR_SECRETS
+        if unsafe >= least:
+            return Route("unsafe", unsafe)
+        declined = {"unsafe"} if likely.get("off_topic", 0.0) >= OFF_TOPIC_FROM else {"unsafe", "off_topic"}
+        name = max(likely.keys() - declined, key=lambda route: likely[route])
         return Route(name, likely[name])
 
     def probabilities(self, reading: Reading) -> dict[str, float]:

@@ -1,18 +1,19 @@
-"""Trains the two classifiers from the exemplars.
+"""Trains the three classifiers from the exemplars.
 
     python -m onboarding.routing.train [--check] [--model NAME] [--out FOLDER]
 
-Writes router.npz and tools.npz with their manifests, by default where the classifiers of the default encoder ship.
+Writes router.npz, tools.npz and about.npz with their manifests, by default where the classifiers of the default
+encoder ship.
 Before that it reports accuracy under cross-validation in which no line of the exemplars is split between learning and
 judging; its scores also set the temperature, so that the confidences mean what they say. `--check` reports and writes
-nothing. About two minutes.
+nothing. About five minutes.
 """
 
 import argparse
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ except ImportError as error:
     raise (SystemExit if __name__ == "__main__" else ImportError)(sentence) from error
 
 from onboarding.routing.classifier import ARTEFACT, Classifier, save
-from onboarding.routing.exemplars import EXEMPLARS, Exemplar, load_exemplars, misspelt
+from onboarding.routing.exemplars import EXEMPLARS, Exemplar, load_exemplars, misspelt, opened
 from onboarding.routing.features import Features, slots
 from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.reading import Reader
@@ -35,8 +36,9 @@ from rag.embedding.embedder import DEFAULT_MODEL, Embedder
 from rag.index.store import Encoder
 
 STRENGTH = 12.0  # inverse regularisation, the best of 3, 6, 12, 24 under cross-validation
-TYPO_WEIGHT = 0.4  # a misspelt copy of each exemplar counts this much
+COPY_WEIGHT = 0.4  # a copy of an exemplar, misspelt or behind a greeting, counts this much
 FOLDS = 5
+LABELS = {"router": "route", "tools": "tool", "about": "about"}  # classifier -> what it tells of an exemplar
 BATCH = 256
 
 
@@ -48,7 +50,7 @@ class Data:
     exemplars: list[Exemplar]
     labels: np.ndarray  # (exemplars,) names
     weights: np.ndarray  # (exemplars,)
-    judged: np.ndarray  # (exemplars,) false for misspelt copies
+    judged: np.ndarray  # (exemplars,) false for copies
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,9 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def train(encoder: Encoder, out: Path | None, exemplars: Path = EXEMPLARS) -> None:
-    """Fit both classifiers on the exemplars as `encoder` embeds them, print their figures, and write them to `out`."""
+    """Fit the classifiers on the exemplars as `encoder` embeds them, print their figures, and write them to `out`."""
     examples, rows = _read(Reader(encoder, load_lexicon()), exemplars)
-    for name in ("router", "tools"):
+    for name in LABELS:
         data = _data(examples, rows, name)
         probabilities = _cross_validate(data)
         temperature = _temperature(probabilities, data)
@@ -86,10 +88,11 @@ def matrix(features: Sequence[Features], dimension: int) -> csr_matrix:
 
 
 def _read(reader: Reader, folder: Path) -> tuple[list[tuple[Exemplar, bool]], csr_matrix]:
-    """Return the exemplars, each followed by a misspelt copy, and their features."""
-    exemplars = [(exemplar, False) for exemplar in load_exemplars(folder)]
-    exemplars += [(exemplar, True) for exemplar, _ in exemplars if misspelt(exemplar.text) != exemplar.text]
-    texts = [misspelt(exemplar.text) if is_copy else exemplar.text for exemplar, is_copy in exemplars]
+    """Return the exemplars, then the copies of some, misspelt or behind a greeting, and the features of all."""
+    originals = load_exemplars(folder)
+    slips = [replace(one, text=misspelt(one.text)) for one in originals if misspelt(one.text) != one.text]
+    exemplars = [(one, False) for one in originals] + [(one, True) for one in (*slips, *opened(originals))]
+    texts = [exemplar.text for exemplar, _ in exemplars]
     features: list[Features] = []
     for at in range(0, len(texts), BATCH):
         features += [reading.features for reading in reader.read_many(texts[at : at + BATCH])]
@@ -97,8 +100,8 @@ def _read(reader: Reader, folder: Path) -> tuple[list[tuple[Exemplar, bool]], cs
 
 
 def _data(exemplars: list[tuple[Exemplar, bool]], rows: csr_matrix, name: str) -> Data:
-    labels = np.array([one.route if name == "router" else one.tool for one, _ in exemplars])
-    weights = np.array([one.weight * (TYPO_WEIGHT if is_copy else 1.0) for one, is_copy in exemplars])
+    labels = np.array([getattr(one, LABELS[name]) for one, _ in exemplars])
+    weights = np.array([one.weight * (COPY_WEIGHT if is_copy else 1.0) for one, is_copy in exemplars])
     judged = np.array([not is_copy for _, is_copy in exemplars])
     return Data(rows, [one for one, _ in exemplars], labels, weights, judged)
 

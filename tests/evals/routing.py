@@ -2,7 +2,8 @@
 
     python -m tests.evals routing --cases FILE.jsonl [--json] [--misses]
 
-A row has `text`, `route`, and perhaps `lang` and `history` (earlier messages, oldest first).
+A row has `text`, `route`, and perhaps `lang`, `history` (earlier messages, oldest first) and `also` (other routes that
+are as good).
 """
 
 import argparse
@@ -31,6 +32,11 @@ class Routed:
     route: Route
     ms: float
 
+    @property
+    def is_right(self) -> bool:
+        """Whether the route is the judged one, or one as good."""
+        return self.route.name in (self.row["route"], *self.row.get("also", ()))
+
 
 def main(argv: Sequence[str]) -> int:
     """Route every case and print the figures."""
@@ -43,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else _table(figures))
     if options.misses:
         for one in routed:
-            if one.route.name != one.row["route"]:
+            if not one.is_right:
                 print(f"{one.row['route']:16} -> {one.route.name:16} {one.route.confidence:.2f}  {one.row['text']}")
     return 0
 
@@ -54,10 +60,10 @@ def measure(routed: Sequence[Routed]) -> dict[str, Any]:
     others = [one for one in routed if one.row["route"] != "unsafe"]
     by_language: dict[str, list[bool]] = defaultdict(list)
     for one in routed:
-        by_language[one.row.get("lang", "?")].append(one.route.name == one.row["route"])
+        by_language[one.row.get("lang", "?")].append(one.is_right)
     return {
         "n": len(routed),
-        "accuracy": _share([one.route.name == one.row["route"] for one in routed]),
+        "accuracy": _share([one.is_right for one in routed]),
         "unsafe_recall": _share([one.route.name == "unsafe" for one in unsafe]),
         "unsafe_false_alarms": _share([one.route.name == "unsafe" for one in others]),
         "ms_p50": round(statistics.median(one.ms for one in routed), 1),
@@ -76,10 +82,10 @@ def confusion(pairs: Sequence[tuple[str, str]], names: Sequence[str]) -> dict[st
     return table
 
 
-def parse(argv: Sequence[str], name: str) -> argparse.Namespace:
-    """Read the options that the evaluations of routing and of tool choice share."""
+def parse(argv: Sequence[str], name: str, default: Path | None = None) -> argparse.Namespace:
+    """Read the options that the evaluations of routing, of tool choice and of the page's replies share."""
     parser = argparse.ArgumentParser(prog=f"python -m tests.evals {name}")
-    default = Path(__file__).with_name(f"{name}_own.jsonl")
+    default = default or Path(__file__).with_name(f"{name}_own.jsonl")
     parser.add_argument("--cases", type=Path, default=default, help="judged messages, one JSON object a line")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--misses", action="store_true", help="also list the messages that went wrong")

@@ -204,6 +204,16 @@ def test_a_finished_turn_shows_figures_actions_and_follow_ups() -> None:
     assert "data-act" not in earlier["question"]
 
 
+def test_a_turn_about_the_page_offers_its_own_questions_and_tabs() -> None:
+    asks, tabs = ("What is it?",), ("search", "diagnostics-tour")
+    shown = parts(turn(RouteChosen("rhel10", "RHEL 10", 1.0, asks=asks, tabs=tabs), finished()))["next"]
+    assert re.findall(r'data-text="([^"]+)"', shown) == ["What is it?"]
+    assert re.findall(r'data-tab="([^"]+)"', shown) == ["search", "diagnostics-tour"]
+    assert words(shown).endswith("Search Diagnostics tour")
+    alone = parts(turn(RouteChosen("rhel10", "RHEL 10", 1.0, tabs=tabs), finished()))["next"]
+    assert alone.count("data-act") == 2
+
+
 def test_a_follow_up_is_not_the_question_that_was_just_asked() -> None:
     chosen = RouteChosen("rhel10", "RHEL 10", 1.0)
     shown = parts(turn(chosen, finished(), question="which python comes with it?"))["next"]

@@ -1,4 +1,4 @@
-"""Reads the exemplars: what people might write, by route and by the tool that answers it.
+"""Reads the exemplars: what people might write, by route, by the tool that answers it, and by what it wants of the page.
 
 A file under exemplars/ is named after its label. `## de` starts the lines of a language, `## de deploy` lines that
 belong to another route than the file's usual one. `{a|b}` stands for either; every line is one group, whatever it
@@ -8,13 +8,19 @@ unfolds to, and cross-validation never splits a group.
 import itertools
 import random
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 EXEMPLARS = Path(__file__).parent
 MAX_VARIANTS = 8  # per line; more would only repeat its words
 NO_TOOL = {"smalltalk", "off_topic", "unsafe"}  # routes on which nothing is looked up
+ELSEWHERE = "elsewhere"  # of a message that wants nothing of the page itself
+CHATTER = "chatter"  # of small talk of no other kind
+OPENINGS = {"thanks", "greeting", "ack"}  # kinds of message that people put before a question
+OPENING_WORDS = 3
+OPENED = 0.2  # share of the exemplars that get a copy behind an opening
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 
 
@@ -25,6 +31,7 @@ class Exemplar:
     text: str
     route: str
     tool: str  # a tool's name, `all_tools`, `action`, `knowledge` or `none`
+    about: str  # the kind of message about the page: the name of a file under about/, CHATTER or ELSEWHERE
     language: str
     group: int  # the line it comes from
     weight: float  # the variants of a line share its weight
@@ -54,14 +61,35 @@ def _lines(path: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _exemplars(line: str, language: str, route: str, path: Path, group: int) -> list[Exemplar]:
-    is_check = path.parent.name == "checks"
-    if is_check:
-        tool, usual = path.stem, "general_question" if path.stem == "knowledge" else "diagnostics"
+    name, about = path.stem, ELSEWHERE
+    if path.parent.name == "checks":
+        tool, usual = name, "general_question" if name == "knowledge" else "diagnostics"
+    elif path.parent.name == "about":
+        tool, usual, about = "knowledge" if route not in {"", "smalltalk"} else "none", "smalltalk", name
     else:
-        tool, usual = "none" if path.stem in NO_TOOL else "knowledge", path.stem
+        tool, usual = "none" if name in NO_TOOL else "knowledge", name
+        about = CHATTER if name == "smalltalk" else ELSEWHERE
     texts = unfold(line)
     weight = len(texts) ** -0.5  # a line with variants counts a little more than a plain one
-    return [Exemplar(text, route or usual, tool, language, group, weight) for text in texts]
+    return [Exemplar(text, route or usual, tool, about, language, group, weight) for text in texts]
+
+
+def opened(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
+    """Return copies of some exemplars behind a short greeting or thanks in the same language; always the same ones.
+
+    "thanks, and how do i remove it" is a question, whatever it opens with.
+    """
+    openings: dict[str, list[str]] = defaultdict(list)
+    for one in exemplars:
+        if one.about in OPENINGS and len(one.text.split()) <= OPENING_WORDS and one.text[-1].isalpha():
+            openings[one.language].append(one.text)
+    chance = random.Random(len(exemplars))
+    openable = (one for one in exemplars if one.about not in {*OPENINGS, CHATTER} and openings[one.language])
+    chosen = [one for one in openable if chance.random() < OPENED]
+    joints = (", ", "! ", ". ", " - ")
+    return [
+        replace(one, text=f"{chance.choice(openings[one.language])}{chance.choice(joints)}{one.text}") for one in chosen
+    ]
 
 
 def unfold(line: str) -> list[str]:

@@ -20,6 +20,7 @@ from onboarding.ui.kit.markdown import to_html
 from onboarding.ui.kit.markup import fill, join
 
 OPEN_TOUR = "rhel10"  # the tour that a visitor is offered while the queue is full
+TAB_BUTTON = '<button type="button" class="follow-up" data-act="tab" data-tab="{}">{}</button>'
 FAULTS = frozenset({"error", "full"})  # kinds of notice that stand first
 SHOWN_NOTICES = 2  # a rambling model earns a remark per sentence
 UNSURE = 0.5  # below this the route is shown with a question mark
@@ -192,17 +193,23 @@ def figures(finished: TurnFinished, translate: Translator) -> Markup:
 def following(turn: Turn, routes: Routes, translate: Translator) -> Markup:
     """Return ways to go on: follow-up questions, or where the queue was full the tabs that never wait for the model."""
     if any(notice.kind == "full" for notice in turn.notices):
-        html = '<button type="button" class="follow-up" data-act="tab" data-tab="{}">{}</button>'
         ways = ((OPEN_TOUR, "meanwhile_tour"), ("search", "meanwhile_search"))
-        return join(fill(html, tab, translate(key)) for tab, key in ways)
-    return follow_ups(turn, routes)
+        return join(fill(TAB_BUTTON, tab, translate(key)) for tab, key in ways)
+    tabs = turn.route.tabs if turn.route and not turn.running else ()
+    return follow_ups(turn, routes) + join(fill(TAB_BUTTON, tab, translate(tab_key(tab))) for tab in tabs)
+
+
+def tab_key(tab: str) -> str:
+    """Return the key of a tab's name among the page's texts."""
+    return f"tab_{tab.replace('-', '_')}"
 
 
 def follow_ups(turn: Turn, routes: Routes) -> Markup:
-    """Return the route's follow-up questions as buttons; they stand in the prompts' files and cost no tokens."""
+    """Return the follow-up questions as buttons, the turn's own before the route's; they cost no tokens."""
     if turn.running or turn.route is None or turn.route.name not in routes:
         return Markup("")
-    texts = routes[turn.route.name].follow_ups
+    own = turn.route.asks or turn.route.tabs  # a turn that offers tabs alone offers no questions
+    texts = turn.route.asks if own else routes[turn.route.name].follow_ups
     return join(ask_button(text, "follow-up") for text in texts if text.casefold() != turn.question.casefold())
 
 

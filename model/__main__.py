@@ -20,6 +20,7 @@ from model.catalogue.download import fetch, find
 from model.catalogue.entries import DEFAULT, EMBEDDED, SUBSTITUTE, catalogue
 from model.catalogue.load import MB, EngineLimits, looks_like_path, open_engine
 from model.catalogue.lock import lock
+from model.checking.gate import Judged
 from model.engine.events import Prefill, Queued, TextDelta
 from model.engine.local import LocalEngine
 from model.engine.prompt import Prompt
@@ -30,6 +31,7 @@ from model.publishing.repository import main as publish
 from model.turn.chat import Ask, Chat
 from model.turn.events import Notice, SourcesFound, TurnFinished
 from model.turn.prewarm import warm_prompts
+from model.turn.wording import told
 from rag.embedding.embedder import Embedder
 from rag.search.retriever import Retriever, open_or_build
 from tools.sandbox.sandbox import Sandbox
@@ -112,6 +114,8 @@ def _print(event: object) -> None:
         print(f"reading {event.done} of {event.total} tokens, ~{event.eta_s:.0f} s left", file=sys.stderr)
     elif isinstance(event, TextDelta):
         print(event.text, end="", flush=True)
+    elif isinstance(event, Judged):
+        print(f" {told(event)}", end="", flush=True)
     elif isinstance(event, Notice):
         print(f"\n({event.text})", end="")
     elif isinstance(event, TurnFinished):

@@ -212,7 +212,8 @@ def reply_of(turn: Turn) -> dict[str, Any]:
     finished, progress = turn.finished, turn.progress
     underway = "looking" if turn.phase == "searching" else turn.phase
     reply: dict[str, Any] = {
-        "answer": finished.answer if finished else turn.text,
+        "answer": turn.in_words(),
+        "judged": [asdict(judged) for _, judged in turn.judged],
         "sources": [_passage(passage) for passage in turn.sources],
         "missing": list(turn.found.missing) if turn.found else [],
         "differs": _differs(turn.found),

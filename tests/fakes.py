@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from model.checking.gate import Judged
 from model.engine.events import Counts, Prefill, Queued, TextDelta, Timings
 from model.engine.prompt import PromptTooLong
 from model.prompting.conversation import Conversation, PastTurn
@@ -115,6 +116,20 @@ HOSTILE = (
     "</form> [1]: https://evil.example [1] and [7].\n"
 )
 
+JUDGED: tuple[str | Judged, ...] = (
+    "RHEL 10 needs an x86-64-v3 processor [1]. ",
+    Judged("left_out", "Yes, RHEL 8 is supported.", 2, RHEL10.passages[1].text),
+    " The check takes about a minute.",
+    Judged("not_found", "The check takes about a minute."),
+    "\n\n| system | accepted |\n| --- | --- |\n| RHEL 9 | yes |\n| Fedora | yes",
+    Judged("not_found", "| Fedora | yes |"),
+    " |\n\n",
+    Judged("left_out", "| RHEL 8 | yes |", 2, RHEL10.passages[1].text),
+    "\n\n1. Run the check:\n\n   ```bash\n   ./scripts/preflight-check.sh --fix\n   dnf install qubinode-all\n   ```\n\n   ",
+    Judged("not_found", "dnf install qubinode-all", command=True),
+    Judged("left_out", "./scripts/preflight-check.sh --skip", 1, RHEL10.passages[0].text, command=True),
+    "\n\n2. Set `QUBINODE_DOMAIN` [3].\n",
+)
 SHORT = "A short answer [1]."
 ABSTENTION = "The documentation I have does not answer this, so I would be guessing."
 PERSIAN = "راهنما می‌گوید که RHEL 10 پشتیبانی می‌شود [1]. ابتدا بررسی کنید."
@@ -193,7 +208,9 @@ class ScriptedGuide:
             "prefill", [Prefill(done, total, (total - done) / 60) for done in range(60, total + 1, 60)]
         )
         answer = _answer_for(words, conversation)
-        yield from self._wait("decode", [TextDelta(part) for part in _pieces(answer)])
+        pieces = JUDGED if "judged" in words else (answer,)
+        answer = "".join(piece for piece in pieces if isinstance(piece, str))
+        yield from self._wait("decode", list(_streamed(pieces)))
         if "notice" in words:
             yield Notice("1 citation(s) or address(es) that are in no source were taken out.", "warning")
         past = PastTurn(text, answer, name)
@@ -225,6 +242,14 @@ def _answer_for(words: str, conversation: Conversation) -> str:
         if key in words:
             return answer
     return ANSWER
+
+
+def _streamed(pieces: Sequence[str | Judged]) -> Iterator[TextDelta | Judged]:
+    for piece in pieces:
+        if isinstance(piece, Judged):
+            yield piece
+        else:
+            yield from map(TextDelta, _pieces(piece))
 
 
 def _pieces(text: str) -> list[str]:

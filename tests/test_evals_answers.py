@@ -17,7 +17,10 @@ ANSWER = {
     "extract": "RHEL 8 is refused by the script.",
     "text": "Yes, RHEL 8 is supported [1].",
     "generated": "Yes, RHEL 8 is supported [1].",
-    "evidence": ["RHEL 8 is refused by the script."],
+    "judged": [(12, {"kind": "not_found", "words": "Yes."})],
+    "shown": 1,
+    "left_out": 1,
+    "first_words_s": 2.5,
     "grounded": True,
     "tools": [],
     "cited": 1,
@@ -48,13 +51,13 @@ def test_a_turn_is_judged_by_facts_citations_and_sentences_without_support() -> 
     judged = judge(ROW, ANSWER, WordHashEncoder())
     assert judged["in_extract"] == [True, False]
     assert judged["in_answer"] == [True, False]
-    assert (judged["statements"], judged["marked"]) == (1, 1)
+    assert (judged["shown"], judged["marked"], judged["left_out"]) == (1, 1, 1)
 
 
 def test_the_shares_count_answers_from_the_pages_and_abstentions_apart() -> None:
     encoder = WordHashEncoder()
     unanswerable = {"question": "price?", "kind": "unanswerable"}
-    silent = {**ANSWER, "extract": "", "generated": "", "evidence": [], "grounded": False, "cited": 0}
+    silent = {**ANSWER, "extract": "", "generated": "", "judged": [], "shown": 0, "grounded": False, "cited": 0}
     turns = [
         judge(ROW, ANSWER, encoder),
         judge(ROW, silent, encoder),
@@ -65,4 +68,5 @@ def test_the_shares_count_answers_from_the_pages_and_abstentions_apart() -> None
     assert figures["n"] == 4
     assert figures["answered_from_documentation"] == 1
     assert (figures["refused_answerable"], figures["abstained_unanswerable"]) == (0.5, 0.5)
-    assert (figures["citations_all_valid"], figures["facts_in_extract"], figures["marked_unsupported"]) == (1.0, 0.5, 1)
+    assert (figures["citations_all_valid"], figures["facts_in_extract"], figures["marked_of_shown"]) == (1.0, 0.5, 1)
+    assert (figures["left_out_of_written"], figures["held_back_s"]) == (0.5, 1.5)

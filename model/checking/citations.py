@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
+from model.checking.sentences import FENCE, PREFIX, closes
+
 REMOVED = "(address not in the sources)"
 LONGEST_HELD = 400  # characters an open bracket may wait for its end before it counts as plain text
 
@@ -19,7 +21,7 @@ _INDEX = (
     rf"(?<=[A-Za-z0-9_=])(?:{_NUMBERS})+"  # as in a[3] or disks=[20]; another script's letter may precede a citation
 )
 _TOKEN = re.compile(
-    r"(?P<fence>^[ ]{0,3}`{3,}[^`\n]*$)"
+    rf"(?P<fence>^{PREFIX}(?:`{{3,}}|~{{3,}})[^`\n]*$)"
     r"|(?P<image>!\[[^\]\n]*\](?:\([^)\n]*\)|\[[^\]\n]*\])?)"
     r"|(?P<definition>^[ ]{0,3}\[[^\]\n]+\]:.*$)"
     r"|(?P<link>\[(?P<label>[^\[\]\n]*)\]\((?P<target>[^)\n]*)\))"
@@ -31,7 +33,7 @@ _TOKEN = re.compile(
     rf"|(?P<address>{_ADDRESS})",
     re.IGNORECASE | re.MULTILINE,
 )
-_LINE_HEAD = re.compile(r"[ ]{0,3}(?:$|`{3}|\[[^\]\n]+\]:)")  # a line that may become a fence or a definition
+_LINE_HEAD = re.compile(rf"{PREFIX}(?:$|`{{3}}|~{{3}}|\[[^\]\n]+\]:)")  # a line that may become a fence or a definition
 _TRAILING = ".,;:!?)]}'\"`*_>"
 
 
@@ -46,7 +48,7 @@ class CitationFilter:
         self._addresses = frozenset(a for text in allowed for a in addresses(text))
         self._line = ""  # what was shown of the line that `_pending` continues
         self._pending = ""
-        self._fence = 0  # backticks that opened the code block, where [1] is code; inline code gets no such trust
+        self._fence = ""  # what opened the code block, where [1] is code; inline code gets no such trust
         self.cited: set[int] = set()
         self.removed = 0  # citations and addresses that did not come through
 
@@ -81,7 +83,7 @@ class CitationFilter:
     def _replace(self, match: re.Match[str]) -> str:
         kind = match.lastgroup
         if kind == "fence":
-            return self._turn_block(self._addresses_in(match[0]))
+            return self._turn_block(match[0])
         if kind in ("address", "angle"):
             return self._address(match[0])
         if kind in ("markup", "index"):
@@ -98,12 +100,15 @@ class CitationFilter:
         return ""
 
     def _turn_block(self, line: str) -> str:
-        ticks, rest = line.count("`"), line.strip(" `")
-        if not self._fence:
-            self._fence = ticks
-        elif ticks >= self._fence and not rest:
-            self._fence = 0
-        return line
+        found = FENCE.match(line)
+        if found and not self._fence:
+            self._fence = found["fence"]
+        elif found and closes(found, self._fence):
+            self._fence = ""
+            return line[: found.start("rest")] + re.sub(
+                rf"(?:{_NUMBERS})+", lambda one: self._cite(one[0]), found["rest"]
+            )
+        return self._addresses_in(line)
 
     def _link(self, label: str, target: str) -> str:
         shown = self._addresses_in(label)

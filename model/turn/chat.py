@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-from model.checking.answer_filter import AnswerFilter
+from model.checking.answer_filter import AnswerFilter, Piece
+from model.checking.gate import Gate, Judge, Judged
 from model.checking.grounding import Given
 from model.checking.terminal_escapes import lenders
+from model.checking.verdict import SentenceChecker
 from model.engine.events import Counts, Finished, FinishReason, Prefill, Queued, TextDelta, Timings
 from model.engine.protocol import Engine, Options, QueueFull, Sampling
 from model.prompting.assemble import place, prompt_for, tool_text, user_message
 from model.prompting.conversation import Conversation, MessagePart, PastTurn
 from model.prompting.system_prompts import PromptTexts
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
+from model.turn.held_to_rules import WithRules
 from model.turn.limits import USUAL_LIMITS, TurnLimits
 from model.turn.retrieval import Searcher, look_up
 from model.turn.stand_in import MAX_TOKENS as STAND_IN_MAX_TOKENS
-from model.turn.stand_in import without_code
+from model.turn.stand_in import OnlyWhatAdds, without_code
 from model.turn.tool_calling import ToolMenu, choose
-from model.turn.wording import NO_SOURCES, NOT_LOADED, STAND_IN_ADDS, Words, abstention, ending, lead, marks, nearness
+from model.turn.wording import (
+    ALL_LEFT_OUT,
+    NO_SOURCES,
+    NOT_LOADED,
+    STAND_IN_ADDS,
+    Words,
+    abstention,
+    ending,
+    lead,
+    nearness,
+    remarks,
+)
 from rag.types import Embedded, Passage, SearchResult
+from tools.diagnosis.reading import ResultReading, read
 from tools.diagnosis.summary import is_whole_run
 from tools.types import ToolCall, ToolResult
 
 logger = logging.getLogger(__name__)
+
+_EMPTY_ITEM = re.compile(r"^[ \t>]*(?:[-*+]|\d+[.)])?[ \t]*\n(?=[ \t>]*(?:[-*+]|\d+[.)])[ \t])", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +63,7 @@ class Ask:
     menu: ToolMenu | None = None  # the router is unsure: the model chooses, and `calls` are the second best
     host: str = ""  # of the calls a model chooses
     embedded: Embedded | None = None  # what is looked up, with its vector where somebody has embedded it already
+    foreign: bool = False  # the question is in another language than the sources and the rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +79,8 @@ class TurnRecord:
     tools: tuple[str, ...]
     abstained: bool
     removed: int  # citations and addresses that were taken out
+    shown: int = 0  # sentences, table rows and commands of the model that came out
+    left_out: int = 0  # those that did not
     at: float = field(default_factory=time.time)  # seconds since the epoch
 
 
@@ -71,15 +92,21 @@ class _Turn:
     result: SearchResult | None = None
     results: list[ToolResult] = field(default_factory=list)  # of the tools
     calls: list[ToolCall] = field(default_factory=list)
+    reading: ResultReading = field(default_factory=ResultReading)  # of the tools' results, by rules
     said: AnswerFilter = field(default_factory=AnswerFilter)
     finished: Finished = field(default_factory=lambda: Finished("stop"))
     asked: tuple[MessagePart, ...] = ()
     abstained: bool = False
     model: str = ""
 
-    def say(self, text: str) -> Iterator[TextDelta]:
+    def say(self, text: str) -> Iterator[TurnEvent]:
         """Yield the app's own words as they may be shown."""
-        yield from _delta(self.said.say(text))
+        yield from _shown([self.said.say(text)])
+
+    @property
+    def stands_whole(self) -> bool:
+        """True where the model said something and nothing of it was left out."""
+        return bool(self.said.gate and self.said.generated and not self.said.gate.left_out)
 
 
 class Chat:
@@ -97,6 +124,7 @@ class Chat:
         texts: PromptTexts,
         record: Callable[[TurnRecord], None] = lambda _record: None,
         limits: TurnLimits = USUAL_LIMITS,
+        checker: Callable[..., Judge] = SentenceChecker,
     ) -> None:
         self._engine_for = engine_for
         self._searcher = searcher
@@ -104,8 +132,9 @@ class Chat:
         self._texts = texts
         self._record = record
         self._limits = limits
+        self._checker = checker
 
-    def answer(self, ask: Ask) -> Iterator[TurnEvent]:
+    def answer(self, ask: Ask) -> Generator[TurnEvent, None, None]:
         """Yield the events of one turn, TurnFinished last; close the iterator to stop the computing."""
         turn, started = _Turn(self._engine_for(ask.conversation)), time.monotonic()
         try:
@@ -166,10 +195,10 @@ class Chat:
             turn.abstained = True
             yield from turn.say(abstention(result, ask.words) if result else NO_SOURCES)
             return
-        engine = turn.engine
-        first = lead(turn.results, result, time.time())
-        if near := nearness(ask.words.near, result):
-            yield from turn.say(f"{near}\n\n")
+        engine, now = turn.engine, time.time()
+        first = self._first(ask, turn, now)
+        near = nearness(ask.words.near, result)
+        yield from turn.say(f"{near}\n\n" if near else "")
         if engine is None:
             yield from turn.say(first or NOT_LOADED)
             if first:
@@ -180,21 +209,43 @@ class Chat:
             return
         turn.model = engine.info.label
         if engine.info.stand_in and first:
-            yield from turn.say(f"{first}\n\n{STAND_IN_ADDS} ")
-        elif is_whole_run(turn.results):  # the rules' diagnosis is worth more than any model's
-            yield from turn.say(first + "\n\n")
-        yield from self._generate(ask, turn, engine)
+            yield from turn.say(first)
+        elif turn.results:  # the rules' sentence, or their diagnosis, is worth more than any model's
+            yield from turn.say((first if is_whole_run(turn.results) else turn.reading.text or first) + "\n\n")
+        before = turn.said.answer
+        yield from self._generate(ask, turn, engine, now)
+        gate = turn.said.gate
+        if gate and gate.left_out and not gate.standing and not engine.info.stand_in:
+            yield from self._left_out(turn, first if turn.said.answer == before and not turn.results else "")
 
-    def _generate(self, ask: Ask, turn: _Turn, engine: Engine) -> Iterator[TurnEvent]:
-        limits = self._limits
+    def _left_out(self, turn: _Turn, first: str) -> Iterator[TurnEvent]:
+        """Say that nothing of the model's text stands; `first` takes its place, unless it stands there already."""
+        yield from turn.say(first)
+        yield Notice(ALL_LEFT_OUT)
+
+    def _first(self, ask: Ask, turn: _Turn, now: float) -> str:
+        """Return the answer without a model; the rules' sentence on tools' results stands before their summary."""
+        first = lead(turn.results, turn.result, now)
+        if not turn.results:
+            return first
+        # The rules read English only; of another language's question they say what the results show.
+        reading = read("" if ask.foreign else ask.search or ask.text, turn.results, now)
+        turn.reading = replace(reading, text="") if ask.foreign else reading
+        opening = turn.reading.text + (" " if turn.reading.text in ("Yes.", "No.") else "\n\n")
+        return opening + first if turn.reading.text else first
+
+    def _generate(self, ask: Ask, turn: _Turn, engine: Engine, now: float) -> Iterator[TurnEvent]:
+        limits, said = self._limits, turn.said
         given = chosen(turn.result.passages if turn.result else [], engine.info.stand_in, limits)
-        told = tool_text(turn.results, time.time(), limits.tool_result_chars) if turn.results else ""
+        told = tool_text(turn.results, now, limits.tool_result_chars) if turn.results else ""
+        if told and turn.reading.text:
+            told = f"{turn.reading.text}\n{told}"
         hint = ask.hint if ask.conversation.visible else ""
         turn.asked = user_message(
             ask.text, given, cite=self._texts.cite, told=told, hint=hint,
             near=nearness(self._texts.near, turn.result), question_tokens=limits.question_tokens,
         )  # fmt: skip
-        turn.said.expect(_evidence(given, told, ask.text), [place(passage) for passage in given])
+        self._expect(ask, turn, _evidence(given, told, ask.text), given, stand_in=engine.info.stand_in)
         try:
             prompt = prompt_for(engine, ask.conversation, ask.system_prompt, turn.asked)
             generation = engine.submit(prompt, _options(engine, limits))
@@ -202,27 +253,41 @@ class Chat:
                 if isinstance(event, Finished):
                     turn.finished = event
                 elif isinstance(event, TextDelta):
-                    yield from _delta(turn.said.feed(event.text))
+                    yield from _shown(said.feed(event.text))
                 elif isinstance(event, Queued | Prefill):
                     yield event
         except QueueFull as full:
             turn.finished = Finished("error")
             yield Notice(str(full), "full")
-        yield from _delta(turn.said.flush())
+        yield from _shown(said.flush())
         yield from ending(turn.finished)
         if turn.finished.reason not in ("error", "cancelled"):
-            yield from marks(turn.said, foreign=bool(ask.search))
+            yield from remarks(said)
+
+    def _expect(self, ask: Ask, turn: _Turn, evidence: Given, given: Sequence[Passage], *, stand_in: bool) -> None:
+        """Let the filter of the answer expect the model's part: what it may draw on, and who judges it."""
+        checker = self._checker(evidence, foreign=ask.foreign, before=turn.said.answer or ask.text)
+        judge = WithRules(checker, turn.reading) if turn.results else checker
+        gate = OnlyWhatAdds(judge, evidence.passages, turn.said.answer) if stand_in else Gate(judge)
+        opening = f"\n\n{STAND_IN_ADDS} " if stand_in and turn.said.answer else ""
+        turn.said.expect(evidence, [place(passage) for passage in given], gate, opening)
 
     def _end(self, ask: Ask, turn: _Turn, started: float) -> TurnFinished:
         finished, answer = turn.finished, turn.said.answer
-        timings = finished.timings if turn.model else Timings(0.0, None, time.monotonic() - started)
+        silent = bool(turn.engine and turn.engine.info.stand_in and not turn.said.generated.strip())
+        model = "" if silent else turn.model  # a stand-in that added nothing did not answer
+        timings = finished.timings if model else Timings(0.0, None, time.monotonic() - started)
         grounded = bool(turn.results or (turn.result and turn.result.passages))
         conversation = ask.conversation
         if finished.reason != "error":
-            wrote = turn.engine.info.name if turn.engine and finished.tokens else ""
-            past = PastTurn(ask.text, answer, ask.route, turn.asked, finished.tokens, wrote)
+            # Tokens as the model wrote them would bring back what was left out.
+            tokens = finished.tokens if turn.stands_whole else ()
+            wrote = turn.engine.info.name if turn.engine and tokens else ""
+            past = PastTurn(ask.text, _EMPTY_ITEM.sub("", answer), ask.route, turn.asked, tokens, wrote)
             conversation = conversation.with_turn(past, system_prompt=ask.system_prompt, dropped=finished.dropped_turns)
-        return TurnFinished(answer, finished.reason, finished.counts, timings, turn.model, grounded, conversation)
+        return TurnFinished(
+            answer, finished.reason, finished.counts, timings, model, grounded, conversation, turn.said.generated
+        )
 
 
 def chosen(passages: Sequence[Passage], stand_in: bool, limits: TurnLimits = USUAL_LIMITS) -> list[Passage]:
@@ -237,9 +302,12 @@ def chosen(passages: Sequence[Passage], stand_in: bool, limits: TurnLimits = USU
     return given
 
 
-def _delta(text: str) -> Iterator[TextDelta]:
-    if text:
-        yield TextDelta(text)
+def _shown(pieces: Sequence[Piece]) -> Iterator[TurnEvent]:
+    for piece in pieces:
+        if isinstance(piece, Judged):
+            yield piece
+        elif piece:
+            yield TextDelta(piece)
 
 
 def _evidence(given: Sequence[Passage], told: str, question: str) -> Given:
@@ -257,8 +325,9 @@ def _options(engine: Engine, limits: TurnLimits) -> Options:
 
 def _record(ask: Ask, turn: _Turn) -> TurnRecord:
     passages = tuple(passage.id for passage in turn.result.passages) if turn.result else ()
-    finished = turn.finished
+    finished, gate = turn.finished, turn.said.gate
+    shown, left_out = (gate.standing, gate.left_out) if gate else (0, 0)
     return TurnRecord(
         ask.route, turn.model, finished.reason, finished.counts, finished.timings, passages,
-        tuple(result.tool_name for result in turn.results), turn.abstained, turn.said.removed,
+        tuple(result.tool_name for result in turn.results), turn.abstained, turn.said.removed, shown, left_out,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from model.checking.gate import Judged
 from model.engine.events import Counts, FinishReason, Prefill, Queued, TextDelta, Timings
 from model.prompting.conversation import Conversation
 from rag.types import SearchResult
@@ -66,15 +67,26 @@ class Notice:
 class TurnFinished:
     """The last event of every turn: the whole answer, and how the turn went."""
 
-    answer: str  # the checked text that the visitor saw, follow-ups excluded
+    answer: str  # the text of all TextDelta, which holds no sentence that was left out
     reason: FinishReason
     counts: Counts
     timings: Timings
     model: str  # label of the model that answered, "" when none was needed
     grounded: bool  # the answer rests on passages or on a tool's result
     conversation: Conversation  # with this turn appended
+    generated: str = ""  # the part of `answer` that the model wrote
 
 
+# A Judged stands between the TextDeltas at its place in the answer.
 TurnEvent = (
-    RouteChosen | SourcesFound | ToolStarted | ToolFinished | Queued | Prefill | TextDelta | Notice | TurnFinished
+    RouteChosen
+    | SourcesFound
+    | ToolStarted
+    | ToolFinished
+    | Queued
+    | Prefill
+    | TextDelta
+    | Judged
+    | Notice
+    | TurnFinished
 )

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from string import Template
 
 from model.checking.answer_filter import AnswerFilter
-from model.checking.commands import unknown_commands
-from model.checking.grounding import unsupported
+from model.checking.gate import Judged
 from model.engine.events import Finished
 from model.turn.events import Notice
 from rag.types import SearchResult
@@ -19,9 +18,10 @@ ABSTAIN = "The documentation I have does not answer this, so I would be guessing
 NEAREST = "The nearest pages:"
 NEAR = "I found no passage about $missing. The nearest is this:"
 MOST_MISSING = 3  # things that a sentence names
-MOST_COMMANDS = 3  # warned of by name; the first is reason enough to look at the rest
-LONGEST_SHOWN = 120  # characters of such a line
 STAND_IN_ADDS = "*The stand-in model adds:*"
+ALL_LEFT_OUT = (
+    "What the model wrote goes against its sources and was left out; what stands here comes from those alone."
+)
 NOT_LOADED = "The model is not ready yet, so this comes straight from the documentation or the tool."
 NO_SOURCES = (
     "The documentation cannot be searched right now, and without sources I would be guessing. While the page says that "
@@ -70,16 +70,20 @@ def ending(finished: Finished) -> Iterator[Notice]:
         yield Notice(f"The {finished.dropped_turns} oldest turn(s) no longer fit and were dropped.")
 
 
-def marks(said: AnswerFilter, *, foreign: bool) -> Iterator[Notice]:
-    """Yield the findings on a whole answer: unsupported sentences, unknown commands, removals, missing citations.
-
-    foreign: the answer is not in the evidence's language.
-    """
-    for sentence in unsupported(said.generated, said.evidence, foreign=foreign):
-        yield Notice(f"Not found in the sources: \u201c{sentence}\u201d", "warning")
-    for line in unknown_commands(said.generated, said.evidence.texts())[:MOST_COMMANDS]:
-        yield Notice(f"In no source, so check it before you run it: `{line[:LONGEST_SHOWN]}`", "warning")
-    if said.removed:
+def remarks(said: AnswerFilter) -> Iterator[Notice]:
+    """Yield what to say of a whole answer beside what stands at its places: removals, missing citations."""
+    if said.removed and said.generated.strip():
         yield Notice(f"{said.removed} citation(s) or address(es) that are in no source were taken out.")
-    if said.uncited and STAND_IN_ADDS not in said.answer:
+    if said.uncited:
         yield Notice("The generated text cites no source; compare it with the excerpts above.", "warning")
+
+
+def told(judged: Judged) -> str:
+    """Return what a text without a page says at the place of a judgement."""
+    if judged.kind == "left_out":
+        what = "A command" if judged.command else "A sentence"
+        against = f"source [{judged.source}]" if judged.source else "the check's result"
+        return f"({what} was left out here: it goes against {against}.)"
+    if judged.command:
+        return f"(In no source, so check it before you run it: `{judged.words}`)"
+    return "(not found in the sources)"

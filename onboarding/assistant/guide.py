@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from model.prompting.conversation import Conversation
 from model.prompting.plain_text import plain
 from model.prompting.system_prompts import RouteText, load_prompt_texts
 from model.turn.chat import Ask, Chat, TurnRecord
-from model.turn.events import Notice, RouteChosen, TurnEvent
+from model.turn.events import Notice, RouteChosen, TurnEvent, TurnFinished
 from model.turn.popular_passages import PassageCounts
 from model.turn.prewarm import warm_prompts
 from onboarding.assistant.about_page import AboutPage, NextThings, PageState, last_topic
+from onboarding.assistant.answer_language import is_in_another_language
 from onboarding.assistant.parts import Parts
 from onboarding.assistant.replies import Replies
 from onboarding.routing.about import PageTopic
@@ -123,7 +125,14 @@ class Guide:
             route = Route(FALLBACK, 1 - route.confidence)  # a question after all
         words = self.routes[route.name]
         yield RouteChosen(route.name, words.label, route.confidence, overridden=override is not None)
-        yield from self._chat.answer(self._ask(text, reading, conversation, route, host))
+        with closing(self._chat.answer(self._ask(text, reading, conversation, route, host))) as events:
+            for event in events:
+                if isinstance(event, TurnFinished) and self._is_foreign(event.generated, reading):
+                    yield Notice(self._replies.say("other_language", reading))
+                yield event
+
+    def _is_foreign(self, generated: str, reading: Reading) -> bool:
+        return is_in_another_language(generated, reading.language, self.parts.routing.reader.lexicon)
 
     def _say_about_page(
         self, topic: PageTopic, text: str, reading: Reading, conversation: Conversation
@@ -177,7 +186,7 @@ class Guide:
         search, said = "" if reading.is_english else reading.gloss, self._replies.abstaining(reading)
         return Ask(
             text, conversation, route.name, words.system_prompt, search, said, hint, calls=calls, menu=menu, host=host,
-            embedded=reading.embedded,
+            embedded=reading.embedded, foreign=not reading.is_english,
         )  # fmt: skip
 
     def _calls(self, choice: ToolChoice, host: str) -> tuple[ToolCall, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Literal
 
+from model.checking.gate import Judged
 from model.engine.events import Prefill, Queued, TextDelta
 from model.prompting.conversation import Conversation
 from model.turn.events import (
@@ -18,6 +19,7 @@ from model.turn.events import (
     TurnEvent,
     TurnFinished,
 )
+from model.turn.wording import told
 from rag.types import Passage, SearchResult
 from tools.types import ToolCall, ToolResult
 
@@ -44,7 +46,8 @@ class Turn:
     near: str = ""  # the sentence that names what no passage speaks of; the text begins with it
     steps: tuple[ToolStep, ...] = ()
     progress: Queued | Prefill | None = None  # the wait under way; None once text comes
-    text: str = ""
+    text: str = ""  # without the sentences that were left out
+    judged: tuple[tuple[int, Judged], ...] = ()  # each with its place in `text`, in order
     notices: tuple[Notice, ...] = ()
     finished: TurnFinished | None = None
     stopped: bool = False
@@ -75,6 +78,16 @@ class Turn:
         """Return the passages that `[1]`, `[2]`, ... cite, in that order."""
         return self.found.passages if self.found else []
 
+    def in_words(self, told: Callable[[Judged], str] = told) -> str:
+        """Return the text as a reader without the page gets it: with the words of each judgement at its place."""
+        parts, at = [], 0
+        for place, judged in self.judged:
+            before, after = self.text[at:place], self.text[place : place + 1]
+            parts += [before, " " if before and not before[-1].isspace() else "", told(judged)]
+            parts.append(" " if after and not after.isspace() else "")
+            at = place
+        return "".join([*parts, self.text[at:]])
+
     def stop(self) -> Turn:
         """Return the turn marked as stopped; a turn that has ended stays as it is."""
         return replace(self, stopped=True) if self.running else self
@@ -93,12 +106,19 @@ def advance(turn: Turn, event: TurnEvent) -> Turn:
             return replace(turn, steps=_with_result(turn.steps, call, result))
         case Queued() | Prefill():
             return replace(turn, progress=event)
-        case TextDelta(text):
-            return replace(turn, text=turn.text + text, progress=None)
+        case TextDelta() | Judged():
+            return _written(turn, event)
         case Notice():
             return replace(turn, notices=(*turn.notices, event))
         case TurnFinished():
             return replace(turn, finished=event, text=event.answer or turn.text)
+
+
+def _written(turn: Turn, event: TextDelta | Judged) -> Turn:
+    """Return the turn with the next piece of its answer, which ends the wait."""
+    if isinstance(event, Judged):
+        return replace(turn, judged=(*turn.judged, (len(turn.text), event)), progress=None)
+    return replace(turn, text=turn.text + event.text, progress=None)
 
 
 def advance_all(turn: Turn, events: Iterable[TurnEvent]) -> Turn:

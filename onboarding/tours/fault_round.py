@@ -15,7 +15,7 @@ SHOWN_BEFORE = 20  # of them, before the words that prove something
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RoundVerdict:
     """The verdict on a guess."""
 
     right: bool
@@ -37,13 +37,13 @@ def causes(host: Host) -> list[str]:
     return sorted(every, key=lambda cause: hashlib.blake2b(f"{host.id} {cause}".encode(), digest_size=8).digest())
 
 
-def judge(host: Host, guess: str) -> Verdict:
+def judge(host: Host, guess: str) -> RoundVerdict:
     """Return the verdict on `guess`; ValueError unless it is one of `causes`."""
     if guess == host.answer:
-        return Verdict(True, host.cause)
+        return RoundVerdict(True, host.cause)
     for decoy in host.decoys:
         if decoy.cause == guess:
-            return Verdict(False, decoy.why_not)
+            return RoundVerdict(False, decoy.why_not)
     raise ValueError(f"{guess!r} is not among the causes of {host.id}; choose one that is shown.")
 
 

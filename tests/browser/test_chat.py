@@ -66,6 +66,26 @@ def test_an_answer_streams_to_its_end_with_figures_and_follow_ups(page: Page, gu
     expect(page.locator(".follow-up")).to_have_count(3)
 
 
+def test_what_was_left_out_opens_on_demand_and_stays_open_while_more_text_comes(
+    page: Page, guide: ScriptedGuide
+) -> None:
+    guide.pace_s = 0.03
+    ask(page, "Show me a judged answer about RHEL 10")
+    fold = page.locator(".left-out").first
+    expect(fold.locator("summary")).to_have_text("A sentence was left out: it goes against the source2")
+    expect(fold).not_to_contain_text("Yes, RHEL 8 is supported.", use_inner_text=True)
+    fold.locator("summary").click(position={"x": 5, "y": 5})
+    finished(page)
+    expect(fold).to_contain_text("Yes, RHEL 8 is supported.", use_inner_text=True)
+    expect(page.locator("span.unfound").first).to_have_text("not found in the sources")
+    expect(page.locator("p.unfound code")).to_have_text("dnf install qubinode-all")
+    expect(page.locator(".answer td .unfound")).to_have_count(1)
+    page.click("[data-act=copy]")
+    copied = str(page.evaluate("navigator.clipboard.readText()"))
+    assert "RHEL 8 is supported" not in copied
+    assert "(A sentence was left out: it goes against the source [2])" in copied
+
+
 def test_a_follow_up_chip_asks_its_question_in_the_same_conversation(page: Page, guide: ScriptedGuide) -> None:
     ask(page, QUESTION)
     finished(page)

@@ -3,26 +3,29 @@
     python -m tests.evals answers --model FILE.gguf [--questions FILE.jsonl] [--limit N] [--json]
 
 A row has `question`, `kind` ("unanswerable" or another) and `answer_facts`. The answers are written in full to --answers
-as they come, one JSON object a line; a second run goes on where the first one stopped. Without --corpus the turns run
-over our own pages, as a visitor meets them.
+as they come, one JSON object a line, each with what was marked and left out at which place of its text; a second run
+goes on where the first one stopped. Without --corpus or --index the turns run over our own pages, as a visitor meets
+them. The facts that a visitor reads are those of the extract and of the text, without the sentences left out.
 """
 
 import argparse
 import json
 import re
+import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from model.catalogue.load import EngineLimits
-from model.checking.grounding import Given, statements, unsupported
+from model.checking.gate import Judged
+from model.engine.events import Prefill, TextDelta
 from model.prompting.conversation import Conversation
-from model.turn.chat import TurnRecord, chosen
-from model.turn.events import Notice, RouteChosen, SourcesFound, ToolFinished, TurnFinished
-from model.turn.wording import STAND_IN_ADDS
+from model.turn.chat import TurnRecord
+from model.turn.events import Notice, RouteChosen, SourcesFound, ToolFinished, TurnEvent, TurnFinished
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from rag.embedding.embedder import Embedder
@@ -61,10 +64,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def judge(row: Row, answer: dict[str, Any], embedder: Any) -> dict[str, Any]:
-    """Return what a turn got right: facts in the extract and in the answer, citations, sentences without support."""
+    """Return what a turn got right: facts in the extract and in the answer, citations, sentences marked and left out."""
     facts = row.get("answer_facts") or []
     generated = answer["generated"]
-    given = Given(tuple(answer["evidence"][::2]), tuple(answer["evidence"][1::2]), row["question"])
+    kinds = [judged["kind"] for _, judged in answer["judged"]]
     return {
         "answerable": row.get("kind") != "unanswerable",
         "answered": answer["grounded"],
@@ -74,9 +77,11 @@ def judge(row: Row, answer: dict[str, Any], embedder: Any) -> dict[str, Any]:
         "in_generated": stated(facts, generated, embedder.encode),
         "cited": answer["cited"],
         "removed": answer["removed"],
-        "statements": len(statements(generated)),
-        "marked": len(unsupported(generated, given, most=1_000)),
+        "shown": answer["shown"],
+        "marked": kinds.count("not_found"),
+        "left_out": answer["left_out"],
         "first_token_s": answer["first_token_s"],
+        "first_words_s": answer["first_words_s"],
     }
 
 
@@ -87,7 +92,8 @@ def measure(judged: Sequence[dict[str, Any]]) -> dict[str, Any]:
     read = [item for item in asked if item["answered"] and not item["tools"]]  # answered from the documentation
     facts = {name: [hit for item in read for hit in item[name]] for name in ("in_extract", "in_generated", "in_answer")}
     whole = [all(item["in_answer"]) for item in read if item["in_answer"]]
-    statements_ = sum(item["statements"] for item in read)
+    shown, marked, left_out = (sum(item[name] for item in read) for name in ("shown", "marked", "left_out"))
+    waits = [item["first_words_s"] - item["first_token_s"] for item in read if item["first_words_s"]]
     return {
         "n": len(judged),
         "answerable": len(asked),
@@ -101,24 +107,28 @@ def measure(judged: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "facts_in_generated_text": _share(facts["in_generated"]),
         "facts_in_extract_or_text": _share(facts["in_answer"]),
         "every_fact_in_extract_or_text": _share(whole),
-        "generated_sentences": statements_,
-        "marked_unsupported": round(sum(item["marked"] for item in read) / statements_, 3) if statements_ else 0.0,
+        "sentences_shown": shown,
+        "sentences_left_out": left_out,
+        "marked_of_shown": round(marked / shown, 3) if shown else 0.0,
+        "left_out_of_written": round(left_out / (shown + left_out), 3) if shown + left_out else 0.0,
+        "turns_left_out_whole": sum(bool(item["left_out"]) and not item["shown"] for item in read),
+        "held_back_s": round(statistics.median(waits), 2) if waits else 0.0,  # from the first token to the first words
     }
 
 
 def _ask(parts: Parts, row: Row) -> dict[str, Any]:
     records: list[TurnRecord] = []
     guide = Guide(parts, records.append)
-    answer: dict[str, Any] = {"question": row["question"], "route": "", "extract": "", "evidence": [], "passages": []}
+    answer: dict[str, Any] = {"question": row["question"], "route": "", "extract": "", "passages": []}
     answer |= {"tools": [], "notices": []}
-    for event in guide.ask(row["question"], Conversation.new()):
+    started = time.monotonic()
+    events = [(time.monotonic() - started, event) for event in guide.ask(row["question"], Conversation.new())]
+    for _, event in events:
         if isinstance(event, RouteChosen):
             answer["route"] = event.name
         elif isinstance(event, SourcesFound):
-            given = chosen(event.result.passages, bool(parts.engine and parts.engine.info.stand_in))
             answer["extract"] = event.result.extract
             answer["answerable"] = round(event.result.answerable, 3)
-            answer["evidence"] = [text for passage in given for text in (passage.text, passage.url)]
             answer["passages"] = [f"{p.path}:{p.lines[0]}-{p.lines[1]}" for p in event.result.passages]
         elif isinstance(event, ToolFinished):
             answer["tools"].append(event.call.tool)
@@ -126,13 +136,31 @@ def _ask(parts: Parts, row: Row) -> dict[str, Any]:
             answer["notices"].append(event.text)
         elif isinstance(event, TurnFinished):
             answer |= _finished(event)
-    return answer | {"removed": records[0].removed}
+    answer |= {"judged": _judged(event for _, event in events), "first_words_s": _first_words(events)}
+    record = records[0]
+    return answer | {"removed": record.removed, "shown": record.shown, "left_out": record.left_out}
+
+
+def _judged(events: Iterable[TurnEvent]) -> list[tuple[int, dict[str, Any]]]:
+    """Return what was marked and left out, each with its place in the text."""
+    at, found = 0, []
+    for event in events:
+        at += len(event.text) if isinstance(event, TextDelta) else 0
+        if isinstance(event, Judged):
+            found.append((at, asdict(event)))
+    return found
+
+
+def _first_words(events: Sequence[tuple[float, TurnEvent]]) -> float | None:
+    """Return when the model's first words came, or the first line about them, in seconds; None where none came."""
+    reading = next((at for at, (_, event) in enumerate(events) if isinstance(event, Prefill)), len(events))
+    return next((at for at, event in events[reading:] if isinstance(event, TextDelta | Judged)), None)
 
 
 def _finished(event: TurnFinished) -> dict[str, Any]:
     return {
         "text": event.answer,
-        "generated": event.answer.split(STAND_IN_ADDS)[-1] if event.counts.generated else "",
+        "generated": event.generated,
         "cited": len(CITATION.findall(event.answer)),
         "grounded": event.grounded,
         "reason": event.reason,
@@ -145,12 +173,15 @@ def _finished(event: TurnFinished) -> dict[str, Any]:
 
 def _load(options: argparse.Namespace, embedder: Embedder) -> Parts:
     """Return the parts that a visitor meets, all of them loaded."""
-    index = None
+    index = options.index
     if options.corpus:
         index = options.data / "answers-index"
         build(options.corpus, index, embedder)
     limits = EngineLimits(threads=options.threads, slots=options.visitors, disk_bytes=0)
-    parts = Parts(PartsSettings(model=str(options.model), data=options.data, index=index, limits=limits))
+    settings = PartsSettings(
+        model=str(options.model), data=options.data, index=index, upstream=options.upstream, limits=limits
+    )
+    parts = Parts(settings)
     parts.start()
     deadline = time.monotonic() + LOADING_S
     while not all(state == "ready" for state in parts.status.values()):
@@ -179,6 +210,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, required=True, help="GGUF that answers")
     parser.add_argument("--questions", type=Path, default=OWN, help="judged questions, one JSON object per line")
     parser.add_argument("--corpus", default="", help="folder, tar archive or git URL; our own pages when left out")
+    parser.add_argument("--index", type=Path, help="folder of an index that is built already")
+    parser.add_argument("--upstream", type=Path, help="folder of an index of upstream's text, as the second tier")
     parser.add_argument("--limit", type=int, help="only the first N questions")
     parser.add_argument("--answers", type=Path, default=Path(".data/answers.jsonl"), help="where the answers go")
     parser.add_argument("--data", type=Path, default=Path(".data"), help="folder for indexes")

@@ -9,6 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from model.checking.gate import Judged
+from model.checking.grounding import Given
+from model.checking.verdict import Verdict
 from model.engine.events import Finished, Prefill, TextDelta
 from model.engine.prompt import Prompt
 from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFull
@@ -17,7 +20,7 @@ from model.prompting.conversation import Conversation
 from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.tool_calling import ToolMenu
-from model.turn.wording import ABSTAIN, STAND_IN_ADDS, Words
+from model.turn.wording import ABSTAIN, ALL_LEFT_OUT, STAND_IN_ADDS, Words
 from rag.types import Embedded, Passage, SearchResult
 from tests.prompt_texts import TEXTS
 from tools.registry import Registry
@@ -71,6 +74,24 @@ class FakeSearcher:
         return self.result
 
 
+class ByWords:
+    """A checker that knows three words: so no test here depends on how well sentences are judged."""
+
+    def __init__(self, given: Given, *, foreign: bool = False, before: str = "") -> None:
+        self._passages = given.passages
+
+    def judge(self, sentence: str, before: str = "") -> Verdict:
+        if "supported" in sentence:
+            return Verdict("against", 1, PASSAGE.text)
+        if "9999" in sentence or "Pizza" in sentence:
+            return Verdict("not_found")
+        told = any(word in sentence for word in ("refused", "error")) and bool(self._passages)
+        return Verdict("holds", int(told))
+
+    def judge_command(self, line: str) -> Verdict:
+        return Verdict("holds")
+
+
 def run_tool(call: ToolCall) -> ToolResult:
     return ToolResult(call.tool, True, {"services": {"libvirtd": {"status": "failed"}}})
 
@@ -80,7 +101,7 @@ def make(
 ) -> tuple[Callable[[Ask], list[TurnEvent]], list[TurnRecord], Chat]:
     records: list[TurnRecord] = []
     searcher = FakeSearcher(result) if result else None
-    chat = Chat(lambda _: engine, lambda: searcher, run_tool, TEXTS, records.append)
+    chat = Chat(lambda _: engine, lambda: searcher, run_tool, TEXTS, records.append, checker=ByWords)
     return (lambda ask: list(chat.answer(ask))), records, chat
 
 
@@ -88,6 +109,10 @@ def asking(**changes: object) -> Ask:
     values: dict[str, object] = {"text": "Is RHEL 8 supported?", "conversation": Conversation.new(), "route": "rhel10",
                                  "system_prompt": "Be brief."}  # fmt: skip
     return Ask(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def judged(events: list[TurnEvent]) -> list[Judged]:
+    return [event for event in events if isinstance(event, Judged)]
 
 
 def kinds(events: list[TurnEvent]) -> list[str]:
@@ -158,9 +183,8 @@ def test_abstaining_uses_the_visitors_words() -> None:
 
 def test_an_answer_in_another_language_is_checked_by_its_figures_only() -> None:
     run, _, _ = make(FakeEngine("Das Skript weist RHEL 8 vollständig ab [1]. Port 9999 bleibt offen [1]."))
-    warned = [event.text for event in run(asking(search="rhel 8 supported")) if isinstance(event, Notice)]
-    assert len(warned) == 1
-    assert "9999" in warned[0]
+    marked = judged(run(asking(search="rhel 8 supported", foreign=True)))
+    assert [one.words for one in marked] == ["Port 9999 bleibt offen."]
 
 
 def test_a_generation_that_wrote_nothing_is_not_blamed_for_citing_nothing() -> None:
@@ -179,7 +203,7 @@ def test_a_tool_runs_before_the_model_and_its_result_is_in_the_prompt() -> None:
     engine = FakeEngine("libvirtd has failed.")
     run, records, _ = make(engine)
     events = run(asking(calls=(LIBVIRTD,)))
-    assert kinds(events)[:3] == ["ToolStarted", "ToolFinished", "Prefill"]
+    assert kinds(events)[:4] == ["ToolStarted", "ToolFinished", "TextDelta", "Prefill"]
     assert isinstance(events[0], ToolStarted)
     assert isinstance(events[1], ToolFinished)
     assert '"status":"failed"' in engine.prompts[0].messages[-1][1]
@@ -194,10 +218,42 @@ def test_while_no_model_is_loaded_the_extract_answers() -> None:
     assert any(isinstance(event, Notice) for event in events)
 
 
-def test_a_stand_in_model_follows_the_extract() -> None:
-    run, _, _ = make(FakeEngine("Indeed.", stand_in=True))
-    text = said(run(asking()))
-    assert text.index("RHEL 8 is refused. [1]") < text.index(STAND_IN_ADDS) < text.index("Indeed.")
+ADDING = SearchResult(
+    [replace(PASSAGE, text="RHEL 8 is refused by the script. It prints an error and ends with status 1.")], 0.9,
+    "RHEL 8 is refused by the script. [1]",
+)  # fmt: skip
+
+
+def test_of_a_stand_ins_text_only_what_holds_and_adds_to_the_extract_is_shown() -> None:
+    words = "RHEL 8 is refused by the script. It prints an error and ends with status 1. Pizza is nice to have. Yes."
+    run, _, _ = make(FakeEngine(words, stand_in=True), ADDING)
+    events = run(asking())
+    assert (
+        said(events).split()
+        == (
+            f"RHEL 8 is refused by the script. [1] {STAND_IN_ADDS} It prints an error and ends with status 1 [1]."
+        ).split()
+    )
+    assert judged(events) == []
+    assert not [event for event in events if isinstance(event, Notice)]
+    assert last(events).conversation.turns[-1].tokens == ()  # they would bring the rest back
+
+
+def test_a_stand_in_that_adds_nothing_leaves_the_extract_alone() -> None:
+    run, _, _ = make(FakeEngine("RHEL 8 is refused by the script. Pizza is nice.", stand_in=True), ADDING)
+    events = run(asking())
+    assert (said(events), last(events).model) == (ADDING.extract, "")
+    assert not [event for event in events if isinstance(event, Notice)]
+
+
+def test_stopping_before_the_first_words_of_a_stand_in_leaves_no_heading_alone() -> None:
+    _, _, chat = make(FakeEngine("It prints an error and", stand_in=True), ADDING)
+    seen = ""
+    for event in chat.answer(asking()):
+        seen += event.text if isinstance(event, TextDelta) else ""
+        if isinstance(event, Prefill):
+            break
+    assert seen == ADDING.extract
 
 
 def test_a_stand_in_adds_nothing_to_what_the_rules_read_in_a_tools_result() -> None:
@@ -217,9 +273,70 @@ def test_a_sentence_without_a_number_gets_that_of_its_passage() -> None:
     assert not [event for event in events if isinstance(event, Notice)]
 
 
-def test_a_contradiction_is_marked_beside_the_answer() -> None:
-    run, _, _ = make(FakeEngine("Yes, RHEL 8 is supported [1]."))
-    assert any("Not found in the sources" in event.text for event in run(asking()) if isinstance(event, Notice))
+def checked(words: str) -> tuple[list[TurnEvent], FakeEngine]:
+    engine = FakeEngine(words)
+    chat = Chat(lambda _: engine, lambda: FakeSearcher(FOUND), run_tool, TEXTS, checker=ByWords)
+    return list(chat.answer(asking())), engine
+
+
+def test_what_goes_against_its_source_is_left_out_and_told_in_its_place() -> None:
+    events, _ = checked("Yes, RHEL 8 is supported [1]. The script decides.")
+    assert said(events).strip() == "The script decides."
+    assert judged(events) == [Judged("left_out", "Yes, RHEL 8 is supported.", 1, PASSAGE.text)]
+    at = [type(event) for event in events]
+    assert at.index(Judged) < at.index(TextDelta)
+
+
+def test_the_next_prompt_holds_nothing_that_was_left_out() -> None:
+    events, engine = checked("- RHEL 8 is supported.\n- The script decides.\n")
+    past = last(events).conversation.turns[-1]
+    assert (past.answer, past.tokens) == ("- The script decides.\n ", ())
+    chat = Chat(lambda _: engine, lambda: FakeSearcher(FOUND), run_tool, TEXTS, checker=ByWords)
+    list(chat.answer(asking(text="And 9?", conversation=last(events).conversation)))
+    answers = [text for role, text in engine.prompts[-1].messages if role == "assistant"]
+    assert answers == [past.answer]
+
+
+def test_where_all_was_left_out_the_extract_alone_stands_and_one_line_says_so() -> None:
+    events, _ = checked("Yes, RHEL 8 is supported [1].")
+    assert said(events).strip() == last(events).answer.strip() == FOUND.extract
+    assert [event.text for event in events if isinstance(event, Notice)] == [ALL_LEFT_OUT]
+    assert len(judged(events)) == 1
+
+
+HOST = load_hosts()["healthy"]
+
+
+def diagnosing(words: str, question: str, tool: str, **changes: object) -> list[TurnEvent]:
+    chat = Chat(
+        lambda _: FakeEngine(words),
+        lambda: None,
+        lambda c: Registry.default().run_tool(c.tool, HOST.view(1.8e9)),
+        TEXTS,
+        checker=ByWords,
+    )
+    return list(chat.answer(asking(text=question, calls=(ToolCall(tool, {}, "healthy"),), **changes)))
+
+
+def test_the_rules_answer_a_yes_or_no_before_any_model_and_it_may_not_contradict_them() -> None:
+    events = diagnosing(
+        "Yes, the disk is full at 45.8 %. The images disk holds most.", "is the disk full?", "resource_usage"
+    )
+    assert said(events).startswith("No: 46 % of /var/lib/libvirt/images is used")
+    assert "Yes" not in said(events)
+    assert next((one.kind, one.words) for one in judged(events)) == ("left_out", "Yes, the disk is full at 45.8 %.")
+
+
+def test_why_of_what_is_not_so_gets_no_invented_reason() -> None:
+    events = diagnosing("The disk is full because of old logs.", "why is the disk full?", "resource_usage")
+    assert said(events).startswith("It is not so: 46 %")
+    assert "because" not in said(events)
+
+
+def test_in_another_language_the_summarys_own_words_lead() -> None:
+    events = diagnosing("Nein.", "ist die Platte voll?", "resource_usage", search="is disk full", foreign=True)
+    assert said(events).startswith("- ")
+    assert "usage_percent 45.8" in said(events)
 
 
 def test_numbers_and_addresses_that_were_not_given_never_come_out() -> None:
@@ -251,8 +368,8 @@ def test_leaving_the_turn_cancels_the_generation_and_is_recorded_once() -> None:
     engine = FakeEngine("a long answer with many words")
     _, records, chat = make(engine)
     events = chat.answer(asking())
-    next(event for event in events if isinstance(event, TextDelta))
-    events.close()  # type: ignore[attr-defined]
+    next(event for event in events if isinstance(event, Prefill))
+    events.close()
     assert engine.generations[0].cancelled
     assert [record.reason for record in records] == ["cancelled"]
 
@@ -272,7 +389,9 @@ def test_the_next_turn_repeats_what_was_read_and_written() -> None:
 def test_a_model_that_arrives_in_the_middle_of_a_turn_serves_the_next_turn_only(asked_before: int) -> None:
     small, large = FakeEngine("It is refused [1].", name="small"), FakeEngine("No.", name="large")
     engines = [small] * asked_before
-    chat = Chat(lambda _: engines.pop() if engines else large, lambda: FakeSearcher(FOUND), run_tool, TEXTS)
+    chat = Chat(
+        lambda _: engines.pop() if engines else large, lambda: FakeSearcher(FOUND), run_tool, TEXTS, checker=ByWords
+    )
     end = last(list(chat.answer(asking())))
     turn = end.conversation.turns[-1]
     assert (end.model, turn.engine) == ("Small", "small")
@@ -378,6 +497,7 @@ def test_of_a_run_of_every_tool_the_rules_diagnosis_leads_whatever_the_model_say
         lambda: None,
         lambda c: registry.run_tool(c.tool, host.view(now)),
         TEXTS,
+        checker=ByWords,
     )
     every = tuple(ToolCall(tool, {}, host.id) for tool in registry.list_tools())
     text = said(list(run.answer(asking(calls=every))))
@@ -411,5 +531,7 @@ def test_a_tools_words_lend_an_escape_but_not_the_name_it_was_asked_about() -> N
         return ToolResult(call.tool, False, {"log": r"\e[1m"}, rf"no unit {call.arguments['services']}")
 
     call = ToolCall("service_status", {"services": r"\e[2J"}, "healthy")
-    chat = Chat(lambda _: FakeEngine(r"Its log has \e[1m and \e[2J in it."), lambda: None, failing, TEXTS)
-    assert said(list(chat.answer(asking(calls=(call,))))).strip() == r"Its log has \e[1m and ␛[2J in it."
+    chat = Chat(
+        lambda _: FakeEngine(r"Its log has \e[1m and \e[2J in it."), lambda: None, failing, TEXTS, checker=ByWords
+    )
+    assert said(list(chat.answer(asking(calls=(call,))))).strip().endswith(r"Its log has \e[1m and ␛[2J in it.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from model.checking.gate import Judged
 from model.engine.events import Counts, Prefill, Queued, TextDelta, Timings
 from model.prompting.conversation import Conversation
 from model.turn.events import Notice, RouteChosen, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
@@ -25,7 +26,7 @@ def reply(*events: TurnEvent) -> dict[str, Any]:
 
 def test_a_reply_begins_empty() -> None:
     assert reply() == {
-        "answer": "", "sources": [], "missing": [], "differs": [], "tools": [], "notices": [], "done": False, "state": "looking", "eta_s": 0,
+        "answer": "", "judged": [], "sources": [], "missing": [], "differs": [], "tools": [], "notices": [], "done": False, "state": "looking", "eta_s": 0,
     }  # fmt: skip
 
 
@@ -49,6 +50,18 @@ def test_a_tool_joins_with_its_result() -> None:
     (tool,) = reply(ToolStarted(CALL), ToolFinished(CALL, RESULT))["tools"]
     assert (tool["tool_name"], tool["arguments"], tool["host"]) == (CALL.tool, CALL.arguments, CALL.host)
     assert (tool["success"], tool["data"]) == (True, {"up": False})
+
+
+def test_a_judgement_is_told_in_words_at_its_place_and_as_a_value() -> None:
+    seen = reply(
+        TextDelta("It runs."), Judged("not_found", "It runs."), TextDelta(" "), Judged("left_out", "It flies.", 2, "No."),
+        TextDelta("It ends."),
+    )  # fmt: skip
+    assert seen["answer"] == (
+        "It runs. (not found in the sources) (A sentence was left out here: it goes against source [2].) It ends."
+    )
+    left_out = {"kind": "left_out", "words": "It flies.", "source": 2, "evidence": "No.", "command": False}
+    assert seen["judged"][1] == left_out
 
 
 def test_a_finished_reply_is_the_checked_answer_with_what_it_rests_on() -> None:

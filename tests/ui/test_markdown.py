@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from onboarding.ui.kit.markdown import Link, code_block, safe_url, to_html
+from model.checking.gate import PLACE
+from onboarding.ui.kit.markdown import Insert, Link, code_block, safe_url, to_html
+from onboarding.ui.kit.markup import fill
 
 GOOD = "https://github.com/Qubinode/qubinode_navigator"
 LINKS = {1: Link(GOOD, 'A <title> with "quotes"'), 2: Link("", "No address")}
@@ -145,3 +147,34 @@ def test_markdown_puts_no_terminal_escape_together(text: str) -> None:
 @pytest.mark.parametrize("text", [r"`\x1b[2J` *is* \d", "```\nprintf '\\e[2J'\n```", r"\x1b[2J", r"\e[1m *b* \\ &amp;"])
 def test_an_escape_that_was_let_through_is_shown_as_it_stands(text: str) -> None:
     assert "␛" not in to_html(text)
+
+
+MARK, FOLD = Insert(fill("<span>!</span>")), Insert(fill("<details><summary>?</summary></details>"), block=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "inserts", "html"),
+    [
+        (f"One.{PLACE} Two.", [MARK], '<p dir="auto">One.<span>!</span> Two.</p>'),
+        (f"One. {PLACE} Two.", [FOLD], '<p dir="auto">One. </p><details><summary>?</summary></details><p dir="auto"> Two.</p>'),
+        (f"{PLACE} Two.", [FOLD], '<details><summary>?</summary></details><p dir="auto"> Two.</p>'),
+        (f"- {PLACE}\n- b", [FOLD], "<ul><li><details><summary>?</summary></details></li><li>b</li></ul>"),
+        (f"**a {PLACE} b** c", [FOLD], '<p dir="auto"><strong>a  b</strong></p><details><summary>?</summary></details><p dir="auto"> c</p>'),
+        (f"## {PLACE}\n\nb", [FOLD], '<h2></h2><details><summary>?</summary></details><p dir="auto">b</p>'),
+        (f"a\n{PLACE}", [FOLD], '<p dir="auto">a</p><details><summary>?</summary></details>'),
+        (f"```\na {PLACE}\n```", [FOLD], "<pre>a</pre><details><summary>?</summary></details>"),
+        ("One.", [FOLD], '<p dir="auto">One.</p><details><summary>?</summary></details>'),
+        (f"One{PLACE}{PLACE}.", [MARK], '<p dir="auto">One<span>!</span>.</p>'),
+        (f"| a |\n|---|\n| b{PLACE} |", [MARK], "<td>b<span>!</span></td>"),
+    ],
+)  # fmt: skip
+def test_an_insert_stands_at_its_place_and_a_block_never_in_a_line(text: str, inserts: list[Insert], html: str) -> None:
+    seen = str(to_html(text, inserts=inserts))
+    seen = re.sub(r'<div class="code".*?<code>(.*?)</code></pre></div>', r"<pre>\1</pre>", seen.replace("\n", ""))
+    seen = re.sub(r"<(h2|li|td)[^>]*>", r"<\1>", seen)
+    assert re.sub(r"<pre>a\s*</pre>", "<pre>a</pre>", seen).endswith(html) or html in seen
+
+
+def test_two_blocks_in_one_paragraph_keep_their_order() -> None:
+    blocks = [Insert(fill("<details>{}</details>", n), block=True) for n in (1, 2)]
+    assert re.findall(r"<details>(\d)", to_html(f"a. {PLACE} b. {PLACE} c.", inserts=blocks)) == ["1", "2"]

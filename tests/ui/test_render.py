@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from model.checking.gate import Judged
 from model.engine.events import Counts, FinishReason, Prefill, Queued, TextDelta, Timings
 from model.prompting.conversation import Conversation
 from model.turn.events import (
@@ -24,7 +25,8 @@ from onboarding.assistant.turns import Turn, advance_all
 from onboarding.edge.admission import Waiting
 from onboarding.ui.chat.composer import announcement, hint, starters
 from onboarding.ui.chat.evidence import MAX_RESULT, SHOWN_SOURCES, split_quote
-from onboarding.ui.chat.render import turn_parts
+from onboarding.ui.chat.render import judgement_words, turn_parts
+from onboarding.ui.kit.languages import ENGLISH
 from onboarding.ui.page.header import header_html
 from rag.reading.links import UPSTREAM_COMMIT, UPSTREAM_DATE
 from rag.types import Passage, SearchResult
@@ -340,3 +342,50 @@ def test_the_citation_below_a_quoted_command_block_belongs_to_the_quote() -> Non
         SourcesFound(SearchResult([], 0.9, block)), TextDelta(f"{block}\n\n[1]\n\nThe stand-in adds: it lists.")
     )
     assert split_quote(quoted) == (f"{block}\n\n[1]", "The stand-in adds: it lists.")
+
+
+def judging(*judged: Judged, text: str = "First. ") -> Turn:
+    return turn(SourcesFound(RHEL10), TextDelta(text), *judged, TextDelta("Last."))
+
+
+def test_a_marked_sentence_is_marked_behind_its_words() -> None:
+    shown = parts(judging(Judged("not_found", "First.")))["answer"]
+    assert words(shown) == "First. not found in the sources Last."
+    assert "<details" not in shown
+
+
+def test_a_left_out_sentence_is_a_line_that_opens_and_names_its_source() -> None:
+    shown = parts(judging(Judged("left_out", f"Yes {EVIL} [2](https://evil.example).", 2, "RHEL 8 is refused.")))[
+        "answer"
+    ]
+    assert shown.index("First.") < shown.index("<details") < shown.index("Last.")
+    summary, opened = shown.split("</summary>")
+    assert words(summary).endswith("A sentence was left out: it goes against the source 2")
+    assert f'href="{RHEL10.passages[1].url}"' in summary
+    assert "The model wrote:" in words(opened)
+    assert "The source says: RHEL 8 is refused." in words(opened)
+    assert {"img", "script"} & Attributes(shown).tags == set()
+    assert "evil.example" not in shown.split("</summary>")[1].split("</details>")[0]
+
+
+def test_a_marked_command_is_named_behind_its_block() -> None:
+    shown = parts(judging(Judged("not_found", "rm -rf <x>", command=True), text="```bash\nrm -rf <x>\n```\n\n"))[
+        "answer"
+    ]
+    assert words(shown).endswith("In no source, so check it before you run it: rm -rf <x> Last.")
+
+
+def test_what_was_left_out_before_the_quote_stands_at_the_beginning_of_the_models_words() -> None:
+    found = SourcesFound(replace(RHEL10, extract="Run the check."))
+    shown = parts(turn(found, Judged("left_out", "No check is needed.", 1), TextDelta("Run the check.")))
+    assert words(shown["evidence"]).startswith("Straight from the pages Run the check.")
+    assert words(shown["answer"]).startswith("A sentence was left out")
+
+
+def test_a_copy_holds_the_words_of_each_judgement_and_no_left_out_sentence() -> None:
+    copied = judging(Judged("left_out", "A lie.", 2), Judged("not_found", "x")).in_words(
+        lambda one: judgement_words(one, ENGLISH)
+    )
+    assert copied == (
+        "First. (A sentence was left out: it goes against the source [2]) (not found in the sources) Last."
+    )

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from model.checking.gate import Judged
 from model.engine.events import Counts, TextDelta, Timings
 from model.prompting.conversation import Conversation, PastTurn
 from model.turn.events import RouteChosen, SourcesFound, TurnFinished
@@ -204,3 +205,20 @@ def test_an_empty_session_can_be_copied_for_each_visitor() -> None:
     assert isinstance(first.conversation, Conversation)
     assert isinstance(second.conversation, Conversation)
     assert first.conversation.id != second.conversation.id
+
+
+def test_what_was_marked_and_left_out_outlives_a_reload_and_is_told_in_place() -> None:
+    session = Session()
+    turn, _ = session.begin(Request("one"))
+    told = [Judged("not_found", "A."), Judged("left_out", r"B \x1b[2J", 2, "C.")]
+    after = turn.before.with_turn(PastTurn("one", "A. End.", "rhel10"), system_prompt="")
+    end = TurnFinished("A. End.", "stop", Counts(), Timings(), "SmolLM2", True, after)
+    session.update(turn.id, [SourcesFound(RHEL10), TextDelta("A."), *told, TextDelta(" End."), end])
+    session.save()
+    again = Session()
+    again.load(json.loads(session.saved.model_dump_json()))
+    (kept,) = again.turns
+    assert [(at, one.kind, one.source) for at, one in kept.judged] == [(2, "not_found", 0), (2, "left_out", 2)]
+    assert kept.judged[1][1].words == "B ␛[2J"
+    assert again.conversation is not None
+    assert "B" not in again.conversation.turns[0].answer

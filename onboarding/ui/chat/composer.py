@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from onboarding.assistant.turns import Turn
-from onboarding.ui.chat.render import Routes, ask_button
+from onboarding.ui.chat.render import Routes, ask_button, judgement_words
 from onboarding.ui.kit.languages import ENGLISH, Translator
 from onboarding.ui.kit.markup import fill, join, trusted
 
@@ -44,7 +44,7 @@ def announcement(turn: Turn, translate: Translator = ENGLISH) -> str:
         case "reading":
             return translate("spoken_reading", n=len(turn.sources))
         case "done":
-            return translate("spoken_answer", text=turn.text)
+            return translate("spoken_answer", text=turn.in_words(lambda judged: judgement_words(judged, translate)))
         case "stopped":
             return translate("stopped")
         case "failed" if turn.failure:

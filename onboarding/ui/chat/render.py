@@ -10,13 +10,14 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from model.checking.gate import PLACE, Judged
 from model.engine.events import Prefill, Queued
 from model.prompting.system_prompts import RouteText
 from model.turn.events import Notice, RouteChosen, TurnFinished
 from onboarding.assistant.turns import Turn
 from onboarding.ui.chat.evidence import evidence, source_links, split_quote, step, tally
 from onboarding.ui.kit.languages import ENGLISH, Translator
-from onboarding.ui.kit.markdown import to_html
+from onboarding.ui.kit.markdown import Insert, Link, citation, inline_html, to_html
 from onboarding.ui.kit.markup import fill, join
 
 OPEN_TOUR = "rhel10"  # the tour that a visitor is offered while the queue is full
@@ -90,12 +91,53 @@ def answer(turn: Turn, translate: Translator) -> Markup:
     """Return the text so far and the progress: in place of the text, or below it while the model reads more."""
     words = split_quote(turn)[1]
     wait = progress(turn, translate) if turn.running and (turn.progress or not words) else Markup("")
-    if not words:
+    if not words and not turn.judged:
         return wait
     nearest = turn.found.nearest if turn.found and not turn.sources else []
-    text = to_html(words, source_links(turn.sources), [passage.url for passage in nearest])
+    links = source_links(turn.sources)
+    inserts = [judgement(one, links, translate) for _, one in turn.judged]
+    text = to_html(_with_places(turn, words), links, [passage.url for passage in nearest], inserts)
     state = "streaming" if turn.running and not wait else ""
     return fill('<div class="text {}">{}</div>{}', state, text, wait)
+
+
+def _with_places(turn: Turn, words: str) -> str:
+    """Return the end `words` of the turn's text with a PLACE for each judgement."""
+    begin = len(turn.text) - len(words)
+    for place, _ in reversed(turn.judged):
+        at = max(0, place - begin)
+        words = words[:at] + PLACE + words[at:]
+    return words
+
+
+def judgement(judged: Judged, links: Mapping[int, Link], translate: Translator) -> Insert:
+    """Return what the page shows at the place of a judgement; what was left out opens on demand."""
+    if judged.kind == "not_found" and not judged.command:
+        return Insert(fill('<span class="unfound">{}</span>', translate("unfound")))
+    words = fill("<code>{}</code>", judged.words) if judged.command else inline_html(judged.words)
+    if judged.kind == "not_found":
+        return Insert(fill('<p class="unfound">{} {}</p>', translate("unfound_command"), words), block=True)
+    html = '<details class="left-out"><summary>{}{}</summary><p dir="auto"><b>{}</b> {}</p>{}</details>'
+    number = citation(judged.source, links[judged.source]) if judged.source in links else Markup("")
+    whose = translate("evidence_says" if judged.source else "result_says")
+    says = fill('<p dir="auto"><b>{}</b> {}</p>', whose, inline_html(judged.evidence))
+    said = _left_out(judged, translate)
+    return Insert(
+        fill(html, said, number, translate("model_wrote"), words, says if judged.evidence else ""), block=True
+    )
+
+
+def _left_out(judged: Judged, translate: Translator) -> str:
+    what = "left_out_command" if judged.command else "left_out" if judged.source else "left_out_result"
+    return translate(what)
+
+
+def judgement_words(judged: Judged, translate: Translator) -> str:
+    """Return what a copy of the text says at the place of a judgement."""
+    if judged.kind == "left_out":
+        source = f" [{judged.source}]" if judged.source else ""
+        return f"({_left_out(judged, translate)}{source})"
+    return f"({translate('unfound_command')} `{judged.words}`)" if judged.command else f"({translate('unfound')})"
 
 
 def progress(turn: Turn, translate: Translator) -> Markup:

@@ -7,9 +7,12 @@ keys are ignored. A visitor who edits the list can mislead only the model that a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from model.checking.gate import PLACE, Judged
 from model.checking.terminal_escapes import harmless
 from model.engine.events import Counts, Timings
 from model.prompting.assemble import user_message
@@ -27,6 +30,17 @@ MAX_CONVERSATIONS = 20
 TITLE_LENGTH = 60
 
 
+class SavedJudgement(BaseModel, frozen=True):
+    """A sentence that was marked or left out, and its place in the answer."""
+
+    at: int = Field(ge=0, le=20_000)
+    kind: Literal["not_found", "left_out"]
+    words: str = Field(max_length=500)
+    source: int = Field(default=0, ge=0, le=99)
+    evidence: str = Field(default="", max_length=2_000)
+    command: bool = False
+
+
 class SavedTurn(BaseModel, frozen=True):
     """A question and its finished answer."""
 
@@ -35,6 +49,7 @@ class SavedTurn(BaseModel, frozen=True):
     route: str = Field(default="", max_length=40)
     label: str = Field(default="", max_length=60)
     sources: tuple[tuple[str, str], ...] = Field(default=(), max_length=12)  # (title, address)
+    judged: tuple[SavedJudgement, ...] = Field(default=(), max_length=100)
 
 
 class SavedConversation(BaseModel, frozen=True):
@@ -111,7 +126,14 @@ def saved_conversation(conversation_id: str, turns: Sequence[Turn], title: str =
 def _saved_turn(turn: Turn) -> SavedTurn:
     route = turn.route or RouteChosen("", "", 1.0)
     sources = tuple((passage.title, safe_url(passage.url)) for passage in turn.sources[:12])
-    return SavedTurn(question=turn.question, answer=turn.text, route=route.name, label=route.label, sources=sources)
+    judged = tuple(_saved_judgement(at, one) for at, one in turn.judged[:100])
+    return SavedTurn(
+        question=turn.question, answer=turn.text, route=route.name, label=route.label, sources=sources, judged=judged
+    )
+
+
+def _saved_judgement(at: int, judged: Judged) -> SavedJudgement:
+    return SavedJudgement(at=at, **asdict(judged) | {"evidence": judged.evidence[:2_000]})
 
 
 def _title(question: str) -> str:
@@ -126,7 +148,7 @@ def restore(item: SavedConversation) -> tuple[Conversation, list[Turn]]:
     """
     conversation, turns = Conversation(item.id), []
     for number, kept in enumerate(item.turns):
-        past = kept.model_copy(update={"answer": harmless(kept.answer)})
+        past = kept.model_copy(update={"answer": harmless(kept.answer.replace(PLACE, ""))})
         turns.append(_restored(f"{item.id}-{number}", past, conversation))
         asked = user_message(past.question, [])
         conversation = conversation.with_turn(PastTurn(past.question, past.answer, past.route, asked), system_prompt="")
@@ -142,5 +164,15 @@ def _restored(turn_id: str, past: SavedTurn, before: Conversation) -> Turn:
         route=RouteChosen(past.route, past.label, 1.0) if past.label else None,
         found=SearchResult(passages, 1.0, ""),
         text=past.answer,
+        judged=tuple((min(one.at, len(past.answer)), _judged(one)) for one in sorted(past.judged, key=_place)),
         finished=TurnFinished(past.answer, "stop", Counts(), Timings(), "", bool(passages), before),
     )
+
+
+def _judged(saved: SavedJudgement) -> Judged:
+    words, evidence = harmless(saved.words), harmless(saved.evidence)
+    return Judged(saved.kind, words, saved.source, evidence, saved.command)
+
+
+def _place(saved: SavedJudgement) -> int:
+    return saved.at

@@ -24,7 +24,7 @@ from onboarding.ui.chat.composer import announcement, hint, starters
 from onboarding.ui.chat.conversation_bar import conversation_bar
 from onboarding.ui.chat.evidence import sources_markdown
 from onboarding.ui.chat.relay import relay
-from onboarding.ui.chat.render import turn_parts
+from onboarding.ui.chat.render import judgement_words, turn_parts
 from onboarding.ui.chat.saved_conversations import STORAGE_KEY, STORAGE_SALT
 from onboarding.ui.chat.session import Request, Session, read_request
 from onboarding.ui.kit.languages import say, translator_for
@@ -225,7 +225,7 @@ class ChatTab:
                 {
                     "id": turn.id,
                     "question": turn.question,
-                    "text": turn.text,
+                    "text": turn.in_words(lambda judged: judgement_words(judged, translate)),
                     "sources": sources_markdown(turn.sources),
                     "parts": self._parts(session, turn),
                 }

@@ -4,14 +4,18 @@ The model's text and the corpus's excerpts are untrusted: raw HTML in them shows
 description, a link as its words. The only live links are `[n]` for a source of the answer and a link to exactly such
 a source's address. A terminal escape that Markdown alone puts together loses its effect. `nh3` (ammonia) then removes
 everything that is not on a short list, in case the parser errs. Does not judge what the text says.
+
+Where the text has a PLACE, an `Insert` of the page's own stands: within the line, or as a block, which parts a
+paragraph in two and follows a heading, a table or a block of code.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +32,7 @@ from pygments.formatters.html import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from model.checking.gate import PLACE
 from model.checking.terminal_escapes import TerminalEscapes
 from model.prompting.plain_text import plain
 from onboarding.ui.kit.markup import fill, trusted
@@ -54,6 +59,9 @@ TAGS = {
         "div",
         "button",
         "a",
+        "b",
+        "details",
+        "summary",
     ),
     *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
 }
@@ -77,6 +85,14 @@ class Link:
     title: str
 
 
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """The HTML that stands at a PLACE; a block stands between paragraphs, never in a line."""
+
+    html: Markup
+    block: bool = False
+
+
 def safe_url(url: str) -> str:
     """Return the address when it is a web address with a host, otherwise ""."""
     try:
@@ -86,20 +102,25 @@ def safe_url(url: str) -> str:
     return url if parts.scheme in {"http", "https"} and parts.netloc else ""
 
 
-def to_html(text: str, links: Mapping[int, Link] | None = None, urls: Iterable[str] = ()) -> Markup:
+def to_html(
+    text: str, links: Mapping[int, Link] | None = None, urls: Iterable[str] = (), inserts: Iterable[Insert] = ()
+) -> Markup:
     """Return `text` as HTML; `[n]` becomes a link where `links` has n, every other active part becomes inert.
 
-    urls: further addresses that a link in `text` may lead to.
+    urls: further addresses that a link in `text` may lead to. inserts: what stands at each PLACE, in order; those
+    without a place follow the text, and a PLACE without an insert goes.
     """
     links = links or {}
     allowed = {url for url in (*urls, *(link.url for link in links.values())) if safe_url(url)}
-    env = {"links": links, "urls": allowed, "text": text}
+    env = {"links": links, "urls": allowed, "text": text, "inserts": list(inserts)}
     return trusted(_clean(_parser().render(plain(text), env)))
 
 
 def inline_html(text: str) -> Markup:
     """Return one line of untrusted Markdown as HTML without paragraphs, links or citations, for an excerpt."""
-    return trusted(_clean(_parser().renderInline(plain(text), {"links": {}, "urls": set(), "text": text})))
+    return trusted(
+        _clean(_parser().renderInline(plain(text), {"links": {}, "urls": set(), "text": text, "inserts": []}))
+    )
 
 
 def _clean(html: str) -> str:
@@ -119,7 +140,13 @@ def _parser() -> MarkdownIt:
     parser.disable("reference")  # "[1]: https://elsewhere" must not redefine a citation
     parser.inline.ruler.before("link", "citation", _citation)
     parser.core.ruler.push("inert", _make_inert)
-    for name, rule in (("citation", _render_citation), ("fence", _render_code), ("code_block", _render_code)):
+    parser.core.ruler.push("places", _fill_places)
+    for name, rule in (
+        ("citation", _render_citation),
+        ("fence", _render_code),
+        ("code_block", _render_code),
+        ("insert", _render_insert),
+    ):
         parser.add_render_rule(name, rule)
     return parser
 
@@ -173,6 +200,89 @@ def _without_foreign_links(tokens: Sequence[Token], urls: set[str]) -> list[Toke
 def _inert(token: Token) -> Token:
     """Return an image as its description, any other token as it is."""
     return Token("text", "", 0, content=token.content or "image") if token.type == "image" else token
+
+
+def _fill_places(state: StateCore) -> None:
+    """Put the inserts at their places; a block that cannot stand there follows what it stands in."""
+    waiting = map(_insert, state.env["inserts"])
+    out: list[Token] = []
+    behind: list[Token] = []  # the blocks that follow the heading, table or code under way
+    parted = False  # the paragraph under way was parted and is closed
+    for token in state.tokens:
+        if token.type == "paragraph_close" and parted:
+            parted = False
+            continue
+        parts = _parts(token, waiting) if _has_place(token) else []
+        if parts and out and out[-1].type == "paragraph_open":
+            out += _paragraphs(out.pop(), token, parts)
+            parted = True
+            continue
+        if parts:
+            inline = token.children is not None
+            token.children = [part for part in parts if not _is_block(part)] if inline else None
+            token.content = token.content.replace(PLACE, "")
+            behind += [part for part in parts if _is_block(part) or (not inline and part is not token)]
+        out.append(token)
+        if token.type in ("heading_close", "table_close", "fence", "code_block"):
+            out, behind = out + behind, []
+    state.tokens = [*out, *behind, *waiting]
+
+
+def _has_place(token: Token) -> bool:
+    return PLACE in token.content or any(PLACE in child.content for child in token.children or ())
+
+
+def _is_block(token: Token) -> bool:
+    return token.type == "insert" and token.block
+
+
+def _insert(insert: Insert) -> Token:
+    return Token("insert", "", 0, meta={"html": insert.html}, block=insert.block)
+
+
+def _parts(token: Token, waiting: Iterator[Token]) -> list[Token]:
+    """Return the children of a token with the inserts of their places between them."""
+    parts: list[Token] = []
+    for child in [token] if token.children is None else token.children:
+        first, *rest = child.content.split(PLACE)
+        if child.type == "text":
+            parts.append(Token("text", "", 0, content=first))
+            for words in rest:
+                parts += [*islice(waiting, 1), Token("text", "", 0, content=words)]
+        else:
+            child.content = first + "".join(rest)
+            parts += [child, *islice(waiting, len(rest))]
+    return parts
+
+
+def _paragraphs(opening: Token, inline: Token, parts: Sequence[Token]) -> list[Token]:
+    """Return a paragraph in parts, a block between two where no emphasis is open."""
+    out: list[Token] = []
+    line: list[Token] = []
+    blocks: list[Token] = []
+    depth = 0
+
+    def close() -> None:
+        if any(part.type not in ("softbreak", "text") or part.content.strip() for part in line):
+            closing = Token("paragraph_close", "p", -1, block=True, hidden=opening.hidden)
+            out.extend([opening.copy(), inline.copy(children=list(line)), closing])
+        line.clear()
+
+    for part in parts:
+        depth += part.nesting
+        (blocks if _is_block(part) else line).append(part)
+        if blocks and depth == 0:
+            close()
+            out += blocks
+            blocks = []
+    close()
+    return out + blocks
+
+
+def _render_insert(
+    _: RendererHTML, tokens: Sequence[Token], at: int, __: OptionsDict, ___: MutableMapping[str, Any]
+) -> str:
+    return str(tokens[at].meta["html"])
 
 
 def _render_citation(

@@ -18,6 +18,8 @@ function put(slot, html) {
   const template = document.createElement("template");
   template.innerHTML = html;
   for (const copy of template.content.querySelectorAll(".copy-code")) copy.textContent = say("copy");
+  const unfolded = [...slot.node.querySelectorAll(".left-out")].map((fold) => fold.open); // stays open while text streams
+  template.content.querySelectorAll(".left-out").forEach((fold, at) => (fold.open = unfolded[at] ?? false));
   const fresh = [...template.content.childNodes];
   const old = slot.node.childNodes;
   let same = 0;

@@ -1,0 +1,25 @@
+"""Hold a model's explanation of tools' results to what the rules read in them."""
+
+from __future__ import annotations
+
+from model.checking.gate import Judge
+from model.checking.verdict import Verdict
+from tools.diagnosis.reading import ResultReading
+
+
+class WithRules:
+    """The checker of an explanation of tools' results: it may not contradict what the rules read in them."""
+
+    def __init__(self, checker: Judge, reading: ResultReading) -> None:
+        """checker: judges what the rules have no verdict on."""
+        self._checker, self._reading = checker, reading
+
+    def judge(self, sentence: str, before: str = "") -> Verdict:
+        """Return the rules' verdict where they have one, else the checker's."""
+        if self._reading.denies(sentence):
+            return Verdict("against", 0, self._reading.text or self._reading.seen[0].says)
+        return self._checker.judge(sentence, before)
+
+    def judge_command(self, line: str) -> Verdict:
+        """Return the checker's verdict."""
+        return self._checker.judge_command(line)

@@ -216,7 +216,9 @@ class Chat:
         yield from self._generate(ask, turn, engine, now)
         gate = turn.said.gate
         if gate and gate.left_out and not gate.standing and not engine.info.stand_in:
-            yield from self._left_out(turn, first if turn.said.answer == before and not turn.results else "")
+            yield from self._left_out(
+                turn, first if turn.said.answer.strip() == before.strip() and not turn.results else ""
+            )
 
     def _left_out(self, turn: _Turn, first: str) -> Iterator[TurnEvent]:
         """Say that nothing of the model's text stands; `first` takes its place, unless it stands there already."""

@@ -1,10 +1,11 @@
-"""Run the package from a shell: search, build, check, publish, train."""
+"""Run the package from a shell: search, build, check, publish, train, tune."""
 
 import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -21,8 +22,8 @@ from rag.search.tiers import with_upstream
 
 CORPUS = Path(__file__).parent / "corpus"
 WEIGHTS = Path(__file__).parent / "search"
-COMMANDS = ("build", "check", "publish", "search", "train")
-TRAINING = {"scipy", "sklearn"}  # development packages; the app runs without them
+COMMANDS = ("build", "check", "publish", "search", "train", "tune")
+TRAINING = {"scipy", "sklearn", "torch"}  # development packages; the app runs without them
 
 
 def main(argv: Sequence[str]) -> int:
@@ -83,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=WEIGHTS, help="folder of weights.json and kinds.npz, by default the package's"
     )
     training.set_defaults(run=_train)
+    tuning = commands.add_parser("tune", help="fit the map from questions to passages; needs make setup-full")
+    tuning.add_argument("--cache", type=Path, default=data / "train", help="folder for the index")
+    tuning.add_argument(
+        "--out", type=Path, default=WEIGHTS, help="folder of question_map.npz, by default the package's"
+    )
+    tuning.set_defaults(run=_tune)
     making.add_argument(
         "--source", help="folder, tar archive or git URL; by default what lies at OUT was built from, or our own pages"
     )
@@ -185,16 +192,30 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    try:
+    with _training_packages():
         from rag.training.fit import fit
+    fit(options.upstream, options.judged, options.cache, options.out)
+    return 0
+
+
+def _tune(options: argparse.Namespace) -> int:
+    with _training_packages():
+        from rag.training.tune import tune
+    tune(options.cache, options.out)
+    return 0
+
+
+@contextmanager
+def _training_packages() -> Iterator[None]:
+    """Name the command that installs what a training module imports and is not there."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in TRAINING:
             raise
         raise RagError(
-            "training needs scikit-learn and scipy, which are not installed; run: make setup-full"
+            "training needs scikit-learn, scipy and torch, which are not installed; run: make setup-full"
         ) from error
-    fit(options.upstream, options.judged, options.cache, options.out)
-    return 0
 
 
 def _search(options: argparse.Namespace) -> int:

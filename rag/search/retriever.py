@@ -20,6 +20,7 @@ from rag.search.extract import Found, answer, excerpt
 from rag.search.fusion import FUSION_FEATURES, Candidates, candidates, varied
 from rag.search.near import Evidence, Gatherer, Leading, load_nearness
 from rag.search.query import Query, load_glossary, prepare
+from rag.search.question_map import load_question_map, with_mapped_questions
 from rag.search.rerank import RERANK_FEATURES, rerank
 from rag.search.segments import Scored
 from rag.types import Difference, Embedded, Passage, SearchResult, Unit
@@ -112,6 +113,8 @@ class Retriever:
         more questions that the corpus answers, a lower one answers more questions that it does not; 0 never abstains.
         """
         self.index = index
+        self._map = load_question_map(embedder.digest)
+        self._mapped = with_mapped_questions(index, self._map) if self._map else index
         self._embedder = embedder
         self._weights = weights or load_weights()
         self._calibration = calibration or load_calibration(embedder.digest)
@@ -190,7 +193,12 @@ class Retriever:
         query = self.read(text)
         if embedded is None or embedded.text != query.spelled or not len(embedded.vector):  # none without an encoder
             embedded = self.embed(query.spelled)
-        return query, embedded.vector, candidates(self.index, query, embedded.vector)
+        vector = embedded.vector
+        return query, vector, candidates(self._mapped, query, self.towards_passages(vector))
+
+    def towards_passages(self, vector: np.ndarray) -> np.ndarray:
+        """Return a question's vector as it is compared with what the index holds."""
+        return self._map.towards_passages(vector) if self._map else vector
 
     def embed(self, text: str) -> Embedded:
         """Return a text with its vector."""
@@ -199,7 +207,7 @@ class Retriever:
     def rank(self, text: str, embedded: Embedded | None = None) -> Ranking:
         """Return the reranked candidates, ordered with other pages sooner than relevance alone puts them."""
         query, vector, found = self.find(text, embedded)
-        reranked = rerank(self.index, query, vector, found, self._weights.fusion)
+        reranked = rerank(self.index, query, self.towards_passages(vector), found, self._weights.fusion)
         relevance = reranked.found.features @ self._weights.rerank
         pages = [self.index.units[at].path for at in reranked.found.units]
         return Ranking(query, vector, reranked.found, reranked.scored, relevance, varied(relevance, pages))

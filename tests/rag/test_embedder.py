@@ -52,7 +52,7 @@ TRAINING = f"""
 import sys
 sys.modules.update(dict.fromkeys({LEFT_OUT!r}))
 from rag.cli import main
-sys.exit(main(["train", "--upstream", "docs.tar", "--judged", "judged.jsonl"]))
+sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -141,14 +141,17 @@ def test_the_app_does_without_what_the_image_leaves_out() -> None:
     assert done.stdout.splitlines()[2] == "2"
     assert "pyarrow, which is not installed; run: make setup-full" in done.stderr
     assert done.stdout.splitlines()[3] == "2"
-    assert "scikit-learn and scipy, which are not installed; run: make setup-full" in done.stderr
+    assert "scikit-learn, scipy and torch, which are not installed; run: make setup-full" in done.stderr
     assert done.stdout.splitlines()[4:] == ["training needs scikit-learn, which is not installed; run: make setup-full"]
     assert "llama" not in done.stderr
 
 
-def test_training_without_its_packages_names_the_command_that_installs_them() -> None:
+@pytest.mark.parametrize("command", [["train", "--upstream", "docs.tar", "--judged", "judged.jsonl"], ["tune"]])
+def test_training_without_its_packages_names_the_command_that_installs_them(command: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", TRAINING], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", TRAINING, *command], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == ("training needs scikit-learn and scipy, which are not installed; run: make setup-full\n")
+    assert done.stderr == (
+        "training needs scikit-learn, scipy and torch, which are not installed; run: make setup-full\n"
+    )

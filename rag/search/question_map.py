@@ -2,8 +2,8 @@
 
 The encoder puts questions near questions. A passage that answers lies elsewhere, and on pages of one project often in
 the same direction. The map learns it from the questions that our pages list under their headings. It is applied when an
-index is opened and when a question is searched: files of an index, kinds of question and routing keep the encoder's own
-vectors and outlive a new map.
+index is opened and when candidates are collected: rerank, kinds of question, routing and the files of an index keep the
+encoder's own vectors, and outlive a new map.
 """
 
 from dataclasses import dataclass, replace

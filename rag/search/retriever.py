@@ -28,6 +28,7 @@ from rag.types import Difference, Embedded, Passage, SearchResult, Unit
 NEAREST = 3  # pages that an abstaining search names
 MOST_DIFFERENCES = 3  # that a visitor takes in
 SHOWN = 5  # passages whose evidence counts against something missing
+LISTED, LISTED_LEAD = 0.998, 0.1  # cosine from which a section lists the very question; the logits by which it leads
 ANSWERING = 3  # passages that an extract may draw on and cite by their place; what a model reads
 
 
@@ -194,11 +195,8 @@ class Retriever:
         if embedded is None or embedded.text != query.spelled or not len(embedded.vector):  # none without an encoder
             embedded = self.embed(query.spelled)
         vector = embedded.vector
-        return query, vector, candidates(self._mapped, query, self.towards_passages(vector))
-
-    def towards_passages(self, vector: np.ndarray) -> np.ndarray:
-        """Return a question's vector as it is compared with what the index holds."""
-        return self._map.towards_passages(vector) if self._map else vector
+        towards = self._map.towards_passages(vector) if self._map else vector
+        return query, vector, candidates(self._mapped, query, towards)
 
     def embed(self, text: str) -> Embedded:
         """Return a text with its vector."""
@@ -207,8 +205,11 @@ class Retriever:
     def rank(self, text: str, embedded: Embedded | None = None) -> Ranking:
         """Return the reranked candidates, ordered with other pages sooner than relevance alone puts them."""
         query, vector, found = self.find(text, embedded)
-        reranked = rerank(self.index, query, self.towards_passages(vector), found, self._weights.fusion)
-        relevance = reranked.found.features @ self._weights.rerank
+        reranked = rerank(self.index, query, vector, found, self._weights.fusion)
+        features = reranked.found.features
+        relevance = features @ self._weights.rerank
+        is_listed = features[:, FUSION_FEATURES.index("question")] > LISTED
+        relevance[is_listed] = np.maximum(relevance[is_listed], relevance.max(initial=-np.inf) + LISTED_LEAD)
         pages = [self.index.units[at].path for at in reranked.found.units]
         return Ranking(query, vector, reranked.found, reranked.scored, relevance, varied(relevance, pages))
 

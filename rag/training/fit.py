@@ -202,7 +202,7 @@ def _example(retriever: Retriever, question: str, judge: Any, fusion: np.ndarray
     """Return all candidates with FUSION_FEATURES; given the weights `fusion`, the best with RERANK_FEATURES."""
     query, vector, found = retriever.find(question)
     if fusion is not None:
-        found = rerank(retriever.index, query, retriever.towards_passages(vector), found, fusion).found
+        found = rerank(retriever.index, query, vector, found, fusion).found
     verdicts = [judge(retriever.index.units[at]) for at in found.units]
     right, page = (np.array(column, dtype=bool) for column in zip(*verdicts, strict=True))
     return Example(question, found.features, right, page)

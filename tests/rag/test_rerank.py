@@ -58,3 +58,19 @@ def test_a_unit_that_holds_every_term_is_told_so(tmp_path: Path) -> None:
 def test_a_question_of_unknown_words_still_ranks(tmp_path: Path) -> None:
     ranking = retriever(tmp_path, held=1.0).rank("zzyzx")
     assert ranking.found.features[:, RERANK_FEATURES.index("held")].max() == 0.0
+
+
+def test_a_question_that_a_section_lists_leads_with_it_whatever_its_words_say(tmp_path: Path) -> None:
+    corpus, asked = tmp_path / "corpus", "who wipes the panes in the morning"
+    corpus.mkdir()
+    (corpus / "glass.md").write_text("# Glass\n\nA boy wipes the panes in the morning.\n", "utf-8")
+    listed = f"---\nquestions:\n  Staff:\n    - {asked}\n---\n"
+    (corpus / "staff.md").write_text(f"{listed}# Staff\n\nThe harbour pays two people.\n", "utf-8")
+    encoder = WordHashEncoder()
+    build(corpus, tmp_path / "index", encoder)
+    fusion, rerank = (
+        np.array([float(name == "body") for name in names]) for names in (FUSION_FEATURES, RERANK_FEATURES)
+    )
+    found = Retriever(load(tmp_path / "index", encoder), encoder, Weights(fusion, rerank))
+    assert page(found, found.rank(f"{asked} please")) == "glass.md"
+    assert page(found, found.rank(asked)) == "staff.md"

@@ -80,7 +80,7 @@ def fit_map(listed: Listed, chosen: np.ndarray) -> QuestionMap:
             found = cosines.logsumexp(1) - cosines.masked_fill(~right, -torch.inf).logsumexp(1)
             loss = (found + KEPT * (1 - (moved * asked).sum(1))).mean()
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_([matrix, offset], 1.0)
             optimiser.step()
             schedule.step()

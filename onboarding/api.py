@@ -116,17 +116,21 @@ class Programs:
             "differs": _differs(found),
         }
 
-    def route(self, question: str, request: gr.Request | None = None) -> dict[str, Any]:
+    def route(
+        self, question: str, earlier: list[str] | None = None, request: gr.Request | None = None
+    ) -> dict[str, Any]:
         """Say which route a message takes and which simulated check it asks for; no language model is used.
 
         Args:
             question: The message, up to 4,000 characters.
+            earlier: The messages before it in its conversation, oldest first; `stands_for` is then the question that a
+                short follow-up stands for, "" for one that stands alone.
             request: Filled in by the server.
 
         """
         self._pass("route", request)
         try:
-            return self._guide.explain(question)
+            return self._guide.explain(question, earlier or [])
         except Unusable as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -228,7 +232,7 @@ def reply_of(turn: Turn) -> dict[str, Any]:
         "eta_s": round(progress.eta_s) if progress else 0,
     }
     if turn.route:
-        reply["route"] = turn.route.name
+        reply |= {"route": turn.route.name, "stands_for": turn.route.stands_for}
     if finished:
         reply |= {"reason": finished.reason, "model": finished.model, "grounded": finished.grounded}
     return reply

@@ -119,6 +119,16 @@ class Embedded:
     vector: np.ndarray  # float32 (dimension,), of length 1
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Leaning:
+    """The talk that a question leans on: what is new in it counts more, and its page is the likeliest to go on."""
+
+    said: np.ndarray  # float32 (dimension,), of length 1: the vector of the message as typed
+    earlier: np.ndarray  # the same of the question before it
+    page: str = ""  # path of the passage that led the answer before
+    read: tuple[str, ...] = ()  # ids of the passages that led in this talk, where the message asks for another
+
+
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """The result of a search.

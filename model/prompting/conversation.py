@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass, field, replace
+
+from rag.types import Passage
+
+MAX_STEPS, MAX_STEP = 12, 160  # entries of a list that a visitor may name by number, and characters of one
+MAX_READ = 6  # passages that a follow-up asks to go beyond
+_ENTRY = re.compile(r"^ {0,3}(?:\d{1,2}[.)]|[-*])[ \t]+(\S.*)$", re.MULTILINE)
+_CITATION = re.compile(r" ?\[\d{1,2}\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +25,31 @@ class MessagePart:
 
 
 @dataclass(frozen=True, slots=True)
+class Topic:
+    """The topic of a turn, for the turns after it that lean on it."""
+
+    question: str = ""  # as it stood in the talk, in English words; "" before the first
+    language: str = "en"  # code of the language it was typed in
+    title: str = ""  # of the page that led the answer
+    page: str = ""  # its path
+    read: tuple[str, ...] = ()  # ids of the passages that led in this talk, the latest last
+    steps: tuple[str, ...] = ()  # entries of the list that the visitor saw last
+
+    def answered(self, lead: Passage | None, *shown: str) -> Topic:
+        """Return the topic after an answer that `lead` led; `shown` is what the visitor read, the answer first."""
+        if lead is None:
+            return self
+        steps = self.steps or next(filter(None, map(steps_of, shown)), ())
+        return replace(self, title=lead.title, page=lead.path, read=(*self.read, lead.id)[-MAX_READ:], steps=steps)
+
+
+def steps_of(markdown: str) -> tuple[str, ...]:
+    """Return the entries of the lists in a text, in order, each cut to MAX_STEP characters."""
+    entries = (_CITATION.sub("", entry).strip()[:MAX_STEP] for entry in _ENTRY.findall(markdown))
+    return tuple(entries)[:MAX_STEPS]
+
+
+@dataclass(frozen=True, slots=True)
 class PastTurn:
     """The record of one question and its answer."""
 
@@ -26,6 +59,7 @@ class PastTurn:
     asked: tuple[MessagePart, ...] = ()  # what the model read as the user's message, passages included
     tokens: tuple[int, ...] = ()  # what the model wrote, as they lie in the KV cache
     engine: str = ""  # name of the model that `tokens` belong to
+    topic: Topic | None = None  # None where nobody has read the question
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +88,10 @@ class Conversation:
 
     @property
     def questions(self) -> tuple[str, ...]:
-        """The questions so far, oldest first, for the router."""
+        """The questions so far, oldest first."""
         return tuple(turn.question for turn in self.turns)
+
+    @property
+    def topic(self) -> Topic | None:
+        """The topic of the latest turn; None where nobody has read its question."""
+        return self.turns[-1].topic if self.turns else None

@@ -16,7 +16,7 @@ from model.checking.verdict import SentenceChecker
 from model.engine.events import Counts, Finished, FinishReason, Prefill, Queued, TextDelta, Timings
 from model.engine.protocol import Engine, Options, QueueFull, Sampling
 from model.prompting.assemble import place, prompt_for, tool_text, user_message
-from model.prompting.conversation import Conversation, MessagePart, PastTurn
+from model.prompting.conversation import Conversation, MessagePart, PastTurn, Topic
 from model.prompting.system_prompts import PromptTexts
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.held_to_rules import WithRules
@@ -64,6 +64,8 @@ class Ask:
     host: str = ""  # of the calls a model chooses
     embedded: Embedded | None = None  # what is looked up, with its vector where somebody has embedded it already
     foreign: bool = False  # the question is in another language than the sources and the rules
+    found: SearchResult | None = None  # what it finds where somebody has searched already
+    topic: Topic | None = None  # of the talk up to this question
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ class Chat:
         if searcher:
             translate = self._texts.translate
             turn.result = yield from look_up(
-                searcher, engine, ask.text, ask.search, translate, self._limits, ask.embedded
+                searcher, engine, ask.text, ask.search, translate, self._limits, ask.embedded, ask.found
             )
             yield SourcesFound(turn.result, nearness(ask.words.near, turn.result))
 
@@ -285,7 +287,8 @@ class Chat:
             # Tokens as the model wrote them would bring back what was left out.
             tokens = finished.tokens if turn.stands_whole else ()
             wrote = turn.engine.info.name if turn.engine and tokens else ""
-            past = PastTurn(ask.text, _EMPTY_ITEM.sub("", answer), ask.route, turn.asked, tokens, wrote)
+            said, topic = _EMPTY_ITEM.sub("", answer), _topic(ask, turn)
+            past = PastTurn(ask.text, said, ask.route, turn.asked, tokens, wrote, topic)
             conversation = conversation.with_turn(past, system_prompt=ask.system_prompt, dropped=finished.dropped_turns)
         return TurnFinished(
             answer, finished.reason, finished.counts, timings, model, grounded, conversation, turn.said.generated
@@ -302,6 +305,13 @@ def chosen(passages: Sequence[Passage], stand_in: bool, limits: TurnLimits = USU
             break
         given.append(passage)
     return given
+
+
+def _topic(ask: Ask, turn: _Turn) -> Topic | None:
+    """Return the topic of the talk after a turn, for the questions that lean on it."""
+    result = turn.result
+    lead = result.passages[0] if result and result.passages else None
+    return ask.topic.answered(lead, turn.said.answer, result.extract if result else "") if ask.topic else None
 
 
 def _shown(pieces: Sequence[Piece]) -> Iterator[TurnEvent]:

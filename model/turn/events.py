@@ -29,6 +29,7 @@ class RouteChosen:
     overridden: bool = False
     asks: tuple[str, ...] = ()
     tabs: tuple[str, ...] = ()
+    stands_for: str = ""  # the question that a message stands for in its talk, in English words; "" for itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,14 +32,15 @@ def look_up(
     translate: str,
     limits: TurnLimits = USUAL_LIMITS,
     embedded: Embedded | None = None,
+    found: SearchResult | None = None,
 ) -> Generator[Queued | Prefill, None, SearchResult]:
     """Yield the engine's progress, if the search needs the engine, and return the result.
 
     glossed: the English words of a question in another language, as far as known without a model; "" for English. If
     they find nothing, any model but the stand-in translates the question, which takes a few seconds. translate: the
-    system prompt for that, `PromptTexts.translate`.
+    system prompt for that, `PromptTexts.translate`. found: what they find where somebody has searched already.
     """
-    result = _as_typed(search(searcher, glossed or text, limits, embedded), text)
+    result = _as_typed(found or search(searcher, glossed or text, limits, embedded), text)
     if result.passages or not glossed or engine is None or engine.info.stand_in:
         return result
     try:
@@ -50,11 +51,16 @@ def look_up(
     return again if again.passages else result
 
 
+def shown(limits: TurnLimits) -> int:
+    """Return the number of passages to look for: what the page shows, and at least what the model may read."""
+    return max(SHOWN, limits.passages)
+
+
 def search(
     searcher: Searcher, text: str, limits: TurnLimits = USUAL_LIMITS, embedded: Embedded | None = None
 ) -> SearchResult:
-    """Return what the page shows for `text`: at least as many passages as the model may read."""
-    return searcher.search(text, max(SHOWN, limits.passages), embedded)
+    """Return what the page shows for `text`."""
+    return searcher.search(text, shown(limits), embedded)
 
 
 def _as_typed(result: SearchResult, text: str) -> SearchResult:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model.engine.protocol import Engine
-from model.prompting.conversation import Conversation
+from model.prompting.conversation import Conversation, PastTurn
 from model.prompting.plain_text import plain
 from model.prompting.system_prompts import RouteText, load_prompt_texts
 from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, RouteChosen, TurnEvent, TurnFinished
 from model.turn.popular_passages import PassageCounts
 from model.turn.prewarm import warm_prompts
+from model.turn.retrieval import shown
 from onboarding.assistant.about_page import AboutPage, NextThings, PageState, last_topic
 from onboarding.assistant.answer_language import is_in_another_language
 from onboarding.assistant.parts import Parts
 from onboarding.assistant.replies import Replies
+from onboarding.assistant.standing import Standing, stand
 from onboarding.routing.about import PageTopic
 from onboarding.routing.reading import Reading
 from onboarding.routing.router import FALLBACK, Route
@@ -78,18 +80,25 @@ class Guide:
         """Retrieval, for tabs that never wait for the model; None while it loads."""
         return self.parts.retriever
 
-    def explain(self, text: str) -> dict[str, object]:
-        """Return the route of a first message and the check it asks for, as JSON values; raises Unusable.
+    def explain(self, text: str, earlier: Sequence[str] = ()) -> dict[str, object]:
+        """Return the route of a message and the check it asks for, as JSON values; raises Unusable.
 
-        `about` is the kind of a message about the page itself, which no check or search follows.
+        earlier: the messages before it in its talk, oldest first; `stands_for` is "" where it leans on none. `about` is
+        the kind of a message about the page itself, which no check or search follows.
         """
-        reading = self._read(_checked(text, Conversation.new()), Conversation.new())
+        talk = Conversation.new()
+        for one in earlier[-MAX_TURNS:]:
+            topic = self._stand(_checked(one, Conversation.new()), talk).topic
+            talk = talk.with_turn(PastTurn(one, "", "", topic=topic), system_prompt="")
+        standing = self._stand(_checked(text, Conversation.new()), talk)
+        reading = standing.reading
         route = self._route(reading, None)
-        topic = self._topic(text, reading, route)
-        choice = ToolChoice("none", None) if topic else self.parts.routing.chooser.choose(reading, route)
+        about = self._page_topic(text, reading, route)
+        choice = ToolChoice("none", None) if about else self.parts.routing.chooser.choose(reading, route)
         return {
+            "stands_for": standing.stands_for,
             "route": route.name,
-            "about": topic.kind if topic else "",
+            "about": about.kind if about else "",
             "label": self.routes[route.name].label,
             "confidence": round(route.confidence, 3),
             "intent": choice.intent,
@@ -115,34 +124,35 @@ class Guide:
         if self.parts.is_loading:
             yield Notice("Still loading; your question is taken and will be answered in a few seconds.")
             self.parts.wait_for_router(LOADING_WAIT_S)
-        reading = self._read(text, conversation)
-        route = self._route(reading, override)
-        topic = None if override else self._topic(text, reading, route)
-        if topic:
-            yield from self._say_about_page(topic, text, reading, conversation)
+        standing = self._stand(text, conversation)
+        route = self._route(standing.reading, override)
+        about = None if override else self._page_topic(text, standing.reading, route)
+        if about:
+            yield from self._say_about_page(about, text, standing, conversation)
             return
         if route.name == PAGE and not override:
             route = Route(FALLBACK, 1 - route.confidence)  # a question after all
-        words = self.routes[route.name]
-        yield RouteChosen(route.name, words.label, route.confidence, overridden=override is not None)
-        with closing(self._chat.answer(self._ask(text, reading, conversation, route, host))) as events:
+        words, overridden = self.routes[route.name], override is not None
+        yield RouteChosen(route.name, words.label, route.confidence, overridden, stands_for=standing.stands_for)
+        with closing(self._chat.answer(self._ask(text, standing, conversation, route, host))) as events:
             for event in events:
-                if isinstance(event, TurnFinished) and self._is_foreign(event.generated, reading):
-                    yield Notice(self._replies.say("other_language", reading))
+                if isinstance(event, TurnFinished) and self._is_foreign(event.generated, standing.reading):
+                    yield Notice(self._replies.say("other_language", standing.reading))
                 yield event
 
     def _is_foreign(self, generated: str, reading: Reading) -> bool:
         return is_in_another_language(generated, reading.language, self.parts.routing.reader.lexicon)
 
     def _say_about_page(
-        self, topic: PageTopic, text: str, reading: Reading, conversation: Conversation
+        self, about: PageTopic, text: str, standing: Standing, conversation: Conversation
     ) -> Iterator[TurnEvent]:
-        """Yield the events of a turn about the page itself."""
-        following = self._next_things(topic.kind, conversation)
+        """Yield the events of a turn about the page itself; thanks and the like leave the talk as it was."""
+        following = self._next_things(about.kind, conversation)
         label = self.routes[PAGE].label
-        yield RouteChosen(PAGE, label, topic.confidence, asks=following.asks, tabs=following.tabs)
-        said = self._about.say(topic.kind, reading, self._page_state(conversation), conversation)
-        yield from self._chat.answer(Ask(text, conversation, PAGE, reply=said))
+        yield RouteChosen(PAGE, label, about.confidence, asks=following.asks, tabs=following.tabs)
+        said = self._about.say(about.kind, standing.reading, self._page_state(conversation), conversation)
+        before = conversation.topic if following.keeps_topic else None
+        yield from self._chat.answer(Ask(text, conversation, PAGE, reply=said, topic=before or standing.topic))
 
     def _next_things(self, kind: str, conversation: Conversation) -> NextThings:
         """Return what to click below a reply about the page; thanks and the like lead back to the last topic."""
@@ -161,32 +171,40 @@ class Guide:
             limits.threads, held, self.keeps_feedback,
         )  # fmt: skip
 
-    def _topic(self, text: str, reading: Reading, route: Route) -> PageTopic | None:
+    def _page_topic(self, text: str, reading: Reading, route: Route) -> PageTopic | None:
         """Return the kind of a message about the page; what the page offers to ask is for the documentation."""
         if text.strip().casefold() in self._offered:
             return None
         return self.parts.routing.topics.topic(reading, route)
 
-    def _read(self, text: str, conversation: Conversation) -> Reading:
-        return self.parts.routing.reader.read(text, conversation.questions)
+    def _stand(self, text: str, conversation: Conversation) -> Standing:
+        routing = self.parts.routing
+        return stand(
+            text, conversation, routing.reader, routing.router, self.retriever, shown(self.parts.settings.turn)
+        )
 
     def _route(self, reading: Reading, override: str | None) -> Route:
         return Route(override, 1.0) if override else self.parts.routing.router.route(reading)
 
-    def _ask(self, text: str, reading: Reading, conversation: Conversation, route: Route, host: str) -> Ask:
-        words = self.routes[route.name]
+    def _ask(self, text: str, standing: Standing, conversation: Conversation, route: Route, host: str) -> Ask:
+        words, reading, topic = self.routes[route.name], standing.reading, standing.topic
         if words.reply:
-            return Ask(text, conversation, route.name, reply=self._replies.say(route.name, reading))
+            before = conversation.topic if route.name == PAGE else None  # the talk goes on behind it
+            said = self._replies.say(route.name, reading)
+            return Ask(text, conversation, route.name, reply=said, topic=before or topic)
         choice = self.parts.routing.chooser.choose(reading, route)
         if choice.intent == "action":
-            return Ask(text, conversation, route.name, reply=self._replies.refuse_action(reading, choice.suggestion))
+            said = self._replies.refuse_action(reading, choice.suggestion)
+            return Ask(text, conversation, route.name, reply=said, topic=topic)
         hint = words.hint if conversation.system_prompt and conversation.system_prompt != words.system_prompt else ""
         menu = self.parts.menu if _is_doubtful(choice, route) else None
         calls = self._calls(choice, host)
-        search, said = "" if reading.is_english else reading.gloss, self._replies.abstaining(reading)
+        wording = self._replies.abstaining(reading)
+        search = "" if reading.is_english else standing.stands_for or reading.gloss
+        embedded = reading.joint.embedded if reading.joint and standing.stands_for else reading.embedded
         return Ask(
-            text, conversation, route.name, words.system_prompt, search, said, hint, calls=calls, menu=menu, host=host,
-            embedded=reading.embedded, foreign=not reading.is_english,
+            text, conversation, route.name, words.system_prompt, search, wording, hint, calls=calls, menu=menu,
+            host=host, embedded=embedded, found=standing.found, topic=topic, foreign=not reading.is_english,
         )  # fmt: skip
 
     def _calls(self, choice: ToolChoice, host: str) -> tuple[ToolCall, ...]:
@@ -233,7 +251,7 @@ class Guide:
             return []
         found = []
         for question in dict.fromkeys(step.ask for tour in load_tours().values() for step in tour.steps):
-            reading = self._read(question, Conversation.new())
+            reading = self.parts.routing.reader.read(question)
             route = self._route(reading, None)
             if self.parts.routing.chooser.choose(reading, route).intent not in {"check", "action"}:
                 found.append((self.routes[route.name], question))

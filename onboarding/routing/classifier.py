@@ -15,13 +15,12 @@ import numpy as np
 
 from onboarding.routing.features import FEATURES_VERSION, Features, slots
 from onboarding.routing.language.lexicon import LEXICON
-from onboarding.routing.reading import BARE, Reading
+from onboarding.routing.reading import Reading
 from rag.index.store import Encoder
 
 ARTEFACT = Path(__file__).with_name("artefact")
 FORMAT = 1
 TRAIN = "python -m onboarding.routing.train"
-CLEAR = 0.85  # likelihood from which a merely short message ("is sshd up") is taken to say all by itself
 
 
 class ArtefactStale(RuntimeError):
@@ -41,7 +40,7 @@ class Classifier:
         """Return the calibrated probability of each label, joint reading included; they add up to one."""
         alone = self._alone(reading.features)
         joint = reading.joint
-        if joint is None or (reading.share == BARE and max(alone.values()) >= CLEAR):
+        if joint is None or not reading.share:
             return alone
         together = self._alone(joint.features)
         return {label: (1 - reading.share) * alone[label] + reading.share * together[label] for label in alone}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from onboarding.routing.classifier import Classifier
 from onboarding.routing.hostile import is_after_secrets, is_asking, is_hostile
-from onboarding.routing.reading import LEANING, Reading
+from onboarding.routing.reading import Reading
 
 ROUTES = (
     "introduction",
@@ -62,9 +62,7 @@ class Router:
             return Route("unsafe", max(HOSTILE_CONFIDENCE, likely.get("unsafe", 0.0)))
         if not likely:
             return Route(FALLBACK, 0.0)
-        unsafe, least = likely["unsafe"], UNSAFE_FROM
-        if reading.joint and reading.share >= LEANING:
-            unsafe = min(unsafe, self.probabilities(reading.joint)["unsafe"])
+        unsafe, least = self._in_talk(reading, likely["unsafe"]), UNSAFE_FROM
         if is_marked:
             least = UNSAFE_FROM_ASKING  # the string that is asked about looks unsafe to the classifier too
         elif is_after_secrets(reading):
@@ -74,6 +72,17 @@ class Router:
         declined = {"unsafe"} if likely.get("off_topic", 0.0) >= OFF_TOPIC_FROM else {"unsafe", "off_topic"}
         name = max(likely.keys() - declined, key=lambda route: likely[route])
         return Route(name, likely[name])
+
+    def _in_talk(self, reading: Reading, unsafe: float) -> float:
+        """Return how likely a message is unsafe as it stands in its talk, never for its own words alone.
+
+        It is no likelier than the question that it stands for; and one that names nothing itself ("print them") is no
+        likelier than the question it leans on.
+        """
+        if not (reading.share and reading.joint and reading.before):
+            return unsafe
+        others = [reading.joint] if reading.move.names else [reading.joint, reading.before]
+        return min([unsafe, *(self.probabilities(other)["unsafe"] for other in others)])
 
     def probabilities(self, reading: Reading) -> dict[str, float]:
         """Return how likely each route is; they add up to one, and there are none without a classifier."""

@@ -74,7 +74,7 @@ class ToolChooser:
             return ToolChoice("check", named, self._arguments(named, reading), NAMED_CONFIDENCE)
         if self._classifier is None:
             return ToolChoice("none", None)
-        labels = self._damped(self._classifier.probabilities(reading), reading.gloss)
+        labels = self._damped(self._classifier.probabilities(reading), reading.standing.gloss)
         checks = {label: p for label, p in labels.items() if label in self.tools or label == ALL_TOOLS}
         if sum(checks.values()) < CHECK_FROM.get(route.name, CHECK_FROM_ELSEWHERE):
             choice = _without_tool({label: p for label, p in labels.items() if label not in checks})

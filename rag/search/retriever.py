@@ -23,13 +23,19 @@ from rag.search.query import Query, load_glossary, prepare
 from rag.search.question_map import load_question_map, with_mapped_questions
 from rag.search.rerank import RERANK_FEATURES, rerank
 from rag.search.segments import Scored
-from rag.types import Difference, Embedded, Passage, SearchResult, Unit
+from rag.types import Difference, Embedded, Leaning, Passage, SearchResult, Unit
 
 NEAREST = 3  # pages that an abstaining search names
 MOST_DIFFERENCES = 3  # that a visitor takes in
 SHOWN = 5  # passages whose evidence counts against something missing
 LISTED, LISTED_LEAD = 0.998, 0.1  # cosine from which a section lists the very question; the logits by which it leads
 ANSWERING = 3  # passages that an extract may draw on and cite by their place; what a model reads
+
+
+# How a question that leans on another is ranked, chosen on tests/evals/talks_own.jsonl: its vector moves towards the
+# message as typed and away from the question before, in shares of its length; the page before gains so many logits of
+# relevance, and a passage loses so many each time it led in this talk.
+TOWARDS_SAID, FROM_EARLIER, SAME_PAGE, READ_BEFORE = 0.3, 0.4, 2.0, 3.0
 
 
 class WordEncoder(Encoder, Protocol):
@@ -125,21 +131,26 @@ class Retriever:
         kind = self._nearness.kind if self._nearness else None
         self._gatherer = Gatherer(index, embedder, self._glossary, kind)
 
-    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
+    def search(
+        self, text: str, k: int = 5, embedded: Embedded | None = None, leaning: Leaning | None = None
+    ) -> SearchResult:
         """Return up to `k` passages for a question, or none when the corpus does not seem to answer it.
 
         `embedded` spares the encoder a text that the caller has embedded already. The search uses its vector when its
-        text equals the text to embed, which is the question after spelling correction.
+        text equals the text to embed, which is the question after spelling correction. With `leaning` the passages are
+        ranked for a question that leans on another; whether they answer is judged without it.
         """
         start = time.perf_counter()
-        look = self.look(text, k, embedded)
+        look = self.look(text, k, embedded, leaning)
         return replace(look.result, missing=self.missing(look), ms=_ms(start))
 
-    def look(self, text: str, k: int = 5, embedded: Embedded | None = None) -> Look:
+    def look(self, text: str, k: int = 5, embedded: Embedded | None = None, leaning: Leaning | None = None) -> Look:
         """Return a search without what is missing, for a caller who may not need that."""
         start = time.perf_counter()
         ranking = self.rank(text, embedded)
         probability = self._probability(ranking)
+        if leaning:
+            ranking = self._leaning(ranking, leaning)
         passages = self._passages(ranking, k)
         nearest = _one_per_page(passages)[:NEAREST]
         if probability < self._threshold:
@@ -212,6 +223,16 @@ class Retriever:
         relevance[is_listed] = np.maximum(relevance[is_listed], relevance.max(initial=-np.inf) + LISTED_LEAD)
         pages = [self.index.units[at].path for at in reranked.found.units]
         return Ranking(query, vector, reranked.found, reranked.scored, relevance, varied(relevance, pages))
+
+    def _leaning(self, ranking: Ranking, leaning: Leaning) -> Ranking:
+        """Return the ranking anew, for a question that leans on another."""
+        moved = ranking.vector + TOWARDS_SAID * leaning.said - FROM_EARLIER * leaning.earlier
+        moved /= np.linalg.norm(moved) or 1.0
+        again = self.rank(ranking.query.text, Embedded(ranking.query.spelled, moved))
+        units = [self.index.units[at] for at in again.found.units]
+        nudges = [SAME_PAGE * (one.path == leaning.page) - READ_BEFORE * leaning.read.count(one.id) for one in units]
+        relevance = again.relevance + np.array(nudges, dtype=np.float32)
+        return replace(again, relevance=relevance, order=varied(relevance, [one.path for one in units]))
 
     def _probability(self, ranking: Ranking) -> float:
         if not ranking.query.terms:

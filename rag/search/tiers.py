@@ -10,7 +10,7 @@ from typing import Protocol
 
 from rag.index.store import load
 from rag.search.retriever import ANSWERING, Holding, Look, Retriever, WordEncoder
-from rag.types import Embedded, Passage, SearchResult
+from rag.types import Embedded, Leaning, Passage, SearchResult
 
 # Logits by which the relevance of our best passage must exceed upstream's for our pages to lead; they list questions,
 # which lifts them. It does in 99 of 100 questions that they answer, and not in 9 of 20 that only upstream's text
@@ -21,7 +21,9 @@ OWN_LEAD = 3.0
 class Searching(Protocol):
     """The search over one tier or two."""
 
-    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
+    def search(
+        self, text: str, k: int = 5, embedded: Embedded | None = None, leaning: Leaning | None = None
+    ) -> SearchResult:
         """Return up to `k` passages for a question, or none."""
 
     def passage(self, passage_id: str) -> Passage | None:
@@ -38,7 +40,9 @@ class TwoTiers:
     def __init__(self, reviewed: Retriever, upstream: Retriever) -> None:
         self._reviewed, self._upstream = reviewed, upstream
 
-    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
+    def search(
+        self, text: str, k: int = 5, embedded: Embedded | None = None, leaning: Leaning | None = None
+    ) -> SearchResult:
         """Return up to `k` passages of both tiers; see Retriever.search.
 
         Our pages lead wherever they answer. Upstream's passages follow them, and lead where only they seem to answer,
@@ -48,7 +52,7 @@ class TwoTiers:
         spelled = self._reviewed.read(text).spelled
         if embedded is None or embedded.text != spelled:
             embedded = self._reviewed.embed(spelled)  # once for both tiers
-        ours, theirs = self._reviewed.look(text, k, embedded), self._upstream.look(text, k, embedded)
+        ours, theirs = (tier.look(text, k, embedded, leaning) for tier in (self._reviewed, self._upstream))
         leads = (self._reviewed, ours), (self._upstream, theirs)
         (tier, lead), (other, rest) = leads if _ours_answer(ours.result, theirs.result) else leads[::-1]
         missing = tier.missing(lead)

@@ -16,7 +16,7 @@ from model.engine.events import Finished, Prefill, TextDelta
 from model.engine.prompt import Prompt
 from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFull
 from model.engine.scripted import CHATML
-from model.prompting.conversation import Conversation
+from model.prompting.conversation import Conversation, Topic
 from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.tool_calling import ToolMenu
@@ -535,3 +535,21 @@ def test_a_tools_words_lend_an_escape_but_not_the_name_it_was_asked_about() -> N
         lambda _: FakeEngine(r"Its log has \e[1m and \e[2J in it."), lambda: None, failing, TEXTS, checker=ByWords
     )
     assert said(list(chat.answer(asking(calls=(call,))))).strip().endswith(r"Its log has \e[1m and ␛[2J in it.")
+
+
+def test_a_turn_keeps_what_the_next_one_may_lean_on() -> None:
+    run, _, _ = make(FakeEngine("Do this:\n\n1. First [1].\n2. Second.\n"))
+    past = last(run(asking(topic=Topic("is rhel 8 supported", read=("p0",))))).conversation.turns[-1]
+    assert past.topic is not None
+    assert (past.topic.question, past.topic.read) == ("is rhel 8 supported", ("p0", "p1"))
+    assert past.topic.steps == ("First.", "Second.")
+    assert last(run(asking())).conversation.topic is None
+
+
+def test_what_was_found_already_is_not_searched_again() -> None:
+    engine, searcher = FakeEngine("Yes [1]. "), FakeSearcher(NOTHING)
+    chat = Chat(lambda _: engine, lambda: searcher, run_tool, TEXTS)
+    assert isinstance(
+        next(event for event in chat.answer(asking(found=FOUND)) if isinstance(event, SourcesFound)), SourcesFound
+    )
+    assert last(list(chat.answer(asking(found=FOUND)))).grounded

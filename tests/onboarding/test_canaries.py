@@ -31,7 +31,7 @@ from onboarding.operation.logs import PrintedLines, set_up_logging
 from onboarding.usage.counted import CountedSandbox
 from onboarding.usage.ledger_writer import LedgerWriter, ledger_in
 from onboarding.usage.recorder import usage_of_project
-from rag.types import Embedded, Passage, SearchResult
+from rag.types import Embedded, Leaning, Passage, SearchResult
 from tests.browser.serving import serving
 
 MARK = "canary"
@@ -51,7 +51,9 @@ class MarkedSearch:
 
     holdings: tuple[()] = ()
 
-    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
+    def search(
+        self, text: str, k: int = 5, embedded: Embedded | None = None, leaning: Leaning | None = None
+    ) -> SearchResult:
         if "break" in text:
             raise ValueError(f"cannot look up {text}")
         passage = Passage(

@@ -258,8 +258,8 @@ def test_another_language_is_embedded_in_english_words_and_english_as_typed(lexi
 def test_a_message_and_the_one_it_leans_on_are_embedded_in_one_call(lexicon: Lexicon) -> None:
     encoder = ZeroEncoder()
     reading = Reader(encoder, lexicon).read("and on rocky?", ["how do i install it"])
-    assert encoder.calls == [["and on rocky?", "how do i install it and on rocky?"]]
-    assert reading.joint is not None and reading.joint.text == "how do i install it and on rocky?"
+    assert encoder.calls == [["and on rocky?", "how do i install it on rocky", "how do i install it"]]
+    assert reading.joint is not None and reading.joint.text == "how do i install it on rocky"
 
 
 def test_a_reading_cannot_be_changed() -> None:
@@ -320,19 +320,19 @@ def test_a_classifier_of_another_embedding_format_or_content_is_refused(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("text", "leans"),
+    ("text", "stands_for"),
     [
-        ("and on rocky?", True),
-        ("what about that one", True),
-        ("und warum?", True),
-        ("how do i write a plugin for a new cloud provider", False),
-        ("hello", False),
+        ("and on rocky?", "how do i install the platform on rocky"),
+        ("what about that one", "how do i install the platform that one"),
+        ("und warum?", "how do i install the platform why"),
+        ("how do i write a plugin for a new cloud provider", ""),
+        ("hello", ""),
     ],
 )
-def test_only_elliptical_messages_lean_on_history(text: str, leans: bool) -> None:
+def test_only_elliptical_messages_lean_on_history(text: str, stands_for: str) -> None:
     reading = read(text, ["how do i install the platform"])
-    assert (reading.share > 0) is leans
-    assert (reading.joint.text if reading.joint else "") == (f"how do i install the platform {text}" if leans else "")
+    assert (reading.share > 0) is bool(stands_for)
+    assert (reading.joint.text if reading.joint else "") == stands_for
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_without_history_nothing_leans() -> None:
 
 def test_a_chain_of_follow_ups_leans_on_the_question_that_began_it() -> None:
     reading = read("and then?", ["how do i install the platform", "and why?"])
-    assert reading.joint is not None and reading.joint.text == "how do i install the platform and then?"
+    assert reading.joint is not None and reading.joint.text == "how do i install the platform and then"
 
 
 # --- without classifiers --------------------------------------------------------------------------------

@@ -3,11 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from rag.index.build import build
 from rag.index.store import load
 from rag.reading.links import UPSTREAM_COMMIT
-from rag.search.retriever import Retriever
+from rag.search.retriever import READ_BEFORE, SAME_PAGE, Retriever
 from rag.search.tiers import TwoTiers
+from rag.types import Leaning
 from tests.rag_fakes import WordHashEncoder
 
 OURS = "---\ntitle: Doors\nsources: [doors.md]\nquestions:\n  Doors: [which port is airflow on]\ndiffers:\n  Doors:\n    guide.md: names port 8080\n---\n\n# Doors\n\n## Doors\n\n{}\n"
@@ -75,3 +79,27 @@ def test_upstreams_text_leads_where_only_it_speaks_of_what_the_question_turns_on
     search._upstream.missing = lambda look: ("cow",)  # type: ignore[method-assign]
     found = search.search("which port is airflow on")
     assert (found.passages[0].reviewed, found.missing) == (True, ("quota", "milk"))
+
+
+def test_a_question_that_leans_prefers_its_page_and_leaves_what_was_read(tmp_path: Path) -> None:
+    search = tiers(tmp_path)
+    question = "which port is airflow on"
+    zero = np.zeros(64, dtype=np.float32)
+    lead = search.search(question).passages[0]
+    plain = search.search(question, leaning=Leaning(zero, zero)).passages[0]
+    near = search.search(question, leaning=Leaning(zero, zero, page="doors.md")).passages[0]
+    read = search.search(question, leaning=Leaning(zero, zero, read=(lead.id, lead.id))).passages
+    assert plain.score == pytest.approx(lead.score)
+    assert near.score == pytest.approx(lead.score + SAME_PAGE)
+    assert [one.score for one in read if one.id == lead.id] == [pytest.approx(lead.score - 2 * READ_BEFORE, abs=1e-3)]
+
+
+def test_leaning_moves_towards_the_message_and_away_from_the_question_before(tmp_path: Path) -> None:
+    search = tiers(tmp_path)
+    encoder, question = WordHashEncoder(), "which port is airflow on"
+    said, earlier = encoder.encode(["a key is required", "listens on the host"])
+    moved = search._reviewed.search(question, leaning=Leaning(said, earlier)).passages[0]
+    assert moved.score != pytest.approx(search._reviewed.search(question).passages[0].score)
+    assert search._reviewed.search(question, leaning=Leaning(said, earlier)).answerable == (
+        search._reviewed.search(question).answerable
+    )

@@ -389,3 +389,11 @@ def test_a_copy_holds_the_words_of_each_judgement_and_no_left_out_sentence() -> 
     assert copied == (
         "First. (A sentence was left out: it goes against the source [2]) (not found in the sources) Last."
     )
+
+
+def test_the_page_says_what_was_looked_for_where_it_differs_from_what_was_typed() -> None:
+    shown = parts(turn(RouteChosen("rhel10", "RHEL 10", 0.9, stands_for="delete vm <kcli>"), SourcesFound(RHEL10)))[
+        "route"
+    ]
+    assert "looked for" in shown and "delete vm &lt;kcli&gt;" in shown
+    assert "looked for" not in parts(turn(RouteChosen("rhel10", "RHEL 10", 0.9), SourcesFound(RHEL10)))["route"]

@@ -8,7 +8,7 @@ import pytest
 
 from model.checking.gate import Judged
 from model.engine.events import Counts, TextDelta, Timings
-from model.prompting.conversation import Conversation, PastTurn
+from model.prompting.conversation import Conversation, PastTurn, Topic
 from model.turn.events import RouteChosen, SourcesFound, TurnFinished
 from onboarding.assistant.turns import Turn
 from onboarding.ui.chat.saved_conversations import (
@@ -149,6 +149,31 @@ def test_roles_and_unsafe_addresses_from_a_browser_are_dropped() -> None:
     session.load({"open_id": "x", "items": [{"id": "x", "title": "t", "turns": [turn]}]})
     assert session.turns[0].sources[0].url == ""
     assert not hasattr(read_saved({"items": []}), "role")
+
+
+def test_what_a_follow_up_leans_on_comes_back_with_a_saved_conversation() -> None:
+    topic = Topic("how do i create a vm", "de", "kcli", "kcli.md", ("p1",), ("Do this", "Then that"))
+    session = Session()
+    turn, _ = session.begin(Request("one"))
+    after = turn.before.with_turn(PastTurn("one", "Yes.", "deploy", topic=topic), system_prompt="")
+    finished = TurnFinished("Yes.", "stop", Counts(), Timings(), "", True, after)
+    session.update(turn.id, [RouteChosen("deploy", "Deploy", 0.9, stands_for="vm create"), finished])
+    session.save()
+    again = Session()
+    again.load(session.saved.model_dump(mode="json"))
+    assert again.conversation is not None and again.conversation.topic == topic
+    assert again.turns[0].route is not None and again.turns[0].route.stands_for == "vm create"
+    again.save()
+    assert again.saved.items[0] == session.saved.items[0]
+
+
+@pytest.mark.parametrize(
+    "topic", [{"question": "x" * 5_000}, {"question": "x", "steps": ["y"] * 99}, {"read": [1]}, "x"]
+)
+def test_a_forged_topic_is_refused(topic: object) -> None:
+    turn = {"question": "q", "answer": "a", "topic": topic}
+    stored = {"open_id": "c", "items": [{"id": "c", "title": "t", "turns": [turn]}]}
+    assert read_saved(stored) == ConversationList()
 
 
 def test_the_oldest_conversations_give_way() -> None:

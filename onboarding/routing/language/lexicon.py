@@ -46,10 +46,10 @@ class Lexicon:
     languages: dict[str, Forms]
     english: frozenset[str]
 
-    def read(self, folded: str) -> Gloss:
-        """Return the language of a folded text and its gloss."""
+    def read(self, folded: str, likely: str = ENGLISH) -> Gloss:
+        """Return the language of a folded text and its gloss; `likely` is the language where its words tell nothing."""
         found = words(folded)
-        code = self._language(folded, found)
+        code = self._language(folded, found, likely)
         forms = self.languages.get(code)
         if forms is None:
             return Gloss(folded, code, folded)
@@ -57,8 +57,8 @@ class Lexicon:
             return Gloss(folded, code, _gloss_unspaced(folded, forms))
         return Gloss(folded, code, " ".join(_gloss_words(found, forms, arabic=code == "ar")))
 
-    def _language(self, folded: str, found: list[str]) -> str:
-        """Return the code of the language that explains most of the words; English when nothing tells more."""
+    def _language(self, folded: str, found: list[str], likely: str) -> str:
+        """Return the code of the language that explains most of the words; `likely`, then English, wins a tie."""
         kind = script(folded)
         if kind != "latin":
             return kind
@@ -67,7 +67,16 @@ class Lexicon:
         for code, forms in self.languages.items():
             if code not in _WITHOUT_SPACES and code != "ar":
                 scores[code] = sum(_known(word, forms) for word in found)
-        return max(scores, key=lambda code: scores[code])  # the first wins a tie: English
+        return max(scores, key=lambda code: (scores[code], code == likely))  # then the first: English
+
+    def before(self, other: "Lexicon") -> "Lexicon":
+        """Return a lexicon with the forms of both; where both know one, this one's gloss counts."""
+        languages = {code: _joined(forms, other.languages[code]) for code, forms in self.languages.items()}
+        return Lexicon(languages, self.english | other.english)
+
+    def is_english(self, word: str) -> bool:
+        """Return whether a folded word is a known English word, or a name that is the same everywhere."""
+        return _is_english(word, self.english)
 
     def knows(self, word: str) -> bool:
         """Return whether a folded word is one of some language, and so hardly a misspelt name."""
@@ -100,6 +109,10 @@ def _add(forms: Forms, gloss: str, cell: str) -> None:
             forms.stems.setdefault(key[:-1], gloss)
         else:
             forms.whole.setdefault(key, gloss)  # the first row wins: common words come first
+
+
+def _joined(first: Forms, second: Forms) -> Forms:
+    return _measured(Forms({**second.whole, **first.whole}, {**second.stems, **first.stems}))
 
 
 def _measured(forms: Forms) -> Forms:

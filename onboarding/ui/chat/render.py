@@ -40,7 +40,7 @@ def turn_parts(turn: Turn, routes: Routes, translate: Translator = ENGLISH, *, l
     """Return slot -> HTML of a turn; "" leaves a slot empty. Only the last turn offers actions."""
     parts = {
         "question": question(turn, translate, last=last),
-        "route": route(turn, routes, translate, last=last) + tally(turn.found, translate),
+        "route": route(turn, routes, translate, last=last) + tally(turn.found, translate) + stands_for(turn, translate),
         "steps": join(step(one, translate) for one in turn.steps),
         "evidence": evidence(turn, translate),
         "answer": answer(turn, translate),
@@ -73,6 +73,14 @@ def route(turn: Turn, routes: Routes, translate: Translator, *, last: bool) -> M
     )
     others = _other_routes(turn.route.name, routes)
     return fill(html, _how_sure(turn.route, translate), label, translate("change"), translate("again_as"), others)
+
+
+def stands_for(turn: Turn, translate: Translator) -> Markup:
+    """Return what was looked for instead of the question as typed; "" for one that stands alone."""
+    if turn.route is None or not turn.route.stands_for:
+        return Markup("")
+    html = '<span class="stands-for">{} <q lang="en" dir="auto">{}</q></span>'
+    return fill(html, translate("looked_for"), turn.route.stands_for)
 
 
 def _how_sure(chosen: RouteChosen, translate: Translator) -> str:

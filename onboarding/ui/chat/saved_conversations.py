@@ -7,8 +7,8 @@ keys are ignored. A visitor who edits the list can mislead only the model that a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Literal
+from dataclasses import asdict, replace
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -16,7 +16,7 @@ from model.checking.gate import PLACE, Judged
 from model.checking.terminal_escapes import harmless
 from model.engine.events import Counts, Timings
 from model.prompting.assemble import user_message
-from model.prompting.conversation import Conversation, PastTurn
+from model.prompting.conversation import MAX_READ, MAX_STEP, MAX_STEPS, Conversation, PastTurn, Topic
 from model.turn.events import RouteChosen, TurnFinished
 from onboarding.assistant.guide import MAX_CHARS, MAX_TURNS
 from onboarding.assistant.turns import Turn
@@ -41,6 +41,17 @@ class SavedJudgement(BaseModel, frozen=True):
     command: bool = False
 
 
+class SavedTopic(BaseModel, frozen=True):
+    """The topic of a turn, for the questions that lean on it; see `model.prompting.conversation.Topic`."""
+
+    question: str = Field(max_length=MAX_CHARS)
+    language: str = Field(default="en", max_length=5)
+    title: str = Field(default="", max_length=200)
+    page: str = Field(default="", max_length=200)
+    read: tuple[Annotated[str, Field(max_length=40)], ...] = Field(default=(), max_length=MAX_READ)
+    steps: tuple[Annotated[str, Field(max_length=MAX_STEP)], ...] = Field(default=(), max_length=MAX_STEPS)
+
+
 class SavedTurn(BaseModel, frozen=True):
     """A question and its finished answer."""
 
@@ -50,6 +61,8 @@ class SavedTurn(BaseModel, frozen=True):
     label: str = Field(default="", max_length=60)
     sources: tuple[tuple[str, str], ...] = Field(default=(), max_length=12)  # (title, address)
     judged: tuple[SavedJudgement, ...] = Field(default=(), max_length=100)
+    stands_for: str = Field(default="", max_length=MAX_CHARS)
+    topic: SavedTopic | None = None  # of the last turn only: what comes next leans on no other
 
 
 class SavedConversation(BaseModel, frozen=True):
@@ -117,19 +130,27 @@ def read_saved(value: object) -> ConversationList:
 
 def saved_conversation(conversation_id: str, turns: Sequence[Turn], title: str = "") -> SavedConversation | None:
     """Return the finished turns of a conversation as it is saved, or None when there are none."""
-    kept = tuple(_saved_turn(turn) for turn in turns if turn.phase == "done")
+    done = [turn for turn in turns if turn.phase == "done"]
+    kept = tuple(_saved_turn(turn, last=turn is done[-1]) for turn in done)
     if not kept:
         return None
     return SavedConversation(id=conversation_id, title=title or _title(kept[0].question), turns=kept)
 
 
-def _saved_turn(turn: Turn) -> SavedTurn:
+def _saved_turn(turn: Turn, *, last: bool) -> SavedTurn:
     route = turn.route or RouteChosen("", "", 1.0)
     sources = tuple((passage.title, safe_url(passage.url)) for passage in turn.sources[:12])
     judged = tuple(_saved_judgement(at, one) for at, one in turn.judged[:100])
+    topic = turn.finished.conversation.topic if turn.finished and last else None
     return SavedTurn(
-        question=turn.question, answer=turn.text, route=route.name, label=route.label, sources=sources, judged=judged
-    )
+        question=turn.question, answer=turn.text, route=route.name, label=route.label, sources=sources, judged=judged,
+        stands_for=route.stands_for, topic=_saved_topic(topic) if topic else None,
+    )  # fmt: skip
+
+
+def _saved_topic(topic: Topic) -> SavedTopic:
+    cut = replace(topic, question=topic.question[:MAX_CHARS], title=topic.title[:200], page=topic.page[:200])
+    return SavedTopic(**asdict(cut))
 
 
 def _saved_judgement(at: int, judged: Judged) -> SavedJudgement:
@@ -149,23 +170,25 @@ def restore(item: SavedConversation) -> tuple[Conversation, list[Turn]]:
     conversation, turns = Conversation(item.id), []
     for number, kept in enumerate(item.turns):
         past = kept.model_copy(update={"answer": harmless(kept.answer.replace(PLACE, ""))})
-        turns.append(_restored(f"{item.id}-{number}", past, conversation))
-        asked = user_message(past.question, [])
-        conversation = conversation.with_turn(PastTurn(past.question, past.answer, past.route, asked), system_prompt="")
+        topic = Topic(**past.topic.model_dump()) if past.topic else None
+        asked, before = user_message(past.question, []), conversation
+        said = PastTurn(past.question, past.answer, past.route, asked, topic=topic)
+        conversation = before.with_turn(said, system_prompt="")
+        turns.append(_restored(f"{item.id}-{number}", past, before, conversation))
     return conversation, turns
 
 
-def _restored(turn_id: str, past: SavedTurn, before: Conversation) -> Turn:
+def _restored(turn_id: str, past: SavedTurn, before: Conversation, after: Conversation) -> Turn:
     passages = [Passage("", "", title, (), "", (0, 0), safe_url(url), 0.0, "") for title, url in past.sources]
     return Turn(
         id=turn_id,
         question=past.question,
         before=before,
-        route=RouteChosen(past.route, past.label, 1.0) if past.label else None,
+        route=RouteChosen(past.route, past.label, 1.0, stands_for=past.stands_for) if past.label else None,
         found=SearchResult(passages, 1.0, ""),
         text=past.answer,
         judged=tuple((min(one.at, len(past.answer)), _judged(one)) for one in sorted(past.judged, key=_place)),
-        finished=TurnFinished(past.answer, "stop", Counts(), Timings(), "", bool(passages), before),
+        finished=TurnFinished(past.answer, "stop", Counts(), Timings(), "", bool(passages), after),
     )
 
 

@@ -1,0 +1,342 @@
+"""Rewrites a follow-up into the question that it stands for, by rules over its English words.
+
+English is read as typed and any other language as glossed, so one set of rules holds for twelve languages. What the
+rules are not sure of, a search decides; see `onboarding.assistant.standing`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from model.prompting.conversation import Topic
+from onboarding.routing.language.text import words
+
+FILE = Path(__file__).with_name("words.toml")
+MAX_WORDS = 14  # a longer message says itself what it is about
+MAX_TOPIC = 8  # words of the earlier question that a follow-up takes over
+MAX_CHARS = 600  # of the question that a talk is about
+MAX_REMARK = 4  # words that a remark adds to the question it is about
+MAX_PHRASE = 6  # words of a bare name or condition, such as "and with 8 GB of memory"
+SHORT = 3  # words of a message that points and says nothing else: "is that so"
+MANY_NAMES = 3  # a question that names so many things stands alone unless it points at something
+Kind = Literal["alone", "thanks", "asks on", "points", "tells", "swaps", "means", "step", "still", "yes"]
+
+_ACKNOWLEDGED = re.compile(
+    r"^(?:(?:(?:hi|hello|hey|bye|goodbye|oh|ah|wow|ok|okay|k|yes|yeah|yep|no|great|cool|nice|perfect|good|fine|super|awesome|thanks|thank you|thx|ty|"
+    r"cheers|hm+|uh|oops|got it|i see|understood|alright|right|sure|works|worked|it works?(?: now)?|it worked|did that|done|"
+    r"that (?:worked|works|did it|did the trick|helped|helps|was it)|works now|checked|all good|makes sense|so much|"
+    r"very much|a lot|the|has)(?![\w'-]))[ ,.!:;-]*)+"
+)
+_YES = re.compile(r"^(?:yes|yeah|yep|sure|please do|go ahead|ok(?:ay)?)(?:[ ,.!]+(?:please|do|sure|ok|the))*[ ,.!]*$")
+_MEANT = re.compile(
+    r"^(?:(?:no|nope|sorry|wait|oops|ah|oh|not that)[ ,.!]+)*"
+    r"(?:no i mean|(?:what )?(?:i )?(?:actually |really )?(?:meant|mean)|make that|rather|not \S+(?: \S+)? but)[ ,:]+"
+    r"|^(?:no|nope|sorry|wait|oops)[ ,.!]+(?:it's |for |on |with )?(?=\S+(?: \S+){0,3}$)"
+)
+_OPENING = re.compile(
+    r"^(?:(?:ok|okay|well|hm+|yes|yeah|great|cool|good)[ ,.!]+)*"
+    r"(?:(?:and|but|so|or|also|then|now)(?: what about| how about| then| what if)?|what about|how about|what if|what is with|"
+    r"(?:the )?same (?:thing )?(?:for|with|on)|likewise for)(?![\w-])[ ,]*|^(?=(?:with|without|only|for|on|as) \S)"
+)
+_COURTESY = re.compile(r"[ ,.!]+(?:sorry|please|pls|thanks|thx)(?=\W*$)")
+_BACK_UP = re.compile(r"\bback(?:ing|ed)? ?up\b")
+_TRAILING = re.compile(r"^(.*\w.*?) and what about\W*$")  # where a language puts it behind
+_BY_ASKING = re.compile(
+    r"^(?:(?:please|can|could|would|will|you|i|want to|to|like) )+(?=(?:show|tell|explain|give|see|list)\b)"
+)
+_STILL = re.compile(
+    r"\b(?:still (?:nothing|no luck|the same|broken|down|stuck|not work|(?:not|no|doesn't|won't|can't|fails?|failing)\b(?: \w+ing?)?)|"
+    r"(?:doesn't|didn't|does not|did not|won't) (?:work|help)|no luck|same (?:error|problem|thing|result)|not working|"
+    r"nothing (?:happens|changed|works)|no change)\b"
+)
+_NUMBERED = re.compile(r"(?<![\w.:/-])\d+(?:\.\d+)*(?![\w.:/-])")
+_ORDINALS = dict(zip("first second third fourth fifth sixth seventh eighth".split(), range(1, 9), strict=True))
+_ORDINALS |= dict(zip("one two three four five six seven eight".split(), range(1, 9), strict=True))
+_NUMBER = rf"\d{{1,2}}(?:st|nd|rd|th)?|last|{'|'.join(_ORDINALS)}"
+_STEP = re.compile(
+    rf"\b(?:(?P<before>{_NUMBER}) (?:step|point|item|command|part|option)|(?:step|point|item|number|option) (?P<after>{_NUMBER}))\b"
+)
+_SIZE = re.compile(r"\b\d+(?:[.,]\d+)? ?(?:[gmt]i?b|go|[gm]|cores?|v?cpus?|vms?|nodes?|hosts?|users?)\b")
+_VERSION = r"(?:[ -]?(?:linux|stream|enterprise|server))*(?:[ -]?\d+(?:\.\d+)*)?"
+_SHOWING = frozenset("show tell explain describe elaborate give see".split())
+_OF_CLAUSE = frozenset(("i", "it", "is", "has"))
+_CLAUSE = frozenset(
+    "how what what's which where where's when who can could is are was do does did will would should has have may i i'm "
+    "why isn't doesn't can't it".split()
+)
+_NOTED = frozenset("ok okay wow great cool nice good hm right lot".split())
+_BEING = (["is"], ["are"], ["was"])  # "is that safe" points, "that plugin" says what it is about
+_QUESTION = _CLAUSE - {"i", "i'm", "it"} | frozenset("whats wheres hows whos whose which's".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The classes of English words."""
+
+    pointing: frozenset[str]
+    determiners: frozenset[str]
+    common: frozenset[str]
+    actions: frozenset[str]
+    vague: frozenset[str]
+    general: frozenset[str]
+    modifiers: frozenset[str]
+    terms: frozenset[str]
+    kinds: tuple[re.Pattern[str], ...]  # names that take each other's place, versions included
+
+    def is_name(self, word: str) -> bool:
+        """Return whether a word is a name that is the same in every language, or is built like one."""
+        return (
+            word in self.terms or bool(re.search(r"[\d_./-]", word)) or any(kind.fullmatch(word) for kind in self.kinds)
+        )
+
+    def names(self, found: Sequence[str]) -> list[str]:
+        """Return the words that name a topic, each once."""
+        idle = self.pointing | self.common | self.actions | self.modifiers
+        return list(dict.fromkeys(word for word in found if word not in idle and word.removesuffix("'s") not in idle))
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a message does in its talk, and the question that it may stand for."""
+
+    kind: Kind
+    text: str = ""  # that question in English words; "" for a message that leans on nothing
+    is_sure: bool = False  # its form alone says that it leans
+    is_new: bool = True  # it asks for something else than was answered
+    names: tuple[str, ...] = ()  # its own words that name a topic
+    points: bool = False  # a word of it points at what was said
+
+    @property
+    def asks(self) -> bool:
+        """True where it is a question of its own, and no mere remark on the one before."""
+        return self.kind not in ("thanks", "tells", "still", "asks on")
+
+
+ALONE = Move("alone")
+
+
+def question_after(move: Move, before: Topic, question: str) -> str:
+    """Return the question that a talk is about after a message: `question`, or the one before with a remark on it."""
+    if move.kind == "thanks":
+        return before.question
+    names = [name for name in move.names if not name.isdigit()]
+    return (question if move.asks else _joined(before.question, " ".join(names[:MAX_REMARK])))[:MAX_CHARS]
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """Return the classes of words.toml."""
+    data = tomllib.loads(FILE.read_text("utf-8"))
+    kinds = tuple(
+        _any_of(text.split(), _VERSION if kind == "system" else "") for kind, text in data.pop("kinds").items()
+    )
+    return Vocabulary(**{name: frozenset(text.split()) for name, text in data.items()}, kinds=kinds)
+
+
+def _any_of(names: Sequence[str], more: str) -> re.Pattern[str]:
+    longest = sorted((re.escape(name.replace("_", " ")) for name in names), key=len, reverse=True)
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(longest)}){more}(?![\w-])")
+
+
+def move_of(said: str, before: Topic, asked: str = "") -> Move:
+    """Return the move of a folded message in English words.
+
+    before: the topic of the talk so far. asked: what the last answer asked the visitor, in English words.
+    """
+    said = _BACK_UP.sub("backup", _COURTESY.sub("", _TRAILING.sub(r"and what about \1", said)))
+    if asked and _YES.match(said):
+        return Move("yes", asked, is_sure=True)
+    rest = _stripped(_ACKNOWLEDGED.sub("", said, count=1))
+    if not words(rest) or (said.startswith("thanks ") and not vocabulary().names(words(rest))):
+        return Move("thanks")
+    if not before.question:
+        return ALONE
+    meant = _MEANT.match(said)
+    if meant and words(said[meant.end() :]):
+        return _of_rest("means", said[meant.end() :], before, is_opened=True)
+    asks = "?" if said.rstrip().endswith("?") else ""
+    is_opened = words(rest)[-1] == "then"
+    while opening := _OPENING.match(rest):
+        is_opened = True
+        if not opening.end() or not words(rest[opening.end() :]):
+            break
+        rest = rest[opening.end() :]
+    return _of_rest("points", rest + asks, before, is_opened=is_opened)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A message without thanks and opening, taken apart."""
+
+    kind: Kind
+    rest: str
+    found: list[str]  # its words
+    names: tuple[str, ...]
+    acts: list[str]
+    points: list[int]  # places of the words that point
+    asks: bool  # it ends with a question mark
+    is_opened: bool
+
+
+def _of_rest(kind: Kind, rest: str, before: Topic, *, is_opened: bool) -> Move:
+    """Return the move of a message without thanks and opening; the first rule that fits tells it."""
+    known, asks = vocabulary(), rest.endswith("?")
+    rest = _stripped(_BY_ASKING.sub("", _told(rest, known)))
+    found = words(rest)
+    if len(found) > MAX_WORDS:
+        return ALONE
+    if step := _step(rest, before, known):
+        return step
+    if still := _STILL.search(rest):
+        return _still(rest[still.end() :], before, known)
+    acts, names = [word for word in found if word in known.actions], tuple(known.names(found))
+    said = _Said(kind, rest, found, names, acts, _pointing(found, known), asks, is_opened)
+    return (
+        _of_the_page(said)
+        or _asks_on(said, before)
+        or _swaps(said, before, known)
+        or _tells(said, before, known)
+        or _points(said, before, known)
+    )
+
+
+def _of_the_page(said: _Said) -> Move | None:
+    """Leave a message to the assistant or on this page alone."""
+    found = said.found
+    of_page = found[-1:] == ["this"] and found[:2] in (["what", "is"], ["what's", "this"])
+    return ALONE if of_page or found == ["help"] or {"you", "your", "yourself"} & set(found) else None
+
+
+def _asks_on(said: _Said, before: Topic) -> Move | None:
+    """Read a message without a topic or an action of its own with the whole question before it."""
+    if said.names or (said.acts and not set(said.acts) <= _SHOWING):
+        return None
+    if said.points and not (said.asks or said.is_opened or said.acts or "why" in said.found):
+        return Move("tells", before.question, is_sure=True)  # "that is a lot"
+    if said.points and len(said.found) > SHORT:
+        return None
+    return Move("asks on", _joined(before.question, " ".join(said.found)), is_sure=True, is_new=False)
+
+
+def _swaps(said: _Said, before: Topic, known: Vocabulary) -> Move | None:
+    """Put a bare name or condition into the question before it."""
+    is_clause = said.acts or said.found[0] in _CLAUSE or _OF_CLAUSE & set(said.found)
+    if is_clause or len(said.found) > MAX_PHRASE:
+        return None
+    if not said.asks and _NOTED & set(said.found):  # "28, ok wow"
+        return Move("tells", _joined(before.question, said.rest), is_sure=True, names=said.names)
+    kind: Kind = "means" if said.kind == "means" else "swaps"
+    return Move(kind, _swapped(said.rest, before.question, known), said.is_opened, names=said.names)
+
+
+def _tells(said: _Said, before: Topic, known: Vocabulary) -> Move | None:
+    """Read a remark, whose last part neither asks nor orders, with the topic it is about."""
+    last = words(re.split(r"[.!;]\s+|, ", said.rest)[-1])
+    if said.kind != "points" or said.asks or _QUESTION & set(last[:2]) or known.actions & set(last[:1]):
+        return None
+    text = _pointed(said.found, said.points, _topic(before, said.found, known))
+    return Move("tells", text, is_sure=True, names=said.names)
+
+
+def _points(said: _Said, before: Topic, known: Vocabulary) -> Move:
+    """Put the topic of the talk where a question or an order points at it, or behind it."""
+    if not said.points and not said.is_opened and len(said.names) >= MANY_NAMES:
+        return ALONE
+    text = _pointed(said.found, said.points, _topic(before, said.found, known))
+    if said.found[0] in known.actions - _SHOWING and (before.page or "how" in words(before.question)):
+        text = f"how do i {text}"  # "and list them" goes on with "how do i create a vm"
+    is_sure = said.points or said.kind == "means" or len(said.names) <= said.is_opened
+    return Move(said.kind, text, bool(is_sure), names=said.names, points=bool(said.points))
+
+
+def _stripped(said: str) -> str:
+    return said.strip(" ,.!?;:\u3001\u3002")
+
+
+def _told(rest: str, known: Vocabulary) -> str:
+    """Return a message without leading sentences that say nothing: "i do. how do i get one"."""
+    parts = re.split(r"[.!?;]\s+", rest)
+    while len(parts) > 1 and not known.names(words(parts[0])) and not known.actions & set(words(parts[0])):
+        parts.pop(0)
+    return ". ".join(parts)
+
+
+def _topic(before: Topic, found: Sequence[str], known: Vocabulary) -> list[str]:
+    """Return the words of the earlier question that name its topic and that a message lacks.
+
+    Its verbs join them where its names are too general to tell, or where the message asks how the action goes.
+    """
+    earlier = words(before.question)
+    names = known.names(earlier) or known.names(words(before.title))
+    telling = [name for name in names if name not in known.general]
+    if not telling or known.vague & set(found):
+        names = [word for word in earlier if word in names or (word in known.actions and word not in _SHOWING)] or names
+    return [name for name in dict.fromkeys(names) if name not in found][:MAX_TOPIC]
+
+
+def _pointing(found: Sequence[str], known: Vocabulary) -> list[int]:
+    """Return the places of the words that point at what was said."""
+    following = [*found[1:], ""]
+    return [
+        at
+        for at, word in enumerate(found)
+        if word in known.pointing
+        and not (
+            word in known.determiners
+            and following[at]
+            and known.names([following[at]])
+            and found[at - 1 : at] not in _BEING
+        )
+    ]
+
+
+def _pointed(found: Sequence[str], points: Sequence[int], topic: Sequence[str]) -> str:
+    """Return the message with the topic in the place of the first word that points at it, or behind it."""
+    if not points:
+        return _joined(" ".join(found), " ".join(topic))
+    said = [" ".join(topic) if at == points[0] else word for at, word in enumerate(found) if at not in points[1:]]
+    return " ".join(filter(None, said))
+
+
+def _swapped(rest: str, earlier: str, known: Vocabulary) -> str:
+    """Return the earlier question with a name of its kind replaced by the new one, or with the new one added."""
+    for pattern in (_SIZE, *known.kinds, _NUMBERED):
+        here, there = pattern.search(rest), pattern.search(earlier)
+        if here and there and here[0] != there[0]:
+            return " ".join(f"{earlier[: there.start()]} {here[0]} {earlier[there.end() :]}".split())
+    return _joined(earlier.rstrip(" ?!."), rest)
+
+
+def _step(rest: str, before: Topic, known: Vocabulary) -> Move | None:
+    """Return the step that a message names by its number: of the last list, else of the last question's topic."""
+    match = _STEP.search(rest)
+    said = (match["before"] or match["after"]) if match else ""
+    number = len(before.steps) if said == "last" else _number(said)
+    if not match or not number:
+        return None
+    named = known.names(words(rest[: match.start()] + rest[match.end() :]))
+    if number <= len(before.steps):
+        return Move("step", " ".join([*named, before.steps[number - 1]]), is_sure=True, names=tuple(named))
+    topic = [*named, *_topic(before, [*named, "step", "steps"], known)]
+    return Move("step", " ".join([f"step {number}", *topic]), is_sure=True, names=tuple(named))
+
+
+def _number(said: str) -> int:
+    digits = re.match(r"\d+", said, re.ASCII)
+    return int(digits[0]) if digits else _ORDINALS.get(said, 0)
+
+
+def _still(rest: str, before: Topic, known: Vocabulary) -> Move:
+    """Return the move of a message that reports that something still fails; `rest` is what it adds after saying so."""
+    names = tuple(known.names(words(rest)))
+    return Move("still", _joined(before.question, " ".join(names)), is_sure=True, is_new=False)
+
+
+def _joined(left: str, right: str) -> str:
+    return f"{left.rstrip(' ?!.')} {right}".strip()

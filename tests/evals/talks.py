@@ -1,0 +1,163 @@
+"""Talks measured on judged conversations: does the last question lead with the passage that answers it?
+
+    python -m tests.evals talks [--cases FILE.jsonl] [--index FOLDER] [--behind FOLDER] [--json] [--misses]
+
+A row has `turns` (the visitor's messages), `leans` (False: the last one stands alone), and the place that answers the
+last one: `page` and `heading`, or one of `also`. Every message goes through the reader, the router, the tool choice and
+the search, as in the app without a language model; what it finds is what the next message leans on.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.prompting.conversation import Conversation
+from model.turn.events import RouteChosen, SourcesFound, ToolStarted, TurnFinished
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts, PartsSettings
+from onboarding.routing.routing import load_routing
+from rag.embedding.embedder import Embedder
+from rag.index.store import load
+from rag.search.retriever import Retriever, open_or_build
+from rag.search.tiers import TwoTiers
+from rag.types import Passage
+from tests.evals.retrieval import heading_hit, read_rows
+
+Row = dict[str, Any]
+CASES = Path(__file__).with_name("talks.jsonl")
+CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
+TOP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """One judged conversation and what its last message led to."""
+
+    row: Row
+    stands_for: str  # what was searched instead of the message, "" for itself
+    passages: list[Passage]
+    routes: list[str]  # of every message
+    tools: list[str]  # of the last
+    ms: float  # until the sources of the last were known
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the judged place leads."""
+        return heading_hit(self.row, self.passages[:1])
+
+
+class _Loaded(Parts):
+    """Parts that are given what they hold, and no model."""
+
+    @property
+    def is_loading(self) -> bool:
+        """False: nothing is to come."""
+        return False
+
+
+def main(argv: Sequence[str]) -> int:
+    """Play every conversation and print the figures."""
+    options = _parser().parse_args(argv)
+    rows, embedder = read_rows(options.cases), Embedder()
+    with tempfile.TemporaryDirectory() as scratch:
+        parts = _Loaded(PartsSettings(data=Path(scratch)))
+        own = Retriever(load(options.index, embedder), embedder) if options.index else None
+        own = own or open_or_build(CORPUS, Path(scratch) / "index", embedder)
+        behind = Retriever(load(options.behind, embedder), embedder) if options.behind else None
+        parts.retriever = TwoTiers(own, behind) if behind else own
+        parts.routing = load_routing(embedder)
+        guide = Guide(parts)
+        _play(guide, {"turns": ["warm up", "and then?"]})
+        talks = [_play(guide, row) for row in rows]
+        parts.close()
+    figures = measure(talks)
+    print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else _table(figures))
+    if options.misses:
+        print(*(_miss(talk) for talk in talks if not talk.is_right), sep="\n")
+    return 0
+
+
+def measure(talks: Sequence[Talk]) -> dict[str, Any]:
+    """Return the shares of last messages that lead right, were refused, or were rightly left as typed, and the time."""
+    leaning = [talk for talk in talks if talk.row["leans"]]
+    alone = [talk for talk in talks if not talk.row["leans"]]
+    by_language: dict[str, list[bool]] = defaultdict(list)
+    for talk in talks:
+        by_language[talk.row["language"]].append(talk.is_right)
+    return {
+        "n": len(talks),
+        "last_turn_right": _share([talk.is_right for talk in talks]),
+        "right_in_first_three": _share([heading_hit(talk.row, talk.passages[:TOP]) for talk in talks]),
+        "leaning_right": _share([talk.is_right for talk in leaning]),
+        "standing_alone_right": _share([talk.is_right for talk in alone]),
+        "standing_alone_left_as_typed": _share([not talk.stands_for for talk in alone]),
+        "leaning_read_in_its_talk": _share([bool(talk.stands_for) for talk in leaning]),
+        "abstained": sum(not talk.passages and not talk.tools for talk in talks),
+        "refused_turns": sum(route == "unsafe" for talk in talks for route in talk.routes),
+        "ran_a_tool": sum(bool(talk.tools) for talk in talks),
+        "ms_p50_alone": _median([talk.ms for talk in talks if not talk.stands_for]),
+        "ms_p50_leaning": _median([talk.ms for talk in talks if talk.stands_for]),
+        "by_language": {language: _share(hits) for language, hits in sorted(by_language.items())},
+    }
+
+
+def _play(guide: Guide, row: Row) -> Talk:
+    talk, routes, start = Conversation.new(), [], 0.0
+    for text in row["turns"]:
+        passages: list[Passage] = []
+        tools: list[str] = []
+        stands_for, start, ms = "", time.perf_counter(), 0.0
+        for event in guide.ask(text, talk):
+            match event:
+                case RouteChosen():
+                    routes.append(event.name)
+                    stands_for = event.stands_for
+                case SourcesFound(result):
+                    passages, ms = result.passages, (time.perf_counter() - start) * 1000
+                case ToolStarted(call):
+                    tools.append(call.tool)
+                case TurnFinished():
+                    talk = event.conversation
+    return Talk(row, stands_for, passages, routes, tools, ms)
+
+
+def _miss(talk: Talk) -> str:
+    row = talk.row
+    lead = talk.passages[0] if talk.passages else None
+    led = f"{lead.path} > {lead.headings[-1] if lead.headings else ''}" if lead else " ".join(talk.tools) or "nothing"
+    said = f"{row['id']} [{talk.routes[-1]}] {' | '.join(row['turns'])}"
+    return f"{said}\n      searched {talk.stands_for or 'as typed'}: {led}; wanted {row['page']} > {row['heading']}"
+
+
+def _median(values: Sequence[float]) -> float:
+    return round(statistics.median(values), 1) if values else 0.0
+
+
+def _share(hits: Sequence[bool]) -> float:
+    return round(sum(hits) / len(hits), 3) if hits else 0.0
+
+
+def _table(figures: dict[str, Any]) -> str:
+    return "\n".join(f"{name:30} {value}" for name, value in figures.items())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.evals talks", description="Measure talks.")
+    parser.add_argument("--cases", type=Path, default=CASES, help="judged conversations, one JSON object a line")
+    parser.add_argument("--index", type=Path, help="the index of our own pages; built anew where none is named")
+    parser.add_argument("--behind", type=Path, help="an index of upstream's own text to search behind it")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--misses", action="store_true", help="also list the conversations whose last turn went wrong")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
 """Routes a message: which of ten kinds of request it is, with a calibrated confidence, without a language model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onboarding.routing.classifier import Classifier
 from onboarding.routing.hostile import is_after_secrets, is_asking, is_hostile
@@ -63,7 +63,8 @@ class Router:
         if not likely:
             return Route(FALLBACK, 0.0)
         unsafe, least = self._in_talk(reading, likely["unsafe"]), UNSAFE_FROM
-        if is_marked:
+        if is_marked:  # no talk makes a mark harmless
+            unsafe = self.probabilities(replace(reading, joint=None, share=0.0))["unsafe"]
             least = UNSAFE_FROM_ASKING  # the string that is asked about looks unsafe to the classifier too
         elif is_after_secrets(reading):
             least = UNSAFE_FROM_NEAR_SECRETS

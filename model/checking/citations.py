@@ -2,7 +2,7 @@
 
 Guarantees: no citation number that was not given, no link or address that no passage holds, no image and no reference
 definition comes out. Does not check: whether a cited passage says what the sentence says; that is
-`model.checking.grounding`.
+`model.checking.verdict`.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ _IDENTIFIER = re.compile(r"[^\W_][_./:\-][^\W_]|[a-z][A-Z]")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedWords:
     """A word of a question."""
 
     typed: str
@@ -66,7 +66,7 @@ class Asked:
 class Unheld:
     """A word that no leading passage holds, with its WORD_SIGNALS."""
 
-    asked: Asked
+    asked: AskedWords
     signals: np.ndarray  # float32 (len(WORD_SIGNALS),)
 
 
@@ -81,7 +81,7 @@ class Leading:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class NearEvidence:
     """What decides whether a question is near."""
 
     words: list[Unheld]
@@ -99,18 +99,18 @@ class Nearness:
     threshold: float  # logit from which a question is near
     kind: np.ndarray  # (dimension,) of the encoder: its product with a word's vector tells the word's kind
 
-    def logits(self, evidence: Evidence) -> np.ndarray:
+    def logits(self, evidence: NearEvidence) -> np.ndarray:
         """Return the logit of each unheld word."""
         rows = np.array([word.signals for word in evidence.words]).reshape(-1, len(WORD_SIGNALS))
         logits: np.ndarray = rows @ self.words + self.word_bias
         return logits
 
-    def logit(self, evidence: Evidence) -> float:
+    def logit(self, evidence: NearEvidence) -> float:
         """Return the logit that a question turns on something that is in no leading passage."""
         words = np.append(self.logits(evidence), NO_WORD)
         return float(np.logaddexp.reduce(words) + evidence.question @ self.question) + self.bias
 
-    def missing(self, text: str, evidence: Evidence) -> tuple[str, ...]:
+    def missing(self, text: str, evidence: NearEvidence) -> tuple[str, ...]:
         """Return what is missing in the visitor's words, neighbours together; () for a question that is answered."""
         if not evidence.words or self.logit(evidence) < self.threshold:
             return ()
@@ -146,7 +146,7 @@ def save_word_kinds(kind: np.ndarray, model_digest: str, path: Path = WORDS_FILE
     np.savez_compressed(path, kind=kind.astype(np.float16), model=np.array(model_digest))
 
 
-def asked_words(query: Query) -> list[Asked]:
+def asked_words(query: Query) -> list[AskedWords]:
     """Return the words of a question that are no stop words; those of other scripts are no words of the pages."""
     meant = dict(query.corrections)
     found = []
@@ -155,11 +155,11 @@ def asked_words(query: Query) -> list[Asked]:
         read = meant.get(word, word)
         if terms(read) and _LATIN.search(read):
             far = float(OSA.normalized_distance(word, read))
-            found.append(Asked(match[0], read, far, match.start(), match.end()))
+            found.append(AskedWords(match[0], read, far, match.start(), match.end()))
     return found
 
 
-def _is_doubtful(word: Asked) -> bool:
+def _is_doubtful(word: AskedWords) -> bool:
     """Return True for a word that may well not be the one that the search reads it as."""
     if not word.far:
         return False
@@ -196,7 +196,7 @@ class Holders:
 
 
 class Gatherer:
-    """Gathers the Evidence of searches over one index. Safe to share between threads."""
+    """Gathers the NearEvidence of searches over one index. Safe to share between threads."""
 
     def __init__(self, index: Index, encoder: Encoder, glossary: Glossary, kind: np.ndarray | None) -> None:
         """Take the index with its encoder; `kind` is Nearness.kind, None without one."""
@@ -206,7 +206,7 @@ class Gatherer:
         self._encoder, self._kind = encoder, kind
         self._kinds: dict[str, float] = {}  # of words that were asked before
 
-    def evidence(self, found: Leading) -> Evidence:
+    def evidence(self, found: Leading) -> NearEvidence:
         """Return the evidence of a search that has found something."""
         question = np.array([found.signals[name] for name in QUESTION_SIGNALS], dtype=np.float32)
         every = asked_words(found.query)
@@ -215,7 +215,7 @@ class Gatherer:
         unheld = sorted(unheld, key=lambda word: -rarity(word.typed) - self._weight(word) / self._unseen)[:MOST_WORDS]
         synonyms, kinds = self._with_synonym(unheld, found), self._kinds_of([word.typed.lower() for word in unheld])
         signals = [self._signals(word, found, word in synonyms, kind) for word, kind in zip(unheld, kinds, strict=True)]
-        return Evidence([Unheld(*row) for row in zip(unheld, signals, strict=True)], question)
+        return NearEvidence([Unheld(*row) for row in zip(unheld, signals, strict=True)], question)
 
     def _kinds_of(self, words: Sequence[str]) -> list[float]:
         """Return the kind of each word; the new ones are embedded in one call of the encoder."""
@@ -228,7 +228,7 @@ class Gatherer:
             self._kinds = {}  # a search under way keeps the old one
         return [known[word] for word in words]
 
-    def _signals(self, word: Asked, found: Leading, synonym: bool, kind: float) -> np.ndarray:
+    def _signals(self, word: AskedWords, found: Leading, synonym: bool, kind: float) -> np.ndarray:
         doubtful = _is_doubtful(word)
         holders = self._holders.of(word.typed.lower() if doubtful else word.read)
         signals = (
@@ -243,10 +243,10 @@ class Gatherer:
         )
         return np.array(signals, dtype=np.float32)
 
-    def _weight(self, word: Asked) -> float:
+    def _weight(self, word: AskedWords) -> float:
         return max(self._index.lexical.idf.get(term, self._unseen) for term in terms(word.read))
 
-    def _held(self, every: Sequence[Asked], cited: Sequence[int]) -> list[bool]:
+    def _held(self, every: Sequence[AskedWords], cited: Sequence[int]) -> list[bool]:
         """Return for each word if a passage holds it: as read, written together with a neighbour, or in two words."""
         rows, held = list(cited), []
         for word in every:
@@ -260,9 +260,9 @@ class Gatherer:
                 held[at : at + 2] = True, True
         return held
 
-    def _with_synonym(self, words: Sequence[Asked], found: Leading) -> set[Asked]:
+    def _with_synonym(self, words: Sequence[AskedWords], found: Leading) -> set[AskedWords]:
         """Return the words for which the leading passages hold what the glossary says."""
-        lowered, rows, having = found.query.text.lower(), list(found.cited), set[Asked]()
+        lowered, rows, having = found.query.text.lower(), list(found.cited), set[AskedWords]()
         for said, meant in self._glossary.entries if words else ():
             match = said.search(lowered)
             inside = [word for word in words if match and match.start() <= word.start < match.end()]
@@ -317,13 +317,13 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text.lower())
 
 
-def _is_name(word: Asked, text: str) -> bool:
+def _is_name(word: AskedWords, text: str) -> bool:
     """Return True for a word with a capital that no sentence begins with."""
     before = text[: word.start].rstrip()
     return word.typed != word.typed.lower() and bool(before) and before[-1] not in ".?!:"
 
 
-def _phrases(text: str, words: Sequence[Asked]) -> list[str]:
+def _phrases(text: str, words: Sequence[AskedWords]) -> list[str]:
     """Return the words as they stand in `text`, those side by side as one phrase."""
     found: list[tuple[int, int]] = []
     for word in words:

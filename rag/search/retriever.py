@@ -18,7 +18,7 @@ from rag.reading.links import UPSTREAM_COMMIT, UPSTREAM_DATE, source_links
 from rag.search.abstain import Calibration, load_calibration, logit, signals
 from rag.search.extract import Found, answer, excerpt
 from rag.search.fusion import FUSION_FEATURES, Candidates, candidates, varied
-from rag.search.near import Evidence, Gatherer, Leading, load_nearness
+from rag.search.near import Gatherer, Leading, NearEvidence, load_nearness
 from rag.search.query import Query, load_glossary, prepare
 from rag.search.question_map import load_question_map, with_mapped_questions
 from rag.search.rerank import RERANK_FEATURES, rerank
@@ -166,7 +166,7 @@ class Retriever:
             return ()
         return self._nearness.missing(look.ranking.query.text, self.evidence(look))
 
-    def evidence(self, look: Look) -> Evidence:
+    def evidence(self, look: Look) -> NearEvidence:
         """Return the evidence for what is missing in a search that has found passages."""
         ranking = look.ranking
         cited = ranking.units([number - 1 for number in look.cited or (1,)])

@@ -16,7 +16,7 @@ from sklearn.model_selection import KFold
 
 from rag.index.lexical import WORD
 from rag.index.store import Encoder
-from rag.search.near import NO_WORD, QUESTION_SIGNALS, WORD_SIGNALS, Asked, Evidence, Nearness, Unheld
+from rag.search.near import NO_WORD, QUESTION_SIGNALS, WORD_SIGNALS, AskedWords, NearEvidence, Nearness, Unheld
 from rag.search.retriever import Retriever
 
 QUESTIONS = Path(__file__).with_name("near.txt")
@@ -26,14 +26,14 @@ KIND_C = 0.3
 MOST_NEAR = 0.045  # share of answered questions, out of fold; those of near.txt are harder than a visitor's
 KIND = WORD_SIGNALS.index("kind")
 MARK = re.compile(r"\{(.*?)\}")
-NOTHING = Unheld(Asked("", "", 0.0, 0, 0), np.zeros(len(WORD_SIGNALS), dtype=np.float32))
+NOTHING = Unheld(AskedWords("", "", 0.0, 0, 0), np.zeros(len(WORD_SIGNALS), dtype=np.float32))
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class NearExample:
     """The evidence of a question with passages, and what is missing in them."""
 
-    evidence: Evidence
+    evidence: NearEvidence
     missing: frozenset[str]  # words, lower case; empty for a question that is answered
 
     @property
@@ -52,13 +52,13 @@ def fit_near(retriever: Retriever, answered: Sequence[str], encoder: Encoder) ->
     return fit(examples, encoder)
 
 
-def _example(retriever: Retriever, line: str) -> Example | None:
+def _example(retriever: Retriever, line: str) -> NearExample | None:
     missing = frozenset(match[0].lower() for marked in MARK.findall(line) for match in WORD.finditer(marked))
     look = retriever.look(re.sub(r"[{}]", "", line))
-    return Example(retriever.evidence(look), missing) if look.result.passages else None
+    return NearExample(retriever.evidence(look), missing) if look.result.passages else None
 
 
-def fit(examples: Sequence[Example], encoder: Encoder) -> tuple[dict[str, Any], np.ndarray]:
+def fit(examples: Sequence[NearExample], encoder: Encoder) -> tuple[dict[str, Any], np.ndarray]:
     """Return the fitted model as `fit_near` does; the other folds judge each question."""
     typed = sorted({word.asked.typed.lower() for one in examples for word in one.evidence.words})
     vectors = dict(zip(typed, encoder.encode(typed), strict=True))
@@ -87,7 +87,7 @@ def fit(examples: Sequence[Example], encoder: Encoder) -> tuple[dict[str, Any], 
     return fitted, kind
 
 
-def _fit_kind(examples: Sequence[Example], vectors: Mapping[str, np.ndarray]) -> np.ndarray:
+def _fit_kind(examples: Sequence[NearExample], vectors: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return the direction in which the missing words lie, seen from the other unheld words; each word counts once."""
     words = [(word.asked.typed.lower(), one.missing) for one in examples for word in one.evidence.words]
     missing = {word for word, names in words if word in names}
@@ -99,7 +99,7 @@ def _fit_kind(examples: Sequence[Example], vectors: Mapping[str, np.ndarray]) ->
     return direction
 
 
-def _with_kind(evidence: Evidence, vectors: Mapping[str, np.ndarray], kind: np.ndarray) -> Evidence:
+def _with_kind(evidence: NearEvidence, vectors: Mapping[str, np.ndarray], kind: np.ndarray) -> NearEvidence:
     """Return the evidence with the signal "kind"; it is gathered without, since each fold fits its own."""
     words = []
     for word in evidence.words:
@@ -109,7 +109,7 @@ def _with_kind(evidence: Evidence, vectors: Mapping[str, np.ndarray], kind: np.n
     return replace(evidence, words=words)
 
 
-def _fit_model(examples: Sequence[Example], vectors: Mapping[str, np.ndarray], kind: np.ndarray) -> Nearness:
+def _fit_model(examples: Sequence[NearExample], vectors: Mapping[str, np.ndarray], kind: np.ndarray) -> Nearness:
     """Return the model whose soft maximum over the words tells near from answered best; both sides weigh the same."""
     evidence = [_with_kind(one.evidence, vectors, kind) for one in examples]
     truth = np.array([one.is_near for one in examples], dtype=float)

@@ -70,7 +70,7 @@ def test_the_passage_that_says_it_is_named(written: str, shown: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Yes.",
+        "Well.",
         "# RHEL 8 is refused by the deployment script\n",
         "| Airflow listens on port 8888 | yes |\n",
         "```bash\n# Airflow listens on port 8888\n```\n",

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from model.checking.commands import unknown_commands
+from model.checking.grounding import Given
+from model.checking.verdict import SentenceChecker
 from model.engine.events import Finished, TextDelta
 from model.engine.protocol import Generation
 from model.turn.stand_in import without_code
 
-EVIDENCE = [
+EVIDENCE = (
     "Run `./scripts/preflight-check.sh --fix`, then `sudo -E ./scripts/development/deploy-qubinode.sh`.",
-    "Set QUBINODE_DOMAIN and QUBINODE_ADMIN_USER first. kcli create vm NAME -i IMAGE -P memory=4096 -P numcpus=2",
-]
+    "Set QUBINODE_DOMAIN and QUBINODE_ADMIN_USER first.\n\n```bash\nkcli create vm NAME -i IMAGE -P memory=4096 -P numcpus=2\n"
+    "sudo firewall-cmd --permanent --remove-service=http\n```\n",
+    "The message `error: unrecognized arguments: --cpus 2` means that the call used flags that kcli does not have.",
+)
+
+
+def judged(line: str) -> str:
+    return SentenceChecker(Given(EVIDENCE)).judge_command(line).kind
 
 
 @pytest.mark.parametrize(
@@ -23,10 +30,11 @@ EVIDENCE = [
         "export QUBINODE_DOMAIN=lab.example.com",
         "kcli create vm web01 -i centos9stream -P memory=8192",
         "# a comment is no command: docker run heroku",
+        "",
     ],
 )
-def test_a_command_of_the_sources_passes_with_the_readers_own_values(line: str) -> None:
-    assert unknown_commands(f"Do this:\n\n```bash\n{line}\n```\n", EVIDENCE) == []
+def test_a_command_of_the_sources_holds_with_the_readers_own_values(line: str) -> None:
+    assert judged(line) == "holds"
 
 
 @pytest.mark.parametrize(
@@ -36,15 +44,24 @@ def test_a_command_of_the_sources_passes_with_the_readers_own_values(line: str) 
         "./scripts/preflight-check.sh --force",
         "export QUBINODE_TURBO=1",
         "rm -rf /var/lib/libvirt",
+        "kcli remove vm NAME",  # a known program, an unknown subcommand
+        "sudo firewall-cmd --permanent --add-service=http",
+        "./scripts/preflight-check.sh --fix && rm -rf /opt",
     ],
 )
 def test_a_command_that_no_source_holds_is_found(line: str) -> None:
-    assert unknown_commands(f"Do this:\n\n```\n$ {line}\n```\n", EVIDENCE) == [line]
-    assert unknown_commands(f"Cut off:\n\n```sh\n{line}", EVIDENCE) == [line]
+    assert judged(line) == "not_found"
 
 
-def test_prose_and_other_languages_are_not_looked_at() -> None:
-    assert unknown_commands("Use `docker run`.\n\n```python\nclass Mine(QubiNodePlugin): ...\n```\n", EVIDENCE) == []
+@pytest.mark.parametrize(
+    "line",
+    [
+        "kcli create vm NAME --cpus 2",  # named only as refused
+        "kcli create vm NAME -P centos9stream -i memory=4096",  # the value of another option
+    ],
+)
+def test_a_command_that_a_source_speaks_against_goes_against_it(line: str) -> None:
+    assert judged(line) == "against"
 
 
 @pytest.mark.parametrize(

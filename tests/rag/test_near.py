@@ -11,8 +11,8 @@ from rag.search.near import (
     NO_WORD,
     QUESTION_SIGNALS,
     WORD_SIGNALS,
-    Evidence,
     Gatherer,
+    NearEvidence,
     Nearness,
     load_nearness,
     load_word_kinds,
@@ -98,8 +98,8 @@ def test_everyday_words_are_less_rare_than_names_and_an_identifier_is_as_rare_as
 
 def test_a_question_without_an_unheld_word_is_never_near() -> None:
     sure = Nearness(BY_RARITY.words, 99.0, BY_RARITY.question, 99.0, 0.0, BY_RARITY.kind)
-    assert sure.missing("what", Evidence([], np.zeros(len(QUESTION_SIGNALS)))) == ()
-    assert sure.logit(Evidence([], np.zeros(len(QUESTION_SIGNALS)))) == NO_WORD + 99.0
+    assert sure.missing("what", NearEvidence([], np.zeros(len(QUESTION_SIGNALS)))) == ()
+    assert sure.logit(NearEvidence([], np.zeros(len(QUESTION_SIGNALS)))) == NO_WORD + 99.0
 
 
 def test_without_the_fitted_part_every_passage_answers(retriever: Retriever) -> None:

@@ -1,0 +1,349 @@
+"""Measure how a sentence stands to its evidence: what is missing, what is attached elsewhere, what is turned round."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from functools import lru_cache
+from itertools import combinations, groupby
+
+from model.checking.grounding import CONTEXT, Evidence, Piece
+from model.statements.words import Clause, Word, answer_of, asked_statement, clauses, words
+
+SAME = 0.6  # share of a clause's words from which another clause is about the same
+ABOUT = 0.5  # share of the other words from which a piece is about what a release is named for
+DIRECT = 0.35  # share of a clause's words that the other must hold itself
+EVEN = 0.15  # margin of a clause that is as near to its reverse as to the same
+LEAST_WEIGHT = 1.5  # of a clause that is compared
+NEW = 0.35  # share of words up to which a sentence only says the question again
+SUMMED = 0.9  # worth of a list that a sentence sums up, against one sentence that says it
+LIKELY = 3  # pieces that a sentence is laid beside word by word
+LONGEST_CHANGE = 4  # words that may stand for one another in their place
+MOST_REPLACED = 3.0  # further words say no more
+MOST_APART = 2  # further pairs say no more
+ANCHORS = frozenset({"code", "name", "figure"})
+NAMES = (  # of what is measured, in the order of the weights
+    "bare", "near", "news", "echo", "together", "anywhere", "absent", "missing_figures", "missing_names", "loose",
+    "apart",    "turned", "unconditional", "other_release", "answer", "in_order", "replaced",
+    "replaced_words", "subject", "affirms", "denies", "silence", "pronoun",
+)  # fmt: skip
+
+_PRONOUN = re.compile(r"\W*(?:it|its|this|that|they|these|those|their)\b", re.IGNORECASE)
+_SILENT = re.compile(  # "the documentation does not say"
+    r"\b(?:documentation|documents?|docs|text|passages?|pages?|context|sources?|information)\b[^.;:]{0,40}?"
+    r"\b(?:does|do|is|are|did)(?: not|n['\u2019]t) (?:\w+ )?(?:say|state|mention|specif|provid"
+    r"|contain|includ|describe|list|cover|explain|address|answer|indicate|given|available|discuss|give)\w*"
+    r"(?: any)?(?:thing|where)?"
+    r"(?: (?:information|details?|mention))?"
+    r"(?: (?:about|on|regarding|whether|that|if|of|for))?",
+    re.IGNORECASE,
+)
+_LAST = re.compile(r"(?<=[.!?])\s+|\n+")
+_AMOUNT = r"(?! ?(?:%|[GMTk]i?B|\w*(?:disk|core|node|host|machine|minute|hour|port|user|time)s?\b))"  # no release
+_RELEASE = re.compile(  # "RHEL 8", "CentOS Stream 10", "RHEL10", "RHEL 8, 9 or 10"
+    r"\b(?P<what>[A-Z][\w-]*[A-Za-z](?: [A-Z][\w-]*[A-Za-z])?)[ -]?"
+    rf"(?P<which>\d+(?:\.\d+)*\b(?:(?:,? (?:or|and) |, |/)\d+(?:\.\d+)*\b{_AMOUNT})*)"
+)
+_VERSION = re.compile(r"\d+(?:\.\d+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """The measures of one sentence, by NAMES, and the piece of the evidence that is nearest to it or against it."""
+
+    values: tuple[float, ...]
+    nearest: Piece | None
+
+    def __getitem__(self, name: str) -> float:
+        return self.values[NAMES.index(name)]
+
+
+def signals(sentence: str, evidence: Evidence, question: str = "", before: str = "") -> Signals:
+    """Return the measures of a sentence. before: the sentence before it, for what a pronoun stands for."""
+    said = clauses(sentence)
+    asked = [word for word in _different(said) if not _is_given(word, evidence)]
+    total = sum(word.weight for word in asked)
+    held = evidence.places.held(asked)
+    best = max(range(len(held)), key=held.__getitem__, default=None)
+    nearest = None if best is None else evidence.pieces[best]
+    near = held[best] / total if best is not None and total else 0.0
+    near = max(near, _summed(asked, total, evidence))
+    new = [word for word in asked if word.key not in evidence.lent]
+    of_new = sum(word.weight for word in new)
+    # a small model likes to say the question again as its answer, with or without a yes
+    echoes = bool(total) and of_new <= NEW * total and bool(asked_statement(question))
+    lent = words(question)
+    denied = answer_of(sentence) is False or any(clause.denials for clause in said)
+    denied |= any(word.side * lent[word.key].side < 0 for word in asked if word.key in lent)
+    absent = [word for word in asked if not _known(word, evidence)]
+    likely = sorted(range(len(held)), key=held.__getitem__, reverse=True)[:LIKELY]
+    in_order, replaced, replaced_words, subject = _aligned(said, [evidence.pieces[number] for number in likely])
+    turned, against = _turned(said, evidence)
+    spoken_of = words(_LAST.split(before.strip())[-1]) if before and _PRONOUN.match(sentence) else {}
+    gap, apart = _attached(said, [*spoken_of.values(), *asked], evidence)
+    answered, contradicting = _answer(sentence, question, evidence)
+    values = {
+        "bare": float(not asked or sentence.endswith(":")),
+        "near": near,
+        "news": max(max(evidence.places.held(new)) / of_new, _summed(new, of_new, evidence))
+        if held and of_new
+        else 1.0,
+        "echo": 1.0 - of_new / total if total else 0.0,
+        "together": _together(asked, total, evidence),
+        "anywhere": sum(word.weight for word in asked if word not in absent) / total if total else 1.0,
+        "absent": float(sum(word.weight for word in absent)),
+        "missing_figures": float(sum(word.kind == "figure" for word in absent)),
+        "missing_names": float(sum(word.kind in {"code", "name"} for word in absent)),
+        "loose": gap,
+        "apart": float(min(apart, MOST_APART)),
+        "turned": turned,
+        "unconditional": _unconditional(said, nearest),
+        "other_release": _other_release(sentence, asked, evidence),
+        "answer": answered,
+        "in_order": in_order,
+        "replaced": replaced,
+        "replaced_words": replaced_words,
+        "subject": subject,
+        "affirms": float(echoes and not denied),
+        "denies": float(echoes and denied),
+        "silence": _silence(sentence),
+        "pronoun": float(bool(_PRONOUN.match(sentence))),
+    }
+    return Signals(tuple(values[name] for name in NAMES), contradicting or against or nearest)
+
+
+def _silence(sentence: str) -> float:
+    """Return 1 for a sentence that says that nothing is said about the question, 0.5 about something else, else 0."""
+    found = _SILENT.search(sentence)
+    if not found:
+        return 0.0
+    said = sentence[found.end() :]
+    return 1.0 if _PRONOUN.match(said) or not words(said) else 0.5
+
+
+def _aligned(said: Sequence[Clause], pieces: Sequence[Piece]) -> tuple[float, float, float, float]:
+    """Return how a sentence follows the words of the piece that it follows best.
+
+    The share of its words that stand there in the same order; the weight of figures and names, and of other words, in
+    whose place another stands there; that share again where the first words, of what it speaks, are such words.
+    """
+    own = [word for clause in said for word in clause.words]
+    total = sum(word.weight for word in own)
+    best = (0.0, 0.0, 0.0, 0.0)
+    for piece in pieces if total else ():
+        theirs = [word for clause in piece.said for word in clause.words]
+        same = anchors = plain = first = 0.0
+        matcher = SequenceMatcher(None, [word.key for word in own], [word.key for word in theirs], autojunk=False)
+        for change, start, end, other_start, other_end in matcher.get_opcodes():
+            if change == "equal":
+                same += sum(word.weight for word in own[start:end])
+            elif change == "replace" and max(end - start, other_end - other_start) <= LONGEST_CHANGE:
+                new = [word for word in own[start:end] if word.key not in piece.keys]
+                anchors += sum(word.weight for word in new if word.kind in ANCHORS)
+                plain += sum(word.weight for word in new if word.kind == "word")
+                first = max(first, float(start == 0 and bool(new)))
+        best = max(best, (same / total, min(anchors, MOST_REPLACED), min(plain, MOST_REPLACED), first))
+    share, anchors, plain, first = best
+    return share, anchors * share, plain * share, first * share
+
+
+def _different(said: Sequence[Clause]) -> list[Word]:
+    return list({word.key: word for clause in said for word in clause.words}.values())
+
+
+def holds_exactly(sentence: str, evidence: Evidence) -> bool:
+    """Return True if the evidence holds every figure and identifier of a sentence."""
+    found = words(sentence).values()
+    return all(_known(word, evidence) for word in found if word.kind in {"figure", "code"})
+
+
+def _is_given(word: Word, evidence: Evidence) -> bool:
+    """Return True for a figure that the question lends, or that one of the evidence rounds to."""
+    if word.kind != "figure" or word.key in evidence.keys:
+        return False
+    return word.key in evidence.lent or evidence.has_figure(word.key)
+
+
+def _known(word: Word, evidence: Evidence) -> bool:
+    if word.key in evidence.keys or word.key in evidence.lent:
+        return True
+    if word.kind == "figure":
+        return evidence.has_figure(word.key)
+    return word.kind != "word" and len(word.key) > 2 and word.key in evidence.low
+
+
+def _together(asked: Sequence[Word], total: float, evidence: Evidence) -> float:
+    """Return the best share of the words that stands together: in neighbours, a list, a table, a block of code."""
+    return max((_share(asked, total, keys) for keys, _ in evidence.groups), default=0.0)
+
+
+def _summed(asked: Sequence[Word], total: float, evidence: Evidence) -> float:
+    """Return the best share of the words that a list or table holds, as what it is worth for a sentence."""
+    return SUMMED * max((_share(asked, total, keys) for keys in evidence.lists), default=0.0)
+
+
+def _share(asked: Sequence[Word], total: float, keys: frozenset[str]) -> float:
+    return sum(word.weight for word in asked if word.key in keys) / total if total else 1.0
+
+
+def _turned(said: Sequence[Clause], evidence: Evidence) -> tuple[float, Piece | None]:
+    """Return by how much a clause is nearer to one that says its reverse than to one that says the same, 0..1."""
+    worst, found = 0.0, None
+    for clause in said:
+        if clause.conditional or clause.reported or clause.weight < LEAST_WEIGHT:
+            continue
+        odd, even, against = _sides(clause, evidence)
+        if odd >= SAME and odd - even + EVEN > worst:
+            worst, found = odd - even + EVEN, against
+    return min(1.0, worst), found
+
+
+def _sides(clause: Clause, evidence: Evidence) -> tuple[float, float, Piece | None]:
+    """Return the overlap with the nearest clause that says the reverse and with the nearest that says the same."""
+    odd = even = 0.0
+    against = None
+    near = {
+        id(other): (other, piece)
+        for key in clause.bearing or clause.by_key
+        for other, piece in evidence.statements.get(key, ())
+    }
+    for other, piece in near.values():
+        overlap, flips = _compare(clause, other, piece)
+        if flips % 2:
+            if overlap > odd:
+                odd, against = overlap, piece
+        else:
+            even = max(even, overlap)
+    return odd, even, against
+
+
+def _compare(clause: Clause, other: Clause, piece: Piece) -> tuple[float, int]:
+    shared = clause.by_key.keys() & other.keys
+    # a denial counts where it denies something that both speak of, or only a pronoun
+    pronoun = any(not scope for scope in other.scopes)
+    flips = sum(not scope or bool(scope & shared) for scope in other.scopes)
+    flips += sum(
+        not scope or bool(scope & shared) or (pronoun and scope <= piece.keys | piece.context)
+        for scope in clause.scopes
+    )
+    flips += sum(not clause.sides[key] & other.sides.get(key, clause.sides[key]) for key in shared)
+    if sum(clause.by_key[key].weight for key in shared) < DIRECT * clause.weight:
+        return 0.0, 0  # only its headings speak of the same
+    held = 0.0
+    for key, word in clause.by_key.items():
+        if key in shared:
+            held += word.weight
+        elif key in piece.keys or key in piece.context or key in piece.neighbour:
+            held += 0.5 * word.weight
+    return held / clause.weight, flips
+
+
+def _attached(said: Sequence[Clause], asked: Sequence[Word], evidence: Evidence) -> tuple[float, int]:
+    """Return how loosely the figures and names hang on the words beside them, and how many pairs stand nowhere."""
+    worst, apart = 0.0, 0
+    subject = asked[0] if asked and asked[0].kind != "word" else None
+    for part in _parts(said):
+        beside = {word.key: word for word in [*part, *filter(None, [subject])]}
+        held = evidence.spot_places.held(beside.values())
+        anchors = [
+            word for word in beside.values() if word.kind in ANCHORS and word in asked and _known(word, evidence)
+        ]
+        for anchor in anchors:
+            loose = _loose(anchor, held, beside, evidence)
+            worst = max(worst, loose if anchor in part and anchor.key not in evidence.told else 0.0)
+        apart += sum(_are_apart(one, two, evidence) for one, two in combinations(anchors, 2))
+    return worst, apart
+
+
+def _are_apart(one: Word, two: Word, evidence: Evidence) -> bool:
+    """Return True for two that both stand in the evidence, but in no sentence, row or list together."""
+    first, second = ({number for number, _ in evidence.spot_places.of(word)} for word in (one, two))
+    if not first or not second or first & second:
+        return False
+    return not any(one.key in keys and two.key in keys for keys in evidence.lists)
+
+
+def _parts(said: Sequence[Clause]) -> Iterator[list[Word]]:
+    """Yield the words that stand between two commas, brackets or conjunctions."""
+    for clause in said:
+        for _, part in groupby(clause.words, key=lambda word: word.part):
+            yield list(part)
+
+
+def _loose(anchor: Word, held: Sequence[float], beside: Mapping[str, Word], evidence: Evidence) -> float:
+    """Return the share of the words beside a figure or name that stand together somewhere, but not where it stands."""
+    total = sum(word.weight for word in beside.values()) - anchor.weight
+    if total <= 0:
+        return 0.0
+    worth = dict(evidence.spot_places.of(anchor))
+    rest = [value - worth.get(number, 0.0) * anchor.weight for number, value in enumerate(held)]
+    # a figure is not the headings' or the neighbours', a name may be
+    least = 1.0 if anchor.kind == "figure" else CONTEXT
+    here = [number for number, value in worth.items() if value >= least]
+    if here and all(evidence.spots[number].apart & beside.keys() for number in here):
+        return 1.0  # of another column
+    return (max(rest) - max(rest[number] for number in here)) / total if here else 0.0
+
+
+def _unconditional(said: Sequence[Clause], nearest: Piece | None) -> float:
+    """Return 1 where the nearest piece holds under a condition that the sentence does not name."""
+    if nearest is None or any(clause.conditional for clause in said):
+        return 0.0
+    own = {key for clause in said for key in clause.by_key}
+    for clause in nearest.said:
+        if (
+            clause.conditional
+            and clause.weight
+            and sum(word.weight for key, word in clause.by_key.items() if key not in own) > 0.5 * clause.weight
+        ):
+            return 1.0
+    return 0.0
+
+
+def _other_release(sentence: str, asked: Sequence[Word], evidence: Evidence) -> float:
+    """Return 1 where the evidence says what a sentence says of a release, but of other releases only."""
+    named = _releases(sentence)
+    if not named:
+        return 0.0
+    rest = [word for word in asked if not _is_release(word, named)]
+    total = sum(word.weight for word in rest)
+    found: dict[str, set[str]] = {}
+    for piece, held in zip(evidence.pieces, evidence.places.held(rest), strict=True):
+        if total and held >= ABOUT * total:
+            for what, which in _releases(piece.text).items():
+                found.setdefault(what, set()).update(which)
+    return float(any(what in found and not which & found[what] for what, which in named.items()))
+
+
+def _is_release(word: Word, named: Mapping[str, set[str]]) -> bool:
+    return any(what.startswith(word.key) or word.key in which for what, which in named.items())
+
+
+@lru_cache(maxsize=20_000)
+def _releases(text: str) -> Mapping[str, set[str]]:
+    """Return the releases that a text names, by what they are releases of."""
+    found: dict[str, set[str]] = {}
+    for name in _RELEASE.finditer(text):
+        what = re.sub(r"[ -]", "", name["what"]).lower()
+        found.setdefault(what, set()).update(_VERSION.findall(name["which"]))
+    return found
+
+
+def _answer(sentence: str, question: str, evidence: Evidence) -> tuple[float, Piece | None]:
+    """Return by how much the evidence answers the question the other way than the sentence's yes or no, 0..1."""
+    says = answer_of(sentence)
+    asked = asked_statement(question)
+    if says is None or not asked:
+        return 0.0, None
+    worst, found = 0.0, None
+    for clause in clauses(asked)[:1]:
+        known = replace(clause, words=tuple(word for word in clause.words if word.key in evidence.keys))
+        if not known.words:
+            continue
+        odd, even, against = _sides(known, evidence)
+        margin = (odd - even) if says else (even - odd)
+        if max(odd, even) >= 0.5 and margin > worst:
+            worst, found = margin, against if says else None
+    return min(1.0, worst), found

@@ -1,0 +1,1 @@
+"""Reads sentences as clauses of words that can be compared, whatever their endings and synonyms."""

@@ -1,0 +1,231 @@
+"""Sentences that their evidence does not bear out are found, and those that it does bear out stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from model.checking.grounding import Given
+from model.checking.verdict import SentenceChecker, Verdict
+
+EVIDENCE = (
+    "RHEL 8 is refused by the deployment script of Qubinode Navigator: it prints an error and ends with status 1.",
+    "The script accepts RHEL 9, RHEL 10, CentOS Stream 9 and Rocky 9. Airflow listens on port 8888.",
+    "Upstream's assistant needs at least 6 GB of memory and runs without a GPU.",
+)
+PAGE = Path("rag/corpus/rhel8-status.md").read_text("utf-8").split("---\n", maxsplit=2)[2]
+SECTIONS = tuple(re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:4])  # what a turn on RHEL 8 is given to read
+
+
+def judged(
+    sentence: str, *passages: str, others: tuple[str, ...] = (), question: str = "", before: str = ""
+) -> Verdict:
+    return SentenceChecker(Given(passages, others, question)).judge(sentence, before)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Yes, RHEL 8 is supported.",
+        "Airflow listens on port 9999.",
+        "Set QUBINODE_MAGIC_SWITCH before you start.",
+        "The assistant cannot run without a GPU.",
+        "Bananas ripen faster beside apples because of ethylene.",
+    ],
+)
+def test_what_the_evidence_does_not_say_is_found(sentence: str) -> None:
+    assert judged(sentence, *EVIDENCE).kind != "holds"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "RHEL 8 is refused by the deployment script.",
+        "The script accepts RHEL 9 and Rocky 9 [2].",
+        "Airflow listens on port 8888.",
+        "Here is how:",
+        "The assistant runs without a GPU and needs 6 GB of memory.",
+        "- The assistant runs without a GPU.",
+        "| --- | --- |",
+        "",
+    ],
+)
+def test_what_the_evidence_says_holds(sentence: str) -> None:
+    assert judged(sentence, *EVIDENCE).kind == "holds"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["Yes, RHEL 8 is supported.", "RHEL 8 is still supported by Qubinode.", "You can deploy on RHEL 8.", "RHEL 8 works fine.",
+     "RHEL 9 or 10 are refused by the deployment script of Qubinode Navigator."],
+)  # fmt: skip
+def test_affirming_what_the_page_denies_goes_against_it(sentence: str) -> None:
+    assert judged(sentence, *SECTIONS).kind == "against"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "No, RHEL 8 is not supported.",
+        "RHEL 8 is refused by the script.",
+        "Some documents still list RHEL 8, but the script refuses it.",
+        "Upgrade to RHEL 9 or 10.",
+    ],
+)
+def test_what_the_page_says_holds(sentence: str) -> None:
+    assert judged(sentence, *SECTIONS).kind == "holds"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage", "kind"),
+    [
+        ("Airflow is mandatory.", "Airflow is optional; the platform deploys without it.", "against"),
+        ("Airflow is optional.", "Airflow is optional; the platform deploys without it.", "holds"),
+        ("A Hub token is required.", "A Hub token is not required for the public model.", "against"),
+        ("A Hub token is not needed.", "A Hub token is not required for the public model.", "holds"),
+        ("The RHEL9Plugin is enabled by default.", "The RHEL9Plugin is disabled.", "against"),
+        ("CentOS Stream 10 is rejected.", "The script accepts CentOS Stream 10 and RHEL 10.", "against"),
+        ("No GPU is needed.", "Qubinode needs no GPU.", "holds"),
+        ("A GPU is needed.", "Qubinode needs no GPU.", "against"),
+        ("RHEL 10 is refused.", "The script accepts RHEL 9 or 10.", "against"),
+        ("RHEL 9 is refused.", "The script accepts RHEL 8, 9 and 10.", "against"),
+        ("The assistant is protected by a login.", "The assistant is reached without a login.", "against"),
+        ("Deleted disks can be restored.", "Disks that were deleted cannot be restored.", "against"),
+        ("RHEL 9 or 10 are refused by the script.", "The script has refused RHEL 8, 9 and 10 since May.", "holds"),
+        ("OpenShift 4.19 is supported by the agent.", "The agent supports OpenShift 4.17, 4.18 and 4.20.", "not_found"),
+    ],
+)  # fmt: skip
+def test_the_other_side_of_the_same_matter_goes_against(sentence: str, passage: str, kind: str) -> None:
+    assert judged(sentence, passage).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("answer", "question", "passage", "kind"),
+    [
+        ("Yes.", "Do I need a GPU?", "Qubinode needs no GPU.", "against"),
+        ("No.", "Do I need a GPU?", "Qubinode needs no GPU.", "holds"),
+        ("No.", "Does the script accept RHEL 9?", "The script accepts RHEL 9 and 10.", "against"),
+        ("Yes.", "Does the script accept RHEL 9?", "The script accepts RHEL 9 and 10.", "holds"),
+        ("Yes.", "Can I install it on RHEL 8?", "RHEL 8 is refused by the script.", "against"),
+        ("No.", "Which port does Airflow use?", "Airflow listens on port 8888.", "holds"),
+    ],
+)
+def test_yes_and_no_are_judged_by_the_question(answer: str, question: str, passage: str, kind: str) -> None:
+    assert judged(answer, passage, question=question).kind == kind
+
+
+TABLE = """Guests > Needs
+What guests need:
+
+| Guest | Memory | Disk |
+| --- | --- | --- |
+| FreeIPA | 4 GB | 50 GB |
+| OpenShift | 32 GB | 120 GB |
+"""
+
+
+@pytest.mark.parametrize(
+    ("sentence", "holds"),
+    [
+        ("FreeIPA needs 4 GB of memory.", True),
+        ("OpenShift needs 120 GB of disk.", True),
+        ("FreeIPA needs 32 GB of memory.", False),
+        ("FreeIPA needs 50 GB of memory.", False),
+    ],
+)
+def test_a_figure_belongs_to_its_row_and_column(sentence: str, holds: bool) -> None:
+    assert (judged(sentence, TABLE).kind == "holds") is holds
+
+
+RESULTS = ('{"cpu":{"usage_percent":97.438,"cores":16},"disk":{"free_gb":1.25,"total_kb":1048576},"up":"10.0.0.17"}',)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["The processor is at 97 %.", "The processor is at 97.4 %.", "16 cores.", "Free: 1.3 GB of 1,048,576 kB.",
+     "The processor is at 97.438 %.", "1. The processor is at 97.44 %."],
+)  # fmt: skip
+def test_a_figure_of_the_result_or_its_rounding_holds(sentence: str) -> None:
+    assert judged(sentence, others=(*RESULTS, "processor free answers cores")).kind == "holds"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["The processor is at 98 %.", "The processor is at 7 %.", "6 cores.", "Free: 12.5 GB.", "It is 10.0.0.1.",
+     "The load is 97.5 %."],
+)  # fmt: skip
+def test_a_figure_that_is_in_no_result_is_found_even_where_its_digits_occur(sentence: str) -> None:
+    assert judged(sentence, others=(*RESULTS, "processor free cores load")).kind != "holds"
+
+
+def test_a_number_may_be_spelt_in_the_evidence_and_written_in_the_answer() -> None:
+    passage = "The plugin has three methods, and a fourth that is optional."
+    assert judged("The plugin has 3 methods.", passage).kind == "holds"
+    assert judged("The plugin has 5 methods.", passage).kind != "holds"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "holds"),
+    [
+        ("Airflow listens on port 8888 of the host [2].", True),
+        ("Airflow listens on port 8888 of the host. [2]", True),
+        ("Airflow listens on port 8888 of the host [1].", False),
+        ("Airflow listens on port 8888 of the host [1][2].", True),
+        ("Airflow listens on port 8888 of the host.", True),
+    ],
+)
+def test_a_sentence_that_cites_is_held_against_what_it_cites(sentence: str, holds: bool) -> None:
+    passages = ("RHEL 8 is refused by the deployment script.", "Airflow listens on port 8888 of the host.")
+    assert (judged(sentence, *passages).kind == "holds") is holds
+
+
+def test_the_verdict_names_the_sentence_that_decides() -> None:
+    verdict = judged("A GPU is needed.", EVIDENCE[0], "It starts at once. Qubinode needs no GPU.")
+    assert verdict == Verdict("against", 2, "Qubinode needs no GPU.")
+
+
+def test_an_echo_of_the_question_is_not_borne_out_by_it() -> None:
+    passage, question = "The default mode is the cloud: Gemini answers.", "are my files sent to some partner company?"
+    assert judged("No, your files are not sent to some partner company.", passage, question=question).kind != "holds"
+    assert judged("The default mode is the cloud, so Gemini answers.", passage, question=question).kind == "holds"
+
+
+def test_a_figure_of_the_question_may_be_repeated() -> None:
+    passage, question = "RHEL is accepted in its newer releases only.", "What about RHEL 8?"
+    assert (
+        judged("For RHEL 8: RHEL is accepted in its newer releases only.", passage, question=question).kind == "holds"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sentence", "kind"),
+    [
+        ("The documentation does not say.", "against"),
+        ("The documentation does not say how fast Airflow is.", "holds"),
+    ],
+)
+def test_that_nothing_is_said_goes_against_the_passages_found_for_the_question(sentence: str, kind: str) -> None:
+    assert judged(sentence, *EVIDENCE, question="Which port does Airflow listen on?").kind == kind
+
+
+def test_words_that_are_only_scattered_over_the_evidence_prove_nothing() -> None:
+    scattered = (
+        "Files are kept. The default is a cloud. The port is 8080. Logs are sent off. It needs a key. Chat is one mode."
+    )
+    assert judged("Your files are never sent to the cloud by the chat assistant.", scattered).kind != "holds"
+
+
+def test_a_list_may_be_summed_up() -> None:
+    listed = (
+        "It deploys:\n\n- FreeIPA for identity\n- VyOS for routing\n- Step-CA for certificates\n- OpenShift clusters"
+    )
+    assert judged("It deploys FreeIPA, VyOS, Step-CA and OpenShift clusters.", listed).kind == "holds"
+
+
+def test_of_another_language_only_figures_and_identifiers_are_compared() -> None:
+    checker = SentenceChecker(Given(("Airflow listens on port 8888, set by `AIRFLOW_PORT`.",)), foreign=True)
+    assert checker.judge("Airflow lauscht auf Port 8888, gesetzt von `AIRFLOW_PORT`.").kind == "holds"
+    assert checker.judge("Airflow lauscht auf Port 8080.").kind == "not_found"
+    assert checker.judge("Setze `AIRFLOW_WEB_PORT`.").kind == "not_found"

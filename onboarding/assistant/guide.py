@@ -20,8 +20,8 @@ from onboarding.assistant.about_page import AboutPage, NextThings, PageState, la
 from onboarding.assistant.answer_language import is_in_another_language
 from onboarding.assistant.parts import Parts
 from onboarding.assistant.replies import Replies
-from onboarding.assistant.standing import Standing, stand
-from onboarding.routing.about import PageTopic
+from onboarding.assistant.standing import Standing, is_answered, searched, stand
+from onboarding.routing.about import TALK, PageTopic
 from onboarding.routing.reading import Reading
 from onboarding.routing.router import FALLBACK, Route
 from onboarding.routing.tool_choice import ToolChoice
@@ -35,6 +35,7 @@ MAX_CHARS = 4000  # of one message; the token limit of the model's own vocabular
 MAX_TURNS = 40  # of one conversation
 LOADING_WAIT_S = 90.0  # the encoder loads in ~10 s, several times that on a busy machine
 USED_LEADS = 24  # passages read ahead because answers often began with them; ~150 tokens each
+SURELY_NOT_ASKED = 0.95  # likelihood from which a message is off topic or about the page, whatever the pages hold
 PROMPTS = Path(__file__).parents[1] / "prompts"
 PAGE = "smalltalk"  # the route of a turn about the page itself
 
@@ -92,8 +93,7 @@ class Guide:
             talk = talk.with_turn(PastTurn(one, "", "", topic=topic), system_prompt="")
         standing = self._stand(_checked(text, Conversation.new()), talk)
         reading = standing.reading
-        route = self._route(reading, None)
-        about = self._page_topic(text, reading, route)
+        route, about, _ = self._decide(text, standing)
         choice = ToolChoice("none", None) if about else self.parts.routing.chooser.choose(reading, route)
         return {
             "stands_for": standing.stands_for,
@@ -125,8 +125,10 @@ class Guide:
             yield Notice("Still loading; your question is taken and will be answered in a few seconds.")
             self.parts.wait_for_router(LOADING_WAIT_S)
         standing = self._stand(text, conversation)
-        route = self._route(standing.reading, override)
-        about = None if override else self._page_topic(text, standing.reading, route)
+        if override:
+            route, about = Route(override, 1.0), None
+        else:
+            route, about, standing = self._decide(text, standing)
         if about:
             yield from self._say_about_page(about, text, standing, conversation)
             return
@@ -183,8 +185,23 @@ class Guide:
             text, conversation, routing.reader, routing.router, self.retriever, shown(self.parts.settings.turn)
         )
 
-    def _route(self, reading: Reading, override: str | None) -> Route:
-        return Route(override, 1.0) if override else self.parts.routing.router.route(reading)
+    def _route(self, reading: Reading) -> Route:
+        return self.parts.routing.router.route(reading)
+
+    def _decide(self, text: str, standing: Standing) -> tuple[Route, PageTopic | None, Standing]:
+        """Return the route of a message and its kind where it is about the page, with what was found to know it.
+
+        A message that seems to be off topic or about the page, though not surely, is neither where the pages answer it.
+        """
+        route = self._route(standing.reading)
+        about = self._page_topic(text, standing.reading, route)
+        is_declined = route.name == "off_topic"
+        doubted = about.confidence if about else route.confidence
+        if ((about and about.kind not in TALK) or is_declined) and doubted < SURELY_NOT_ASKED and self.retriever:
+            standing = searched(standing, self.retriever, shown(self.parts.settings.turn))
+            if is_answered(standing):
+                return (Route(FALLBACK, 1 - route.confidence) if is_declined else route), None, standing
+        return route, about, standing
 
     def _ask(self, text: str, standing: Standing, conversation: Conversation, route: Route, host: str) -> Ask:
         words, reading, topic = self.routes[route.name], standing.reading, standing.topic
@@ -252,7 +269,7 @@ class Guide:
         found = []
         for question in dict.fromkeys(step.ask for tour in load_tours().values() for step in tour.steps):
             reading = self.parts.routing.reader.read(question)
-            route = self._route(reading, None)
+            route = self._route(reading)
             if self.parts.routing.chooser.choose(reading, route).intent not in {"check", "action"}:
                 found.append((self.routes[route.name], question))
         return found

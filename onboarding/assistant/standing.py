@@ -20,6 +20,7 @@ from rag.types import Passage, SearchResult
 SURE_MAY_TRAIL = 8.0
 UNSURE_MUST_WIN = 1.0
 UNSURE_MAY_TRAIL = 1.0  # one that names a single thing
+SURELY_ANSWERED, STRONG_LEAD = 0.95, 20.0  # probability and relevance from which the pages surely answer
 CLEAR_LEAD = 24.0  # relevance from which a message that only may lean stands alone
 CLEAR = 0.85  # likelihood from which a message that only may lean is taken to say all by itself
 CLEAR_ROUTES = frozenset({"diagnostics", "smalltalk", "off_topic", "unsafe"})
@@ -59,6 +60,22 @@ def stand(
         leans, is_better, found = _searched(reading, reading.joint, searcher, k)
         reading, stands_for = replace(reading, share=LEANING) if leans else _alone(reading), stands_for * is_better
     return Standing(reading, _topic(reading, before, reader), stands_for, found)
+
+
+def searched(standing: Standing, searcher: Searching, k: int = 5) -> Standing:
+    """Return a message with what is found for it, up to `k` passages."""
+    if standing.found:
+        return standing
+    reading, joint = standing.reading, standing.reading.joint
+    if joint and standing.stands_for:
+        return replace(standing, found=searcher.search(joint.text, k, joint.embedded, reading.leaning))
+    return replace(standing, found=_alone_found(reading, searcher, k))
+
+
+def is_answered(standing: Standing) -> bool:
+    """Return whether the pages surely answer a message that was searched."""
+    found = standing.found
+    return found is not None and found.answerable >= SURELY_ANSWERED and _lead(found) >= STRONG_LEAD
 
 
 def _searched(reading: Reading, joint: Reading, searcher: Searching, k: int) -> tuple[bool, bool, SearchResult]:

@@ -8,6 +8,7 @@ Does not check: a choice among choices that change while the page is open; Gradi
 
 from __future__ import annotations
 
+import inspect
 import re
 import secrets
 from collections.abc import Mapping
@@ -45,7 +46,7 @@ class CallCheck:
             handler = self._named.get(called[1])
             if handler is None:
                 raise CallRefused(f"There is no endpoint {called[1]}; choose one of: {', '.join(self._named)}.", 404)
-            values = self._values(handler, _object(body).get("data"))
+            values = self._values(handler, _with_defaults(handler, _object(body).get("data")))
             self._decide(handler, scope, secrets.token_hex(8))  # Gradio makes a session for each of these calls
             return {"data": values}
         if path in {"/gradio_api/queue/join", "/gradio_api/run/predict"}:
@@ -86,6 +87,17 @@ class CallCheck:
         if not isinstance(data, list) or len(data) != len(handler.inputs):
             raise CallRefused(f"This call takes a list of {len(handler.inputs)} values as `data`.")
         return [_value(at, block, value) for at, (block, value) in enumerate(zip(handler.inputs, data, strict=True), 1)]
+
+
+def _with_defaults(handler: Any, data: Any) -> Any:
+    """Return the values of a program's call, with the defaults of those it leaves out at the end."""
+    if not isinstance(data, list):
+        return data
+    takes = list(inspect.signature(handler.fn).parameters.values())[: len(handler.inputs)]
+    left_out = takes[len(data) :]
+    if any(one.default is inspect.Parameter.empty for one in left_out):
+        return data
+    return [*data, *(one.default for one in left_out)]
 
 
 def _value(at: int, block: Any, value: Any) -> Any:

@@ -44,6 +44,8 @@ class PageTopics:
         """
         if self._classifier is None or route.name == "unsafe":
             return None
+        if reading.joint and reading.share and reading.move.kind == "asks on" and not reading.move.names:
+            return None  # a bare "why" is about what was said
         alone = self._classifier.probabilities(replace(reading, joint=None, share=0.0))
         found = _best(alone)
         if found.kind not in TALK and reading.joint:

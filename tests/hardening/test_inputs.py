@@ -83,6 +83,13 @@ def test_wrong_types_for_every_handler_of_the_page_end_without_a_traceback(app: 
     assert call(app, "route", QUESTION)[0] == "complete"
 
 
+def test_a_program_may_leave_out_what_has_a_default_and_nothing_else(app: App) -> None:
+    kind, told = call(app, "route", "how do I write a plugin")
+    assert kind == "complete", told
+    assert told["route"] == "plugins"
+    assert call(app, "route")[0] == call(app, "ask")[0] == "HTTP 422"
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -13,6 +13,7 @@ from model.turn.events import RouteChosen, TurnFinished
 from onboarding.assistant.about_page import FOLDER, MAINTAINER, PEOPLE_PAGE, AboutPage, PageState
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
+from onboarding.assistant.standing import STRONG_LEAD
 from onboarding.routing.about import PageTopics
 from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.router import Route
@@ -22,6 +23,7 @@ from onboarding.ui.chat.render import tab_key
 from onboarding.ui.kit.languages import load_texts
 from rag.search.retriever import Holding
 from tests.evals.routing import read_rows
+from tests.onboarding.test_talk import Shelf
 from tests.routing_parts import read, route_of
 
 pytest_plugins = ("tests.routing_parts",)
@@ -177,6 +179,14 @@ def test_thanks_in_the_middle_of_a_talk_are_thanks(routing: Routing) -> None:
     assert topic is not None and topic.kind == "thanks"
 
 
+def test_a_bare_why_is_about_what_was_said(routing: Routing) -> None:
+    reading = routing.reader.read("why", ["is the disk full?"])
+    assert routing.topics.topic(reading, routing.router.route(reading)) is None
+    slow = routing.reader.read("why so slow", ["is the disk full?"])
+    topic = routing.topics.topic(slow, routing.router.route(slow))
+    assert topic is not None and topic.kind == "slow"
+
+
 def test_nothing_is_about_the_page_without_a_classifier_or_in_an_attack(routing: Routing) -> None:
     assert PageTopics(None).topic(read("what can you do"), Route("introduction", 1.0)) is None
     assert routing.topics.topic(routing.reader.read("what can you do"), Route("unsafe", 1.0)) is None
@@ -231,3 +241,19 @@ def test_what_the_page_itself_offers_to_ask_goes_to_the_documentation(guide: Gui
 def test_explaining_a_message_names_the_kind(guide: Guide) -> None:
     assert guide.explain("who built this chatbot")["about"] == "maker"
     assert guide.explain("how do i write a plugin")["about"] == ""
+
+
+@pytest.mark.parametrize("text", ["can i run this on ubuntu", "ok which linux should i take"])
+def test_what_the_pages_surely_answer_is_neither_declined_nor_about_the_page(guide: Guide, text: str) -> None:
+    guide.parts.retriever = Shelf({text: STRONG_LEAD})  # type: ignore[assignment]
+    told = guide.explain(text)
+    assert (told["about"], told["route"] == "off_topic") == ("", False)
+    guide.parts.retriever = Shelf({text: STRONG_LEAD - 1})  # type: ignore[assignment]
+    told = guide.explain(text)
+    assert told["about"] or told["route"] == "off_topic"
+
+
+def test_what_is_surely_off_topic_is_declined_whatever_is_found(guide: Guide) -> None:
+    text = "write me a poem about cats"
+    guide.parts.retriever = Shelf({text: 99.0})  # type: ignore[assignment]
+    assert guide.explain(text)["route"] == "off_topic"

@@ -44,6 +44,9 @@ from tools.types import ToolCall, ToolResult
 
 logger = logging.getLogger(__name__)
 
+EARLIER_TURNS = 2  # whose passages an answer may still draw on
+_MARKUP = re.compile(r"</?(?:documents?|tool_response)\b[^>]*>")
+
 _EMPTY_ITEM = re.compile(r"^[ \t>]*(?:[-*+]|\d+[.)])?[ \t]*\n(?=[ \t>]*(?:[-*+]|\d+[.)])[ \t])", re.MULTILINE)
 
 
@@ -249,7 +252,7 @@ class Chat:
             ask.text, given, cite=self._texts.cite, told=told, hint=hint,
             near=nearness(self._texts.near, turn.result), question_tokens=limits.question_tokens,
         )  # fmt: skip
-        self._expect(ask, turn, _evidence(given, told, ask.text), given, stand_in=engine.info.stand_in)
+        self._expect(ask, turn, _evidence(given, told, ask), given, stand_in=engine.info.stand_in)
         try:
             prompt = prompt_for(engine, ask.conversation, ask.system_prompt, turn.asked)
             generation = engine.submit(prompt, _options(engine, limits))
@@ -322,10 +325,20 @@ def _shown(pieces: Sequence[Piece]) -> Iterator[TurnEvent]:
             yield TextDelta(piece)
 
 
-def _evidence(given: Sequence[Passage], told: str, question: str) -> Given:
-    """Return what the answer may draw on; a passage's headings count as its words."""
+def _evidence(given: Sequence[Passage], told: str, ask: Ask) -> Given:
+    """Return what the answer may draw on; a passage's headings count as its words.
+
+    What earlier turns gave the model to read counts too, for it still reads that; a check of a host stands for itself.
+    """
     passages = tuple(f"{place(passage)}\n{passage.text}" for passage in given)
-    return Given(passages, tuple(filter(None, [*(passage.url for passage in given), told])), question)
+    earlier = [] if told else [_read_in(turn) for turn in ask.conversation.visible[-EARLIER_TURNS:]]
+    others = filter(None, [*(passage.url for passage in given), told, *earlier])
+    return Given(passages, tuple(others), ask.text)
+
+
+def _read_in(turn: PastTurn) -> str:
+    """Return the passages that a turn gave the model to read."""
+    return _MARKUP.sub("", "".join(part.text for part in turn.asked if not part.private))
 
 
 def _options(engine: Engine, limits: TurnLimits) -> Options:

@@ -28,7 +28,7 @@ from onboarding.routing.tool_choice import ToolChoice
 from onboarding.tours.content import load_tours
 from rag.search.tiers import Searching
 from rag.types import Passage
-from tools.simulation.hosts import DEFAULT_HOST
+from tools.simulation.hosts import DEFAULT_HOST, host_named, load_hosts
 from tools.types import ToolCall, ToolResult
 
 MAX_CHARS = 4000  # of one message; the token limit of the model's own vocabulary comes on top
@@ -68,6 +68,7 @@ class Guide:
         self._about = AboutPage(prompts / "about")
         self._offered = frozenset(question.casefold() for question in _offered(self.routes))
         self.keeps_feedback = False  # set by whoever asks visitors for feedback
+        self._hosts = tuple(load_hosts())
         self._leads = PassageCounts(parts.settings.data / "leads.json")
         self._record_turn = record
         limits = parts.settings.turn
@@ -215,6 +216,7 @@ class Guide:
             return Ask(text, conversation, route.name, reply=said, topic=topic)
         hint = words.hint if conversation.system_prompt and conversation.system_prompt != words.system_prompt else ""
         menu = self.parts.menu if _is_doubtful(choice, route) else None
+        host = host_named(text, self._hosts) or host_named(reading.standing.folded, self._hosts) or host
         calls = self._calls(choice, host)
         wording = self._replies.abstaining(reading)
         search = "" if reading.is_english else standing.stands_for or reading.gloss

@@ -11,6 +11,7 @@ TALK = frozenset({"thanks", "goodbye", "greeting", "complaint", "slow", "ack", "
 # How likely a message must be about the page to be answered as such, by route; the narrower topics ask for more.
 ABOUT_FROM = {"smalltalk": 0.3, "introduction": 0.4, "off_topic": 0.4, FALLBACK: 0.4}
 ABOUT_FROM_ELSEWHERE = 0.55
+ABOUT_FROM_LEANING = 0.97  # in a talk that goes on: "is that safe" and "still nothing" look like thanks by themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,14 @@ class PageTopics:
         """
         if self._classifier is None or route.name == "unsafe":
             return None
-        if reading.joint and reading.share and reading.move.kind == "asks on" and not reading.move.names:
-            return None  # a bare "why" is about what was said
         alone = self._classifier.probabilities(replace(reading, joint=None, share=0.0))
         found = _best(alone)
         if found.kind not in TALK and reading.joint:
             found = _best(self._classifier.probabilities(reading))
-        return found if found.confidence >= ABOUT_FROM.get(route.name, ABOUT_FROM_ELSEWHERE) else None
+        least = (
+            ABOUT_FROM_LEANING if reading.joint and reading.share else ABOUT_FROM.get(route.name, ABOUT_FROM_ELSEWHERE)
+        )
+        return found if found.confidence >= least else None
 
 
 def _best(likely: dict[str, float]) -> PageTopic:

@@ -16,7 +16,8 @@ from model.engine.events import Finished, Prefill, TextDelta
 from model.engine.prompt import Prompt
 from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFull
 from model.engine.scripted import CHATML
-from model.prompting.conversation import Conversation, Topic
+from model.prompting.assemble import user_message
+from model.prompting.conversation import Conversation, PastTurn, Topic
 from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.tool_calling import ToolMenu
@@ -553,3 +554,21 @@ def test_what_was_found_already_is_not_searched_again() -> None:
         next(event for event in chat.answer(asking(found=FOUND)) if isinstance(event, SourcesFound)), SourcesFound
     )
     assert last(list(chat.answer(asking(found=FOUND)))).grounded
+
+
+def test_what_earlier_turns_gave_to_read_bears_an_answer_out() -> None:
+    asked = user_message("how much memory", [replace(PASSAGE, text="Snow needs 16 GB of memory.")])
+    talk = Conversation.new().with_turn(PastTurn("how much memory", "So.", "x", asked), system_prompt="P")
+    given: list[Given] = []
+
+    class Remembering(ByWords):
+        def __init__(self, evidence: Given, *, foreign: bool = False, before: str = "") -> None:
+            super().__init__(evidence)
+            given.append(evidence)
+
+    for calls in ((), (ToolCall("service_status", {}, "healthy"),)):
+        chat = Chat(lambda _: FakeEngine("So. "), lambda: FakeSearcher(FOUND), run_tool, TEXTS, checker=Remembering)
+        list(chat.answer(asking(conversation=talk, calls=calls)))
+    passages, check = ("".join(one.others) for one in given)
+    assert "Snow needs 16 GB" in passages and "<documents>" not in passages
+    assert "Snow" not in check

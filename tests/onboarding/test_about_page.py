@@ -179,9 +179,23 @@ def test_thanks_in_the_middle_of_a_talk_are_thanks(routing: Routing) -> None:
     assert topic is not None and topic.kind == "thanks"
 
 
-def test_a_bare_why_is_about_what_was_said(routing: Routing) -> None:
-    reading = routing.reader.read("why", ["is the disk full?"])
+@pytest.mark.parametrize(
+    ("earlier", "text"),
+    [
+        ("is the disk full?", "why"),
+        ("where are my passwords stored", "is that safe"),
+        ("deploy-qubinode.sh stopped at ansible, what now", "still nothing"),
+    ],
+)
+def test_what_goes_on_about_what_was_said_is_no_chatter(routing: Routing, earlier: str, text: str) -> None:
+    reading = routing.reader.read(text, [earlier])
     assert routing.topics.topic(reading, routing.router.route(reading)) is None
+
+
+def test_a_wait_and_a_mistake_are_spoken_of_in_the_middle_of_a_talk(routing: Routing) -> None:
+    wrong = routing.reader.read("that was wrong", ["how do i make a vm"])
+    topic = routing.topics.topic(wrong, routing.router.route(wrong))
+    assert topic is not None and topic.kind == "complaint"
     slow = routing.reader.read("why so slow", ["is the disk full?"])
     topic = routing.topics.topic(slow, routing.router.route(slow))
     assert topic is not None and topic.kind == "slow"

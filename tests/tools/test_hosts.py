@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools.registry import Registry
-from tools.simulation.hosts import DEFAULT_HOST, HOSTS, Host, HostError, get_host, load_hosts
+from tools.simulation.hosts import DEFAULT_HOST, HOSTS, Host, HostError, get_host, host_named, load_hosts
 from tools.simulation.machine import machine_from_json
 from tools.simulation.view import HostView
 
@@ -166,3 +166,17 @@ def test_an_empty_folder_and_an_unknown_host_say_what_to_do(tmp_path: Path, host
         load_hosts(tmp_path)
     with pytest.raises(HostError, match="choose one of: healthy, "):
         get_host(hosts, "prod")
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("and on libvirtd-down?", "libvirtd-down"),
+        ("is sshd up on the host cpu-v3-abm", "cpu-v3-abm"),
+        ("does the healthy host have room", "healthy"),
+        ("is it healthy", None),
+        ("why does my-libvirtd-down-alert fire", None),
+    ],
+)
+def test_a_message_names_a_host_by_its_id(text: str, host: str | None) -> None:
+    assert host_named(text, load_hosts()) == host

@@ -6,7 +6,8 @@ evidence that proves it, and the remedy. The sandbox gets `machine` alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -104,6 +105,15 @@ def load_hosts(folder: Path = HOSTS) -> dict[str, Host]:
         raise HostError(f"{folder} holds no host; put at least one *.json file there")
     adapter = TypeAdapter(Host)
     return {path.stem: _load(path, adapter) for path in files}
+
+
+def host_named(text: str, ids: Collection[str]) -> str | None:
+    """Return the host that a message names by its id, None where it names none; "healthy" is named as a host only."""
+    for host in sorted(ids, key=len, reverse=True):
+        name = f"(?:{host} (?:demo )?host|host {host})" if host == DEFAULT_HOST else re.escape(host)
+        if re.search(rf"(?<![\w-]){name}(?![\w-])", text, re.IGNORECASE):
+            return host
+    return None
 
 
 def get_host(hosts: Mapping[str, Host], host_id: str) -> Host:

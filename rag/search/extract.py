@@ -11,7 +11,9 @@ from rag.types import Unit
 
 WHOLE_CHARS = 1_000  # a section of a reviewed page is quoted whole up to here: its warning stays beside its command
 ADDING = (4.0, 3.0)  # logits by which the second and the third passage may trail the first and still add to it
-ADDED_SENTENCES, ADDED_CHARS = 2, 350  # of each passage that adds
+ADDED_SENTENCES, ADDED_ENTRIES = 4, 5  # of each passage that adds
+ADDED_LEAST, ADDED_MOST = 250, 600  # characters of it: what the passages before it leave of READ_CHARS
+READ_CHARS = 1_300  # of an extract that others add to; nobody reads more before the text
 
 MAX_SENTENCES = 3
 MAX_CHARS = 600  # a visitor reads so much before the first token arrives
@@ -62,7 +64,8 @@ def answer(found: Sequence[Found], query: Query) -> Extract:
     lead = whole if 0 < len(whole) <= WHOLE_CHARS else compose(first.scored, query)
     parts = {1: lead} if lead else {}
     for number, (other, margin) in enumerate(zip(found[1:], ADDING, strict=False), 2):
-        if parts and other.relevance >= first.relevance - margin and (more := _added(other.scored)):
+        room = max(ADDED_LEAST, min(ADDED_MOST, READ_CHARS - sum(map(len, parts.values()))))
+        if parts and other.relevance >= first.relevance - margin and (more := _added(other.scored, room)):
             parts[number] = more
     return Extract("\n\n".join(_cited(text, number) for number, text in parts.items()), tuple(parts))
 
@@ -82,16 +85,20 @@ def _body(unit: Unit) -> str:
     return text
 
 
-def _added(scored: Sequence[Scored]) -> str:
-    """Return the best sentences or rows of a passage, without commands, whose warnings might be left behind."""
+def _added(scored: Sequence[Scored], room: int) -> str:
+    """Return the best sentences or entries of a passage, up to `room` characters where the best is not longer.
+
+    Commands stay out: their warnings might be left behind.
+    """
     said = [item for item in scored if item.segment.kind != "code" and not item.segment.text.endswith(":")]
     if not said:
         return ""
     at = max(range(len(said)), key=lambda number: said[number].score)
-    best = said[at].segment
-    if best.kind in LISTED:
-        return _render([best])
-    return _render([said[n].segment for n in _sentences(said, at, ADDED_SENTENCES, ADDED_CHARS)])
+    if said[at].segment.kind in LISTED:
+        near = NEAR * said[at].score
+        entries = (n for n in _of_group(said, at, ADDED_ENTRIES, room) if n == at or said[n].score >= near)
+        return _render([said[n].segment for n in entries])
+    return _render([said[n].segment for n in _sentences(said, at, ADDED_SENTENCES, room)])
 
 
 def excerpt(scored: Sequence[Scored], query: Query) -> str:
@@ -154,7 +161,7 @@ def _introduction(every: Sequence[Segment], at: int) -> list[Segment]:
     return [every[number] for number in before if every[number].kind == "sentence"]
 
 
-def _of_group(scored: Sequence[Scored], at: int) -> list[int]:
+def _of_group(scored: Sequence[Scored], at: int, most: int = MAX_GROUP, chars: int = MAX_GROUP_CHARS) -> list[int]:
     """Return the numbers of the entries in the list or table around `at`: all of a short one, else the best."""
     start = end = at
     while start and _same_group(scored[start - 1].segment, scored[at].segment):
@@ -166,7 +173,7 @@ def _of_group(scored: Sequence[Scored], at: int) -> list[int]:
     size = len(scored[at].segment.head)
     for number in numbers:
         size += len(scored[number].segment.text)
-        if kept and (size > MAX_GROUP_CHARS or len(kept) >= MAX_GROUP):
+        if kept and (size > chars or len(kept) >= most):
             break
         kept.append(number)
     return sorted(kept)

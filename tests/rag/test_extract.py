@@ -4,7 +4,16 @@ import numpy as np
 
 from rag.chunking.chunker import chunk
 from rag.index.lexical import terms
-from rag.search.extract import MAX_CHARS, MAX_GROUP, WHOLE_CHARS, Found, answer, compose, excerpt
+from rag.search.extract import (
+    MAX_CHARS,
+    MAX_GROUP,
+    READ_CHARS,
+    WHOLE_CHARS,
+    Found,
+    answer,
+    compose,
+    excerpt,
+)
 from rag.search.query import Query
 from rag.search.segments import LEADING, Scored, score_segments, segments, sentences
 from rag.types import Chunk, Document, Unit
@@ -189,6 +198,26 @@ def test_further_passages_add_sentences_with_their_own_citation_unless_they_trai
     said = answer([first, near, far], asked("airflow port and login"))
     assert said.text == "Airflow listens on port 8888. [1]\n\nThe login of Airflow is admin. [2]"
     assert said.cited == (1, 2)
+
+
+def test_a_further_passage_says_less_where_the_first_leaves_less_room() -> None:
+    short, long = "Airflow has a port.", " ".join(f"Airflow has the port {number} of the lab." for number in range(25))
+    kept = "is kept in the vault that the owner of the host opens with the key of the safe behind the door."
+    more = " ".join(f"The login of Airflow number {number} {kept}" for number in range(9))
+    sizes = {}
+    for lead in (short, long):
+        first, second = (found(f"## Part\n\n{text}\n", "airflow login", at) for text, at in ((lead, 9.0), (more, 8.0)))
+        said = answer([first, second], asked("airflow login"))
+        assert said.cited == (1, 2)
+        sizes[lead] = len(said.text) - len(lead)
+    assert sizes[long] <= READ_CHARS - len(long) + 10 < sizes[short]  # 10 for the citations
+
+
+def test_a_further_passage_adds_the_entries_that_answer() -> None:
+    first = found("## One\n\nAirflow has ports.\n", "airflow port", 9.0)
+    listed = "- The airflow port of the page is 8888\n- The airflow port of the server is 8889\n- Bread is baked daily"
+    said = answer([first, found(f"## Two\n\n{listed}\n", "airflow port", 8.0)], asked("airflow port"))
+    assert "8888" in said.text and "8889" in said.text and "Bread" not in said.text
 
 
 def test_a_citation_stands_below_a_table_or_a_command_block() -> None:

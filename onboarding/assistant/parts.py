@@ -324,6 +324,7 @@ class Parts:
         self.status["search"] = "ready"
         if self.engine:
             self.on_ready(self.engine)
+        self.retriever.read_ahead()
 
     def _await_mending(self, embedder: WordEncoder) -> None:
         """Look again from time to time whether the command that the message names has been run."""

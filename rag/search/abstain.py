@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.index.lexical import terms
+from rag.index.lexical import term_sets
 from rag.index.store import Index
 from rag.search.fusion import Candidates
 from rag.search.query import Query
@@ -113,7 +113,7 @@ def signals(index: Index, query: Query, found: Candidates, order: Sequence[int],
     worth = {term: idf.get(term, unseen) for term in query.terms}
     total = sum(worth.values()) or 1.0
     unit = index.units[found.units[top[0]]]
-    held = set(terms(" ".join((unit.title, *unit.headings, unit.text))))
+    held = frozenset().union(*term_sets([unit.text, " ".join((unit.title, *unit.headings))]))
     names = ("chunk", "whole", "question", "page_question", "body", "page_words")
     return found.best(names, top) | {
         "held": sum(value for term, value in worth.items() if term in held) / total,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from rag.search.query import Query
 CANDIDATE_VECTORS = 400  # nearest vectors; their units, ~150, become candidates
 CANDIDATE_LEXICAL = 100  # units with the best BM25 sum
 # The cost of a passage to the next one of its page, in units of relevance; chosen on rag/training, each file held out.
-BEST_PAGE_COST, OTHER_PAGE_COST, BEST_PAGE_MOST = 0.8, 2.0, 4
+BEST_PAGE_COST, OTHER_PAGE_COST, BEST_PAGE_MOST = 1.2, 2.0, 4
 PAGE_BEST = 3  # a page is judged by the mean of its three best units
 
 # Kinds of page by name; training learns which of them answer visitors' questions.
@@ -64,9 +65,14 @@ def candidates(index: Index, query: Query, vector: np.ndarray) -> Candidates:
     columns = [chunk, whole, question, _page_mean(pages, question, 1), *(own[name][units] for name in FIELDS)]
     columns += [(more[name] / ceiling)[units] for name in FIELDS]
     columns += [_page_mean(pages, chunk, PAGE_BEST), _page_mean(pages, words[units], PAGE_BEST)]
-    paths = [index.units[at].path.lower() for at in units]
-    columns += [np.array([bool(kind.search(path)) for path in paths], dtype=np.float32) for kind in PAGE_KINDS.values()]
-    return Candidates(units, np.stack(columns, axis=1).astype(np.float32))
+    kinds = [_page_kinds(index.units[at].path) for at in units]
+    return Candidates(units, np.hstack([np.stack(columns, axis=1), np.array(kinds)]).astype(np.float32))
+
+
+@lru_cache(maxsize=5_000)
+def _page_kinds(path: str) -> tuple[bool, ...]:
+    """Return for each of PAGE_KINDS if a page is of it."""
+    return tuple(bool(kind.search(path.lower())) for kind in PAGE_KINDS.values())
 
 
 def varied(relevance: np.ndarray, pages: Sequence[str]) -> list[int]:

@@ -71,6 +71,12 @@ def score_segments(
     return scored
 
 
+def read_ahead(units: Sequence[Unit]) -> None:
+    """Cut `units` into segments and find the terms of each, as the first search that looks at one has to."""
+    for unit in units:
+        term_sets([text for segment in segments(unit.text, unit.spans) for text in (segment.text, segment.lead)])
+
+
 def asks_command(question: str) -> bool:
     """Return True when a question wants a command rather than a sentence."""
     return bool(_ASKS_COMMAND.search(question))

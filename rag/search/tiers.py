@@ -26,6 +26,9 @@ class Searching(Protocol):
     ) -> SearchResult:
         """Return up to `k` passages for a question, or none."""
 
+    def read_ahead(self) -> None:
+        """Do what the first searches have to do else."""
+
     def passage(self, passage_id: str) -> Passage | None:
         """Return a passage by its id."""
 
@@ -61,6 +64,11 @@ class TwoTiers:
         leading, following = (_passages(look, reviewed=look is ours) for look in (lead, rest))
         joined = _joined(leading, following, k)
         return replace(lead.result, passages=joined, nearest=ours.result.nearest, missing=missing, ms=_ms(start))
+
+    def read_ahead(self) -> None:
+        """Read every passage of both tiers once; see Retriever.read_ahead."""
+        self._reviewed.read_ahead()
+        self._upstream.read_ahead()
 
     def passage(self, passage_id: str) -> Passage | None:
         """Return a passage of either tier by its id, without score and excerpt; None when neither holds it."""

@@ -1,10 +1,12 @@
 """Reranking: reading the best candidates adds what their vectors and counts do not say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rag.index import lexical
 from rag.index.build import build
 from rag.index.store import load
 from rag.search.fusion import FUSION_FEATURES
@@ -13,6 +15,7 @@ from rag.search.retriever import Ranking, Retriever, Weights
 from tests.rag_fakes import WordHashEncoder
 
 RIGHT = "The lighthouse keeper stores lamp oil in the cellar."
+PARTS = (FUSION_FEATURES, RERANK_FEATURES)
 PAGE = "# Harbour\n\n## {0}\n\n{1}\n"
 
 
@@ -74,3 +77,21 @@ def test_a_question_that_a_section_lists_leads_with_it_whatever_its_words_say(tm
     found = Retriever(load(tmp_path / "index", encoder), encoder, Weights(fusion, rerank))
     assert page(found, found.rank(f"{asked} please")) == "glass.md"
     assert page(found, found.rank(asked)) == "staff.md"
+
+
+def test_neighbouring_words_count_only_where_no_question_is_listed(tmp_path: Path) -> None:
+    found = retriever(tmp_path, pairs=1.0)
+    assert found.rank("keeper stores lamp oil").relevance.max() == pytest.approx(1.0)
+    keyed = replace(found.index, manifest=replace(found.index.manifest, questions=1))
+    listing = Retriever(keyed, WordHashEncoder(), Weights(*(np.ones(len(names)) for names in PARTS)))
+    features = listing.rank("keeper stores lamp oil").found.features
+    assert features[:, RERANK_FEATURES.index("pairs")].max() == 0.0
+
+
+def test_a_search_finds_the_terms_of_every_segment_read_ahead(tmp_path: Path) -> None:
+    found = retriever(tmp_path, held=1.0)
+    lexical._term_set.cache_clear()
+    found.read_ahead()
+    read = lexical._term_set.cache_info().currsize
+    found.rank("lighthouse keeper lamp oil")
+    assert lexical._term_set.cache_info().currsize == read > len(found.index.units)

@@ -125,6 +125,7 @@ class Leaning:
 
     said: np.ndarray  # float32 (dimension,), of length 1: the vector of the message as typed
     earlier: np.ndarray  # the same of the question before it
+    new: str = ""  # the words that the question before lacks
     page: str = ""  # path of the passage that led the answer before
     read: tuple[str, ...] = ()  # ids of the passages that led in this talk, where the message asks for another
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model.engine.protocol import Engine
-from model.prompting.conversation import Conversation, PastTurn
+from model.prompting.conversation import Conversation, PastTurn, Topic
 from model.prompting.plain_text import plain
 from model.prompting.system_prompts import RouteText, load_prompt_texts
 from model.turn.chat import Ask, Chat, TurnRecord
@@ -211,9 +211,9 @@ class Guide:
             said = self._replies.say(route.name, reading)
             return Ask(text, conversation, route.name, reply=said, topic=before or topic)
         choice = self.parts.routing.chooser.choose(reading, route)
-        if choice.intent == "action":
+        if choice.intent == "action" and reading.move.kind not in ("tells", "still"):  # "it says paused" is no order
             said = self._replies.refuse_action(reading, choice.suggestion)
-            return Ask(text, conversation, route.name, reply=said, topic=topic)
+            return Ask(text, conversation, route.name, reply=said, topic=self._refused(standing))
         hint = words.hint if conversation.system_prompt and conversation.system_prompt != words.system_prompt else ""
         menu = self.parts.menu if _is_doubtful(choice, route) else None
         host = host_named(text, self._hosts) or host_named(reading.standing.folded, self._hosts) or host
@@ -225,6 +225,13 @@ class Guide:
             text, conversation, route.name, words.system_prompt, search, wording, hint, calls=calls, menu=menu,
             host=host, embedded=embedded, found=standing.found, topic=topic, foreign=not reading.is_english,
         )  # fmt: skip
+
+    def _refused(self, standing: Standing) -> Topic:
+        """Return the topic after a refused action, with the page that says how a visitor does it."""
+        found, reading = standing.found, standing.reading
+        if found is None and self.retriever:
+            found = self.retriever.search(reading.text if reading.is_english else reading.gloss, 1, reading.embedded)
+        return standing.topic.answered(found.passages[0] if found and found.passages else None)
 
     def _calls(self, choice: ToolChoice, host: str) -> tuple[ToolCall, ...]:
         """Return the calls a choice stands for: one tool, all of them for a check of the whole host, or none."""

@@ -40,8 +40,8 @@ class PageTopics:
     def topic(self, reading: Reading, route: Route) -> PageTopic | None:
         """Return the kind of a message about the page, None for any other message.
 
-        Thanks, complaints and other talk are told by their own words; a question that leans on the message before
-        ("is it real?") is about the page only where both together are.
+        Thanks, complaints and other talk are told by their own words; what goes on with a question ("is it real?",
+        "why?", "still nothing") is about the page only where both together are.
         """
         if self._classifier is None or route.name == "unsafe":
             return None

@@ -77,7 +77,9 @@ class Reader:
         said, away = reading.embedded.vector, last.embedded.vector
         if move.kind in ("step", "still"):  # its text says all
             said, away = np.zeros_like(said), np.zeros_like(away)
-        leaning = Leaning(said, away, before.page, read)
+        known = words(before.question)
+        new = " ".join(word for word in words(move.text) if word not in known)
+        leaning = Leaning(said, away, new, before.page, read)
         return replace(
             reading, joint=joint, share=LEANING if move.is_sure else 0.0, leaning=leaning, move=move, before=last
         )

@@ -70,7 +70,10 @@ class Router:
             least = UNSAFE_FROM_NEAR_SECRETS
         if unsafe >= least:
             return Route("unsafe", unsafe)
-        declined = {"unsafe"} if likely.get("off_topic", 0.0) >= OFF_TOPIC_FROM else {"unsafe", "off_topic"}
+        off_topic = likely.get("off_topic", 0.0)
+        if reading.share and reading.before:  # it is halfway as much on the topic as what it leans on
+            off_topic = (off_topic + self.probabilities(reading.before).get("off_topic", 0.0)) / 2
+        declined = {"unsafe"} if off_topic >= OFF_TOPIC_FROM else {"unsafe", "off_topic"}
         name = max(likely.keys() - declined, key=lambda route: likely[route])
         return Route(name, likely[name])
 

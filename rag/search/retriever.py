@@ -11,7 +11,7 @@ import numpy as np
 
 from rag.errors import IndexCorrupt, IndexMissing, IndexStale
 from rag.index.build import Progress, corpus_digest, silent, write
-from rag.index.lexical import term_sets
+from rag.index.lexical import term_sets, terms
 from rag.index.store import Encoder, Index, load
 from rag.reading.documents import read_corpus
 from rag.reading.links import UPSTREAM_COMMIT, UPSTREAM_DATE, source_links
@@ -34,8 +34,8 @@ ANSWERING = 3  # passages that an extract may draw on and cite by their place; w
 
 # How a question that leans on another is ranked, chosen on tests/evals/talks_own.jsonl: its vector moves towards the
 # message as typed and away from the question before, in shares of its length; the page before gains so many logits of
-# relevance, and a passage loses so many each time it led in this talk.
-TOWARDS_SAID, FROM_EARLIER, SAME_PAGE, READ_BEFORE = 0.3, 0.4, 2.0, 3.0
+# relevance, as does a heading that holds all that is new, and a passage loses so many each time it led in this talk.
+TOWARDS_SAID, FROM_EARLIER, SAME_PAGE, NEW_IN_HEADING, READ_BEFORE = 0.3, 0.4, 2.0, 3.0, 3.0
 
 
 class WordEncoder(Encoder, Protocol):
@@ -235,8 +235,16 @@ class Retriever:
         again = self.rank(ranking.query.text, Embedded(ranking.query.spelled, moved))
         units = [self.index.units[at] for at in again.found.units]
         nudges = [SAME_PAGE * (one.path == leaning.page) - READ_BEFORE * leaning.read.count(one.id) for one in units]
-        relevance = again.relevance + np.array(nudges, dtype=np.float32)
+        news = NEW_IN_HEADING * self._in_headings(leaning.new, units)
+        relevance = again.relevance + np.array(nudges, dtype=np.float32) + news
         return replace(again, relevance=relevance, order=varied(relevance, [one.path for one in units]))
+
+    def _in_headings(self, text: str, units: Sequence[Unit]) -> np.ndarray:
+        """Return the share of a text's terms, by idf, that the heading of each unit holds, float32 (units,)."""
+        worth = {term: self.index.lexical.idf.get(term, 0.0) for term in terms(text)}
+        held = term_sets([" ".join(unit.headings[-1:]) for unit in units])
+        shares = [sum(worth[term] for term in worth.keys() & found) for found in held]
+        return np.array(shares, dtype=np.float32) / (sum(worth.values()) or 1.0)
 
     def _probability(self, ranking: Ranking) -> float:
         if not ranking.query.terms:

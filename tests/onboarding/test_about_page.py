@@ -201,6 +201,21 @@ def test_a_wait_and_a_mistake_are_spoken_of_in_the_middle_of_a_talk(routing: Rou
     assert topic is not None and topic.kind == "slow"
 
 
+@pytest.mark.parametrize(
+    "text", ["why?", "still nothing", "can i change that?", "no, hetzner", "it can't reach ollama"]
+)
+def test_what_goes_on_with_a_question_is_no_talk_with_the_page(routing: Routing, text: str) -> None:
+    reading = routing.reader.read(text, ["which port does airflow use"])
+    assert routing.topics.topic(reading, routing.router.route(reading)) is None
+
+
+def test_a_complaint_stays_one_in_any_talk(routing: Routing) -> None:
+    for text in ("this is rubbish", "that didn't answer my question"):
+        reading = routing.reader.read(text, ["which port does airflow use"])
+        topic = routing.topics.topic(reading, routing.router.route(reading))
+        assert topic is not None and topic.kind == "complaint"
+
+
 def test_nothing_is_about_the_page_without_a_classifier_or_in_an_attack(routing: Routing) -> None:
     assert PageTopics(None).topic(read("what can you do"), Route("introduction", 1.0)) is None
     assert routing.topics.topic(routing.reader.read("what can you do"), Route("unsafe", 1.0)) is None

@@ -360,7 +360,7 @@ def test_without_history_nothing_leans() -> None:
 
 def test_a_chain_of_follow_ups_leans_on_the_question_that_began_it() -> None:
     reading = read("and then?", ["how do i install the platform", "and why?"])
-    assert reading.joint is not None and reading.joint.text == "how do i install the platform and then"
+    assert reading.joint is not None and reading.joint.text == "what next after how do i install the platform"
 
 
 # --- without classifiers --------------------------------------------------------------------------------

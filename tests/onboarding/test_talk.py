@@ -1,11 +1,15 @@
 """Talks: what a follow-up stands for, by its form and by search, in twelve languages, and what is left as typed."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.prompting.conversation import Conversation, PastTurn, Topic, steps_of
+from model.turn.events import TurnFinished
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.assistant.standing import Standing, stand
 from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.reading import PHRASES
@@ -73,6 +77,13 @@ def standing(text: str, talk: Conversation, scores: Mapping[str, float] | None =
         ("is rhel 8 supported", "why?", "is rhel 8 supported why"),
         ("how do i upgrade qubinode", "how long does it take", "how long does upgrade qubinode take"),
         ("how do i write a plugin", "what was step 3 again?", "step 3 plugin"),
+        ("what is airflow good for", "which port", "which port airflow"),
+        ("how do i deploy on hetzner", "which interface goes there?", "which interface goes deploy hetzner"),
+        ("how do i create a vm with 4 GB of swap", "and delete it", "how do i delete vm swap"),
+        ("how do i run the pre-flight check", "done. what now?", "what next after how do i run the pre-flight check"),
+        ("what next after how do i install it", "and then?", "what next after how do i install it"),
+        ("how do i deploy the cockpit", "ran it. how do i see it worked", "how do i see cockpit worked"),
+        ("how do i back up a vm", "does that matter much?", "does backup vm matter much"),
     ],
 )
 def test_a_follow_up_stands_for_a_whole_question(earlier: str, text: str, stands_for: str) -> None:
@@ -123,7 +134,21 @@ def test_thanks_in_between_and_remarks_keep_the_topic() -> None:
     earlier = ["how do i create a vm with kcli", "cool that worked, thx", "danke", "ありがとう"]
     assert READER.topic(earlier).question == "how do i create a vm with kcli"
     remarked = READER.topic(["what does create_lvm do", "my server has one disk only"])
-    assert remarked.question == "what does create_lvm do server disk"
+    assert remarked.question == "my server has one disk only create_lvm"
+    assert READER.topic(["can the host run on debian", "it is a fedora one"]).question == "can the host run on fedora"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("it is paused now", "tells"),
+        ("is it paused now", "points"),
+        ("please delete it", "points"),
+        ("if it fails", "points"),
+    ],
+)
+def test_a_remark_is_no_question_and_no_order(text: str, kind: str) -> None:
+    assert read(text, ["how do i create a vm with kcli"]).move.kind == kind
 
 
 def test_a_step_is_that_of_the_list_the_visitor_saw() -> None:
@@ -159,7 +184,7 @@ def test_a_follow_up_leans_with_what_was_read_before_it() -> None:
     assert found.stands_for == "how do i delete vm kcli"
     assert found.found is not None and found.found.passages[0].id == "how do i delete vm kcli"
     leaning = shelf.asked[0][1]
-    assert leaning is not None and (leaning.page, leaning.read) == ("kcli.md", ("p1",))
+    assert leaning is not None and (leaning.page, leaning.read, leaning.new) == ("kcli.md", ("p1",), "delete")
     assert (found.topic.question, found.topic.read) == ("how do i delete vm kcli", ("p1",))
 
 
@@ -234,6 +259,14 @@ def test_a_follow_up_is_not_refused_for_its_own_words(routing: Routing, earlier:
     assert route_of(routing, text, [earlier]).name != "unsafe"
 
 
+def test_a_follow_up_is_not_declined_for_names_that_its_talk_explains(routing: Routing) -> None:
+    assert route_of(routing, "it can't reach ollama", ["what does litellm do"]).name != "off_topic"
+    assert route_of(routing, "write me a poem about my cat", ["what does litellm do"]).name in (
+        "off_topic",
+        "smalltalk",
+    )
+
+
 @pytest.mark.parametrize(
     ("earlier", "text"),
     [
@@ -253,3 +286,26 @@ def test_a_hostile_message_of_its_own_topic_never_leans_on_a_harmless_one(routin
     shelf = Shelf({joint: 30.0})
     found = stand(text, after("x", topic=VM), routing.reader, routing.router, shelf)  # type: ignore[arg-type]
     assert (found.stands_for, routing.router.route(found.reading).name) == ("", "unsafe")
+
+
+# --- in a turn -----------------------------------------------------------------------------------------------
+
+
+def test_a_refused_action_sets_the_page_of_its_talk_and_a_report_is_searched(routing: Routing, tmp_path: Path) -> None:
+    class Pages(Shelf):
+        def search(
+            self, text: str, k: int = 5, embedded: Embedded | None = None, leaning: Leaning | None = None
+        ) -> SearchResult:
+            self.asked.append((text, leaning))
+            return SearchResult([Passage("p", "", "kcli", (), "kcli.md", (1, 1), "", 20.0, "")], 1.0, "")
+
+    parts = Parts(PartsSettings(engine="scripted", data=tmp_path))
+    parts.routing, parts.retriever = routing, Pages({})  # type: ignore[assignment]
+    parts._ready.set()
+    guide, talk = Guide(parts), Conversation.new()
+    *_, refused = guide.ask("delete the vm web01 now", talk)
+    assert isinstance(refused, TurnFinished) and not refused.grounded
+    topic = refused.conversation.topic
+    assert topic is not None and (topic.page, topic.read) == ("kcli.md", ("p",))
+    *_, searched = guide.ask("it says paused now", refused.conversation)
+    assert isinstance(searched, TurnFinished) and searched.grounded

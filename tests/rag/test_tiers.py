@@ -9,7 +9,7 @@ import pytest
 from rag.index.build import build
 from rag.index.store import load
 from rag.reading.links import UPSTREAM_COMMIT
-from rag.search.retriever import READ_BEFORE, SAME_PAGE, Retriever
+from rag.search.retriever import NEW_IN_HEADING, READ_BEFORE, SAME_PAGE, Retriever
 from rag.search.tiers import TwoTiers
 from rag.types import Leaning
 from tests.rag_fakes import WordHashEncoder
@@ -92,6 +92,15 @@ def test_a_question_that_leans_prefers_its_page_and_leaves_what_was_read(tmp_pat
     assert plain.score == pytest.approx(lead.score)
     assert near.score == pytest.approx(lead.score + SAME_PAGE)
     assert [one.score for one in read if one.id == lead.id] == [pytest.approx(lead.score - 2 * READ_BEFORE, abs=1e-3)]
+
+
+def test_a_heading_that_holds_what_is_new_in_a_follow_up_leads(tmp_path: Path) -> None:
+    search = tiers(tmp_path)._reviewed
+    question, zero = "which port is airflow on", np.zeros(64, dtype=np.float32)
+    lead = search.search(question).passages[0]
+    for new, gain in ((lead.headings[-1], NEW_IN_HEADING), ("zeppelin", 0.0), ("", 0.0)):
+        found = search.search(question, leaning=Leaning(zero, zero, new)).passages[0]
+        assert found.score == pytest.approx(lead.score + gain, abs=1e-3)
 
 
 def test_leaning_moves_towards_the_message_and_away_from_the_question_before(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from model.prompting.conversation import Topic
 from onboarding.routing.language.text import words
 
 FILE = Path(__file__).with_name("words.toml")
+AFTER = "what next after"
 MAX_WORDS = 14  # a longer message says itself what it is about
-MAX_TOPIC = 8  # words of the earlier question that a follow-up takes over
+MAX_TOPIC = 5  # words of the earlier question that a follow-up takes over
 MAX_CHARS = 600  # of the question that a talk is about
 MAX_REMARK = 4  # words that a remark adds to the question it is about
 MAX_PHRASE = 6  # words of a bare name or condition, such as "and with 8 GB of memory"
@@ -42,9 +43,9 @@ _MEANT = re.compile(
 _OPENING = re.compile(
     r"^(?:(?:ok|okay|well|hm+|yes|yeah|great|cool|good)[ ,.!]+)*"
     r"(?:(?:and|but|so|or|also|then|now)(?: what about| how about| then| what if)?|what about|how about|what if|what is with|"
-    r"(?:the )?same (?:thing )?(?:for|with|on)|likewise for)(?![\w-])[ ,]*|^(?=(?:with|without|only|for|on|as) \S)"
+    r"(?:the )?same (?:thing )?(?:for|with|on)|likewise for)(?![\w-])[ ,]*|^(?=(?:with|without|only|just|for|on|as|in|at|from|via|through|inside) (?!which|what|whose)\S)"
 )
-_COURTESY = re.compile(r"[ ,.!]+(?:sorry|please|pls|thanks|thx)(?=\W*$)")
+_COURTESY = re.compile(r"^(?:please|pls)[ ,]+|[ ,.!]+(?:sorry|please|pls|thanks|thx)(?=\W*$)")
 _BACK_UP = re.compile(r"\bback(?:ing|ed)? ?up\b")
 _TRAILING = re.compile(r"^(.*\w.*?) and what about\W*$")  # where a language puts it behind
 _BY_ASKING = re.compile(
@@ -71,8 +72,9 @@ _CLAUSE = frozenset(
     "why isn't doesn't can't it".split()
 )
 _NOTED = frozenset("ok okay wow great cool nice good hm right lot".split())
+_NEXT = frozenset("now next then after afterwards".split())
 _BEING = (["is"], ["are"], ["was"])  # "is that safe" points, "that plugin" says what it is about
-_QUESTION = _CLAUSE - {"i", "i'm", "it"} | frozenset("whats wheres hows whos whose which's".split())
+_QUESTION = _CLAUSE - {"i", "i'm", "it"} | frozenset("if whats wheres hows whos whose which's".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,10 @@ def question_after(move: Move, before: Topic, question: str) -> str:
     """Return the question that a talk is about after a message: `question`, or the one before with a remark on it."""
     if move.kind == "thanks":
         return before.question
+    if move.kind == "tells" and question.startswith("my "):  # of a thing of the visitor's own
+        return question[:MAX_CHARS]
+    if move.kind == "tells" and (swapped := _exchanged(" ".join(move.names), before.question, vocabulary())):
+        return swapped[:MAX_CHARS]
     names = [name for name in move.names if not name.isdigit()]
     return (question if move.asks else _joined(before.question, " ".join(names[:MAX_REMARK])))[:MAX_CHARS]
 
@@ -163,7 +169,7 @@ def move_of(said: str, before: Topic, asked: str = "") -> Move:
     asks = "?" if said.rstrip().endswith("?") else ""
     is_opened = words(rest)[-1] == "then"
     while opening := _OPENING.match(rest):
-        is_opened = True
+        is_opened, asks = True, "?" if opening[0].rstrip(" ,").endswith(" if") else asks
         if not opening.end() or not words(rest[opening.end() :]):
             break
         rest = rest[opening.end() :]
@@ -221,6 +227,8 @@ def _asks_on(said: _Said, before: Topic) -> Move | None:
         return Move("tells", before.question, is_sure=True)  # "that is a lot"
     if said.points and len(said.found) > SHORT:
         return None
+    if not said.points and _NEXT & set(said.found[-2:]):  # "what now"
+        return Move("points", f"{AFTER} {before.question.removeprefix(AFTER).strip()}", is_sure=True)
     return Move("asks on", _joined(before.question, " ".join(said.found)), is_sure=True, is_new=False)
 
 
@@ -238,7 +246,8 @@ def _swaps(said: _Said, before: Topic, known: Vocabulary) -> Move | None:
 def _tells(said: _Said, before: Topic, known: Vocabulary) -> Move | None:
     """Read a remark, whose last part neither asks nor orders, with the topic it is about."""
     last = words(re.split(r"[.!;]\s+|, ", said.rest)[-1])
-    if said.kind != "points" or said.asks or _QUESTION & set(last[:2]) or known.actions & set(last[:1]):
+    asking = last[:1] if known.pointing & set(last[:1]) else last[:2]  # "it is up", "and is it up"
+    if said.kind != "points" or said.asks or _QUESTION & set(asking) or known.actions & set(last[:1]):
         return None
     text = _pointed(said.found, said.points, _topic(before, said.found, known))
     return Move("tells", text, is_sure=True, names=said.names)
@@ -246,12 +255,14 @@ def _tells(said: _Said, before: Topic, known: Vocabulary) -> Move | None:
 
 def _points(said: _Said, before: Topic, known: Vocabulary) -> Move:
     """Put the topic of the talk where a question or an order points at it, or behind it."""
-    if not said.points and not said.is_opened and len(said.names) >= MANY_NAMES:
+    telling = known.names(words(_SIZE.sub("", said.rest)))
+    if not said.points and not said.is_opened and len(telling) >= MANY_NAMES:
         return ALONE
     text = _pointed(said.found, said.points, _topic(before, said.found, known))
     if said.found[0] in known.actions - _SHOWING and (before.page or "how" in words(before.question)):
         text = f"how do i {text}"  # "and list them" goes on with "how do i create a vm"
-    is_sure = said.points or said.kind == "means" or len(said.names) <= said.is_opened
+    is_bare = len(said.found) == 2 and said.found[0] in ("which", "what") and not said.acts  # "which port"
+    is_sure = said.points or said.kind == "means" or len(telling) <= said.is_opened or is_bare
     return Move(said.kind, text, bool(is_sure), names=said.names, points=bool(said.points))
 
 
@@ -260,9 +271,10 @@ def _stripped(said: str) -> str:
 
 
 def _told(rest: str, known: Vocabulary) -> str:
-    """Return a message without leading sentences that say nothing: "i do. how do i get one"."""
+    """Return a message without leading sentences that say nothing: "i do. how do i get one", "ran it. is it up"."""
     parts = re.split(r"[.!?;]\s+", rest)
-    while len(parts) > 1 and not known.names(words(parts[0])) and not known.actions & set(words(parts[0])):
+    asks = bool(_QUESTION & set(words(parts[-1])[:1]))
+    while len(parts) > 1 and not known.names(words(parts[0])) and (asks or not known.actions & set(words(parts[0]))):
         parts.pop(0)
     return ". ".join(parts)
 
@@ -272,7 +284,7 @@ def _topic(before: Topic, found: Sequence[str], known: Vocabulary) -> list[str]:
 
     Its verbs join them where its names are too general to tell, or where the message asks how the action goes.
     """
-    earlier = words(before.question)
+    earlier = words(_SIZE.sub("", _BACK_UP.sub("backup", before.question)))  # a size holds for its own question
     names = known.names(earlier) or known.names(words(before.title))
     telling = [name for name in names if name not in known.general]
     if not telling or known.vague & set(found):
@@ -286,7 +298,7 @@ def _pointing(found: Sequence[str], known: Vocabulary) -> list[int]:
     return [
         at
         for at, word in enumerate(found)
-        if word in known.pointing
+        if (word in known.pointing or (word == "there" and not following[at] and at))
         and not (
             word in known.determiners
             and following[at]
@@ -306,11 +318,16 @@ def _pointed(found: Sequence[str], points: Sequence[int], topic: Sequence[str]) 
 
 def _swapped(rest: str, earlier: str, known: Vocabulary) -> str:
     """Return the earlier question with a name of its kind replaced by the new one, or with the new one added."""
+    return _exchanged(rest, earlier, known) or _joined(earlier, rest)
+
+
+def _exchanged(rest: str, earlier: str, known: Vocabulary) -> str:
+    """Return the earlier question with a name of its kind replaced by the new one, "" where none has its kind."""
     for pattern in (_SIZE, *known.kinds, _NUMBERED):
         here, there = pattern.search(rest), pattern.search(earlier)
-        if here and there and here[0] != there[0]:
+        if here and there and here[0].rstrip("s") != there[0].rstrip("s"):
             return " ".join(f"{earlier[: there.start()]} {here[0]} {earlier[there.end() :]}".split())
-    return _joined(earlier.rstrip(" ?!."), rest)
+    return ""
 
 
 def _step(rest: str, before: Topic, known: Vocabulary) -> Move | None:

@@ -11,7 +11,7 @@ TALK = frozenset({"thanks", "goodbye", "greeting", "complaint", "slow", "ack", "
 # How likely a message must be about the page to be answered as such, by route; the narrower topics ask for more.
 ABOUT_FROM = {"smalltalk": 0.3, "introduction": 0.4, "off_topic": 0.4, FALLBACK: 0.4}
 ABOUT_FROM_ELSEWHERE = 0.55
-ABOUT_FROM_LEANING = 0.97  # in a talk that goes on: "is that safe" and "still nothing" look like thanks by themselves
+SURELY_TALK = 0.9  # from which a remark on a question ("this is rubbish") is meant for the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,14 @@ class PageTopics:
             return None
         alone = self._classifier.probabilities(replace(reading, joint=None, share=0.0))
         found = _best(alone)
-        if found.kind not in TALK and reading.joint:
-            found = _best(self._classifier.probabilities(reading))
-        least = (
-            ABOUT_FROM_LEANING if reading.joint and reading.share else ABOUT_FROM.get(route.name, ABOUT_FROM_ELSEWHERE)
-        )
-        return found if found.confidence >= least else None
+        goes_on = bool(reading.share) and (reading.move.kind != "tells" or found.confidence < SURELY_TALK)
+        if reading.joint and (goes_on or found.kind not in TALK):
+            both = self._classifier.probabilities(reading)
+            if goes_on and reading.before:  # halfway as near to the page as what it goes on with
+                before = self._classifier.probabilities(reading.before)
+                both = {kind: min(p, (p + before[kind]) / 2) for kind, p in both.items()}
+            found = _best(both)
+        return found if found.confidence >= ABOUT_FROM.get(route.name, ABOUT_FROM_ELSEWHERE) else None
 
 
 def _best(likely: dict[str, float]) -> PageTopic:

@@ -17,6 +17,7 @@ from model.checking.attribution import citations, numbered, uncited
 from model.checking.sentences import AnswerUnit
 from model.checking.terminal_escapes import harmless
 from model.checking.verdict import Verdict
+from model.statements.words import answer_of
 
 PLACE = "\ue000"  # stands for a Judged in the text; a private character, which `AnswerFilter` takes out of all else
 SHELLS = frozenset({"", "bash", "sh", "shell", "console", "zsh"})  # a fence's language
@@ -44,8 +45,8 @@ class Judged:
 class Judge(Protocol):
     """The interface of `model.checking.verdict.SentenceChecker` that a gate needs."""
 
-    def judge(self, sentence: str, before: str = "") -> Verdict:
-        """Return the verdict on a sentence, list item or table row; before: the sentence before it."""
+    def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
+        """Return the verdict on a sentence, list item or table row; before, after: the sentences beside it."""
         ...
 
     def judge_command(self, line: str) -> Verdict:
@@ -63,6 +64,7 @@ class Gate:
         self.left_out = 0
         self._judge = judge
         self._waiting = ""  # a sentence of one word, which stands or falls with the next
+        self._claim = ""  # an answer's first sentence with yes or no, which the next sentence may refute
         self._before = ""  # the last sentence that was let through
         self._behind: list[Judged] = []  # told behind the table or block under way
         self._indent = ""  # of that block
@@ -78,8 +80,11 @@ class Gate:
             return self._release() + self._row(unit)
         if unit.kind == "sentence":
             return self._told() + self._sentence(unit)
-        if unit.kind == "blank" and not unit.text.strip() and self._waiting:
-            self._waiting += unit.text
+        if unit.kind == "blank" and not unit.text.strip() and (self._waiting or self._claim):
+            if self._waiting:
+                self._waiting += unit.text
+            else:
+                self._claim += unit.text
             return ""
         self.cited.update(citations(unit.text))
         is_rule = unit.kind == "blank" and "|" in unit.text
@@ -96,24 +101,35 @@ class Gate:
         return rest + (f"\n{closing}" if closing and not unshown else "") + self._told(line_end=False)
 
     def _sentence(self, unit: AnswerUnit) -> str:
-        if not unit.markers and _ONE_WORD.match(uncited(unit.text)) and not self._waiting:
-            self._waiting = unit.text
-            return ""
         if unit.markers:
             return self._release() + self._decide(unit.text, unit.markers)
+        opens = not (self.standing or self.left_out or self._waiting or self._claim)
+        claim = self._claimed(unit.text)
+        if _ONE_WORD.match(uncited(unit.text)) and not self._waiting:
+            self._waiting = unit.text
+            return claim
+        if opens and answer_of(unit.text) is not None:
+            self._claim = unit.text
+            return claim
         first, self._waiting = self._waiting, ""
-        return self._decide(unit.text, "", first)
+        return claim + self._decide(unit.text, "", first)
+
+    def _claimed(self, after: str = "") -> str:
+        """Return the first sentence, which waited for the one behind it."""
+        claim, self._claim = self._claim, ""
+        return self._decide(claim, "", after=after) if claim else ""
 
     def _release(self) -> str:
         """Return the sentence that waited, which nothing follows that it could join."""
+        claim = self._claimed()
         alone, self._waiting = self._waiting, ""
-        return self._decide(alone, "") if alone else ""
+        return claim + (self._decide(alone, "") if alone else "")
 
-    def _decide(self, text: str, markers: str, first: str = "") -> str:
+    def _decide(self, text: str, markers: str, first: str = "", after: str = "") -> str:
         """Return a sentence as it may be shown. first: the one-word sentence that stands or falls with it."""
         gap = text[len(text.rstrip()) :]
         words = f"{first}{text[len(markers) :]}".strip()
-        verdict = self.verdict_on(words)
+        verdict = self.verdict_on(words, after)
         if verdict.kind == "against":
             return markers + self._leave_out(words, verdict) + gap
         self.standing += not words.endswith(":")
@@ -121,12 +137,12 @@ class Gate:
         shown = self.cite(text, verdict)
         return first + shown if verdict.kind == "holds" else first + shown.rstrip() + self._mark(words, verdict) + gap
 
-    def verdict_on(self, sentence: str) -> Verdict:
+    def verdict_on(self, sentence: str, after: str = "") -> Verdict:
         """Return the verdict on a sentence by the passages that it cites, or by all where those do not bear it out."""
-        verdict = self._judge.judge(sentence, self._before)
+        verdict = self._judge.judge(sentence, self._before, after)
         if verdict.kind == "holds" or not citations(sentence):
             return verdict
-        return self._judge.judge(uncited(sentence), self._before)
+        return self._judge.judge(uncited(sentence), self._before, after)
 
     def cite(self, sentence: str, verdict: Verdict) -> str:
         """Return a sentence that was let through with the number of the passage that bears it out."""

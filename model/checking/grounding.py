@@ -19,6 +19,7 @@ from rag.search.segments import sentences
 CONTEXT = 0.7  # worth of a word that stands only in the headings, lead-in or header of a piece
 BESIDE = 0.6  # worth of a word that stands in another clause of the sentence
 NEIGHBOUR = 0.5  # worth of a word that stands only in the sentence before
+WINDOW = 0.85  # worth of a word that stands above a piece or in one beside it, where they are read together
 _ANY_FIGURE = re.compile(r"\d+(?:[.,:]\d+)*")  # of the evidence, where they also stand in el10 or 2026-11-02T08
 _ROW_RULE = re.compile(r"^[\s|:-]+$")
 
@@ -63,6 +64,16 @@ class Piece:
     def keys(self) -> frozenset[str]:
         """The keys of its own words, and of the parts of its names in code."""
         return frozenset().union(*(clause.keys for clause in self.said))
+
+    @cached_property
+    def beside(self) -> frozenset[str]:
+        """The keys of the piece, of all above it and of the sentence before."""
+        return self.keys | self.context | self.neighbour
+
+    @cached_property
+    def conditional(self) -> bool:
+        """True for what holds under a condition only."""
+        return any(clause.conditional or clause.hedged for clause in self.said)
 
     @cached_property
     def worth(self) -> Mapping[str, float]:
@@ -121,6 +132,11 @@ class Evidence:
     def places(self) -> Postings:
         """The index of the pieces."""
         return Postings(piece.worth for piece in self.pieces)
+
+    @cached_property
+    def windows(self) -> Postings:
+        """The index of the pieces with the pieces before and after them, which a sentence may sum up together."""
+        return Postings(map(_window, self.pieces, (None, *self.pieces), (*self.pieces[1:], None)))
 
     @cached_property
     def spots(self) -> list[Spot]:
@@ -311,6 +327,11 @@ def _spots(piece: Piece) -> Iterator[Spot]:
     else:
         beside = piece.keys | piece.lead
         yield from (Spot(clause.keys, beside, piece.headings) for clause in piece.said if not clause.reported)
+
+
+def _window(piece: Piece, before: Piece | None, after: Piece | None) -> Mapping[str, float]:
+    beside = [other.keys for other in (before, after) if other and other.source == piece.source]
+    return {**dict.fromkeys(piece.context.union(*beside), WINDOW), **dict.fromkeys(piece.keys, 1.0)}
 
 
 def _cells(line: str) -> list[str]:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import combinations, groupby
 
 from model.checking.grounding import CONTEXT, Evidence, Piece
+from model.statements.opposition import ANCHORS, compare
 from model.statements.words import Clause, Word, answer_of, asked_statement, clauses, words
 
 SAME = 0.6  # share of a clause's words from which another clause is about the same
+NEARLY_WHOLE = 0.85  # share of the other words that follow a piece where one figure or name is exchanged
+LEAST_EXCHANGED = 3.0  # weight of those words
+ELSEWHERE = 0.6  # share of them that stands with the figure elsewhere, from which nothing is exchanged
+NEAR_QUESTION = 0.3  # share of a question's words in one piece of passages that say something about it
+SAID = 0.6  # share of the words in one piece from which the evidence does say what a sentence denies that it says
+LEAST_SILENT = 0.01  # of a sentence that says that nothing is said
 ABOUT = 0.5  # share of the other words from which a piece is about what a release is named for
-DIRECT = 0.35  # share of a clause's words that the other must hold itself
+CLEAR = 0.2  # margin from which a sure reversal is no matter of choice between two clauses
 EVEN = 0.15  # margin of a clause that is as near to its reverse as to the same
 LEAST_WEIGHT = 1.5  # of a clause that is compared
 NEW = 0.35  # share of words up to which a sentence only says the question again
@@ -23,11 +30,10 @@ LIKELY = 3  # pieces that a sentence is laid beside word by word
 LONGEST_CHANGE = 4  # words that may stand for one another in their place
 MOST_REPLACED = 3.0  # further words say no more
 MOST_APART = 2  # further pairs say no more
-ANCHORS = frozenset({"code", "name", "figure"})
 NAMES = (  # of what is measured, in the order of the weights
     "bare", "near", "news", "echo", "together", "anywhere", "absent", "missing_figures", "missing_names", "loose",
-    "apart",    "turned", "unconditional", "other_release", "answer", "in_order", "replaced",
-    "replaced_words", "subject", "affirms", "denies", "silence", "pronoun",
+    "apart", "turned", "surely", "unconditional", "other_release", "answer", "in_order", "replaced",
+    "replaced_words", "subject", "exchanged", "affirms", "denies", "silence", "points", "pronoun",
 )  # fmt: skip
 
 _PRONOUN = re.compile(r"\W*(?:it|its|this|that|they|these|those|their)\b", re.IGNORECASE)
@@ -40,6 +46,21 @@ _SILENT = re.compile(  # "the documentation does not say"
     r"(?: (?:about|on|regarding|whether|that|if|of|for))?",
     re.IGNORECASE,
 )
+_POINTS = re.compile(  # names a place to read on, and says nothing of what is there
+    r"\W*(?:(?:for|to (?:get|find|see|learn))\b[^.,;:]{0,60}\b(?:information|details?|instructions|more|guidance)\b"
+    r"[^.;:]{0,60}?,? *)?(?:(?:you (?:can|should|may) |please |also )*(?:see|refer to|consult|check|read|find)\b"
+    r"[^.;:]{0,40}?\b(?:documentation|documents?|docs|pages?|sections?|guides?|sources?|readme)\b"
+    r"|the (?:\w+ ){0,2}(?:documentation|docs|passages?|pages?|sections?|text|sources?|guides?) (?:also |only )?"
+    r"(?:provides?|contains?|gives?|offers?|includes?|has|have|describes?|explains?|covers?|lists?|outlines?|shows?)"
+    r" (?:(?:an?|the|some|more|further|detailed|clear|specific|additional|general|step-by-step|following|this|all) )*"
+    r"(?:information|details?|instructions?|steps?|overview|guidance|guidelines|commands?|examples?|how|this)\b)",
+    re.IGNORECASE,
+)
+_ABOUT = re.compile(  # "about 40", "for example"
+    r"\b(?:about|around|approximately|roughly|nearly|almost|some|e\.g\.|for example|for instance|such as|like)\b",
+    re.IGNORECASE,
+)
+_UNITS = (1000.0, 1024.0, 1e6, 1024.0**2, 60.0, 24.0, 3600.0, 7.0, 30.0, 365.0, 12.0)
 _LAST = re.compile(r"(?<=[.!?])\s+|\n+")
 _AMOUNT = r"(?! ?(?:%|[GMTk]i?B|\w*(?:disk|core|node|host|machine|minute|hour|port|user|time)s?\b))"  # no release
 _RELEASE = re.compile(  # "RHEL 8", "CentOS Stream 10", "RHEL10", "RHEL 8, 9 or 10"
@@ -80,7 +101,8 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
     absent = [word for word in asked if not _known(word, evidence)]
     likely = sorted(range(len(held)), key=held.__getitem__, reverse=True)[:LIKELY]
     in_order, replaced, replaced_words, subject = _aligned(said, [evidence.pieces[number] for number in likely])
-    turned, against = _turned(said, evidence)
+    exchanged, exchanged_in = _exchanged(sentence, said, likely, evidence)
+    turned, surely, against = _turned(said, evidence, lent.keys())
     spoken_of = words(_LAST.split(before.strip())[-1]) if before and _PRONOUN.match(sentence) else {}
     gap, apart = _attached(said, [*spoken_of.values(), *asked], evidence)
     answered, contradicting = _answer(sentence, question, evidence)
@@ -99,28 +121,47 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
         "loose": gap,
         "apart": float(min(apart, MOST_APART)),
         "turned": turned,
+        "surely": surely,
         "unconditional": _unconditional(said, nearest),
         "other_release": _other_release(sentence, asked, evidence),
         "answer": answered,
         "in_order": in_order,
-        "replaced": replaced,
+        "replaced": 0.0 if _ABOUT.search(sentence) else replaced,  # an example takes nothing's place
         "replaced_words": replaced_words,
         "subject": subject,
+        "exchanged": exchanged,
         "affirms": float(echoes and not denied),
         "denies": float(echoes and denied),
-        "silence": _silence(sentence),
+        "silence": _silence(sentence, evidence, question),
+        "points": float(bool(_POINTS.match(sentence)) and not any(word.kind in ANCHORS for word in absent)),
         "pronoun": float(bool(_PRONOUN.match(sentence))),
     }
-    return Signals(tuple(values[name] for name in NAMES), contradicting or against or nearest)
+    return Signals(tuple(values[name] for name in NAMES), contradicting or against or exchanged_in or nearest)
 
 
-def _silence(sentence: str) -> float:
-    """Return 1 for a sentence that says that nothing is said about the question, 0.5 about something else, else 0."""
+def _silence(sentence: str, evidence: Evidence, question: str) -> float:
+    """Return for a sentence that says that nothing is said how surely something is, 0..1; 0 for any other sentence.
+
+    What is meant to be left unsaid are the words that follow, or the question's where a pronoun or nothing follows.
+    """
     found = _SILENT.search(sentence)
     if not found:
         return 0.0
     said = sentence[found.end() :]
-    return 1.0 if _PRONOUN.match(said) or not words(said) else 0.5
+    of_question = bool(_PRONOUN.match(said)) or not words(said)
+    asked = list(words(question if of_question else said).values())
+    total = sum(word.weight for word in asked)
+    held = evidence.places.held(asked)
+    stated = [
+        share
+        for share, piece in zip(held, evidence.pieces, strict=True)
+        # a passage that denies a thing may well be told as one that does not speak of it
+        if piece.states and piece.kind != "heading" and (of_question or not any(one.denials for one in piece.said))
+    ]
+    share = max(stated, default=0.0) / total if total else 0.0
+    if of_question and share >= NEAR_QUESTION:
+        return max(SAID, share)  # these passages were found for the question
+    return max(LEAST_SILENT, share)
 
 
 def _aligned(said: Sequence[Clause], pieces: Sequence[Piece]) -> tuple[float, float, float, float]:
@@ -147,6 +188,59 @@ def _aligned(said: Sequence[Clause], pieces: Sequence[Piece]) -> tuple[float, fl
         best = max(best, (same / total, min(anchors, MOST_REPLACED), min(plain, MOST_REPLACED), first))
     share, anchors, plain, first = best
     return share, anchors * share, plain * share, first * share
+
+
+def _exchanged(
+    sentence: str, said: Sequence[Clause], likely: Sequence[int], evidence: Evidence
+) -> tuple[float, Piece | None]:
+    """Return 1 and the piece where all but one figure or name of a sentence follows it, and that stands nowhere so."""
+    if _ABOUT.search(sentence) or any(clause.conditional for clause in said):
+        return 0.0, None
+    own = [word for clause in said for word in clause.words]
+    reported = any(clause.reported for clause in said)
+    for piece in (evidence.pieces[number] for number in likely):
+        if not piece.states or (not reported and any(clause.reported or clause.hedged for clause in piece.said)):
+            continue
+        theirs = [word for clause in piece.said for word in clause.words]
+        matcher = SequenceMatcher(None, [word.key for word in own], [word.key for word in theirs], autojunk=False)
+        changes = [
+            (own[start:end], theirs[other_start:other_end], change)
+            for change, start, end, other_start, other_end in matcher.get_opcodes()
+        ]
+        same = sum(word.weight for words_, _, change in changes if change == "equal" for word in words_)
+        pairs = [(new, old) for new, old, change in changes if change == "replace" and _one_for_one(new, old, piece)]
+        if len(pairs) != 1 or same < LEAST_EXCHANGED:
+            continue
+        new, old = pairs[0][0][0], pairs[0][1][0]
+        rest = [word for word in own if word.key != new.key]
+        if same < NEARLY_WHOLE * sum(word.weight for word in rest) or _converted(new.key, old.key):
+            continue
+        if new.kind == "code" and not _known(new, evidence):
+            continue  # a value of the reader's own
+        held = evidence.windows.held(rest)
+        total = sum(word.weight for word in rest)
+        if not any(held[number] >= ELSEWHERE * total for number, _ in evidence.windows.of(new)):
+            return 1.0, piece
+    return 0.0, None
+
+
+def _one_for_one(new: Sequence[Word], old: Sequence[Word], piece: Piece) -> bool:
+    """Return True for one figure or name in the place of another of its kind."""
+    return (
+        len(new) == len(old) == 1
+        and new[0].kind == old[0].kind
+        and new[0].kind in ANCHORS
+        and new[0].key not in piece.beside
+    )
+
+
+def _converted(one: str, other: str) -> bool:
+    """Return True for two figures that may be the same in another unit."""
+    try:
+        low, high = sorted((float(one), float(other)))
+    except ValueError:
+        return False
+    return low > 0 and any(abs(high / low - factor) < 0.05 * factor for factor in _UNITS)
 
 
 def _different(said: Sequence[Clause]) -> list[Word]:
@@ -188,21 +282,36 @@ def _share(asked: Sequence[Word], total: float, keys: frozenset[str]) -> float:
     return sum(word.weight for word in asked if word.key in keys) / total if total else 1.0
 
 
-def _turned(said: Sequence[Clause], evidence: Evidence) -> tuple[float, Piece | None]:
-    """Return by how much a clause is nearer to one that says its reverse than to one that says the same, 0..1."""
-    worst, found = 0.0, None
+def _turned(said: Sequence[Clause], evidence: Evidence, given: Set[str]) -> tuple[float, float, Piece | None]:
+    """Return by how much a clause is nearer to one that says its reverse than to one that says the same, 0..1.
+
+    Also 1 where that is sure, and the piece that says the reverse. given: the keys of what was said before.
+    """
+    worst, surely, found = 0.0, 0.0, None
     for clause in said:
         if clause.conditional or clause.reported or clause.weight < LEAST_WEIGHT:
             continue
-        odd, even, against = _sides(clause, evidence)
-        if odd >= SAME and odd - even + EVEN > worst:
-            worst, found = odd - even + EVEN, against
-    return min(1.0, worst), found
+        sides = _sides(clause, evidence, given)
+        if sides.odd >= SAME and sides.odd - sides.even + EVEN > worst:
+            worst, found = sides.odd - sides.even + EVEN, sides.against
+        if sides.sure and sides.sure - sides.even >= CLEAR:
+            surely = 1.0
+    return min(1.0, worst), surely, found
 
 
-def _sides(clause: Clause, evidence: Evidence) -> tuple[float, float, Piece | None]:
-    """Return the overlap with the nearest clause that says the reverse and with the nearest that says the same."""
-    odd = even = 0.0
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """The overlaps, 0..1, with the nearest clauses that say the reverse, the same, and surely the reverse."""
+
+    odd: float
+    even: float
+    sure: float
+    against: Piece | None
+
+
+def _sides(clause: Clause, evidence: Evidence, given: Set[str] = frozenset()) -> _Sides:
+    """Return how near the nearest clauses are that say the reverse and the same."""
+    odd = even = sure = 0.0
     against = None
     near = {
         id(other): (other, piece)
@@ -210,34 +319,15 @@ def _sides(clause: Clause, evidence: Evidence) -> tuple[float, float, Piece | No
         for other, piece in evidence.statements.get(key, ())
     }
     for other, piece in near.values():
-        overlap, flips = _compare(clause, other, piece)
-        if flips % 2:
-            if overlap > odd:
-                odd, against = overlap, piece
-        else:
-            even = max(even, overlap)
-    return odd, even, against
-
-
-def _compare(clause: Clause, other: Clause, piece: Piece) -> tuple[float, int]:
-    shared = clause.by_key.keys() & other.keys
-    # a denial counts where it denies something that both speak of, or only a pronoun
-    pronoun = any(not scope for scope in other.scopes)
-    flips = sum(not scope or bool(scope & shared) for scope in other.scopes)
-    flips += sum(
-        not scope or bool(scope & shared) or (pronoun and scope <= piece.keys | piece.context)
-        for scope in clause.scopes
-    )
-    flips += sum(not clause.sides[key] & other.sides.get(key, clause.sides[key]) for key in shared)
-    if sum(clause.by_key[key].weight for key in shared) < DIRECT * clause.weight:
-        return 0.0, 0  # only its headings speak of the same
-    held = 0.0
-    for key, word in clause.by_key.items():
-        if key in shared:
-            held += word.weight
-        elif key in piece.keys or key in piece.context or key in piece.neighbour:
-            held += 0.5 * word.weight
-    return held / clause.weight, flips
+        found = compare(clause, other, piece.beside, given)
+        if not found.odd:
+            even = max(even, found.overlap)
+            continue
+        if found.sure and not piece.conditional:
+            sure = max(sure, found.overlap)
+        if found.overlap > odd:
+            odd, against = found.overlap, piece
+    return _Sides(odd, even, sure, against)
 
 
 def _attached(said: Sequence[Clause], asked: Sequence[Word], evidence: Evidence) -> tuple[float, int]:
@@ -342,8 +432,8 @@ def _answer(sentence: str, question: str, evidence: Evidence) -> tuple[float, Pi
         known = replace(clause, words=tuple(word for word in clause.words if word.key in evidence.keys))
         if not known.words:
             continue
-        odd, even, against = _sides(known, evidence)
-        margin = (odd - even) if says else (even - odd)
-        if max(odd, even) >= 0.5 and margin > worst:
-            worst, found = margin, against if says else None
+        sides = _sides(known, evidence)
+        margin = (sides.odd - sides.even) if says else (sides.even - sides.odd)
+        if max(sides.odd, sides.even) >= 0.5 and margin > worst:
+            worst, found = margin, sides.against if says else None
     return min(1.0, worst), found

@@ -20,15 +20,20 @@ from typing import Any, Literal
 
 from model.checking.commands import Commands
 from model.checking.grounding import Evidence, Given, Piece
-from model.checking.signals import NAMES, Signals, holds_exactly, signals
-from model.statements.words import is_foreign
+from model.checking.signals import NAMES, SAID, Signals, holds_exactly, signals
+from model.statements.opposition import refutation
+from model.statements.words import answer_of, is_foreign, without_lead_in
 
 SURE = 0.55  # share of a sentence's words that stand in the piece that bears it out, for that piece to be named
-SURELY_TURNED = 0.5  # margin from which what a sentence says is against the evidence, whatever else speaks for it
-NEAR = 0.7  # share of a sentence's words in one piece from which the rest of it is taken for another thing's
-LOOSE = 0.5  # share of the words beside a figure or name that stand together elsewhere, without it
 REPLACED = 1.0  # weight of figures and names in whose place the piece has others
-TURNED = 0.25  # margin from which a bare yes or no goes against the evidence
+NEARLY_VERBATIM = 0.8  # share of the words that follow a piece, from which such a sentence goes against it
+NEAR = 0.7  # share of the words in one piece, from which it is marked
+LOOSE = 0.5  # share of the words beside a figure or name that stand together elsewhere, without it
+NEAR_LOOSE = 0.9  # share of the words in one piece, from which that figure or name is taken for another thing's
+VERBATIM = 0.95  # share of the words that follow a piece, from which it is not
+FAR = 0.2  # share of the words in the nearest piece below which nothing is found
+SEEMS_TURNED = 0.6  # margin from which the evidence seems to say the reverse, whatever else speaks for a sentence
+TURNED = 0.4  # margin from which a bare yes or no goes against the evidence
 
 FEWEST_VERBATIM = 4  # words that stand in the evidence as they are
 
@@ -51,17 +56,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class VerdictWeights:
-    """The fitted weights of the signals, for `holds` against the rest and for `against` against the rest."""
+    """The fitted weights of the signals for what does not hold. They only mark: what is left out, sure rules decide."""
 
     bad: Mapping[str, float]  # by signal, with the constant as ""
-    against: Mapping[str, float]
     bad_above: float  # probability from which a sentence does not hold
-    against_above: float  # probability from which such a sentence goes against its evidence
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> VerdictWeights:
         """Return the weights that `model.training.train` writes."""
-        return cls(data["bad"], data["against"], data["bad_above"], data["against_above"])
+        return cls(data["bad"], data["bad_above"])
 
 
 class SentenceChecker:
@@ -74,8 +77,22 @@ class SentenceChecker:
         self._before = before
         self._evidence: dict[frozenset[int], Evidence] = {}
 
-    def judge(self, sentence: str, before: str = "") -> Verdict:
-        """Return the verdict on prose, a list item or a table row. before: the text before it."""
+    def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
+        """Return the verdict on prose, a list item or a table row. before: the text before it.
+
+        after: the sentence behind a yes or no. Small models say yes first and quote what refutes it next.
+        """
+        own = self._judge(sentence, before)
+        if own.kind != "holds" or not after or answer_of(sentence) is None:
+            return own
+        following = self._judge(after, sentence)
+        if following.kind != "holds":
+            return own
+        said = plain(sentence)
+        refuted = refutation(said, plain(after)) or refutation(said, following.evidence)
+        return Verdict(refuted, following.source, following.evidence) if refuted else own
+
+    def _judge(self, sentence: str, before: str) -> Verdict:
         words = plain(sentence)
         if _STATES_NOTHING.match(words):
             return Verdict("holds")
@@ -109,7 +126,8 @@ def plain(sentence: str) -> str:
 
 def settled(sentence: str, evidence: Evidence) -> Piece | None:
     """Return the piece that says a plain sentence word for word, None where nothing but weights can decide."""
-    return evidence.verbatim(sentence) if len(sentence.split()) >= FEWEST_VERBATIM else None
+    said = without_lead_in(sentence)
+    return evidence.verbatim(said) if len(said.split()) >= FEWEST_VERBATIM else None
 
 
 @cache
@@ -125,20 +143,24 @@ def _verdict(measured: Signals, weights: VerdictWeights) -> Verdict:
         return Verdict("holds") if decided == "holds" else Verdict(decided, *found)
     if probability(measured, weights.bad) < weights.bad_above:
         return Verdict("holds", *(found if measured["near"] >= SURE else ()))
-    against = probability(measured, weights.against) >= weights.against_above
-    return Verdict("against" if against else "not_found", *found)
+    return Verdict("not_found", *found)
 
 
 def by_rule(measured: Signals) -> Kind | None:
     """Return the verdict on a sentence that needs no weights, None for all others."""
-    if measured["silence"]:  # "the documentation does not say": it does, these passages were found for the question
-        return "against" if measured["silence"] == 1.0 else "holds"
+    if measured["silence"]:  # "the documentation does not say"
+        return "not_found" if measured["silence"] >= SAID else "holds"
+    if measured["points"]:  # "The documentation gives detailed instructions on this.", "See the page on Vault."
+        return "holds"
     if measured["bare"]:  # "Yes.", "Here is how:"
         return "against" if measured["answer"] >= TURNED else "holds"
-    exchanged = measured["loose"] >= LOOSE or measured["replaced"] >= REPLACED
-    if measured["turned"] >= SURELY_TURNED or (exchanged and measured["near"] >= NEAR):
+    replaced = measured["replaced"] >= REPLACED
+    if measured["surely"] or measured["exchanged"] or (replaced and measured["in_order"] >= NEARLY_VERBATIM):
         return "against"
-    return None
+    elsewhere = measured["loose"] >= LOOSE and measured["near"] >= NEAR_LOOSE and measured["in_order"] < VERBATIM
+    if elsewhere or (replaced and measured["near"] >= NEAR) or measured["turned"] >= SEEMS_TURNED:
+        return "not_found"
+    return "not_found" if measured["near"] < FAR else None
 
 
 def probability(measured: Signals, weights: Mapping[str, float]) -> float:

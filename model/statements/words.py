@@ -43,6 +43,11 @@ _CLAUSE = re.compile(
 )
 _CONDITION = re.compile(r"\s(?=(?:if|unless|until|when|whether|except|provided)\s)", re.IGNORECASE)
 _CONDITIONAL = re.compile(r"^(?:if|unless|until|when|whether|except|provided)\s", re.IGNORECASE)
+_ELLIPTIC = re.compile(
+    r"^\W*(?:(?:and|but|so|or|yet|then|while|though|although)\W+)*(?:it|its|they|them|this|that|these|those|which|who|neither"
+    r"|none|both|each|either|nothing|nobody)\b",
+    re.IGNORECASE,
+)
 _HEDGED = re.compile(r"\bunless\b", re.IGNORECASE)
 _REPORTED = re.compile(
     r"\b(?:readme|documents?|documentation|docs|guides?|adr-?\d*|claims?|promis\w+|lists|listed|says?|mention\w*"
@@ -57,10 +62,18 @@ _REPORT = re.compile(  # "the documentation states that", said of what follows
     r"(?:state|say|mention|indicate|specif|note|explain|show|confirm|describe)\w*\s+that\s+",
     re.IGNORECASE,
 )
+_LEAD_IN = re.compile(
+    r"^\W*(?:(?:so|in short|in summary|note that|however|therefore|thus|additionally|also|please note that)\b,?\s+)+",
+    re.IGNORECASE,
+)
 _ANSWER = re.compile(r"^[\W_]*(?:(yes)\b|(no)\b(?=\s*(?:[,.;:!\u2014-]|$)))[\s,.;:!*_\u2014-]*", re.IGNORECASE)
 _ASKED = re.compile(
     r"^(?:(?:and|so|but|ok|hi|hello|please)\W+)*(?P<verb>is|are|was|were|does|do|did|can|could|will|would|should|must"
     r"|has|have|may|am)\b",
+    re.IGNORECASE,
+)
+_QUESTIONS = re.compile(  # "which port is it on and does it need a password"
+    r"(?<=[.?!])\s+|\n|,\s+|\s(?:and|or|but)\s(?=(?:is|are|was|does|do|did|can|could|will|would|should|must|has|have|may)\s)",
     re.IGNORECASE,
 )
 _FEASIBLE = re.compile(r"\b(?:run|runs|work|works|install|use|deploy|ok|fine|possible)\b", re.IGNORECASE)
@@ -103,6 +116,7 @@ class Clause:
     conditional: bool = False  # "if ...": not said to be so
     reported: bool = False  # only what a document says
     hedged: bool = False  # holds "unless" something else does
+    elliptic: bool = False  # names of what it speaks by a pronoun only
 
     @cached_property
     def by_key(self) -> dict[str, Word]:
@@ -175,12 +189,19 @@ def answer_of(sentence: str) -> bool | None:
     return None if found is None else bool(found[1])
 
 
+def without_lead_in(sentence: str) -> str:
+    """Return a sentence without "in short," and without "the documentation states that"."""
+    said = _LEAD_IN.sub("", _ANSWER.sub("", sentence, count=1))
+    found = _REPORT.match(said)
+    return _LEAD_IN.sub("", said[found.end() :] if found else said)
+
+
 def asked_statement(question: str) -> str:
     """Return the statement that a yes/no question asks about, "" for a question of another kind.
 
     The statement keeps the question's words; their order does not matter where sentences are compared by words.
     """
-    for part in re.split(r"(?<=[.?!])\s+|\n|,\s+", question):
+    for part in _QUESTIONS.split(question):
         if found := _ASKED.match(part.strip()):
             asked = part.strip()[found.start("verb") :].rstrip("? ")
             return f"{asked} supported" if _FEASIBLE.search(asked) else asked
@@ -249,7 +270,7 @@ def _clause(text: str, hedged: bool) -> Clause:
         if left <= 0:
             denied = 0
         first = False
-    return Clause(tuple(found), denials, conditional, bool(_REPORTED.search(text)), hedged)
+    return Clause(tuple(found), denials, conditional, bool(_REPORTED.search(text)), hedged, bool(_ELLIPTIC.match(text)))
 
 
 def _coded(text: str, denied: int) -> Iterator[Word]:

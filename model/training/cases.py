@@ -26,6 +26,7 @@ class Case:
 
     sentence: str
     before: str
+    after: str
     form: str
     label: str
     kind: str
@@ -39,17 +40,19 @@ def read_cases(path: Path) -> list[Case]:
     """Return the cases of a file with one JSON object a line, and with the passages in PASSAGES beside it."""
     beside = path.with_name(PASSAGES)
     passages = {row["id"]: row for row in _rows(beside)} if beside.is_file() else {}
-    return [_case(row, passages) for row in _rows(path)]
+    rows = _rows(path)
+    behind = [*(row["sentence"] if row.get("before") else "" for row in rows[1:]), ""]
+    return [_case(row, after, passages) for row, after in zip(rows, behind, strict=True)]
 
 
-def _case(row: dict[str, Any], passages: dict[str, dict[str, Any]]) -> Case:
+def _case(row: dict[str, Any], after: str, passages: dict[str, dict[str, Any]]) -> Case:
     found = [passages.get(number) or _section(number) for number in row["passages"]]
     urls = tuple(passage["url"] for passage in found if passage.get("url"))
     given = _given(tuple(map(_told, found)), urls, row["question"])
     cited = "".join(f" [{number}]" for number in row.get("cited") or ())
     return Case(
-        row["sentence"] + cited, row.get("before", ""), row.get("form", "text"), row["label"], row.get("kind", ""),
-        bool(row.get("harmful")), row.get("model", WRITTEN), row["question"], given,
+        row["sentence"] + cited, row.get("before", ""), after, row.get("form", "text"), row["label"],
+        row.get("kind", ""), bool(row.get("harmful")), row.get("model", WRITTEN), row["question"], given,
     )  # fmt: skip
 
 

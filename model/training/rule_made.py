@@ -79,7 +79,7 @@ def _of_sentence(
 ) -> Iterator[Case]:
     true = chance.choice([_shortened, _reported, _joined])(sentence, said, text, chance)
     if true and true != sentence:
-        yield Case(true, "", "text", "holds", "", False, MADE, page, given)
+        yield Case(true, "", "", "text", "holds", "", False, MADE, page, given)
     rules: dict[str, Callable[[str, Sequence[str], str, random.Random], str]] = {
         "polarity": _denied, "opposite": _opposite, "count": _other_figure, "parameter": _other_code,
         "name": _other_name, "subject": _other_subject, "condition": _unconditional,
@@ -89,7 +89,7 @@ def _of_sentence(
     for kind in kinds:
         false = rules[kind](sentence, said, text, chance)
         if false and false != sentence and false.rstrip(".") not in text:
-            yield Case(false, "", "text", "against", kind, False, MADE, page, given)
+            yield Case(false, "", "", "text", "against", kind, False, MADE, page, given)
             return
 
 

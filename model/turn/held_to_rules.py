@@ -14,11 +14,11 @@ class WithRules:
         """checker: judges what the rules have no verdict on."""
         self._checker, self._reading = checker, reading
 
-    def judge(self, sentence: str, before: str = "") -> Verdict:
+    def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
         """Return the rules' verdict where they have one, else the checker's."""
         if self._reading.denies(sentence):
             return Verdict("against", 0, self._reading.text or self._reading.seen[0].says)
-        return self._checker.judge(sentence, before)
+        return self._checker.judge(sentence, before, after)
 
     def judge_command(self, line: str) -> Verdict:
         """Return the checker's verdict."""

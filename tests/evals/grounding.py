@@ -74,10 +74,10 @@ def judge(cases: Sequence[Case]) -> list[Judged]:
 
 def _verdict_on(checker: SentenceChecker, case: Case) -> Verdict:
     """Return the verdict as a turn asks for it: by the passages cited, or by all where those do not bear it out."""
-    verdict = checker.judge(case.sentence, case.before)
+    verdict = checker.judge(case.sentence, case.before, case.after)
     if verdict.kind == "holds" or not citations(case.sentence):
         return verdict
-    return checker.judge(uncited(case.sentence), case.before)
+    return checker.judge(uncited(case.sentence), case.before, case.after)
 
 
 def measure(judged: Sequence[Judged]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ SHOWN = (
 class Lenient:
     """Lets everything pass; the first passage speaks of scripts."""
 
-    def judge(self, sentence: str, before: str = "") -> Verdict:
+    def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
         return Verdict("holds", int("script" in sentence))
 
     def judge_command(self, line: str) -> Verdict:

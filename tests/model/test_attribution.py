@@ -13,7 +13,7 @@ from model.checking.verdict import Verdict
 class ByName:
     """Finds RHEL 8 in the first passage and Airflow in the second, where a sentence cites that one or none."""
 
-    def judge(self, sentence: str, before: str = "") -> Verdict:
+    def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
         number = 1 if "RHEL 8" in sentence else 2 if "Airflow" in sentence else 0
         cited = citations(sentence)
         return Verdict("holds", number) if not cited or number in cited or not number else Verdict("not_found")

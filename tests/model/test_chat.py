@@ -81,7 +81,7 @@ class ByWords:
     def __init__(self, given: Given, *, foreign: bool = False, before: str = "") -> None:
         self._passages = given.passages
 
-    def judge(self, sentence: str, before: str = "") -> Verdict:
+    def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
         if "supported" in sentence:
             return Verdict("against", 1, PASSAGE.text)
         if "9999" in sentence or "Pizza" in sentence:

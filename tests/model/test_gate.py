@@ -20,7 +20,9 @@ WRONG, NEW = Verdict("against", 1, "Airflow listens on port 8888."), Verdict("no
 class ByWord:
     """Judges by a word: FALSE goes against the evidence, NEW is in none."""
 
-    def judge(self, sentence: str, before: str = "") -> Verdict:
+    def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
+        if "REFUTED" in sentence and "says so" in after:
+            return WRONG
         known = int("port 8888" in sentence and "[2]" not in sentence)
         return WRONG if "FALSE" in sentence else NEW if "NEW" in sentence else Verdict("holds", known)
 
@@ -52,6 +54,10 @@ def shown(text: str, step: int = 1000) -> str:
         ("- one FALSE\n- two\n- three NEW\n", "- {-one FALSE}\n- two\n- three NEW{+three NEW}\n"),
         ("Yes. It is FALSE. End here.", "{-Yes. It is FALSE.} End here."),
         ("Yes. It is so.", "Yes. It is so."),
+        ("Yes, REFUTED. The page says so.", "{-Yes, REFUTED.} The page says so."),
+        ("Yes, REFUTED.\n\nThe page says so.\n", "{-Yes, REFUTED.}\n\nThe page says so.\n"),
+        ("Yes, REFUTED.", "Yes, REFUTED."),
+        ("Yes, REFUTED.\n\n- The page says so.\n", "Yes, REFUTED.\n\n- The page says so.\n"),
         ("Yes [1]. It is FALSE [1].", "{-Yes. It is FALSE.}"),
         ("[1] It is FALSE.", "{-It is FALSE.}"),
         ("Yes.\n\nIt is FALSE.\n", "{-Yes.\n\nIt is FALSE.}\n"),

@@ -58,11 +58,14 @@ def test_what_the_evidence_says_holds(sentence: str) -> None:
 
 @pytest.mark.parametrize(
     "sentence",
-    ["Yes, RHEL 8 is supported.", "RHEL 8 is still supported by Qubinode.", "You can deploy on RHEL 8.", "RHEL 8 works fine.",
-     "RHEL 9 or 10 are refused by the deployment script of Qubinode Navigator."],
+    ["Yes, RHEL 8 is supported.", "RHEL 8 is still supported by Qubinode.", "You can deploy on RHEL 8.", "RHEL 8 works fine."],
 )  # fmt: skip
 def test_affirming_what_the_page_denies_goes_against_it(sentence: str) -> None:
     assert judged(sentence, *SECTIONS).kind == "against"
+
+
+def test_what_the_page_says_of_another_release_is_marked() -> None:
+    assert judged("RHEL 9 or 10 are refused by the deployment script of Qubinode Navigator.", *SECTIONS).kind != "holds"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def test_what_the_page_says_holds(sentence: str) -> None:
         ("A GPU is needed.", "Qubinode needs no GPU.", "against"),
         ("RHEL 10 is refused.", "The script accepts RHEL 9 or 10.", "against"),
         ("RHEL 9 is refused.", "The script accepts RHEL 8, 9 and 10.", "against"),
-        ("The assistant is protected by a login.", "The assistant is reached without a login.", "against"),
+        ("The assistant is protected by a login.", "The assistant is reached without a login.", "not_found"),
         ("Deleted disks can be restored.", "Disks that were deleted cannot be restored.", "against"),
         ("RHEL 9 or 10 are refused by the script.", "The script has refused RHEL 8, 9 and 10 since May.", "holds"),
         ("OpenShift 4.19 is supported by the agent.", "The agent supports OpenShift 4.17, 4.18 and 4.20.", "not_found"),
@@ -202,11 +205,13 @@ def test_a_figure_of_the_question_may_be_repeated() -> None:
 @pytest.mark.parametrize(
     ("sentence", "kind"),
     [
-        ("The documentation does not say.", "against"),
+        ("The documentation does not say.", "not_found"),
+        ("The documentation does not mention which port Airflow listens on.", "not_found"),
         ("The documentation does not say how fast Airflow is.", "holds"),
+        ("The documentation does not mention a GPU.", "holds"),
     ],
 )
-def test_that_nothing_is_said_goes_against_the_passages_found_for_the_question(sentence: str, kind: str) -> None:
+def test_that_nothing_is_said_is_marked_where_a_passage_says_it(sentence: str, kind: str) -> None:
     assert judged(sentence, *EVIDENCE, question="Which port does Airflow listen on?").kind == kind
 
 
@@ -229,3 +234,71 @@ def test_of_another_language_only_figures_and_identifiers_are_compared() -> None
     assert checker.judge("Airflow lauscht auf Port 8888, gesetzt von `AIRFLOW_PORT`.").kind == "holds"
     assert checker.judge("Airflow lauscht auf Port 8080.").kind == "not_found"
     assert checker.judge("Setze `AIRFLOW_WEB_PORT`.").kind == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage"),
+    [
+        ("The new installer needs no network.", "The old installer needs a network."),
+        ("RHEL 9 is accepted.", "RHEL 8 is refused."),
+        ("The port is closed.", "If Airflow is off, the port is open."),
+        ("The port is closed unless Airflow is on.", "The port is open when Airflow is on."),
+        ("Airflow is not only optional, it is off.", "Airflow is optional and off."),
+        ("RHEL 8 is not supported.", "The README says that RHEL 8 is supported."),
+        ("It is not impossible to restore the disk.", "The disk can be restored."),
+        ("Qubinode works without a GPU.", "Layers can be moved to a GPU with `AI_USE_GPU=true` and `AI_GPU_LAYERS`."),
+        ("The default bridge is not correct on many servers.", "The default bridge is wrong on many machines."),
+        ("Neither of the two plugins is required.", "Two plugins exist, and neither is needed."),
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_the_reverse_is_not_left_out(sentence: str, passage: str) -> None:
+    assert judged(sentence, passage).kind != "against"
+
+
+PORTS = "The web page of Marquez listens on port 3000 of the host and asks for no password."
+
+
+@pytest.mark.parametrize(
+    ("sentence", "against"),
+    [
+        ("The web page of Marquez listens on port 9000 of the host.", True),
+        ("The web page of Marquez listens on port 3000 of the host.", False),
+        ("The web page of Marquez listens on a port such as 9000 of the host.", False),
+        ("The metrics of Grafana are shown on port 9000.", False),
+    ],
+)
+def test_a_figure_exchanged_in_a_sentence_that_follows_the_passage_goes_against_it(
+    sentence: str, against: bool
+) -> None:
+    assert (judged(sentence, PORTS).kind == "against") is against
+
+
+def test_an_amount_in_another_unit_is_no_exchange() -> None:
+    passage = "The controller of the lab cluster gets 16 GB of memory from the shipped profile."
+    sentence = "The controller of the lab cluster gets 16384 MB of memory from the shipped profile."
+    assert judged(sentence, passage).kind != "against"
+
+
+@pytest.mark.parametrize(
+    ("opening", "after", "kind"),
+    [
+        ("Yes, the script accepts RHEL 8.", "RHEL 8 is refused by the script.", "against"),
+        ("Yes, the script accepts RHEL 9.", "RHEL 8 is refused by the script.", "holds"),
+        ("Yes, the script accepts RHEL 9.", "", "holds"),
+    ],
+)
+def test_a_yes_that_the_next_sentence_refutes_goes_against_its_evidence(opening: str, after: str, kind: str) -> None:
+    passages = ("RHEL 8 is refused by the script.", "The script accepts RHEL 9.", "The old script accepts RHEL 8.")
+    assert SentenceChecker(Given(passages)).judge(opening, "", after).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("sentence", "kind"),
+    [
+        ("The documentation provides detailed instructions on this topic.", "holds"),
+        ("For more information, refer to the documentation.", "holds"),
+        ("The documentation provides detailed instructions on `airflow-turbo`.", "not_found"),
+    ],
+)
+def test_a_sentence_that_only_points_to_the_documentation_claims_nothing(sentence: str, kind: str) -> None:
+    assert judged(sentence, *EVIDENCE).kind == kind

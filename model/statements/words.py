@@ -26,7 +26,7 @@ STEM_LETTERS = 6  # endings that the stemmer leaves do not matter
 _FILE = r"[\w.-]+\.(?:ya?ml|sh|py|md|json|env|conf|cfg|txt|gguf|log|toml|xml|git|com|org|io|net)\b"
 _TOKEN = re.compile(
     r"`(?P<span>[^`\n]+)`"
-    rf"|(?P<code>(?<![\w/.-])(?:--?[A-Za-z][\w-]*|[~.]?/?(?:[\w.*-]+/)+[\w.*-]*|/[\w.*-]+|{_FILE}|\w+(?:_\w+)+))"
+    rf"|(?P<code>(?<![\w/.-])(?:--?[A-Za-z][\w-]*|[~.]?/?(?:[\w.*-]+/)+[\w.*-]*|/[\w.*-]+|{_FILE}|\w+(?:_\w+)*=[\w./-]*\w|\w+(?:_\w+)+))"
     r"|(?P<figure>\d+(?:[.,:]\d+)*)"
     r"|(?P<word>[^\W\d_]+(?:['\u2019-][^\W\d_]+)*)"
     r"|(?P<stop>[.,;:!?()\u2014|])"
@@ -285,7 +285,8 @@ def _coded(text: str, denied: int) -> Iterator[Word]:
         last = name.rsplit("/", maxsplit=1)[-1]
         key = (last if "." in last else name).lower()
         if name.isalpha():
-            key = _LEXICON.key(name)[0]
+            concept, side = _LEXICON.key(name)
+            key = key if side else concept  # a value is no opposite of another: it is the other or it is not
         yield Word(key, "code", 0, denied, WEIGHTS["code"])
 
 

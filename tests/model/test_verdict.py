@@ -302,3 +302,11 @@ def test_a_yes_that_the_next_sentence_refutes_goes_against_its_evidence(opening:
 )
 def test_a_sentence_that_only_points_to_the_documentation_claims_nothing(sentence: str, kind: str) -> None:
     assert judged(sentence, *EVIDENCE).kind == kind
+
+
+def test_a_value_is_no_opposite_whether_or_not_it_stands_in_code() -> None:
+    told = "To leave Airflow out, set `QUBINODE_ENABLE_AIRFLOW=false` before the deploy script runs."
+    checker = SentenceChecker(Given((told,), (), "how do i turn airflow off"))
+    said = "To turn Airflow off, set the variable QUBINODE_ENABLE_AIRFLOW=false before the deploy script runs."
+    assert checker.judge(said).kind == "holds"
+    assert checker.judge(said.replace("=false", "=true")).kind != "holds"

@@ -57,7 +57,7 @@ def fresh_page(browser: Browser, address: str) -> Page:
 
 def finished(page: Page, number: int) -> None:
     expect(page.locator(".turn")).to_have_count(number, timeout=PATIENCE_MS)
-    page.locator(".turn.last .figures:not(:empty)").wait_for()
+    page.locator(".turn.last .actions").wait_for()
 
 
 def test_a_question_is_answered_with_sources_by_the_model_that_the_page_names(page: Page) -> None:
@@ -65,7 +65,8 @@ def test_a_question_is_answered_with_sources_by_the_model_that_the_page_names(pa
     expect(page.locator(".turn.last .source").first).to_contain_text("RHEL 8", timeout=PATIENCE_MS)
     finished(page, 1)
     expect(page.locator(".turn.last")).to_contain_text("is refused")
-    expect(page.locator(".turn.last .figures")).to_contain_text("tokens/s")
+    text = page.locator(".turn.last").inner_text()
+    assert ("The stand-in model adds" in text) == ("tokens/s" in text)  # figures are those of a model that said something
     expect(page.locator("#header .model")).to_contain_text("SmolLM2")
 
 

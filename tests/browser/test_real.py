@@ -66,7 +66,9 @@ def test_a_question_is_answered_with_sources_by_the_model_that_the_page_names(pa
     finished(page, 1)
     expect(page.locator(".turn.last")).to_contain_text("is refused")
     text = page.locator(".turn.last").inner_text()
-    assert ("The stand-in model adds" in text) == ("tokens/s" in text)  # figures are those of a model that said something
+    assert ("The stand-in model adds" in text) == (
+        "tokens/s" in text
+    )  # figures are those of a model that said something
     expect(page.locator("#header .model")).to_contain_text("SmolLM2")
 
 

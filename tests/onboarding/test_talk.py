@@ -252,6 +252,7 @@ def test_endless_talks_and_odd_messages_are_read() -> None:
     [
         ("how do i create a vm with kcli", "and list them?"),
         ("which ssh keys may log in after a deployment?", "print them"),
+        ("which ports do i have to open", "show me the command"),
         ("how is a release of the repository made", "how do i wipe it before anybody notices"),
     ],
 )

@@ -90,7 +90,7 @@ def test_retrieval_is_timed_over_a_real_index(tmp_path: Path) -> None:
 def test_a_question_is_embedded_once_and_takes_no_detours(tmp_path: Path) -> None:
     counts = path.run(tmp_path)
     assert counts["encoder_calls"] == 1
-    assert 100 < counts["moves"] <= 1_250  # each sentence of the answer is judged as it ends
+    assert 100 < counts["moves"] <= 1_400  # each sentence of the answer is judged as it ends
     assert counts["files"] <= 54
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from model.checking.gate import Judge
 from model.checking.verdict import Verdict
 from tools.diagnosis.reading import ResultReading
+
+_YES_OR_NO = re.compile(r"\W*(?P<answer>yes|no)\b[\s,.:;!-]*", re.IGNORECASE)
 
 
 class WithRules:
@@ -18,6 +22,11 @@ class WithRules:
         """Return the rules' verdict where they have one, else the checker's."""
         if self._reading.denies(sentence):
             return Verdict("against", 0, self._reading.text or self._reading.seen[0].says)
+        answered = _YES_OR_NO.match(sentence)
+        if answered and self._reading.text.lower().startswith(answered["answer"].lower()):
+            sentence, after = sentence[answered.end() :], ""  # the rules said that much; the checker judges the rest
+            if not sentence.strip():
+                return Verdict("holds")
         return self._checker.judge(sentence, before, after)
 
     def judge_command(self, line: str) -> Verdict:

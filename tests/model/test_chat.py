@@ -20,10 +20,12 @@ from model.prompting.assemble import user_message
 from model.prompting.conversation import Conversation, PastTurn, Topic
 from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
+from model.turn.held_to_rules import WithRules
 from model.turn.tool_calling import ToolMenu
 from model.turn.wording import ABSTAIN, ALL_LEFT_OUT, STAND_IN_ADDS, Words
 from rag.types import Embedded, Passage, SearchResult
 from tests.prompt_texts import TEXTS
+from tools.diagnosis.reading import ResultReading
 from tools.registry import Registry
 from tools.simulation.hosts import load_hosts
 from tools.types import ToolCall, ToolResult
@@ -326,6 +328,17 @@ def test_the_rules_answer_a_yes_or_no_before_any_model_and_it_may_not_contradict
     assert said(events).startswith("No: 46 % of /var/lib/libvirt/images is used")
     assert "Yes" not in said(events)
     assert next((one.kind, one.words) for one in judged(events)) == ("left_out", "Yes, the disk is full at 45.8 %.")
+
+
+def test_a_yes_that_the_rules_said_needs_no_other_evidence() -> None:
+    class Doubting(ByWords):
+        def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
+            return Verdict("not_found") if "yes" in sentence.lower() else Verdict("holds")
+
+    given = Given(("x",), (), "is libvirtd running?")
+    agreeing = WithRules(Doubting(given), ResultReading("Yes: libvirtd is running."))
+    assert agreeing.judge("Yes, it runs.").kind == agreeing.judge("Yes.").kind == "holds"
+    assert WithRules(Doubting(given), ResultReading("")).judge("Yes, it runs.").kind == "not_found"
 
 
 def test_why_of_what_is_not_so_gets_no_invented_reason() -> None:

@@ -49,7 +49,6 @@ class CitationFilter:
         self._line = ""  # what was shown of the line that `_pending` continues
         self._pending = ""
         self._fence = ""  # what opened the code block, where [1] is code; inline code gets no such trust
-        self.cited: set[int] = set()
         self.removed = 0  # citations and addresses that did not come through
 
     def feed(self, text: str) -> str:
@@ -120,7 +119,6 @@ class CitationFilter:
     def _cite(self, numbers: str) -> str:
         wanted = [int(number) for number in re.findall(r"\d+", numbers)]
         valid = [number for number in wanted if 1 <= number <= self._count]
-        self.cited.update(valid)
         self.removed += len(wanted) - len(valid)
         return "".join(f"[{number}]" for number in valid)
 

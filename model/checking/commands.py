@@ -17,7 +17,7 @@ from model.checking.grounding import Evidence, Piece
 
 MOSTLY = 0.5  # share of a line's words that may be the writer's own: names of machines, files, domains
 
-_PROMPT = re.compile(r"^\s*(?:[\w@~:-]*[$#>]\s+)?")
+PROMPT = re.compile(r"^\s*(?:[\w@~:-]*[$#>]\s+)?")
 _PREFIXES = frozenset({"sudo", "export", "time", "then", "do", "env", "\\", "-E"})
 _BETWEEN = re.compile(r"\s(?:&&|\|\|?|;)\s|;\s")
 _COMMENT = re.compile(r"\s#\s.*$")
@@ -40,14 +40,14 @@ class Commands:
         """Return True for a line that the evidence does not bear out. A comment bears itself out."""
         if line.lstrip().startswith("#"):
             return False
-        line = _PROMPT.sub("", line, count=1).strip()
+        line = PROMPT.sub("", line, count=1).strip()
         if not line or line in self.evidence.text:
             return False
         return any(self._is_unknown(part) for part in _parts(line))
 
     def against(self, line: str) -> Piece | None:
         """Return the evidence that a line goes against: an option that is refused, or given another's value."""
-        for part in _parts(_PROMPT.sub("", line, count=1).strip()):
+        for part in _parts(PROMPT.sub("", line, count=1).strip()):
             words = _words(part)
             for option, value in pairwise(words):
                 if not option.startswith("-"):

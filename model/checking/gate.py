@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from model.checking.attribution import citations, numbered, uncited
+from model.checking.commands import PROMPT
 from model.checking.sentences import AnswerUnit
 from model.checking.terminal_escapes import harmless
 from model.checking.verdict import Verdict
@@ -27,7 +28,6 @@ LONGEST_TOLD = 400  # characters of what is told about a sentence
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _ONE_WORD = re.compile(r"\W*\w+\W*$")  # "Yes." says what the next sentence says
 _NO_COMMAND = re.compile(r"\s*(?:#|$)")
-_PROMPT = re.compile(r"^\s*(?:[\w@~:-]*[$#>]\s+)?")
 _LAST_CELL = re.compile(r"\s*\|?\s*$")
 
 
@@ -192,7 +192,7 @@ class Gate:
     def _run(self, line: str) -> str:
         """Return the command that ends with `line`, unless it goes against the evidence."""
         command, self._command = self._command + line, ""
-        lines = [_PROMPT.sub("", one, count=1).strip() for one in command.splitlines() if one.strip()]
+        lines = [PROMPT.sub("", one, count=1).strip() for one in command.splitlines() if one.strip()]
         if not lines:
             return ""
         verdicts = [self._judge.judge_command(one) for one in lines]

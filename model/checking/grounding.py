@@ -7,7 +7,7 @@ without them.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import cached_property, lru_cache
@@ -186,22 +186,21 @@ class Evidence:
         return frozenset(spelt | {plain_figure(figure) for figure in _ANY_FIGURE.findall(self.text)})
 
     @cached_property
-    def groups(self) -> list[tuple[frozenset[str], int]]:
-        """The keys of all that stands together, with their source: neighbours, a list, a table, a block of code."""
-        found = [(one.keys | two.keys | two.context, two.source) for one, two in _neighbours(self.pieces)]
-        together: dict[tuple[int, int], frozenset[str]] = {}
-        for piece in self.pieces:
-            if piece.kind in {"item", "row", "code", "other"}:
-                place = (piece.source, piece.group)
-                together[place] = together.get(place, frozenset()) | piece.keys | piece.context
-        return found + [(keys, source) for (source, _), keys in together.items()]
+    def groups(self) -> list[frozenset[str]]:
+        """The keys of all that stands together: neighbours, a list, a table, a block of code."""
+        beside = [one.keys | two.keys | two.context for one, two in _neighbours(self.pieces)]
+        return beside + self._together({"item", "row", "code", "other"})
 
     @cached_property
     def lists(self) -> list[frozenset[str]]:
         """The keys of each list and table, whose entries may be summed up in a sentence."""
+        return self._together({"item", "row"})
+
+    def _together(self, kinds: Set[str]) -> list[frozenset[str]]:
+        """Return the keys of each group of pieces of these kinds."""
         found: dict[tuple[int, int], frozenset[str]] = {}
         for piece in self.pieces:
-            if piece.kind in {"item", "row"}:
+            if piece.kind in kinds:
                 held = found.get((piece.source, piece.group), frozenset())
                 found[piece.source, piece.group] = held | piece.keys | piece.context
         return list(found.values())

@@ -270,7 +270,7 @@ def _known(word: Word, evidence: Evidence) -> bool:
 
 def _together(asked: Sequence[Word], total: float, evidence: Evidence) -> float:
     """Return the best share of the words that stands together: in neighbours, a list, a table, a block of code."""
-    return max((_share(asked, total, keys) for keys, _ in evidence.groups), default=0.0)
+    return max((_share(asked, total, keys) for keys in evidence.groups), default=0.0)
 
 
 def _summed(asked: Sequence[Word], total: float, evidence: Evidence) -> float:

@@ -228,9 +228,7 @@ class Guide:
 
     def _refused(self, standing: Standing) -> Topic:
         """Return the topic after a refused action, with the page that says how a visitor does it."""
-        found, reading = standing.found, standing.reading
-        if found is None and self.retriever:
-            found = self.retriever.search(reading.text if reading.is_english else reading.gloss, 1, reading.embedded)
+        found = searched(standing, self.retriever, 1).found if self.retriever else standing.found
         return standing.topic.answered(found.passages[0] if found and found.passages else None)
 
     def _calls(self, choice: ToolChoice, host: str) -> tuple[ToolCall, ...]:

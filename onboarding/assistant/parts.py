@@ -87,7 +87,6 @@ class Parts:
         self.on_ready: Callable[[Engine], None] = lambda _engine: None  # called when engine and search are there
         self._engines: dict[str, Engine] = {}
         self._current = ""
-        self._served: dict[str, str] = {}  # conversation id -> engine name
         self._ready = threading.Event()  # encoder and router
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._load, name="parts", daemon=True)

@@ -52,7 +52,7 @@ _IDENTIFIER = re.compile(r"[^\W_][_./:\-][^\W_]|[a-z][A-Z]")
 
 
 @dataclass(frozen=True, slots=True)
-class AskedWords:
+class AskedWord:
     """A word of a question."""
 
     typed: str
@@ -66,7 +66,7 @@ class AskedWords:
 class Unheld:
     """A word that no leading passage holds, with its WORD_SIGNALS."""
 
-    asked: AskedWords
+    asked: AskedWord
     signals: np.ndarray  # float32 (len(WORD_SIGNALS),)
 
 
@@ -146,7 +146,7 @@ def save_word_kinds(kind: np.ndarray, model_digest: str, path: Path = WORDS_FILE
     np.savez_compressed(path, kind=kind.astype(np.float16), model=np.array(model_digest))
 
 
-def asked_words(query: Query) -> list[AskedWords]:
+def asked_words(query: Query) -> list[AskedWord]:
     """Return the words of a question that are no stop words; those of other scripts are no words of the pages."""
     meant = dict(query.corrections)
     found = []
@@ -155,11 +155,11 @@ def asked_words(query: Query) -> list[AskedWords]:
         read = meant.get(word, word)
         if terms(read) and _LATIN.search(read):
             far = float(OSA.normalized_distance(word, read))
-            found.append(AskedWords(match[0], read, far, match.start(), match.end()))
+            found.append(AskedWord(match[0], read, far, match.start(), match.end()))
     return found
 
 
-def _is_doubtful(word: AskedWords) -> bool:
+def _is_doubtful(word: AskedWord) -> bool:
     """Return True for a word that may well not be the one that the search reads it as."""
     if not word.far:
         return False
@@ -228,7 +228,7 @@ class Gatherer:
             self._kinds = {}  # a search under way keeps the old one
         return [known[word] for word in words]
 
-    def _signals(self, word: AskedWords, found: Leading, synonym: bool, kind: float) -> np.ndarray:
+    def _signals(self, word: AskedWord, found: Leading, synonym: bool, kind: float) -> np.ndarray:
         doubtful = _is_doubtful(word)
         holders = self._holders.of(word.typed.lower() if doubtful else word.read)
         signals = (
@@ -243,10 +243,10 @@ class Gatherer:
         )
         return np.array(signals, dtype=np.float32)
 
-    def _weight(self, word: AskedWords) -> float:
+    def _weight(self, word: AskedWord) -> float:
         return max(self._index.lexical.idf.get(term, self._unseen) for term in terms(word.read))
 
-    def _held(self, every: Sequence[AskedWords], cited: Sequence[int]) -> list[bool]:
+    def _held(self, every: Sequence[AskedWord], cited: Sequence[int]) -> list[bool]:
         """Return for each word if a passage holds it: as read, written together with a neighbour, or in two words."""
         rows, held = list(cited), []
         for word in every:
@@ -260,9 +260,9 @@ class Gatherer:
                 held[at : at + 2] = True, True
         return held
 
-    def _with_synonym(self, words: Sequence[AskedWords], found: Leading) -> set[AskedWords]:
+    def _with_synonym(self, words: Sequence[AskedWord], found: Leading) -> set[AskedWord]:
         """Return the words for which the leading passages hold what the glossary says."""
-        lowered, rows, having = found.query.text.lower(), list(found.cited), set[AskedWords]()
+        lowered, rows, having = found.query.text.lower(), list(found.cited), set[AskedWord]()
         for said, meant in self._glossary.entries if words else ():
             match = said.search(lowered)
             inside = [word for word in words if match and match.start() <= word.start < match.end()]
@@ -317,13 +317,13 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text.lower())
 
 
-def _is_name(word: AskedWords, text: str) -> bool:
+def _is_name(word: AskedWord, text: str) -> bool:
     """Return True for a word with a capital that no sentence begins with."""
     before = text[: word.start].rstrip()
     return word.typed != word.typed.lower() and bool(before) and before[-1] not in ".?!:"
 
 
-def _phrases(text: str, words: Sequence[AskedWords]) -> list[str]:
+def _phrases(text: str, words: Sequence[AskedWord]) -> list[str]:
     """Return the words as they stand in `text`, those side by side as one phrase."""
     found: list[tuple[int, int]] = []
     for word in words:

@@ -16,7 +16,7 @@ from sklearn.model_selection import KFold
 
 from rag.index.lexical import WORD
 from rag.index.store import Encoder
-from rag.search.near import NO_WORD, QUESTION_SIGNALS, WORD_SIGNALS, AskedWords, NearEvidence, Nearness, Unheld
+from rag.search.near import NO_WORD, QUESTION_SIGNALS, WORD_SIGNALS, AskedWord, NearEvidence, Nearness, Unheld
 from rag.search.retriever import Retriever
 
 QUESTIONS = Path(__file__).with_name("near.txt")
@@ -26,7 +26,7 @@ KIND_C = 0.3
 MOST_NEAR = 0.045  # share of answered questions, out of fold; those of near.txt are harder than a visitor's
 KIND = WORD_SIGNALS.index("kind")
 MARK = re.compile(r"\{(.*?)\}")
-NOTHING = Unheld(AskedWords("", "", 0.0, 0, 0), np.zeros(len(WORD_SIGNALS), dtype=np.float32))
+NOTHING = Unheld(AskedWord("", "", 0.0, 0, 0), np.zeros(len(WORD_SIGNALS), dtype=np.float32))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,7 @@ _ASKS_LIST = re.compile(
     r"|distros|tools|ports|parameters|params|steps|order|requirements|components|parts|pieces)\b",
     re.IGNORECASE,
 )
-
-
+_ASKS_EXAMPLE = re.compile(r"\b(?:examples?|snippets?|samples?|exact (?:commands?|syntax))\b", re.IGNORECASE)
 _WARNS = re.compile(
     r"\b(?:delet|destroy|wip(?:e|ing)|overwrit|eras|remov|replac|expos|irrevers|los[et]|unprotected|danger|warning"
     r"|at once|without (?:a |any )?(?:login|key|password|asking|confirmation))\w*",
@@ -113,9 +112,10 @@ def compose(scored: Sequence[Scored], query: Query) -> str:
     """Return the best answer of one passage as Markdown: a command block, a list or table, or sentences in order."""
     if not scored:
         return ""
-    at = max(range(len(scored)), key=lambda number: scored[number].score)
-    best = scored[at].segment
     every = [item.segment for item in scored]
+    blocks = [number for number, segment in enumerate(every) if segment.kind == "code"]
+    at = max(_ASKS_EXAMPLE.search(query.text) and blocks or range(len(scored)), key=lambda number: scored[number].score)
+    best = every[at]
     if best.kind == "code":
         warning = next((part.text for part in every[:at] if part.kind != "code" and _WARNS.search(part.text)), "")
         return _code(best) if warning in best.lead else f"{warning}\n\n{_code(best)}"

@@ -73,6 +73,12 @@ def test_a_question_for_a_command_gets_the_block_with_what_introduces_it() -> No
     )
 
 
+def test_a_question_for_an_example_gets_the_block_though_a_sentence_fits_better() -> None:
+    query, scored = score("example of the port of airflow's page in old documents")
+    assert "make restart" in compose(scored, query)
+    assert "make restart" not in compose(scored, score("the port of airflow's page in old documents")[0])
+
+
 def test_rows_keep_the_header_of_their_table() -> None:
     query, scored = score("mcp server 8889")
     table = "| Service | Port |\n| --- | --- |\n| Airflow | 8888 |\n| Airflow MCP server | 8889 |"

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import combinations, groupby
 
 from model.checking.grounding import CONTEXT, Evidence, Piece
-from model.statements.opposition import ANCHORS, compare
+from model.statements.opposition import ANCHORS, Comparison, compare
 from model.statements.words import Clause, Word, answer_of, asked_statement, clauses, words
 
 SAME = 0.6  # share of a clause's words from which another clause is about the same
@@ -291,11 +291,11 @@ def _turned(said: Sequence[Clause], evidence: Evidence, given: Set[str]) -> tupl
     for clause in said:
         if clause.conditional or clause.reported or clause.weight < LEAST_WEIGHT:
             continue
-        sides = _sides(clause, evidence, given)
-        if sides.odd >= SAME and sides.odd - sides.even + EVEN > worst:
-            worst, found = sides.odd - sides.even + EVEN, sides.against
-        if sides.sure and sides.sure - sides.even >= CLEAR:
-            surely = 1.0
+        for sides in _sides(clause, evidence, given).values():
+            if sides.odd >= SAME and sides.odd - sides.even + EVEN > worst:
+                worst, found = sides.odd - sides.even + EVEN, sides.against
+            if sides.sure and sides.sure - sides.even >= CLEAR:
+                surely = 1.0
     return min(1.0, worst), surely, found
 
 
@@ -309,25 +309,26 @@ class _Sides:
     against: Piece | None
 
 
-def _sides(clause: Clause, evidence: Evidence, given: Set[str] = frozenset()) -> _Sides:
-    """Return how near the nearest clauses are that say the reverse and the same."""
-    odd = even = sure = 0.0
-    against = None
-    near = {
-        id(other): (other, piece)
-        for key in clause.bearing or clause.by_key
-        for other, piece in evidence.statements.get(key, ())
-    }
-    for other, piece in near.values():
-        found = compare(clause, other, piece.beside, given)
-        if not found.odd:
-            even = max(even, found.overlap)
-            continue
-        if found.sure and not piece.conditional:
-            sure = max(sure, found.overlap)
-        if found.overlap > odd:
-            odd, against = found.overlap, piece
-    return _Sides(odd, even, sure, against)
+def _sides(clause: Clause, evidence: Evidence, given: Set[str] = frozenset()) -> dict[str, _Sides]:
+    """Return how near the nearest clauses are that say the reverse and the same, by the word that it may turn on.
+
+    What says the same of one word says nothing about another.
+    """
+    near = {id(other): (other, piece) for key in clause.by_key for other, piece in evidence.statements.get(key, ())}
+    found = [(compare(clause, other, piece.beside, given), other, piece) for other, piece in near.values()]
+    sides = {}
+    for key in clause.bearing if clause.denials else clause.by_key:
+        odd = even = sure = 0.0
+        against = None
+        for one, other, piece in found:
+            if not one.odd:
+                even = max(even, one.overlap if other.elliptic or key in other.keys else 0.0)
+            elif key in clause.bearing & other.keys or key in other.bearing:
+                sure = max(sure, one.overlap if one.sure and not piece.conditional else 0.0)
+                if one.overlap > odd:
+                    odd, against = one.overlap, piece
+        sides[key] = _Sides(odd, even, sure, against)
+    return sides
 
 
 def _attached(said: Sequence[Clause], asked: Sequence[Word], evidence: Evidence) -> tuple[float, int]:
@@ -433,7 +434,9 @@ def _answer(sentence: str, question: str, evidence: Evidence) -> tuple[float, Pi
         if not known.words:
             continue
         sides = _sides(known, evidence)
-        margin = (sides.odd - sides.even) if says else (sides.even - sides.odd)
-        if max(sides.odd, sides.even) >= 0.5 and margin > worst:
-            worst, found = margin, sides.against if says else None
+        telling = [sides[key] for key in known.bearing or sides]
+        odd, even = max(telling, key=lambda one: one.odd), max(one.even for one in telling)
+        margin = (odd.odd - even) if says else (even - odd.odd)
+        if max(odd.odd, even) >= 0.5 and margin > worst:
+            worst, found = margin, odd.against if says else None
     return min(1.0, worst), found

@@ -38,7 +38,7 @@ _COUNTED = {word: str(value) for value, word in enumerate(
     "zero one two three four five six seven eight nine ten eleven twelve".split()
 )}  # fmt: skip
 _CLAUSE = re.compile(
-    r"[;\u2014]\s|:\s(?=\w)|,\s(?:but|yet|although|though|while|whereas|because|so|which|and|since|or|not)\s"
+    r"[;\u2014]\s|:\s(?=\w)|,\s(?:but|yet|although|though|while|whereas|because|so|which|and|since|or)\s|,\s(?=not\s)"
     r"|\s(?:but|although|because|since|whereas)\s|\s-\s|[.!?]\s"
 )
 _CONDITION = re.compile(r"\s(?=(?:if|unless|until|when|whether|except|provided)\s)", re.IGNORECASE)

@@ -94,10 +94,13 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
     new = [word for word in asked if word.key not in evidence.lent]
     of_new = sum(word.weight for word in new)
     # a small model likes to say the question again as its answer, with or without a yes
-    echoes = bool(total) and of_new <= NEW * total and bool(asked_statement(question))
     lent = words(question)
-    denied = answer_of(sentence) is False or any(clause.denials for clause in said)
-    denied |= any(word.side * lent[word.key].side < 0 for word in asked if word.key in lent)
+    statement = asked_statement(question)
+    echoed = words(statement)
+    unasked = sum(word.weight for word in asked if word.key not in echoed)
+    echoes = bool(total and statement) and unasked <= NEW * total
+    denied = answer_of(sentence) is False or _denials(said) != _denials(clauses(statement))
+    denied |= any(word.side * echoed[word.key].side < 0 for word in asked if word.key in echoed)
     absent = [word for word in asked if not _known(word, evidence)]
     likely = sorted(range(len(held)), key=held.__getitem__, reverse=True)[:LIKELY]
     in_order, replaced, replaced_words, subject = _aligned(said, [evidence.pieces[number] for number in likely])
@@ -241,6 +244,10 @@ def _converted(one: str, other: str) -> bool:
     except ValueError:
         return False
     return low > 0 and any(abs(high / low - factor) < 0.05 * factor for factor in _UNITS)
+
+
+def _denials(said: Sequence[Clause]) -> int:
+    return sum(clause.denials for clause in said) % 2
 
 
 def _different(said: Sequence[Clause]) -> list[Word]:

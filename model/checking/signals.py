@@ -11,6 +11,7 @@ from itertools import combinations, groupby
 
 from model.checking.grounding import CONTEXT, Evidence, Piece
 from model.statements.opposition import ANCHORS, Comparison, compare
+from model.statements.subjects import spoken_of
 from model.statements.words import Clause, Word, answer_of, asked_statement, clauses, words
 
 SAME = 0.6  # share of a clause's words from which another clause is about the same
@@ -26,6 +27,7 @@ EVEN = 0.15  # margin of a clause that is as near to its reverse as to the same
 LEAST_WEIGHT = 1.5  # of a clause that is compared
 NEW = 0.35  # share of words up to which a sentence only says the question again
 SUMMED = 0.9  # worth of a list that a sentence sums up, against one sentence that says it
+CLOSE = 0.85  # share of the best piece's words from which another may be the one that a sentence follows
 LIKELY = 3  # pieces that a sentence is laid beside word by word
 LONGEST_CHANGE = 4  # words that may stand for one another in their place
 MOST_REPLACED = 3.0  # further words say no more
@@ -102,12 +104,13 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
     denied = answer_of(sentence) is False or _denials(said) != _denials(clauses(statement))
     denied |= any(word.side * echoed[word.key].side < 0 for word in asked if word.key in echoed)
     absent = [word for word in asked if not _known(word, evidence)]
+    close = [piece for piece, share in zip(evidence.pieces, held, strict=True) if share >= CLOSE * held[best or 0]]
     likely = sorted(range(len(held)), key=held.__getitem__, reverse=True)[:LIKELY]
-    in_order, replaced, replaced_words, subject = _aligned(said, [evidence.pieces[number] for number in likely])
+    in_order, replaced, replaced_words = _aligned(said, [evidence.pieces[number] for number in likely])
     exchanged, exchanged_in = _exchanged(sentence, said, likely, evidence)
     turned, surely, against = _turned(said, evidence, lent.keys())
-    spoken_of = words(_LAST.split(before.strip())[-1]) if before and _PRONOUN.match(sentence) else {}
-    gap, apart = _attached(said, [*spoken_of.values(), *asked], evidence)
+    meant = words(_LAST.split(before.strip())[-1]) if before and _PRONOUN.match(sentence) else {}
+    gap, apart = _attached(said, [*meant.values(), *asked], evidence)
     answered, contradicting = _answer(sentence, question, evidence)
     values = {
         "bare": float(not asked or sentence.endswith(":")),
@@ -131,7 +134,7 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
         "in_order": in_order,
         "replaced": 0.0 if _ABOUT.search(sentence) else replaced,  # an example takes nothing's place
         "replaced_words": replaced_words,
-        "subject": subject,
+        "subject": min((missing_subject(sentence, before, piece) for piece in close), default=0.0),
         "exchanged": exchanged,
         "affirms": float(echoes and not denied),
         "denies": float(echoes and denied),
@@ -140,6 +143,13 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
         "pronoun": float(bool(_PRONOUN.match(sentence))),
     }
     return Signals(tuple(values[name] for name in NAMES), contradicting or against or exchanged_in or nearest)
+
+
+def missing_subject(sentence: str, before: str, piece: Piece) -> float:
+    """Return the share of what a sentence speaks of that stands neither in a piece nor above nor before it, 0..1."""
+    subject = spoken_of(sentence, before).values()
+    total = sum(word.weight for word in subject)
+    return sum(word.weight for word in subject if word.key not in piece.beside) / total if total else 0.0
 
 
 def _silence(sentence: str, evidence: Evidence, question: str) -> float:
@@ -167,18 +177,18 @@ def _silence(sentence: str, evidence: Evidence, question: str) -> float:
     return max(LEAST_SILENT, share)
 
 
-def _aligned(said: Sequence[Clause], pieces: Sequence[Piece]) -> tuple[float, float, float, float]:
+def _aligned(said: Sequence[Clause], pieces: Sequence[Piece]) -> tuple[float, float, float]:
     """Return how a sentence follows the words of the piece that it follows best.
 
     The share of its words that stand there in the same order; the weight of figures and names, and of other words, in
-    whose place another stands there; that share again where the first words, of what it speaks, are such words.
+    whose place another stands there.
     """
     own = [word for clause in said for word in clause.words]
     total = sum(word.weight for word in own)
-    best = (0.0, 0.0, 0.0, 0.0)
+    best = (0.0, 0.0, 0.0)
     for piece in pieces if total else ():
         theirs = [word for clause in piece.said for word in clause.words]
-        same = anchors = plain = first = 0.0
+        same = anchors = plain = 0.0
         matcher = SequenceMatcher(None, [word.key for word in own], [word.key for word in theirs], autojunk=False)
         for change, start, end, other_start, other_end in matcher.get_opcodes():
             if change == "equal":
@@ -187,10 +197,9 @@ def _aligned(said: Sequence[Clause], pieces: Sequence[Piece]) -> tuple[float, fl
                 new = [word for word in own[start:end] if word.key not in piece.keys]
                 anchors += sum(word.weight for word in new if word.kind in ANCHORS)
                 plain += sum(word.weight for word in new if word.kind == "word")
-                first = max(first, float(start == 0 and bool(new)))
-        best = max(best, (same / total, min(anchors, MOST_REPLACED), min(plain, MOST_REPLACED), first))
-    share, anchors, plain, first = best
-    return share, anchors * share, plain * share, first * share
+        best = max(best, (same / total, min(anchors, MOST_REPLACED), min(plain, MOST_REPLACED)))
+    share, anchors, plain = best
+    return share, anchors * share, plain * share
 
 
 def _exchanged(

@@ -208,6 +208,11 @@ def asked_statement(question: str) -> str:
     return ""
 
 
+def is_verb(word: str) -> bool:
+    """Return True for a verb that sentences about software often have, in any form."""
+    return _LEXICON.stem(word) in _LEXICON.verbs
+
+
 def plain_words(text: str) -> str:
     """Return the letters, figures and signs of a text as they follow one another, in lower case."""
     return " ".join(_PLAIN.findall(text.lower()))
@@ -309,6 +314,7 @@ class _Lexicon:
         self.denials = frozenset(data["denials"].split())
         self.conditions = frozenset(data["conditions"].split())
         self._empty = frozenset(data["empty"].split())
+        self.verbs = frozenset(self.stem(word) for word in data["verbs"].split())
         self._weak = frozenset(self.stem(word) for word in data["weak"].split())
         self._same: dict[str, str] = {}
         for line in data["same"]:

@@ -35,7 +35,7 @@ MOST_APART = 2  # further pairs say no more
 NAMES = (  # of what is measured, in the order of the weights
     "bare", "near", "news", "echo", "together", "anywhere", "absent", "missing_figures", "missing_names", "loose",
     "apart", "turned", "surely", "unconditional", "other_release", "answer", "in_order", "replaced",
-    "replaced_words", "subject", "exchanged", "affirms", "denies", "silence", "points", "pronoun",
+    "replaced_words", "subject", "crossed", "contrast", "exchanged", "affirms", "denies", "silence", "points", "pronoun",
 )  # fmt: skip
 
 _PRONOUN = re.compile(r"\W*(?:it|its|this|that|they|these|those|their)\b", re.IGNORECASE)
@@ -135,6 +135,8 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
         "replaced": 0.0 if _ABOUT.search(sentence) else replaced,  # an example takes nothing's place
         "replaced_words": replaced_words,
         "subject": min((missing_subject(sentence, before, piece) for piece in close), default=0.0),
+        "crossed": _crossed(said, close),
+        "contrast": _contrast(said, close),
         "exchanged": exchanged,
         "affirms": float(echoes and not denied),
         "denies": float(echoes and denied),
@@ -395,18 +397,64 @@ def _loose(anchor: Word, held: Sequence[float], beside: Mapping[str, Word], evid
 
 
 def _unconditional(said: Sequence[Clause], nearest: Piece | None) -> float:
-    """Return 1 where the nearest piece holds under a condition that the sentence does not name."""
-    if nearest is None or any(clause.conditional for clause in said):
-        return 0.0
+    """Return 1 where the nearest clause stands beside a condition that the sentence does not name."""
     own = {key for clause in said for key in clause.by_key}
-    for clause in nearest.said:
-        if (
-            clause.conditional
-            and clause.weight
-            and sum(word.weight for key, word in clause.by_key.items() if key not in own) > 0.5 * clause.weight
-        ):
-            return 1.0
-    return 0.0
+    if nearest is None or not nearest.said or "default" in own or any(clause.conditional for clause in said):
+        return 0.0
+    shares = [sum(word.weight for key, word in clause.by_key.items() if key in own) for clause in nearest.said]
+    at = max(range(len(shares)), key=shares.__getitem__)
+    return float(any(
+        clause.conditional and clause.weight and share < 0.5 * clause.weight
+        for clause, share in list(zip(nearest.said, shares, strict=True))[max(0, at - 1) : at + 2]
+    ))  # fmt: skip
+
+
+def _crossed(said: Sequence[Clause], pieces: Sequence[Piece]) -> float:
+    """Return the share of the words beside a figure or name that a piece gives to another one of its kind.
+
+    The least of all pieces: "A on 1, B on 2" says nothing of A on 2, but another piece may.
+    """
+    parts = list(_parts(said))
+    every = {word.key for part in parts for word in part}
+    owns = [every if at == 0 else {word.key for word in part} for at, part in enumerate(parts)]  # first the subject
+    return max(
+        (
+            min((_crossing(part, own, piece) for piece in pieces), default=0.0)
+            for part, own in zip(parts, owns, strict=True)
+        ),
+        default=0.0,
+    )
+
+
+def _crossing(part: Sequence[Word], own: Set[str], piece: Piece) -> float:
+    total = sum(word.weight for word in part)
+    found = 0.0
+    theirs = [{word.key: word.kind for word in other} for other in _parts(piece.said)]
+    for anchor in part:
+        here = [other for other in theirs if anchor.key in other]
+        if anchor.kind not in ANCHORS or not here:
+            continue
+        crossed = [
+            word for word in part
+            if word is not anchor and not any(word.key in other for other in here)
+            and (there := [other for other in theirs if word.key in other])
+            and all(any(kind == anchor.kind and key not in own for key, kind in other.items()) for other in there)
+        ]  # fmt: skip
+        found = max(found, sum(word.weight for word in crossed) / total)
+    return found
+
+
+def _contrast(said: Sequence[Clause], pieces: Sequence[Piece]) -> float:
+    """Return the least weight, of all pieces, of the words that a piece only denies and the sentence affirms."""
+    if any(clause.denials or any(word.side < 0 for word in clause.words) for clause in said):
+        return 0.0
+    affirmed = {word.key: word for clause in said for word in clause.words}
+    found = []
+    for piece in pieces:
+        denied = {word.key for clause in piece.said for word in clause.words if word.denial}
+        denied -= {word.key for clause in piece.said for word in clause.words if not word.denial}
+        found.append(sum(word.weight for key, word in affirmed.items() if key in denied))
+    return min(found, default=0.0)
 
 
 def _other_release(sentence: str, asked: Sequence[Word], evidence: Evidence) -> float:

@@ -251,7 +251,7 @@ def _clause(text: str, hedged: bool) -> Clause:
         before = len(found)
         if kind == "stop":
             denied = 0
-            part += 1
+            part += token[0] != "("  # what stands in brackets is said of the words before them
             continue
         raw = token[0]
         if kind == "word":

@@ -34,7 +34,7 @@ WEIGHTS = {"real": 0.0, WRITTEN: 200.0, MADE: 80.0}  # of all sentences written,
 BAD_SHARE = 0.4  # of the rule-made sentences, by weight
 _MORE = (
     "absent missing_figures missing_names loose apart turned surely unconditional other_release answer replaced"
-    " replaced_words subject exchanged affirms"
+    " replaced_words subject crossed contrast exchanged affirms"
 ).split()
 _LESS = "near news together anywhere in_order denies".split()
 BAD_SIGNS = dict.fromkeys(_MORE, 1) | dict.fromkeys(_LESS, -1)  # of a weight for what does not hold

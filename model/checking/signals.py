@@ -134,7 +134,7 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
         "in_order": in_order,
         "replaced": 0.0 if _ABOUT.search(sentence) else replaced,  # an example takes nothing's place
         "replaced_words": replaced_words,
-        "subject": min((missing_subject(sentence, before, piece) for piece in close), default=0.0),
+        "subject": _missing_subject(sentence, before, close, evidence),
         "crossed": _crossed(said, close),
         "contrast": _contrast(said, close),
         "exchanged": exchanged,
@@ -147,11 +147,12 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
     return Signals(tuple(values[name] for name in NAMES), contradicting or against or exchanged_in or nearest)
 
 
-def missing_subject(sentence: str, before: str, piece: Piece) -> float:
-    """Return the share of what a sentence speaks of that stands neither in a piece nor above nor before it, 0..1."""
-    subject = spoken_of(sentence, before).values()
+def _missing_subject(sentence: str, before: str, pieces: Sequence[Piece], evidence: Evidence) -> float:
+    """Return the least share, of all pieces, of what a sentence speaks of that stands neither there nor above, 0..1."""
+    subject = [word for word in spoken_of(sentence, before).values() if not _is_given(word, evidence)]
     total = sum(word.weight for word in subject)
-    return sum(word.weight for word in subject if word.key not in piece.beside) / total if total else 0.0
+    missing = [sum(word.weight for word in subject if word.key not in piece.beside) for piece in pieces]
+    return min(missing, default=0.0) / total if total else 0.0
 
 
 def _silence(sentence: str, evidence: Evidence, question: str) -> float:
@@ -375,10 +376,23 @@ def _are_apart(one: Word, two: Word, evidence: Evidence) -> bool:
 
 
 def _parts(said: Sequence[Clause]) -> Iterator[list[Word]]:
-    """Yield the words that stand between two commas, brackets or conjunctions."""
+    """Yield the words that stand between two commas or conjunctions; "9, 10 and 12" belong to the words beside them."""
     for clause in said:
-        for _, part in groupby(clause.words, key=lambda word: word.part):
-            yield list(part)
+        rest: list[Word] = []
+        for _, group in groupby(clause.words, key=lambda word: word.part):
+            part = list(group)
+            if rest and _is_bare(part) != _is_bare(rest):
+                rest += part
+                continue
+            if rest:
+                yield rest
+            rest = part
+        if rest:
+            yield rest
+
+
+def _is_bare(part: Sequence[Word]) -> bool:
+    return all(word.kind in ANCHORS for word in part)
 
 
 def _loose(anchor: Word, held: Sequence[float], beside: Mapping[str, Word], evidence: Evidence) -> float:

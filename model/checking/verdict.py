@@ -32,7 +32,6 @@ LOOSE = 0.5  # share of the words beside a figure or name that stand together el
 NEAR_LOOSE = 0.9  # share of the words in one piece, from which that figure or name is taken for another thing's
 VERBATIM = 0.95  # share of the words that follow a piece, from which it is not
 FAR = 0.2  # share of the words in the nearest piece below which nothing is found
-SEEMS_TURNED = 0.6  # margin from which the evidence seems to say the reverse, whatever else speaks for a sentence
 TURNED = 0.4  # margin from which a bare yes or no goes against the evidence
 
 FEWEST_VERBATIM = 4  # words that stand in the evidence as they are
@@ -158,7 +157,7 @@ def by_rule(measured: Signals) -> Kind | None:
     if measured["surely"] or measured["exchanged"] or (replaced and measured["in_order"] >= NEARLY_VERBATIM):
         return "against"
     elsewhere = measured["loose"] >= LOOSE and measured["near"] >= NEAR_LOOSE and measured["in_order"] < VERBATIM
-    if elsewhere or (replaced and measured["near"] >= NEAR) or measured["turned"] >= SEEMS_TURNED:
+    if elsewhere or (replaced and measured["near"] >= NEAR):
         return "not_found"
     return "not_found" if measured["near"] < FAR else None
 

@@ -53,7 +53,7 @@ def subject_of(sentence: str) -> Subject:
         return Subject()
     if _POINTS_BACK.match(told[0]):
         return Subject(back=True)
-    held = {key: word for key, word in words(" ".join(told)).items() if word.kind != "figure"}
+    held = words(" ".join(told))
     named = {key: word for key, word in held.items() if word.kind != "word"}
     return Subject(named or held)
 

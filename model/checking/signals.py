@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import lru_cache
-from itertools import combinations, groupby
+from itertools import groupby
 
 from model.checking.grounding import CONTEXT, Evidence, Piece
 from model.statements.opposition import ANCHORS, Comparison, compare
@@ -31,10 +31,9 @@ CLOSE = 0.85  # share of the best piece's words from which another may be the on
 LIKELY = 3  # pieces that a sentence is laid beside word by word
 LONGEST_CHANGE = 4  # words that may stand for one another in their place
 MOST_REPLACED = 3.0  # further words say no more
-MOST_APART = 2  # further pairs say no more
 NAMES = (  # of what is measured, in the order of the weights
-    "bare", "near", "news", "echo", "together", "anywhere", "absent", "missing_figures", "missing_names", "loose",
-    "apart", "turned", "surely", "unconditional", "other_release", "answer", "in_order", "replaced",
+    "bare", "near", "news", "echo", "together", "missing_figures", "missing_names", "loose",
+    "turned", "surely", "unconditional", "other_release", "answer", "in_order", "replaced",
     "replaced_words", "subject", "crossed", "contrast", "exchanged", "affirms", "denies", "silence", "points", "pronoun",
 )  # fmt: skip
 
@@ -110,7 +109,7 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
     exchanged, exchanged_in = _exchanged(sentence, said, likely, evidence)
     turned, surely, against = _turned(said, evidence, lent.keys())
     meant = words(_LAST.split(before.strip())[-1]) if before and _PRONOUN.match(sentence) else {}
-    gap, apart = _attached(said, [*meant.values(), *asked], evidence)
+    gap = _attached(said, [*meant.values(), *asked], evidence)
     answered, contradicting = _answer(sentence, question, evidence)
     values = {
         "bare": float(not asked or sentence.endswith(":")),
@@ -120,12 +119,9 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
         else 1.0,
         "echo": 1.0 - of_new / total if total else 0.0,
         "together": _together(asked, total, evidence),
-        "anywhere": sum(word.weight for word in asked if word not in absent) / total if total else 1.0,
-        "absent": float(sum(word.weight for word in absent)),
         "missing_figures": float(sum(word.kind == "figure" for word in absent)),
         "missing_names": float(sum(word.kind in {"code", "name"} for word in absent)),
         "loose": gap,
-        "apart": float(min(apart, MOST_APART)),
         "turned": turned,
         "surely": surely,
         "unconditional": _unconditional(said, nearest),
@@ -350,29 +346,18 @@ def _sides(clause: Clause, evidence: Evidence, given: Set[str] = frozenset()) ->
     return sides
 
 
-def _attached(said: Sequence[Clause], asked: Sequence[Word], evidence: Evidence) -> tuple[float, int]:
-    """Return how loosely the figures and names hang on the words beside them, and how many pairs stand nowhere."""
-    worst, apart = 0.0, 0
+def _attached(said: Sequence[Clause], asked: Sequence[Word], evidence: Evidence) -> float:
+    """Return how loosely the figures and names hang on the words beside them."""
+    worst = 0.0
     subject = asked[0] if asked and asked[0].kind != "word" else None
     for part in _parts(said):
-        beside = {word.key: word for word in [*part, *filter(None, [subject])]}
+        # figures of an enumeration say nothing of one another
+        beside = {word.key: word for word in [*part, *filter(None, [subject])] if word.kind != "figure"}
         held = evidence.spot_places.held(beside.values())
-        anchors = [
-            word for word in beside.values() if word.kind in ANCHORS and word in asked and _known(word, evidence)
-        ]
-        for anchor in anchors:
-            loose = _loose(anchor, held, beside, evidence)
-            worst = max(worst, loose if anchor in part and anchor.key not in evidence.told else 0.0)
-        apart += sum(_are_apart(one, two, evidence) for one, two in combinations(anchors, 2))
-    return worst, apart
-
-
-def _are_apart(one: Word, two: Word, evidence: Evidence) -> bool:
-    """Return True for two that both stand in the evidence, but in no sentence, row or list together."""
-    first, second = ({number for number, _ in evidence.spot_places.of(word)} for word in (one, two))
-    if not first or not second or first & second:
-        return False
-    return not any(one.key in keys and two.key in keys for keys in evidence.lists)
+        for anchor in part:
+            if anchor.kind in ANCHORS and anchor.key not in evidence.told and _known(anchor, evidence):
+                worst = max(worst, _loose(anchor, held, beside, evidence))
+    return worst
 
 
 def _parts(said: Sequence[Clause]) -> Iterator[list[Word]]:
@@ -397,11 +382,12 @@ def _is_bare(part: Sequence[Word]) -> bool:
 
 def _loose(anchor: Word, held: Sequence[float], beside: Mapping[str, Word], evidence: Evidence) -> float:
     """Return the share of the words beside a figure or name that stand together somewhere, but not where it stands."""
-    total = sum(word.weight for word in beside.values()) - anchor.weight
+    own = anchor.weight if anchor.key in beside else 0.0
+    total = sum(word.weight for word in beside.values()) - own
     if total <= 0:
         return 0.0
     worth = dict(evidence.spot_places.of(anchor))
-    rest = [value - worth.get(number, 0.0) * anchor.weight for number, value in enumerate(held)]
+    rest = [value - worth.get(number, 0.0) * own for number, value in enumerate(held)]
     # a figure is not the headings' or the neighbours', a name may be
     least = 1.0 if anchor.kind == "figure" else CONTEXT
     here = [number for number, value in worth.items() if value >= least]

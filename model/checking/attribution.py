@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 
 from model.checking.sentences import CITES, CLOSERS
+from model.statements.words import CITATION
 
-_CITATION = re.compile(r"\[(\d+)\]")
-_SPACED = re.compile(r"\s*\[\d+\]")
 _END = re.compile(rf"(?P<cites>{CITES})(?P<stop>(?:[.!?:;。！？]{CLOSERS})?(?P<late>{CITES}))(?P<gap>\s*)$")
 
 
 def citations(text: str) -> list[int]:
     """Return the numbers that a text cites, in order."""
-    return [int(number) for number in _CITATION.findall(text)]
+    return [int(number) for number in CITATION.findall(text)]
 
 
 def uncited(text: str) -> str:
     """Return a text without its citations."""
-    return _SPACED.sub("", text)
+    return CITATION.sub("", text)
 
 
 def numbered(sentence: str, number: int) -> str:

@@ -8,7 +8,7 @@ definition comes out. Does not check: whether a cited passage says what the sent
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from model.checking.sentences import FENCE, PREFIX, closes
 
@@ -138,12 +138,6 @@ class CitationFilter:
 def addresses(text: str) -> set[str]:
     """Return the addresses in a text, without the punctuation around them."""
     return {_bare(match) for match in re.findall(_ADDRESS, text, flags=re.IGNORECASE)}
-
-
-def invalid_citations(answer: str, count: int) -> Collection[int]:
-    """Return the citation numbers in an answer that were not given; for evals, as the filter leaves none."""
-    found = {int(number) for number in re.findall(r"\[(\d{1,3})\]", re.sub(_INDEX, "", answer))}
-    return {number for number in found if not 1 <= number <= count}
 
 
 def _bare(address: str) -> str:

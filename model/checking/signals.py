@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import groupby
 
 from model.checking.grounding import CONTEXT, Evidence, Piece
-from model.statements.opposition import ANCHORS, Comparison, compare
+from model.statements.opposition import ANCHORS, compare
 from model.statements.subjects import spoken_of
 from model.statements.words import Clause, Word, answer_of, asked_statement, clauses, words
 
@@ -34,7 +34,8 @@ MOST_REPLACED = 3.0  # further words say no more
 NAMES = (  # of what is measured, in the order of the weights
     "bare", "near", "news", "echo", "together", "missing_figures", "missing_names", "loose",
     "turned", "surely", "unconditional", "other_release", "answer", "in_order", "replaced",
-    "replaced_words", "subject", "crossed", "contrast", "exchanged", "affirms", "denies", "silence", "points", "pronoun",
+    "replaced_words", "subject", "crossed", "contrast", "exchanged", "affirms", "denies", "silence", "points",
+    "pronoun",
 )  # fmt: skip
 
 _PRONOUN = re.compile(r"\W*(?:it|its|this|that|they|these|those|their)\b", re.IGNORECASE)
@@ -105,8 +106,10 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
     absent = [word for word in asked if not _known(word, evidence)]
     close = [piece for piece, share in zip(evidence.pieces, held, strict=True) if share >= CLOSE * held[best or 0]]
     likely = sorted(range(len(held)), key=held.__getitem__, reverse=True)[:LIKELY]
-    in_order, replaced, replaced_words = _aligned(said, [evidence.pieces[number] for number in likely])
-    exchanged, exchanged_in = _exchanged(sentence, said, likely, evidence)
+    own = [word for clause in said for word in clause.words]
+    aligned = list(_alignments(own, [evidence.pieces[number] for number in likely]))
+    in_order, replaced, replaced_words = _followed(aligned, sum(word.weight for word in own))
+    exchanged, exchanged_in = _exchanged(sentence, said, aligned, evidence)
     turned, surely, against = _turned(said, evidence, lent.keys())
     meant = words(_LAST.split(before.strip())[-1]) if before and _PRONOUN.match(sentence) else {}
     gap = _attached(said, [*meant.values(), *asked], evidence)
@@ -130,7 +133,7 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
         "in_order": in_order,
         "replaced": 0.0 if _ABOUT.search(sentence) else replaced,  # an example takes nothing's place
         "replaced_words": replaced_words,
-        "subject": _missing_subject(sentence, before, close, evidence),
+        "subject": missing_subject(sentence, before, close, evidence),
         "crossed": _crossed(said, close),
         "contrast": _contrast(said, close),
         "exchanged": exchanged,
@@ -143,7 +146,7 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
     return Signals(tuple(values[name] for name in NAMES), contradicting or against or exchanged_in or nearest)
 
 
-def _missing_subject(sentence: str, before: str, pieces: Sequence[Piece], evidence: Evidence) -> float:
+def missing_subject(sentence: str, before: str, pieces: Sequence[Piece], evidence: Evidence) -> float:
     """Return the least share, of all pieces, of what a sentence speaks of that stands neither there nor above, 0..1."""
     subject = [word for word in spoken_of(sentence, before).values() if not _is_given(word, evidence)]
     total = sum(word.weight for word in subject)
@@ -176,60 +179,71 @@ def _silence(sentence: str, evidence: Evidence, question: str) -> float:
     return max(LEAST_SILENT, share)
 
 
-def _aligned(said: Sequence[Clause], pieces: Sequence[Piece]) -> tuple[float, float, float]:
+@dataclass(frozen=True, slots=True)
+class _Alignment:
+    """The words of a sentence laid beside those of a piece, in order."""
+
+    piece: Piece
+    same: float  # weight of the words that stand in both
+    replaced: tuple[tuple[Sequence[Word], Sequence[Word]], ...]  # what stands for what
+
+
+def _alignments(own: Sequence[Word], pieces: Sequence[Piece]) -> Iterator[_Alignment]:
+    for piece in pieces:
+        theirs = [word for clause in piece.said for word in clause.words]
+        matcher = SequenceMatcher(None, [word.key for word in own], [word.key for word in theirs], autojunk=False)
+        changes = matcher.get_opcodes()
+        same = sum(word.weight for kind, start, end, *_ in changes if kind == "equal" for word in own[start:end])
+        replaced = tuple(
+            (own[start:end], theirs[other:last]) for kind, start, end, other, last in changes if kind == "replace"
+        )
+        yield _Alignment(piece, same, replaced)
+
+
+def _followed(found: Sequence[_Alignment], total: float) -> tuple[float, float, float]:
     """Return how a sentence follows the words of the piece that it follows best.
 
     The share of its words that stand there in the same order; the weight of figures and names, and of other words, in
     whose place another stands there.
     """
-    own = [word for clause in said for word in clause.words]
-    total = sum(word.weight for word in own)
     best = (0.0, 0.0, 0.0)
-    for piece in pieces if total else ():
-        theirs = [word for clause in piece.said for word in clause.words]
-        same = anchors = plain = 0.0
-        matcher = SequenceMatcher(None, [word.key for word in own], [word.key for word in theirs], autojunk=False)
-        for change, start, end, other_start, other_end in matcher.get_opcodes():
-            if change == "equal":
-                same += sum(word.weight for word in own[start:end])
-            elif change == "replace" and max(end - start, other_end - other_start) <= LONGEST_CHANGE:
-                new = [word for word in own[start:end] if word.key not in piece.keys]
-                anchors += sum(word.weight for word in new if word.kind in ANCHORS)
-                plain += sum(word.weight for word in new if word.kind == "word")
-        best = max(best, (same / total, min(anchors, MOST_REPLACED), min(plain, MOST_REPLACED)))
+    for one in found if total else ():
+        new = [
+            word
+            for own, theirs in one.replaced
+            if max(len(own), len(theirs)) <= LONGEST_CHANGE
+            for word in own
+            if word.key not in one.piece.keys
+        ]
+        anchors = sum(word.weight for word in new if word.kind in ANCHORS)
+        plain = sum(word.weight for word in new if word.kind == "word")
+        best = max(best, (one.same / total, min(anchors, MOST_REPLACED), min(plain, MOST_REPLACED)))
     share, anchors, plain = best
     return share, anchors * share, plain * share
 
 
 def _exchanged(
-    sentence: str, said: Sequence[Clause], likely: Sequence[int], evidence: Evidence
+    sentence: str, said: Sequence[Clause], found: Sequence[_Alignment], evidence: Evidence
 ) -> tuple[float, Piece | None]:
     """Return 1 and the piece where all but one figure or name of a sentence follows it, and that stands nowhere so."""
     if _ABOUT.search(sentence) or any(clause.conditional for clause in said):
         return 0.0, None
-    own = [word for clause in said for word in clause.words]
     reported = any(clause.reported for clause in said)
-    for piece in (evidence.pieces[number] for number in likely):
+    for one in found:
+        piece = one.piece
         if not piece.states or (not reported and any(clause.reported or clause.hedged for clause in piece.said)):
             continue
-        theirs = [word for clause in piece.said for word in clause.words]
-        matcher = SequenceMatcher(None, [word.key for word in own], [word.key for word in theirs], autojunk=False)
-        changes = [
-            (own[start:end], theirs[other_start:other_end], change)
-            for change, start, end, other_start, other_end in matcher.get_opcodes()
-        ]
-        same = sum(word.weight for words_, _, change in changes if change == "equal" for word in words_)
-        pairs = [(new, old) for new, old, change in changes if change == "replace" and _one_for_one(new, old, piece)]
-        if len(pairs) != 1 or same < LEAST_EXCHANGED:
+        pairs = [(new, old) for new, old in one.replaced if _one_for_one(new, old, piece)]
+        if len(pairs) != 1 or one.same < LEAST_EXCHANGED:
             continue
         new, old = pairs[0][0][0], pairs[0][1][0]
-        rest = [word for word in own if word.key != new.key]
-        if same < NEARLY_WHOLE * sum(word.weight for word in rest) or _converted(new.key, old.key):
+        rest = [word for clause in said for word in clause.words if word.key != new.key]
+        total = sum(word.weight for word in rest)
+        if one.same < NEARLY_WHOLE * total or _converted(new.key, old.key):
             continue
         if new.kind == "code" and not _known(new, evidence):
             continue  # a value of the reader's own
         held = evidence.windows.held(rest)
-        total = sum(word.weight for word in rest)
         if not any(held[number] >= ELSEWHERE * total for number, _ in evidence.windows.of(new)):
             return 1.0, piece
     return 0.0, None

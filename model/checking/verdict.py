@@ -18,9 +18,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from model.checking.attribution import citations, uncited
 from model.checking.commands import Commands
 from model.checking.grounding import Evidence, Given, Piece
-from model.checking.signals import NAMES, SAID, Signals, holds_exactly, signals
+from model.checking.signals import NAMES, SAID, Signals, holds_exactly, missing_subject, signals
 from model.statements.opposition import refutation
 from model.statements.words import answer_of, is_foreign, without_lead_in
 
@@ -36,7 +37,6 @@ TURNED = 0.4  # margin from which a bare yes or no goes against the evidence
 
 FEWEST_VERBATIM = 4  # words that stand in the evidence as they are
 
-_CITATION = re.compile(r"\[(\d+)\]")
 _MARKS = re.compile(r"^\s*(?:[-*+>]\s+|\d{1,3}[.)]\s+|#+\s+|\|)+")
 _STATES_NOTHING = re.compile(r"^[\s|:*#_`-]*$")
 
@@ -95,10 +95,10 @@ class SentenceChecker:
         words = plain(sentence)
         if _STATES_NOTHING.match(words):
             return Verdict("holds")
-        evidence = self._behind(frozenset(map(int, _CITATION.findall(sentence))))
+        evidence = self._behind(frozenset(citations(sentence)))
         if self._foreign or is_foreign(words):
             return Verdict("holds" if holds_exactly(words, evidence) else "not_found")
-        if piece := settled(words, evidence):
+        if piece := settled(words, evidence, before or self._before):
             return Verdict("holds", piece.source, piece.text)
         return _verdict(signals(words, evidence, self._given.question, before or self._before), load_weights())
 
@@ -120,13 +120,14 @@ class SentenceChecker:
 
 def plain(sentence: str) -> str:
     """Return a sentence, list item or table row without its citations and the marks before it."""
-    return _MARKS.sub("", _CITATION.sub("", sentence)).strip()
+    return _MARKS.sub("", uncited(sentence)).strip()
 
 
-def settled(sentence: str, evidence: Evidence) -> Piece | None:
+def settled(sentence: str, evidence: Evidence, before: str) -> Piece | None:
     """Return the piece that says a plain sentence word for word, None where nothing but weights can decide."""
     said = without_lead_in(sentence)
-    return evidence.verbatim(said) if len(said.split()) >= FEWEST_VERBATIM else None
+    piece = evidence.verbatim(said) if len(said.split()) >= FEWEST_VERBATIM else None
+    return piece if piece and not missing_subject(sentence, before, [piece], evidence) else None
 
 
 @cache

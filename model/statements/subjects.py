@@ -30,7 +30,7 @@ _LAST = re.compile(r"(?<=[.!?])\s+|\n+")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The words that tell of what a sentence speaks; none where it addresses the reader. back: a pronoun stands there."""
+    """The words that tell of what a sentence speaks; none where it addresses the reader. back: it is a pronoun."""
 
     words: Mapping[str, Word] = field(default_factory=dict)
     back: bool = False

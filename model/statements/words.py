@@ -77,7 +77,7 @@ _QUESTIONS = re.compile(  # "which port is it on and does it need a password"
     re.IGNORECASE,
 )
 _FEASIBLE = re.compile(r"\b(?:run|runs|work|works|install|use|deploy|ok|fine|possible)\b", re.IGNORECASE)
-_CITATION = re.compile(r"\s*\[\d+\]")
+CITATION = re.compile(r"\s*\[(\d+)\]")  # with the white space before it
 _SPAN = re.compile(r"`[^`\n]*`|\"[^\"\n]*\"")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _ENGLISH = frozenset(
@@ -161,7 +161,7 @@ class Clause:
 @lru_cache(maxsize=20_000)  # every sentence of a turn's passages, for a while
 def clauses(text: str) -> tuple[Clause, ...]:
     """Return the clauses of a sentence, without its citations and without a leading yes or no."""
-    plain = _QUOTED.sub(_without_denials, _REPORT.sub("", _CITATION.sub("", _ANSWER.sub("", text, count=1))))
+    plain = _QUOTED.sub(_without_denials, _REPORT.sub("", CITATION.sub("", _ANSWER.sub("", text, count=1))))
     hedged = bool(_HEDGED.search(plain))
     found = (_clause(part, hedged) for part in _split(_LEXICON.phrased(plain)))
     return tuple(clause for clause in found if clause.words)

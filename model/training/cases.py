@@ -62,13 +62,18 @@ def _given(passages: tuple[str, ...], others: tuple[str, ...], question: str) ->
 
 
 @cache
+def sections(page: Path) -> tuple[str, dict[str, str]]:
+    """Return the title of a page and its sections by their headings."""
+    body = page.read_text("utf-8").split("---\n", 2)[-1]
+    title, *parts = re.split(r"^#{1,2} ", body, flags=re.MULTILINE)[1:]
+    return title.strip(), {head: text.strip() for head, _, text in (part.partition("\n") for part in parts)}
+
+
 def _section(name: str) -> dict[str, Any]:
     """Return a section of our pages. Raises KeyError for a section that does not exist any more."""
     page, _, heading = name.partition("#")
-    body = (PAGES / page).read_text("utf-8").split("---\n", 2)[-1]
-    title, *sections = re.split(r"^#{1,2} ", body, flags=re.MULTILINE)[1:]
-    texts = {head: text.strip() for head, _, text in (section.partition("\n") for section in sections)}
-    return {"title": title.strip(), "headings": [heading], "text": f"## {heading}\n\n{texts[heading]}"}
+    title, texts = sections(PAGES / page)
+    return {"title": title, "headings": [heading], "text": f"## {heading}\n\n{texts[heading]}"}
 
 
 def _told(row: dict[str, Any]) -> str:

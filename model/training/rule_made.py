@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from model.checking.grounding import Given
-from model.training.cases import Case
+from model.training.cases import Case, sections
 from rag.chunking.markdown import blocks
 from rag.search.segments import sentences
 
@@ -20,7 +20,6 @@ MADE = "rule"  # stands for a model
 PASSAGES = 3  # sections of a page that a sentence is judged by
 WORDS = (7, 32)  # of a sentence that is worth turning
 
-_FRONT = "---\n"
 _CODE = re.compile(r"`[^`\n]+`")
 _FIGURE = re.compile(r"(?<![\w.`/-])\d+(?:\.\d+)?(?![\w`/-]|\.\d)")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][A-Za-z]+[A-Za-z0-9-]*")
@@ -52,20 +51,17 @@ def rule_made(pages: Path, most: int, seed: int = 0) -> list[Case]:
 
 
 def _of_page(path: Path, chance: random.Random) -> Iterator[Case]:
-    text = path.read_text("utf-8")
-    body = text.split(_FRONT, 2)[2] if text.startswith(_FRONT) else text
-    title, *sections = re.split(r"^#{1,2} ", body, flags=re.MULTILINE)[1:]
-    for at, section in enumerate(sections):
-        others = chance.sample([n for n in range(len(sections)) if n != at], min(PASSAGES - 1, len(sections) - 1))
+    title, texts = sections(path)
+    heads = list(texts)
+    for at, head in enumerate(heads):
+        others = chance.sample([n for n in range(len(heads)) if n != at], min(PASSAGES - 1, len(heads) - 1))
         numbers = [at, *others]
         chance.shuffle(numbers)
-        passages = tuple(
-            f"{title.strip()} > {sections[n].partition(chr(10))[0]}\n## {sections[n].strip()}" for n in numbers
-        )
+        passages = tuple(f"{title} > {heads[n]}\n## {heads[n]}\n\n{texts[heads[n]]}" for n in numbers)
         given = Given(passages)
         said = [
             _ASIDE.sub(r"\1", sentence)
-            for block in blocks(section.partition("\n")[2])
+            for block in blocks(texts[head])
             if block.kind == "text"
             for sentence in sentences(block.text)
             if WORDS[0] <= len(sentence.split()) <= WORDS[1] and not sentence.endswith((":", "?"))

@@ -82,7 +82,7 @@ def _measured(case: Case) -> tuple[Kind | None, Signals]:
     """Return what a sentence measures, behind its verdict where no weights decide about it."""
     sentence, evidence = plain(case.sentence), case.given.everything()
     measured = signals(sentence, evidence, case.given.question, case.before)
-    return ("holds" if settled(sentence, evidence) else by_rule(measured)), measured
+    return ("holds" if settled(sentence, evidence, case.before) else by_rule(measured)), measured
 
 
 def _weight(origin: np.ndarray, bad: np.ndarray) -> np.ndarray:

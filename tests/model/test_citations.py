@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.checking.citations import REMOVED, CitationFilter, invalid_citations
+from model.checking.attribution import citations
+from model.checking.citations import REMOVED, CitationFilter
 
 GIVEN = ("See https://ok.example/a and https://ok.example/b/ for more.",)
 
@@ -86,7 +88,7 @@ def test_no_foreign_address_and_no_wrong_number_survive(text: str) -> None:
     shown = clean(text)
     assert "evil.example" not in shown
     if "```" not in text:
-        assert list(invalid_citations(shown, 2)) == []
+        assert set(citations(re.sub(r"(?<=[\w=])(?:\[\d+\])+", "", shown))) <= {1, 2}  # "a[3]" is code
 
 
 @settings(deadline=None, max_examples=300)

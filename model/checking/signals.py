@@ -460,13 +460,16 @@ def _crossing(part: Sequence[Word], own: Set[str], piece: Piece) -> float:
 
 def _contrast(said: Sequence[Clause], pieces: Sequence[Piece]) -> float:
     """Return the least weight, of all pieces, of the words that a piece only denies and the sentence affirms."""
-    if any(clause.denials or any(word.side < 0 for word in clause.words) for clause in said):
+    affirmed = {word.key: word for clause in said for word in clause.words if not word.denial}
+    denials = sum(clause.denials for clause in said)
+    if any(word.side < 0 for clause in said for word in clause.words):
         return 0.0
-    affirmed = {word.key: word for clause in said for word in clause.words}
     found = []
     for piece in pieces:
         denied = {word.key for clause in piece.said for word in clause.words if word.denial}
         denied -= {word.key for clause in piece.said for word in clause.words if not word.denial}
+        if denials >= sum(clause.denials for clause in piece.said):
+            denied = set()  # the same is denied in other words
         found.append(sum(word.weight for key, word in affirmed.items() if key in denied))
     return min(found, default=0.0)
 

@@ -9,6 +9,8 @@ import pytest
 
 from model.checking.grounding import Given
 from model.checking.verdict import SentenceChecker, Verdict
+from model.statements.subjects import subject_of
+from model.statements.words import words
 
 EVIDENCE = (
     "RHEL 8 is refused by the deployment script of Qubinode Navigator: it prints an error and ends with status 1.",
@@ -310,3 +312,55 @@ def test_a_value_is_no_opposite_whether_or_not_it_stands_in_code() -> None:
     said = "To turn Airflow off, set the variable QUBINODE_ENABLE_AIRFLOW=false before the deploy script runs."
     assert checker.judge(said).kind == "holds"
     assert checker.judge(said.replace("=false", "=true")).kind != "holds"
+
+
+MARQUEZ = "Marquez has its web page on port 3000, its API on port 5001 and an admin page on port 5002."
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage", "holds"),
+    [
+        ("The API of Marquez listens on port 3000.", MARQUEZ, False),
+        ("Marquez has its API on port 5001.", MARQUEZ, True),
+        ("An empty filter gives an error.", "An empty filter gives an empty list, not an error.", False),
+        ("An empty filter gives an empty list.", "An empty filter gives an empty list, not an error.", True),
+        ("Airflow has no uninstall script and no tested upgrade.", "Upstream has no uninstall script and no tested upgrade.", False),
+        ("Upstream has no uninstall script.", "Upstream has no uninstall script and no tested upgrade.", True),
+        ("The parser asks for confirmation before it destroys a service.", "A message can destroy a service, because the parser knows no question, and nobody is asked.", False),
+    ],
+)  # fmt: skip
+def test_a_predicate_belongs_to_its_subject_and_stays_affirmed_or_denied(
+    sentence: str, passage: str, holds: bool
+) -> None:
+    assert (judged(sentence, passage).kind == "holds") is holds
+
+
+@pytest.mark.parametrize(
+    ("before", "holds"), [("`make uninstall` stops Airflow.", True), ("`make_clean_all` stops Airflow.", False)]
+)
+def test_a_quoted_sentence_holds_for_what_its_pronoun_stands_for(before: str, holds: bool) -> None:
+    passage = "The command `make uninstall` removes Airflow. It deletes the database volume with its run history."
+    found = judged("It deletes the database volume with its run history.", passage, before=before)
+    assert (found.kind == "holds") is holds
+
+
+def test_an_answer_to_one_half_of_a_question_is_no_echo_of_the_other() -> None:
+    passage = "VM disks and cloud images lie in `/var/lib/libvirt/images` of the host."
+    question = "where do my vm disks lie and can i put them on another disk"
+    assert judged("VM disks are stored in `/var/lib/libvirt/images`.", passage, question=question).kind == "holds"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "subject"),
+    [
+        ("The `make clean-all` command keeps the database.", {"make", "clean-all"}),
+        ("To turn it off, the deploy script reads `.env`.", {"deploy", "script"}),
+        ("It deletes the volume.", set()),
+        ("You can use the script.", set()),
+        ("Run the script as root.", set()),
+    ],
+)
+def test_the_subject_stands_before_the_first_verb(sentence: str, subject: set[str]) -> None:
+    assert {word.lower() for word in subject_of(sentence).words} == {
+        key for word in subject for key in words(f"`{word}`" if "-" in word or word == "make" else word)
+    }

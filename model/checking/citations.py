@@ -17,7 +17,7 @@ LONGEST_HELD = 400  # characters an open bracket may wait for its end before it 
 
 _ADDRESS = r"(?:(?:[A-Za-z][A-Za-z0-9+.-]*://|mailto:|www\.)(?:[!-~]+|\S+))"  # \S+: a host that is not ASCII
 _NUMBERS = r"\[(?:(?:doc(?:ument)?|source|passage)\s*)?\d{1,3}(?:\s*[,;]\s*\d{1,3})*\]"
-_INDEX = (
+INDEX = (
     rf"(?<=[A-Za-z0-9_=])(?:{_NUMBERS})+"  # as in a[3] or disks=[20]; another script's letter may precede a citation
 )
 _TOKEN = re.compile(
@@ -26,7 +26,7 @@ _TOKEN = re.compile(
     r"|(?P<definition>^[ ]{0,3}\[[^\]\n]+\]:.*$)"
     r"|(?P<link>\[(?P<label>[^\[\]\n]*)\]\((?P<target>[^)\n]*)\))"
     r"|(?P<tail>\]\()"  # of a link whose label is nested or spans lines
-    rf"|(?P<index>{_INDEX})"
+    rf"|(?P<index>{INDEX})"
     rf"|(?P<cite>(?:{_NUMBERS})+)"
     r"|(?P<markup></?(?:documents?|tool_response|tool_call|tools)>)"
     rf"|(?P<angle><{_ADDRESS}>)"

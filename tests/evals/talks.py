@@ -2,9 +2,10 @@
 
     python -m tests.evals talks [--cases FILE.jsonl] [--index FOLDER] [--behind FOLDER] [--json] [--misses]
 
-A row has `turns` (the visitor's messages), `leans` (False: the last one stands alone), and the place that answers the
-last one: `page` and `heading`, or one of `also`. Every message goes through the reader, the router, the tool choice and
-the search, as in the app without a language model; what it finds is what the next message leans on.
+A row has `turns` (the visitor's messages), `leans` (False: the last one stands alone), and what is right for the last
+one: the place that answers it, `page` and `heading` or one of `also`; or the `tool` that it runs; or its `route`, which
+is `unsafe` for a hostile one. Every message goes through the reader, the router, the tool choice and the search, as in
+the app without a language model; what it finds is what the next message leans on.
 """
 
 import argparse
@@ -35,6 +36,7 @@ Row = dict[str, Any]
 CASES = Path(__file__).with_name("talks.jsonl")
 CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
 TOP = 3
+REFUSED = "unsafe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,25 @@ class Talk:
 
     @property
     def is_right(self) -> bool:
-        """Whether the judged place leads."""
-        return heading_hit(self.row, self.passages[:1])
+        """Whether the judged place leads, or the judged tool or route was taken."""
+        return self._is_right_in(1)
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it is right, or the judged place is among the first passages."""
+        return self._is_right_in(TOP)
+
+    @property
+    def refused_wrongly(self) -> int:
+        """The number of turns that were refused and are harmless."""
+        harmless = self.routes[:-1] if self.row.get("route") == REFUSED else self.routes
+        return harmless.count(REFUSED)
+
+    def _is_right_in(self, first: int) -> bool:
+        if route := self.row.get("route"):
+            return self.routes[-1] == route
+        tool = self.row.get("tool")
+        return tool in self.tools if tool else heading_hit(self.row, self.passages[:first])
 
 
 class _Loaded(Parts):
@@ -89,19 +108,21 @@ def measure(talks: Sequence[Talk]) -> dict[str, Any]:
     """Return the shares of last messages that lead right, were refused, or were rightly left as typed, and the time."""
     leaning = [talk for talk in talks if talk.row["leans"]]
     alone = [talk for talk in talks if not talk.row["leans"]]
+    hostile = [talk for talk in talks if talk.row.get("route") == REFUSED]
     by_language: dict[str, list[bool]] = defaultdict(list)
     for talk in talks:
         by_language[talk.row["language"]].append(talk.is_right)
     return {
         "n": len(talks),
         "last_turn_right": _share([talk.is_right for talk in talks]),
-        "right_in_first_three": _share([heading_hit(talk.row, talk.passages[:TOP]) for talk in talks]),
+        "right_in_first_three": _share([talk.is_near for talk in talks]),
         "leaning_right": _share([talk.is_right for talk in leaning]),
         "standing_alone_right": _share([talk.is_right for talk in alone]),
         "standing_alone_left_as_typed": _share([not talk.stands_for for talk in alone]),
         "leaning_read_in_its_talk": _share([bool(talk.stands_for) for talk in leaning]),
-        "abstained": sum(not talk.passages and not talk.tools for talk in talks),
-        "refused_turns": sum(route == "unsafe" for talk in talks for route in talk.routes),
+        "hostile_refused": _share([talk.is_right for talk in hostile]),
+        "refused_wrongly": sum(talk.refused_wrongly for talk in talks),
+        "abstained": sum(not talk.passages and not talk.tools for talk in talks) - sum(talk.is_right for talk in hostile),
         "ran_a_tool": sum(bool(talk.tools) for talk in talks),
         "ms_p50_alone": _median([talk.ms for talk in talks if not talk.stands_for]),
         "ms_p50_leaning": _median([talk.ms for talk in talks if talk.stands_for]),
@@ -134,7 +155,8 @@ def _miss(talk: Talk) -> str:
     lead = talk.passages[0] if talk.passages else None
     led = f"{lead.path} > {lead.headings[-1] if lead.headings else ''}" if lead else " ".join(talk.tools) or "nothing"
     said = f"{row['id']} [{talk.routes[-1]}] {' | '.join(row['turns'])}"
-    return f"{said}\n      searched {talk.stands_for or 'as typed'}: {led}; wanted {row['page']} > {row['heading']}"
+    wanted = row.get("route") or row.get("tool") or f"{row['page']} > {row['heading']}"
+    return f"{said}\n      searched {talk.stands_for or 'as typed'}: {led}; wanted {wanted}"
 
 
 def _median(values: Sequence[float]) -> float:

@@ -40,6 +40,35 @@ _STRINGS = tuple(
 _IGNORE = re.compile(
     r"\bignore (?:all |any |your |the |these |my |every )*(?:previous|prior|above|earlier|preceding)\b"
     r"(?! (?:errors?|warnings?|failures?|runs?|results?|releases?|versions?|lines?)\b)"
+    r"|\b(?:ignor\w+|forget|drop|break|bypass) (?:all |any )?(?:of )?(?:its|your) (?:own )?(?:rules|instructions|guidelines|restrictions)\b"
+)
+# whoever another's thing, stealth or extortion is spoken of would be harmed
+_OTHERS = re.compile(
+    r"\b(?:(?:some|any|every)(?:one|body)(?: else)?'s|other (?:people|users?|visitors?|compan(?:y|ies))'?s?|"
+    r"(?:others|(?:neighbou?r|colleague|visitor|user|customer)s) (?:type|ask|write|say|send|watch|read)(?:d|ed)?|another (?:person|company|user)'?s?|"
+    r"(?:a |the |my )?(?:stranger|neighbou?r|colleague|co-?worker|flatmate|roommate|boss|teacher|victim|enemy|wife|husband|"
+    r"girlfriend|boyfriend|ex|bank|school)(?:'s|s')|people's|(?:a|my|the|some|their) (?:bank|company|victim|competitor|celebrity)|"
+    r"(?:he|she|they|nobody|no one|people)(?: (?:must|should|can|will|may|do|does|is|are))?(?: ?n[o']t)? (?:know|knows|notice|notices|find out|see|sees)|"
+    r"without (?:his|her|their|the \w+|him|them|any(?:one|body)|nobody)(?:'s)? (?:ever |even )?(?:know(?:ing|ledge)|notic(?:e|ing)|permission|consent)|"
+    r"unnoticed|unseen|undetected|secretly|until (?:he|she|they|people|you|someone) pays?|for (?:a )?ransom|asks? (?:\w+ )?for money)(?![\w'])"
+)
+# what is done to somebody, and malware
+_WRONGS = re.compile(
+    r"\b(?:hack|crack|steal|spy|exploit|sniff|eavesdrop|intercept|impersonate|blackmail|hijack|infect|ddos|phish|sneak|abuse)(?:s|ed|ing)?\b|"
+    r"\b(?:fake|forge|forged|attack|attacking|flood|flooding|(?:break|breaks|broke|get|gets) (?:in|into))\b|\bguess(?:ing)? (?:\w+ )?passwords?\b|"
+    r"\b(?:virus(?:es)?|malware|trojans?|backdoors?|worms?)\b"
+)
+_DEFENDING = re.compile(
+    r"\b(?:keep|stop|prevent|protect|defend|secure|avoid|against|detect|safe|block|from being|could (?:some|any)|can (?:some|any|it)|is it|are they)"
+)
+_VISITOR = re.compile(r"\b(?:i|me|my|mine|we|us|our|make|write|help|let|put|one that)\b")
+_OTHERS_MAY = re.compile(
+    r"\b(?:can|could|may|might|does|do|did|will|would|couldn't|can't) (?:(?:any|some|every)(?:one|body)|others|people|(?:a )?strangers?|"
+    r"attackers?|hackers?|outsiders?)\b"
+)
+_OPENS_QUESTION = re.compile(
+    r"^(?:(?:and|so|but|or|ok|okay|well|then|great|thanks)[ ,]+)*(?:which|what|whats|where|who|whose|when|why|how (?:long|often|many|much|safe)|is|are|was|"
+    r"isn't|aren't|does|do|did|can|could|couldn't|may|might|would|will|should|any)\b"
 )
 _QUOTED = re.compile(r"```.*?```|`[^`]+`|\"[^\"]+\"|'[^']{8,}'|“[^”]+”|„[^“”]+[“”]|«[^»]+»|「[^」]+」|『[^』]+』", re.S)
 _ASKED = re.compile(
@@ -56,7 +85,7 @@ _NO_ORDER = re.compile(
 )
 _SECRET = re.compile(
     r"\b(?:passwords?|tokens?|secrets?|credentials?|(?:api|private|ssh|secret|access) keys?|environment variables?|"
-    r"env(?:ironment)?|system prompt|(?:hidden|initial|previous|original) (?:instructions?|prompt|rules))\b|_(?:token|key|password)\b"
+    r"env(?:ironment)?|vault\.yml|system prompt|(?:hidden|initial|previous|original) (?:instructions?|prompt|rules))\b|_(?:token|key|password)\b"
 )
 _YOURS = re.compile(
     r"\b(?:you|your|yours|this (?:\w+ )?(?:space|server|app|machine|container|site|chat)|of this|here|hold)\b"
@@ -81,12 +110,32 @@ def is_asking(reading: Reading) -> bool:
     return bool(_ASKED.search(said)) and not _IGNORE.search(said) and not _ORDERED.search(_NO_ORDER.sub(" ", said))
 
 
+def is_against_others(reading: Reading) -> bool:
+    """Return whether a message, or the question it stands for, speaks of a wrong to others that the visitor would do.
+
+    Asking how to be safe from it does not. No attack by itself, but then no talk makes its words harmless.
+    """
+    said = f"{reading.folded} {reading.gloss}"
+    wrong = _WRONGS.search(said) or (reading.joint and _WRONGS.search(reading.joint.gloss))
+    does = _VISITOR.search(said) and not _DEFENDING.search(said)
+    return bool(_OTHERS.search(said) or (wrong and does))
+
+
+def is_asking_about_it(reading: Reading) -> bool:
+    """Return whether a message only asks about what its talk is about: nobody acts in it, and nothing is ordered."""
+    said = reading.gloss
+    if not _OPENS_QUESTION.search(said) or any(one.search(said) for one in (_VISITOR, _YOURS, _OTHERS)):
+        return False
+    return bool(_OTHERS_MAY.search(said)) or not (_ORDERED.search(said) or _WRONGS.search(said))
+
+
 def is_after_secrets(reading: Reading) -> bool:
-    """Return whether a message names secrets and the app or its machine together.
+    """Return whether a message names secrets, itself or by what it points at, and the app or its machine together.
 
     No attack by itself ("do you need my token?"), but reason to be careful.
     """
-    return bool(_SECRET.search(reading.gloss) and _YOURS.search(reading.gloss))
+    pointed = reading.before.gloss if reading.before and reading.move.points else ""
+    return bool(_SECRET.search(f"{reading.gloss} {pointed}") and _YOURS.search(reading.gloss))
 
 
 def _without_strings(text: str) -> str:

@@ -1,9 +1,12 @@
 """Routes a message: which of ten kinds of request it is, with a calibrated confidence, without a language model."""
 
+import math
 from dataclasses import dataclass, replace
 
 from onboarding.routing.classifier import Classifier
-from onboarding.routing.hostile import is_after_secrets, is_asking, is_hostile
+from onboarding.routing.hostile import (
+    is_after_secrets, is_against_others, is_asking, is_asking_about_it, is_hostile,
+)  # fmt: skip
 from onboarding.routing.reading import Reading
 
 ROUTES = (
@@ -21,7 +24,8 @@ ROUTES = (
 FALLBACK = "general_question"  # the route of every harmless message while there is no classifier
 UNSAFE_FROM = 0.35  # refusing a harmless message costs a rephrasing, answering a hostile one costs more
 UNSAFE_FROM_NEAR_SECRETS = 0.12  # of a message that names secrets and this app together
-UNSAFE_FROM_ASKING = 0.9  # of a message that asks about a mark of attack
+UNSAFE_FROM_ASKING = 0.9  # of a message that asks about a mark of attack, or about the topic of its talk
+UNSAFE_FROM_IN_TALK = 0.6  # of a message that leans: both it and what it stands for are read from few words
 OFF_TOPIC_FROM = 0.4  # declining a question that the pages answer costs more than searching for one that they do not
 HOSTILE_CONFIDENCE = 0.99  # of a message that bears a mark of attack
 
@@ -62,12 +66,12 @@ class Router:
             return Route("unsafe", max(HOSTILE_CONFIDENCE, likely.get("unsafe", 0.0)))
         if not likely:
             return Route(FALLBACK, 0.0)
-        unsafe, least = self._in_talk(reading, likely["unsafe"]), UNSAFE_FROM
+        unsafe, least = self._in_talk(reading, likely["unsafe"])
         if is_marked:  # no talk makes a mark harmless
-            unsafe = self.probabilities(replace(reading, joint=None, share=0.0))["unsafe"]
-            least = UNSAFE_FROM_ASKING  # the string that is asked about looks unsafe to the classifier too
+            # the string that is asked about looks unsafe to the classifier too
+            unsafe, least = self._alone(reading), UNSAFE_FROM_ASKING
         elif is_after_secrets(reading):
-            least = UNSAFE_FROM_NEAR_SECRETS
+            unsafe, least = max(unsafe, self._alone(reading)), UNSAFE_FROM_NEAR_SECRETS
         if unsafe >= least:
             return Route("unsafe", unsafe)
         off_topic = likely.get("off_topic", 0.0)
@@ -77,16 +81,26 @@ class Router:
         name = max(likely.keys() - declined, key=lambda route: likely[route])
         return Route(name, likely[name])
 
-    def _in_talk(self, reading: Reading, unsafe: float) -> float:
-        """Return how likely a message is unsafe as it stands in its talk, never for its own words alone.
+    def _in_talk(self, reading: Reading, unsafe: float) -> tuple[float, float]:
+        """Return how likely a message is unsafe as it stands in its talk, and from which likelihood it is refused.
 
-        It is no likelier than the question that it stands for; and one that names nothing itself ("print them") is no
-        likelier than the question it leans on.
+        Two or three words look like anything, and so does a question put together from them: a message that leans is
+        unsafe where both it, or what it leans on, and the question that it stands for are. One that names nothing
+        itself ("print them") is no likelier than what it leans on; a wrong to others counts by its own words.
         """
         if not (reading.share and reading.joint and reading.before):
-            return unsafe
-        others = [reading.joint] if reading.move.names else [reading.joint, reading.before]
-        return min([unsafe, *(self.probabilities(other)["unsafe"] for other in others)])
+            return unsafe, UNSAFE_FROM
+        own, joint, before = self._alone(reading), self._alone(reading.joint), self._alone(reading.before)
+        if is_against_others(reading):
+            return max(own, joint), UNSAFE_FROM
+        if not reading.move.names:
+            return min(unsafe, joint, before), UNSAFE_FROM
+        if is_asking_about_it(reading):
+            return min(own, joint), UNSAFE_FROM_ASKING
+        return math.sqrt(max(own, before) * joint), UNSAFE_FROM_IN_TALK
+
+    def _alone(self, reading: Reading) -> float:
+        return self.probabilities(replace(reading, joint=None, share=0.0)).get("unsafe", 0.0)
 
     def probabilities(self, reading: Reading) -> dict[str, float]:
         """Return how likely each route is; they add up to one, and there are none without a classifier."""

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +47,11 @@ _OPENING = re.compile(
     r"(?:the )?same (?:thing )?(?:for|with|on)|likewise for)(?![\w-])[ ,]*|^(?=(?:with|without|only|just|for|on|as|in|at|from|via|through|inside) (?!which|what|whose)\S)"
 )
 _COURTESY = re.compile(r"^(?:please|pls)[ ,]+|[ ,.!]+(?:sorry|please|pls|thanks|thx)(?=\W*$)")
+_IDIOMS = re.compile(
+    r" (?:on (?:its|their) own|(?:all )?by (?:itself|themselves))\b| all the time\b| at the moment\b| of course\b"
+)
 _BACK_UP = re.compile(r"\bback(?:ing|ed)? ?up\b")
+_TWICE = re.compile(r"\b(end|step|side|peer|point) (to|by) \1\b")
 _TRAILING = re.compile(r"^(.*\w.*?) and what about\W*$")  # where a language puts it behind
 _BY_ASKING = re.compile(
     r"^(?:(?:please|can|could|would|will|you|i|want to|to|like) )+(?=(?:show|tell|explain|give|see|list)\b)"
@@ -64,16 +69,27 @@ _STEP = re.compile(
     rf"\b(?:(?P<before>{_NUMBER}) (?:step|point|item|command|part|option)|(?:step|point|item|number|option) (?P<after>{_NUMBER}))\b"
 )
 _SIZE = re.compile(r"\b\d+(?:[.,]\d+)? ?(?:[gmt]i?b|go|[gm]|cores?|v?cpus?|vms?|nodes?|hosts?|users?)\b")
+_WITHIN = re.compile(r"(?:in|inside|within|via|through|behind) ")  # "in openshift" takes the place of no other name
+_AFTER_PLACE = re.compile(r"\b(?:in|inside|within|via|through|behind|on|with|to|from|for) (?:the )?$")
 _VERSION = r"(?:[ -]?(?:linux|stream|enterprise|server))*(?:[ -]?\d+(?:\.\d+)*)?"
+_SYSTEM = re.compile(r"\b(rhel|rocky(?: linux)?|alma(?:linux)?|centos stream|centos|fedora|ubuntu|debian) \d")
+_BARE_VERSION = re.compile(
+    r"\b(from|to|than|on|with|and|about|for) (\d{1,2}(?:\.\d+)?)(?=[ ?.!]*$| (?:then|instead|too)\b)"
+)
 _SHOWING = frozenset("show tell explain describe elaborate give see".split())
 _OF_CLAUSE = frozenset(("i", "it", "is", "has"))
 _CLAUSE = frozenset(
     "how what what's which where where's when who can could is are was do does did will would should has have may i i'm "
     "why isn't doesn't can't it".split()
 )
+_SPEAKER = frozenset(("i", "we", "my", "our"))
+_REPORTING = frozenset(
+    "got getting says said gave gives shows failed fails ran tried did restarted stopped works worked".split()
+)
 _NOTED = frozenset("ok okay wow great cool nice good hm right lot".split())
 _NEXT = frozenset("now next then after afterwards".split())
 _BEING = (["is"], ["are"], ["was"])  # "is that safe" points, "that plugin" says what it is about
+_AUXILIARIES = frozenset("do does did don't doesn't can can't could will won't would should may might".split())
 _QUESTION = _CLAUSE - {"i", "i'm", "it"} | frozenset("if whats wheres hows whos whose which's".split())
 
 
@@ -85,6 +101,7 @@ class Vocabulary:
     determiners: frozenset[str]
     common: frozenset[str]
     actions: frozenset[str]
+    nouns: frozenset[str]
     vague: frozenset[str]
     general: frozenset[str]
     modifiers: frozenset[str]
@@ -96,6 +113,12 @@ class Vocabulary:
         return (
             word in self.terms or bool(re.search(r"[\d_./-]", word)) or any(kind.fullmatch(word) for kind in self.kinds)
         )
+
+    def topics(self, found: Sequence[str]) -> list[str]:
+        """Return the words that name a topic, with the nouns behind them: "the pre-flight check"."""
+        names = self.names(found)
+        behind = [word for last, word in pairwise(found) if word in self.nouns and last in names]
+        return [word for word in dict.fromkeys(found) if word in names or word in behind]
 
     def names(self, found: Sequence[str]) -> list[str]:
         """Return the words that name a topic, each once."""
@@ -131,7 +154,7 @@ def question_after(move: Move, before: Topic, question: str) -> str:
         return question[:MAX_CHARS]
     if move.kind == "tells" and (swapped := _exchanged(" ".join(move.names), before.question, vocabulary())):
         return swapped[:MAX_CHARS]
-    names = [name for name in move.names if not name.isdigit()]
+    names = [name for name in words(_SIZE.sub("", " ".join(move.names))) if not name.isdigit()]
     return (question if move.asks else _joined(before.question, " ".join(names[:MAX_REMARK])))[:MAX_CHARS]
 
 
@@ -155,7 +178,7 @@ def move_of(said: str, before: Topic, asked: str = "") -> Move:
 
     before: the topic of the talk so far. asked: what the last answer asked the visitor, in English words.
     """
-    said = _BACK_UP.sub("backup", _COURTESY.sub("", _TRAILING.sub(r"and what about \1", said)))
+    said = _plain(_COURTESY.sub("", _TRAILING.sub(r"and what about \1", said)))
     if asked and _YES.match(said):
         return Move("yes", asked, is_sure=True)
     rest = _stripped(_ACKNOWLEDGED.sub("", said, count=1))
@@ -190,9 +213,15 @@ class _Said:
     is_opened: bool
 
 
+def _versioned(rest: str, earlier: str) -> str:
+    """Return a message whose bare number is a version of the system that the earlier question names, with that name."""
+    system = _SYSTEM.search(earlier)
+    return _BARE_VERSION.sub(rf"\1 {system[1]} \2", rest) if system else rest
+
+
 def _of_rest(kind: Kind, rest: str, before: Topic, *, is_opened: bool) -> Move:
     """Return the move of a message without thanks and opening; the first rule that fits tells it."""
-    known, asks = vocabulary(), rest.endswith("?")
+    known, asks, rest = vocabulary(), rest.endswith("?"), _versioned(rest, before.question)
     rest = _stripped(_BY_ASKING.sub("", _told(rest, known)))
     found = words(rest)
     if len(found) > MAX_WORDS:
@@ -223,7 +252,7 @@ def _asks_on(said: _Said, before: Topic) -> Move | None:
     """Read a message without a topic or an action of its own with the whole question before it."""
     if said.names or (said.acts and not set(said.acts) <= _SHOWING):
         return None
-    if said.points and not (said.asks or said.is_opened or said.acts or "why" in said.found):
+    if said.points and not (said.asks or said.is_opened or said.acts or _QUESTION & set(said.found[:1])):
         return Move("tells", before.question, is_sure=True)  # "that is a lot"
     if said.points and len(said.found) > SHORT:
         return None
@@ -246,8 +275,8 @@ def _swaps(said: _Said, before: Topic, known: Vocabulary) -> Move | None:
 def _tells(said: _Said, before: Topic, known: Vocabulary) -> Move | None:
     """Read a remark, whose last part neither asks nor orders, with the topic it is about."""
     last = words(re.split(r"[.!;]\s+|, ", said.rest)[-1])
-    asking = last[:1] if known.pointing & set(last[:1]) else last[:2]  # "it is up", "and is it up"
-    if said.kind != "points" or said.asks or _QUESTION & set(asking) or known.actions & set(last[:1]):
+    asking = last[:1] if (known.pointing | _SPEAKER) & set(last[:1]) else last[:2]  # "it is up", "and is it up"
+    if said.kind != "points" or said.asks or _QUESTION & set(asking) or (known.actions - _REPORTING) & set(last[:1]):
         return None
     text = _pointed(said.found, said.points, _topic(before, said.found, known))
     return Move("tells", text, is_sure=True, names=said.names)
@@ -264,6 +293,11 @@ def _points(said: _Said, before: Topic, known: Vocabulary) -> Move:
     is_bare = len(said.found) == 2 and said.found[0] in ("which", "what") and not said.acts  # "which port"
     is_sure = said.points or said.kind == "means" or len(telling) <= said.is_opened or is_bare
     return Move(said.kind, text, bool(is_sure), names=said.names, points=bool(said.points))
+
+
+def _plain(said: str) -> str:
+    """Return a message without idioms that point at nothing, and with the words that belong together as one."""
+    return _TWICE.sub(r"\1-\2-\1", _BACK_UP.sub("backup", _IDIOMS.sub("", said)))
 
 
 def _stripped(said: str) -> str:
@@ -284,8 +318,8 @@ def _topic(before: Topic, found: Sequence[str], known: Vocabulary) -> list[str]:
 
     Its verbs join them where its names are too general to tell, or where the message asks how the action goes.
     """
-    earlier = words(_SIZE.sub("", _BACK_UP.sub("backup", before.question)))  # a size holds for its own question
-    names = known.names(earlier) or known.names(words(before.title))
+    earlier = words(_SIZE.sub("", _plain(before.question)))  # a size holds for its own question
+    names = known.topics(earlier) or known.names(words(before.title))
     telling = [name for name in names if name not in known.general]
     if not telling or known.vague & set(found):
         names = [word for word in earlier if word in names or (word in known.actions and word not in _SHOWING)] or names
@@ -294,18 +328,21 @@ def _topic(before: Topic, found: Sequence[str], known: Vocabulary) -> list[str]:
 
 def _pointing(found: Sequence[str], known: Vocabulary) -> list[int]:
     """Return the places of the words that point at what was said."""
-    following = [*found[1:], ""]
     return [
         at
         for at, word in enumerate(found)
-        if (word in known.pointing or (word == "there" and not following[at] and at))
-        and not (
-            word in known.determiners
-            and following[at]
-            and known.names([following[at]])
-            and found[at - 1 : at] not in _BEING
-        )
+        if (word in known.pointing or (word == "there" and at == len(found) - 1 and at))
+        and not _is_article(found, at, known)
     ]
+
+
+def _is_article(found: Sequence[str], at: int, known: Vocabulary) -> bool:
+    """Return whether a word that may point is the article of a name: "that plugin", not "does that survive a reboot"."""
+    earlier, following = found[at - 1 : at], found[at + 1 : at + 3]
+    if found[at] not in known.determiners or not known.names(following[:1]) or earlier in _BEING:
+        return False
+    is_verb = not known.is_name(following[0]) and (len(following) == 1 or following[1] in known.common)
+    return not (is_verb and _AUXILIARIES & set(earlier))
 
 
 def _pointed(found: Sequence[str], points: Sequence[int], topic: Sequence[str]) -> str:
@@ -325,7 +362,8 @@ def _exchanged(rest: str, earlier: str, known: Vocabulary) -> str:
     """Return the earlier question with a name of its kind replaced by the new one, "" where none has its kind."""
     for pattern in (_SIZE, *known.kinds, _NUMBERED):
         here, there = pattern.search(rest), pattern.search(earlier)
-        if here and there and here[0].rstrip("s") != there[0].rstrip("s"):
+        is_within = _WITHIN.match(rest) and not _AFTER_PLACE.search(earlier[: there.start()] if there else "")
+        if here and there and not is_within and here[0].rstrip("s") != there[0].rstrip("s"):
             return " ".join(f"{earlier[: there.start()]} {here[0]} {earlier[there.end() :]}".split())
     return ""
 

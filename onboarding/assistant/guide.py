@@ -192,11 +192,12 @@ class Guide:
     def _decide(self, text: str, standing: Standing) -> tuple[Route, PageTopic | None, Standing]:
         """Return the route of a message and its kind where it is about the page, with what was found to know it.
 
-        A message that seems to be off topic or about the page, though not surely, is neither where the pages answer it.
+        A message that seems to be off topic, unsafe or about the page, though not surely, is none of these where the
+        pages answer it.
         """
         route = self._route(standing.reading)
         about = self._page_topic(text, standing.reading, route)
-        is_declined = route.name == "off_topic"
+        is_declined = route.name == "off_topic" or route.is_doubtful
         doubted = about.confidence if about else route.confidence
         if ((about and about.kind not in TALK) or is_declined) and doubted < SURELY_NOT_ASKED and self.retriever:
             standing = searched(standing, self.retriever, shown(self.parts.settings.turn))

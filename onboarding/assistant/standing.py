@@ -10,7 +10,7 @@ from model.prompting.conversation import Conversation, Topic
 from onboarding.routing.language.text import fold
 from onboarding.routing.reading import LEANING, Reader, Reading
 from onboarding.routing.router import Router
-from onboarding.routing.talk.moves import question_after
+from onboarding.routing.talk.moves import question_after, vocabulary
 from rag.search.tiers import Searching
 from rag.types import Passage, SearchResult
 
@@ -21,6 +21,7 @@ SURE_MAY_TRAIL = 8.0
 UNSURE_MUST_WIN = 1.0
 UNSURE_MAY_TRAIL = 1.0  # one that names a single thing
 SURELY_ANSWERED, STRONG_LEAD = 0.95, 20.0  # probability and relevance from which the pages surely answer
+LEAD_IN_TALK = 12.0  # the relevance for a message that leans on its talk
 CLEAR_LEAD = 24.0  # relevance from which a message that only may lean stands alone
 CLEAR = 0.85  # likelihood from which a message that only may lean is taken to say all by itself
 CLEAR_ROUTES = frozenset({"diagnostics", "smalltalk", "off_topic", "unsafe"})
@@ -73,16 +74,17 @@ def searched(standing: Standing, searcher: Searching, k: int = 5) -> Standing:
 
 
 def is_answered(standing: Standing) -> bool:
-    """Return whether the pages surely answer a message that was searched."""
-    found = standing.found
-    return found is not None and found.answerable >= SURELY_ANSWERED and _lead(found) >= STRONG_LEAD
+    """Return whether the pages surely answer a message that was searched; one that leans on them need lead less."""
+    found, least = standing.found, LEAD_IN_TALK if standing.stands_for else STRONG_LEAD
+    return found is not None and found.answerable >= SURELY_ANSWERED and _lead(found) >= least
 
 
 def _searched(reading: Reading, joint: Reading, searcher: Searching, k: int) -> tuple[bool, bool, SearchResult]:
     """Return whether a message leans, whether the question in its talk finds better, and what is found."""
     move, names = reading.move, reading.move.names
     alone = None if reading.share else _alone_found(reading, searcher, k)
-    if alone and _lead(alone) >= CLEAR_LEAD:
+    turns = bool(alone and _turns_to_another(alone, reading, joint))
+    if alone and _lead(alone) >= CLEAR_LEAD and not turns:
         return False, False, alone
     together = searcher.search(joint.text, k, joint.embedded, reading.leaning)
     if heading := _step_heading(joint.text, together):
@@ -96,8 +98,17 @@ def _searched(reading: Reading, joint: Reading, searcher: Searching, k: int) -> 
         return wins or not is_news, wins, together if wins else alone
     holds = bool(together.passages) and _holds(together.passages[0], names)
     margin = UNSURE_MUST_WIN if len(names) > 1 else -UNSURE_MAY_TRAIL
+    margin = -SURE_MAY_TRAIL if turns else margin
     wins = holds and _lead(together) >= _lead(alone) + margin
     return wins, wins, together if wins else alone
+
+
+def _turns_to_another(alone: SearchResult, reading: Reading, joint: Reading) -> bool:
+    """Return whether a message finds, alone, a part that it does not name, in a talk that names another one."""
+    part = vocabulary().part
+    named = part.search(joint.gloss)
+    led = part.search(fold(alone.passages[0].title)) if alone.passages and named else None
+    return bool(named and led and led[0] != named[0] and not part.search(reading.gloss))
 
 
 def _alone_found(reading: Reading, searcher: Searching, k: int) -> SearchResult:

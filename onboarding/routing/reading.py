@@ -77,6 +77,8 @@ class Reader:
         said, away = reading.embedded.vector, last.embedded.vector
         if move.kind in ("step", "still"):  # its text says all
             said, away = np.zeros_like(said), np.zeros_like(away)
+        elif not move.is_new:  # it asks about what was read: "how long does that take"
+            away = np.zeros_like(away)
         known = words(before.question)
         new = " ".join(word for word in words(move.text) if word not in known)
         leaning = Leaning(said, away, new, before.page, read)

@@ -26,6 +26,7 @@ UNSAFE_FROM = 0.35  # refusing a harmless message costs a rephrasing, answering 
 UNSAFE_FROM_NEAR_SECRETS = 0.12  # of a message that names secrets and this app together
 UNSAFE_FROM_ASKING = 0.9  # of a message that asks about a mark of attack, or about the topic of its talk
 UNSAFE_FROM_IN_TALK = 0.6  # of a message that leans: both it and what it stands for are read from few words
+SURELY_UNSAFE = 0.8  # below this the pages may answer a message that bears no mark and speaks of no wrong
 OFF_TOPIC_FROM = 0.4  # declining a question that the pages answer costs more than searching for one that they do not
 HOSTILE_CONFIDENCE = 0.99  # of a message that bears a mark of attack
 
@@ -36,6 +37,7 @@ class Route:
 
     name: str
     confidence: float
+    is_doubtful: bool = False  # it refuses, and nothing but the classifier's likelihood says so
 
 
 class Router:
@@ -73,10 +75,13 @@ class Router:
         elif is_after_secrets(reading):
             unsafe, least = max(unsafe, self._alone(reading)), UNSAFE_FROM_NEAR_SECRETS
         if unsafe >= least:
-            return Route("unsafe", unsafe)
+            told = is_marked or is_after_secrets(reading) or is_against_others(reading)
+            return Route("unsafe", unsafe, is_doubtful=unsafe < SURELY_UNSAFE and not told)
         off_topic = likely.get("off_topic", 0.0)
         if reading.share and reading.before:  # it is halfway as much on the topic as what it leans on
-            off_topic = (off_topic + self.probabilities(reading.before).get("off_topic", 0.0)) / 2
+            is_answered = reading.leaning and reading.leaning.page  # from the pages
+            earlier = 0.0 if is_answered else self.probabilities(reading.before).get("off_topic", 0.0)
+            off_topic = (off_topic + earlier) / 2
         declined = {"unsafe"} if off_topic >= OFF_TOPIC_FROM else {"unsafe", "off_topic"}
         name = max(likely.keys() - declined, key=lambda route: likely[route])
         return Route(name, likely[name])

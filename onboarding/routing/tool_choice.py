@@ -21,7 +21,15 @@ CHECK_FROM = {"diagnostics": 0.45}  # how likely a check must be, by route: else
 CHECK_FROM_ELSEWHERE = 0.6
 NAMED_CONFIDENCE = 1.0  # of a tool that a message names outright
 ASKED_HOW = 0.2  # what is left of a check's likelihood when the message asks how something is done
-_HOW = re.compile(r"^(?:(?:and|hi|hello|please|so|ok) )*how (?:to|(?:\w+ ){0,2}(?:i|one|we)) ")
+AFTER_KNOWLEDGE = 0.6  # what is taken from it after a question about how something works
+_HOW = re.compile(
+    r"^(?:(?:and|hi|hello|please|so|ok) )*how (?:to|(?:\w+ ){0,2}(?:i|one|we)) "
+    r"|\bhow (?:much|many|big|large)\b.*\b(?:should|must|needs?|needed|required|recommended)\b"
+)
+_HERE = re.compile(
+    r"\b(?:on|of|in) (?:this|the|our|my) (?:\w+ )?(?:host|machine|box|server)\b"
+    r"|\b(?:here|now|currently|at the moment|running|up|down|active|ours?|mine)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class ToolChooser:
             return ToolChoice("check", named, self._arguments(named, reading), NAMED_CONFIDENCE)
         if self._classifier is None:
             return ToolChoice("none", None)
-        labels = self._damped(self._classifier.probabilities(reading), reading.standing.gloss)
+        labels = self._damped(self._classifier.probabilities(reading), self._share_of_checks(reading, self._classifier))
         checks = {label: p for label, p in labels.items() if label in self.tools or label == ALL_TOOLS}
         if sum(checks.values()) < CHECK_FROM.get(route.name, CHECK_FROM_ELSEWHERE):
             choice = _without_tool({label: p for label, p in labels.items() if label not in checks})
@@ -86,7 +94,7 @@ class ToolChooser:
 
     def _named(self, reading: Reading) -> str:
         """Return the tool that has no exemplars and that the message names, or ""."""
-        if _HOW.match(reading.gloss):
+        if _HOW.search(reading.gloss):
             return ""
         return next((name for name, pattern in self._by_name.items() if pattern.search(reading.folded)), "")
 
@@ -98,11 +106,21 @@ class ToolChooser:
         own = self._grammar.arguments(tool, reading)
         return own if own or not reading.joint else self._grammar.arguments(tool, reading.joint)
 
-    def _damped(self, labels: dict[str, float], gloss: str) -> dict[str, float]:
-        """Return the labels with the checks' share moved to knowledge as far as "how do i ..." makes them unlikely."""
-        if not _HOW.match(gloss):
-            return labels
-        result = {label: p * ASKED_HOW if label in (*self.tools, ALL_TOOLS) else p for label, p in labels.items()}
+    def _share_of_checks(self, reading: Reading, classifier: Classifier) -> float:
+        """Return what is left of a check's likelihood by how a message asks, and what it leans on.
+
+        "Which python?" after a question about a system asks about that system, "is it running now?" about the host.
+        """
+        if _HOW.search(reading.standing.gloss):
+            return ASKED_HOW
+        if not (reading.share and reading.before) or _HERE.search(reading.gloss):
+            return 1.0
+        before = classifier.probabilities(reading.before)
+        return 1 - AFTER_KNOWLEDGE * before["knowledge"]
+
+    def _damped(self, labels: dict[str, float], share: float) -> dict[str, float]:
+        """Return the labels with all but a share of the checks' likelihood moved to knowledge."""
+        result = {label: p * share if label in (*self.tools, ALL_TOOLS) else p for label, p in labels.items()}
         return result | {"knowledge": result["knowledge"] + 1 - sum(result.values())}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -47,9 +47,10 @@ _OPENING = re.compile(
     r"(?:the )?same (?:thing )?(?:for|with|on)|likewise for)(?![\w-])[ ,]*|^(?=(?:with|without|only|just|for|on|as|in|at|from|via|through|inside) (?!which|what|whose)\S)"
 )
 _COURTESY = re.compile(r"^(?:please|pls)[ ,]+|[ ,.!]+(?:sorry|please|pls|thanks|thx)(?=\W*$)")
-_IDIOMS = re.compile(
-    r" (?:on (?:its|their) own|(?:all )?by (?:itself|themselves))\b| all the time\b| at the moment\b| of course\b"
-)
+_IDIOMS = re.compile(r" (?:all the time|at the moment|of course)\b")
+_ALONE = re.compile(r"\b(?:on (?:its|their) own|(?:all )?by (?:itself|themselves))\b")
+_WRONG = re.compile(r"\b(?:go|goes|going|gone|went) wrong\b")
+_REVERSIBLE = re.compile(r"\b(?:upgrad|updat)")
 _BACK_UP = re.compile(r"\bback(?:ing|ed)? ?up\b")
 _TWICE = re.compile(r"\b(end|step|side|peer|point) (to|by) \1\b")
 _TRAILING = re.compile(r"^(.*\w.*?) and what about\W*$")  # where a language puts it behind
@@ -106,12 +107,19 @@ class Vocabulary:
     general: frozenset[str]
     modifiers: frozenset[str]
     terms: frozenset[str]
-    kinds: tuple[re.Pattern[str], ...]  # names that take each other's place, versions included
+    kinds: Mapping[str, re.Pattern[str]]  # names that take each other's place, versions included
+
+    @property
+    def part(self) -> re.Pattern[str]:
+        """The names of the parts of the platform."""
+        return self.kinds["part"]
 
     def is_name(self, word: str) -> bool:
         """Return whether a word is a name that is the same in every language, or is built like one."""
         return (
-            word in self.terms or bool(re.search(r"[\d_./-]", word)) or any(kind.fullmatch(word) for kind in self.kinds)
+            word in self.terms
+            or bool(re.search(r"[\d_./-]", word))
+            or any(kind.fullmatch(word) for kind in self.kinds.values())
         )
 
     def topics(self, found: Sequence[str]) -> list[str]:
@@ -162,9 +170,9 @@ def question_after(move: Move, before: Topic, question: str) -> str:
 def vocabulary() -> Vocabulary:
     """Return the classes of words.toml."""
     data = tomllib.loads(FILE.read_text("utf-8"))
-    kinds = tuple(
-        _any_of(text.split(), _VERSION if kind == "system" else "") for kind, text in data.pop("kinds").items()
-    )
+    kinds = {
+        kind: _any_of(text.split(), _VERSION if kind == "system" else "") for kind, text in data.pop("kinds").items()
+    }
     return Vocabulary(**{name: frozenset(text.split()) for name, text in data.items()}, kinds=kinds)
 
 
@@ -179,6 +187,8 @@ def move_of(said: str, before: Topic, asked: str = "") -> Move:
     before: the topic of the talk so far. asked: what the last answer asked the visitor, in English words.
     """
     said = _plain(_COURTESY.sub("", _TRAILING.sub(r"and what about \1", said)))
+    if _stripped(said).endswith(" fails") and _REVERSIBLE.search(before.question):
+        said += " roll back"
     if asked and _YES.match(said):
         return Move("yes", asked, is_sure=True)
     rest = _stripped(_ACKNOWLEDGED.sub("", said, count=1))
@@ -221,7 +231,9 @@ def _versioned(rest: str, earlier: str) -> str:
 
 def _of_rest(kind: Kind, rest: str, before: Topic, *, is_opened: bool) -> Move:
     """Return the move of a message without thanks and opening; the first rule that fits tells it."""
-    known, asks, rest = vocabulary(), rest.endswith("?"), _versioned(rest, before.question)
+    known, asks, typed = vocabulary(), rest.endswith("?"), rest
+    rest = _versioned(rest, before.question)
+    is_opened = is_opened or rest != typed
     rest = _stripped(_BY_ASKING.sub("", _told(rest, known)))
     found = words(rest)
     if len(found) > MAX_WORDS:
@@ -284,7 +296,7 @@ def _tells(said: _Said, before: Topic, known: Vocabulary) -> Move | None:
 
 def _points(said: _Said, before: Topic, known: Vocabulary) -> Move:
     """Put the topic of the talk where a question or an order points at it, or behind it."""
-    telling = known.names(words(_SIZE.sub("", said.rest)))
+    telling = [name for name in known.names(words(_SIZE.sub("", said.rest))) if not name.isdigit()]
     if not said.points and not said.is_opened and len(telling) >= MANY_NAMES:
         return ALONE
     text = _pointed(said.found, said.points, _topic(before, said.found, known))
@@ -292,12 +304,14 @@ def _points(said: _Said, before: Topic, known: Vocabulary) -> Move:
         text = f"how do i {text}"  # "and list them" goes on with "how do i create a vm"
     is_bare = len(said.found) == 2 and said.found[0] in ("which", "what") and not said.acts  # "which port"
     is_sure = said.points or said.kind == "means" or len(telling) <= said.is_opened or is_bare
-    return Move(said.kind, text, bool(is_sure), names=said.names, points=bool(said.points))
+    is_new = not (said.points and known.vague & set(said.found))
+    return Move(said.kind, text, bool(is_sure), is_new, said.names, bool(said.points))
 
 
 def _plain(said: str) -> str:
     """Return a message without idioms that point at nothing, and with the words that belong together as one."""
-    return _TWICE.sub(r"\1-\2-\1", _BACK_UP.sub("backup", _IDIOMS.sub("", said)))
+    said = _WRONG.sub("fails", _ALONE.sub("automatically", _IDIOMS.sub("", said)))
+    return _TWICE.sub(r"\1-\2-\1", _BACK_UP.sub("backup", said))
 
 
 def _stripped(said: str) -> str:
@@ -323,7 +337,8 @@ def _topic(before: Topic, found: Sequence[str], known: Vocabulary) -> list[str]:
     telling = [name for name in names if name not in known.general]
     if not telling or known.vague & set(found):
         names = [word for word in earlier if word in names or (word in known.actions and word not in _SHOWING)] or names
-    return [name for name in dict.fromkeys(names) if name not in found][:MAX_TOPIC]
+    other = {name for name, version in pairwise(earlier) if version.isdigit() and version not in found}  # of "rhel 10"
+    return [name for name in dict.fromkeys(names) if name not in found or name in other][:MAX_TOPIC]
 
 
 def _pointing(found: Sequence[str], known: Vocabulary) -> list[int]:
@@ -360,7 +375,7 @@ def _swapped(rest: str, earlier: str, known: Vocabulary) -> str:
 
 def _exchanged(rest: str, earlier: str, known: Vocabulary) -> str:
     """Return the earlier question with a name of its kind replaced by the new one, "" where none has its kind."""
-    for pattern in (_SIZE, *known.kinds, _NUMBERED):
+    for pattern in (_SIZE, *known.kinds.values(), _NUMBERED):
         here, there = pattern.search(rest), pattern.search(earlier)
         is_within = _WITHIN.match(rest) and not _AFTER_PLACE.search(earlier[: there.start()] if there else "")
         if here and there and not is_within and here[0].rstrip("s") != there[0].rstrip("s"):

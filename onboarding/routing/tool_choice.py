@@ -25,6 +25,7 @@ AFTER_KNOWLEDGE = 0.6  # what is taken from it after a question about how someth
 _HOW = re.compile(
     r"^(?:(?:and|hi|hello|please|so|ok) )*how (?:to|(?:\w+ ){0,2}(?:i|one|we)) "
     r"|\bhow (?:much|many|big|large)\b.*\b(?:should|must|needs?|needed|required|recommended)\b"
+    r"|\b(?:does|do|must|should)\b.*\bhave to\b"
 )
 _HERE = re.compile(
     r"\b(?:on|of|in) (?:this|the|our|my) (?:\w+ )?(?:host|machine|box|server)\b"

@@ -49,6 +49,8 @@ _OPENING = re.compile(
 _COURTESY = re.compile(r"^(?:please|pls)[ ,]+|[ ,.!]+(?:sorry|please|pls|thanks|thx)(?=\W*$)")
 _IDIOMS = re.compile(r" (?:all the time|at the moment|of course)\b")
 _ALONE = re.compile(r"\b(?:on (?:its|their) own|(?:all )?by (?:itself|themselves))\b")
+_DESTROY = re.compile(r"\b(?:nuke|zap|trash|obliterate)\b")
+_AWAY = re.compile(r"\b(?:blow|throw|toss|chuck) ((?:\w+ ){1,3})(?:away|out)\b")
 _WRONG = re.compile(r"\b(?:go|goes|going|gone|went) wrong\b")
 _REVERSIBLE = re.compile(r"\b(?:upgrad|updat)")
 _BACK_UP = re.compile(r"\bback(?:ing|ed)? ?up\b")
@@ -60,7 +62,7 @@ _BY_ASKING = re.compile(
 _STILL = re.compile(
     r"\b(?:still (?:nothing|no luck|the same|broken|down|stuck|not work|(?:not|no|doesn't|won't|can't|fails?|failing)\b(?: \w+ing?)?)|"
     r"(?:doesn't|didn't|does not|did not|won't) (?:work|help)|no luck|same (?:error|problem|thing|result)|not working|"
-    r"nothing (?:happens|changed|works)|no change)\b"
+    r"nothing (?:happens|changed|works)|no change|to no avail)\b|\bnope$"
 )
 _NUMBERED = re.compile(r"(?<![\w.:/-])\d+(?:\.\d+)*(?![\w.:/-])")
 _ORDINALS = dict(zip("first second third fourth fifth sixth seventh eighth".split(), range(1, 9), strict=True))
@@ -81,13 +83,15 @@ _SHOWING = frozenset("show tell explain describe elaborate give see".split())
 _OF_CLAUSE = frozenset(("i", "it", "is", "has"))
 _CLAUSE = frozenset(
     "how what what's which where where's when who can could is are was do does did will would should has have may i i'm "
-    "why isn't doesn't can't it".split()
+    "why isn't aren't don't doesn't didn't can't couldn't won't wouldn't shouldn't it".split()
 )
 _SPEAKER = frozenset(("i", "we", "my", "our"))
 _REPORTING = frozenset(
     "got getting says said gave gives shows failed fails ran tried did restarted stopped works worked".split()
 )
 _NOTED = frozenset("ok okay wow great cool nice good hm right lot".split())
+_SOME = frozenset("any some all none each both either most half".split())
+_TOO = frozenset("then too also instead".split())
 _NEXT = frozenset("now next then after afterwards".split())
 _BEING = (["is"], ["are"], ["was"])  # "is that safe" points, "that plugin" says what it is about
 _AUXILIARIES = frozenset("do does did don't doesn't can can't could will won't would should may might".split())
@@ -105,6 +109,7 @@ class Vocabulary:
     nouns: frozenset[str]
     vague: frozenset[str]
     general: frozenset[str]
+    placeholders: frozenset[str]
     modifiers: frozenset[str]
     terms: frozenset[str]
     kinds: Mapping[str, re.Pattern[str]]  # names that take each other's place, versions included
@@ -200,7 +205,7 @@ def move_of(said: str, before: Topic, asked: str = "") -> Move:
     if meant and words(said[meant.end() :]):
         return _of_rest("means", said[meant.end() :], before, is_opened=True)
     asks = "?" if said.rstrip().endswith("?") else ""
-    is_opened = words(rest)[-1] == "then"
+    is_opened = words(rest)[-1] in _TOO
     while opening := _OPENING.match(rest):
         is_opened, asks = True, "?" if opening[0].rstrip(" ,").endswith(" if") else asks
         if not opening.end() or not words(rest[opening.end() :]):
@@ -275,13 +280,16 @@ def _asks_on(said: _Said, before: Topic) -> Move | None:
 
 def _swaps(said: _Said, before: Topic, known: Vocabulary) -> Move | None:
     """Put a bare name or condition into the question before it."""
-    is_clause = said.acts or said.found[0] in _CLAUSE or _OF_CLAUSE & set(said.found)
-    if is_clause or len(said.found) > MAX_PHRASE:
+    first = said.found[0]
+    is_clause = said.acts or first in _CLAUSE or _OF_CLAUSE & set(said.found) or (said.points and first in _SOME)
+    is_report = not said.asks and first not in known.terms and re.fullmatch(r"\w{3,}ed", first)  # "rebooted, nope"
+    if is_clause or is_report or len(said.found) > MAX_PHRASE:
         return None
     if not said.asks and _NOTED & set(said.found):  # "28, ok wow"
         return Move("tells", _joined(before.question, said.rest), is_sure=True, names=said.names)
     kind: Kind = "means" if said.kind == "means" else "swaps"
-    return Move(kind, _swapped(said.rest, before.question, known), said.is_opened, names=said.names)
+    is_sure = said.is_opened or (said.asks and "or" in said.found)  # "live or switched off?"
+    return Move(kind, _swapped(said.rest, before.question, known), is_sure, names=said.names)
 
 
 def _tells(said: _Said, before: Topic, known: Vocabulary) -> Move | None:
@@ -296,7 +304,8 @@ def _tells(said: _Said, before: Topic, known: Vocabulary) -> Move | None:
 
 def _points(said: _Said, before: Topic, known: Vocabulary) -> Move:
     """Put the topic of the talk where a question or an order points at it, or behind it."""
-    telling = [name for name in known.names(words(_SIZE.sub("", said.rest))) if not name.isdigit()]
+    named = known.names(words(_SIZE.sub("", said.rest)))
+    telling = [name for name in named if not name.isdigit() and name not in known.placeholders]
     if not said.points and not said.is_opened and len(telling) >= MANY_NAMES:
         return ALONE
     text = _pointed(said.found, said.points, _topic(before, said.found, known))
@@ -310,6 +319,7 @@ def _points(said: _Said, before: Topic, known: Vocabulary) -> Move:
 
 def _plain(said: str) -> str:
     """Return a message without idioms that point at nothing, and with the words that belong together as one."""
+    said = _DESTROY.sub("delete", _AWAY.sub(r"delete \1", said))
     said = _WRONG.sub("fails", _ALONE.sub("automatically", _IDIOMS.sub("", said)))
     return _TWICE.sub(r"\1-\2-\1", _BACK_UP.sub("backup", said))
 

@@ -77,7 +77,8 @@ class Reader:
         said, away = reading.embedded.vector, last.embedded.vector
         if move.kind in ("step", "still"):  # its text says all
             said, away = np.zeros_like(said), np.zeros_like(away)
-        elif not move.is_new:  # it asks about what was read: "how long does that take"
+        elif not move.is_new or (move.kind == "points" and move.points):
+            # it asks about what was read ("how long does that take"), or says itself what it asks about it
             away = np.zeros_like(away)
         known = words(before.question)
         new = " ".join(word for word in words(move.text) if word not in known)

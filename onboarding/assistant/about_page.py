@@ -16,6 +16,7 @@ from typing import Any
 from model.catalogue.entries import DEFAULT, EMBEDDED, catalogue
 from model.engine.protocol import ModelInfo
 from model.prompting.conversation import Conversation, PastTurn
+from onboarding.routing.exemplars import NOT_LOOKED_UP
 from onboarding.routing.reading import Reading
 from onboarding.tours.content import load_tours
 from rag.reading.links import UPSTREAM
@@ -27,7 +28,6 @@ NEXT = "next"
 MAINTAINER = "Tosin Akinosho"  # of Qubinode Navigator, as the page below says
 PEOPLE_PAGE = "Community, people and licence"  # title of rag/corpus/community-and-licence.md
 LONGEST_TOPIC = 80  # characters of an earlier question that are repeated
-NO_TOPIC = frozenset({"smalltalk", "off_topic", "unsafe"})  # routes of turns that nobody comes back to
 _MARKUP = re.compile(r"[`*\[\]<>|\\~]+")
 
 
@@ -105,7 +105,7 @@ class AboutPage:
 
 def last_topic(conversation: Conversation) -> PastTurn | None:
     """Return the latest turn about the platform or a host, None where there was none."""
-    return next((turn for turn in reversed(conversation.turns) if turn.route not in NO_TOPIC), None)
+    return next((turn for turn in reversed(conversation.turns) if turn.route not in NOT_LOOKED_UP), None)
 
 
 def _chosen(state: PageState, *, has_topic: bool) -> dict[str, str]:

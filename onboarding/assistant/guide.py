@@ -126,17 +126,18 @@ class Guide:
             yield Notice("Still loading; your question is taken and will be answered in a few seconds.")
             self.parts.wait_for_router(LOADING_WAIT_S)
         standing = self._stand(text, conversation)
-        if override:
-            route, about = Route(override, 1.0), None
+        chosen = None if override == PAGE else override  # what is about the page is known, never chosen
+        if chosen:
+            route, about = Route(chosen, 1.0), None
         else:
             route, about, standing = self._decide(text, standing)
         if about:
             yield from self._say_about_page(about, text, standing, conversation)
             return
-        if route.name == PAGE and not override:
+        if route.name == PAGE:
             route = Route(FALLBACK, 1 - route.confidence)  # a question after all
-        words, overridden = self.routes[route.name], override is not None
-        yield RouteChosen(route.name, words.label, route.confidence, overridden, stands_for=standing.stands_for)
+        label = self.routes[route.name].label
+        yield RouteChosen(route.name, label, route.confidence, bool(chosen), stands_for=standing.stands_for)
         with closing(self._chat.answer(self._ask(text, standing, conversation, route, host))) as events:
             for event in events:
                 if isinstance(event, TurnFinished) and self._is_foreign(event.generated, standing.reading):
@@ -208,9 +209,7 @@ class Guide:
     def _ask(self, text: str, standing: Standing, conversation: Conversation, route: Route, host: str) -> Ask:
         words, reading, topic = self.routes[route.name], standing.reading, standing.topic
         if words.reply:
-            before = conversation.topic if route.name == PAGE else None  # the talk goes on behind it
-            said = self._replies.say(route.name, reading)
-            return Ask(text, conversation, route.name, reply=said, topic=before or topic)
+            return Ask(text, conversation, route.name, reply=self._replies.say(route.name, reading), topic=topic)
         choice = self.parts.routing.chooser.choose(reading, route)
         if choice.intent == "action" and reading.move.kind not in ("tells", "still"):  # "it says paused" is no order
             said = self._replies.refuse_action(reading, choice.suggestion)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from model.prompting.conversation import Conversation, Topic
+from onboarding.routing.exemplars import NOT_LOOKED_UP
 from onboarding.routing.language.text import fold
 from onboarding.routing.reading import LEANING, Reader, Reading
 from onboarding.routing.router import Router
@@ -24,7 +25,6 @@ SURELY_ANSWERED, STRONG_LEAD = 0.95, 20.0  # probability and relevance from whic
 LEAD_IN_TALK = 12.0  # the relevance for a message that leans on its talk
 CLEAR_LEAD = 24.0  # relevance from which a message that only may lean stands alone
 CLEAR = 0.85  # likelihood from which a message that only may lean is taken to say all by itself
-CLEAR_ROUTES = frozenset({"diagnostics", "smalltalk", "off_topic", "unsafe"})
 _LAST_SENTENCE = re.compile(r"([^.!?\n]{8,160})\?\W*$")
 _OFFER = re.compile(
     r"^\W*(?:do you want (?:me )?to|would you like (?:me )?to|should i|shall i|want me to|can i|may i)\b", re.I
@@ -135,7 +135,7 @@ def _holds(passage: Passage, names: tuple[str, ...]) -> bool:
 def _is_clear(reading: Reading, router: Router) -> bool:
     likely = router.probabilities(reading)
     best = max(likely, key=lambda route: likely[route], default="")
-    return best in CLEAR_ROUTES and likely[best] >= CLEAR
+    return best in NOT_LOOKED_UP | {"diagnostics"} and likely[best] >= CLEAR
 
 
 def _alone(reading: Reading) -> Reading:

@@ -5,8 +5,12 @@ from dataclasses import dataclass, replace
 
 from onboarding.routing.classifier import Classifier
 from onboarding.routing.hostile import (
-    is_after_secrets, is_against_others, is_asking, is_asking_about_it, is_hostile,
-)  # fmt: skip
+    is_after_secrets,
+    is_against_others,
+    is_asking,
+    is_asking_about_it,
+    is_hostile,
+)
 from onboarding.routing.reading import Reading
 
 ROUTES = (

@@ -68,7 +68,7 @@ class Talk:
 
     def _is_right_in(self, first: int) -> bool:
         if route := self.row.get("route"):
-            return self.routes[-1] == route
+            return bool(self.routes[-1] == route)
         tool = self.row.get("tool")
         return tool in self.tools if tool else heading_hit(self.row, self.passages[:first])
 
@@ -122,7 +122,8 @@ def measure(talks: Sequence[Talk]) -> dict[str, Any]:
         "leaning_read_in_its_talk": _share([bool(talk.stands_for) for talk in leaning]),
         "hostile_refused": _share([talk.is_right for talk in hostile]),
         "refused_wrongly": sum(talk.refused_wrongly for talk in talks),
-        "abstained": sum(not talk.passages and not talk.tools for talk in talks) - sum(talk.is_right for talk in hostile),
+        "abstained": sum(not talk.passages and not talk.tools for talk in talks)
+        - sum(talk.is_right for talk in hostile),
         "ran_a_tool": sum(bool(talk.tools) for talk in talks),
         "ms_p50_alone": _median([talk.ms for talk in talks if not talk.stands_for]),
         "ms_p50_leaning": _median([talk.ms for talk in talks if talk.stands_for]),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 EXEMPLARS = Path(__file__).parent
 MAX_VARIANTS = 8  # per line; more would only repeat its words
-NO_TOOL = {"smalltalk", "off_topic", "unsafe"}  # routes on which nothing is looked up
+NOT_LOOKED_UP = frozenset({"smalltalk", "off_topic", "unsafe"})  # routes on which nothing is looked up
 ELSEWHERE = "elsewhere"  # of a message that wants nothing of the page itself
 CHATTER = "chatter"  # of small talk of no other kind
 OPENINGS = {"thanks", "greeting", "ack"}  # kinds of message that people put before a question
@@ -67,7 +67,7 @@ def _exemplars(line: str, language: str, route: str, path: Path, group: int) -> 
     elif path.parent.name == "about":
         tool, usual, about = "knowledge" if route not in {"", "smalltalk"} else "none", "smalltalk", name
     else:
-        tool, usual = "none" if name in NO_TOOL else "knowledge", name
+        tool, usual = "none" if name in NOT_LOOKED_UP else "knowledge", name
         about = CHATTER if name == "smalltalk" else ELSEWHERE
     texts = unfold(line)
     weight = len(texts) ** -0.5  # a line with variants counts a little more than a plain one

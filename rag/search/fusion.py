@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from rag.index.dense import CHUNK, QUESTION, WHOLE
-from rag.index.lexical import FIELDS, LexicalIndex
+from rag.index.lexical import FIELDS
 from rag.index.store import Index
 from rag.search.query import Query
 
@@ -33,7 +33,7 @@ FUSION_FEATURES = (
     "question",  # best cosine among the questions that the unit answers
     "page_question",  # the same over its page
     *FIELDS,  # BM25 of each field, as a share of the sum of the query's idf
-    *(f"more_{name}" for name in FIELDS),  # the same for the synonyms, where they say more than the visitor's word
+    *(f"more_{name}" for name in FIELDS),  # the same for glossary expansions
     "page_chunk",  # mean of the page's best units, dense
     "page_words",  # and lexical
     *PAGE_KINDS,
@@ -57,7 +57,7 @@ def candidates(index: Index, query: Query, vector: np.ndarray) -> Candidates:
     """Return the units that dense or lexical search ranks high, with all FUSION_FEATURES."""
     ceiling = 1e-6 + sum(index.lexical.idf.get(term, 0.0) for term in query.terms)
     own = {name: scores / ceiling for name, scores in index.lexical.scores(query.terms).items()}
-    more = _beyond_own(index.lexical, query)
+    more = index.lexical.scores(query.expansions)
     words = np.sum(list(own.values()), axis=0)
     units = np.union1d(index.dense.nearest(vector, CANDIDATE_VECTORS), _best(words, CANDIDATE_LEXICAL))
     chunk, whole, question = _cosines(index, units, vector)
@@ -67,21 +67,6 @@ def candidates(index: Index, query: Query, vector: np.ndarray) -> Candidates:
     columns += [_page_mean(pages, chunk, PAGE_BEST), _page_mean(pages, words[units], PAGE_BEST)]
     kinds = [_page_kinds(index.units[at].path) for at in units]
     return Candidates(units, np.hstack([np.stack(columns, axis=1), np.array(kinds)]).astype(np.float32))
-
-
-def _beyond_own(lexical: LexicalIndex, query: Query) -> dict[str, np.ndarray]:
-    """Return by field what the synonyms of a query add to the BM25 score of every unit.
-
-    A synonym is another name for one thing: of its names the best counts, and only by as much as it beats the
-    visitor's own word there. Else a page that says "FreeIPA" loses to one that lists its names.
-    """
-    total = {name: np.zeros(lexical.size, dtype=np.float32) for name in FIELDS}
-    for synonym in query.synonyms:
-        own = lexical.scores(synonym.said)
-        names = [lexical.scores(name) for name in synonym.names]
-        for field, sum_ in total.items():
-            sum_ += np.maximum(np.max([scores[field] for scores in names], axis=0) - own[field], 0.0)
-    return total
 
 
 @lru_cache(maxsize=5_000)

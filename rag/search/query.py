@@ -17,27 +17,14 @@ MIN_SPELLED = 4  # shorter words have too many neighbours
 
 
 @dataclass(frozen=True, slots=True)
-class Synonym:
-    """What a word of the question may also be called, in index terms."""
-
-    said: tuple[str, ...]  # the visitor's word
-    names: tuple[tuple[str, ...], ...]  # its other names; none of the question's own terms are in one
-
-
-@dataclass(frozen=True, slots=True)
 class Query:
     """The question in the forms that the stages of a search use."""
 
     text: str  # as typed, cut to MAX_CHARS
     spelled: str  # with unknown words corrected; the encoder embeds this
     terms: tuple[str, ...]  # index terms of `spelled`
-    synonyms: tuple[Synonym, ...] = ()  # from the glossary
+    expansions: tuple[str, ...]  # further index terms, from the glossary
     corrections: tuple[tuple[str, str], ...] = ()  # (typed, read as)
-
-    @property
-    def expansions(self) -> tuple[str, ...]:
-        """The index terms of all synonyms."""
-        return tuple(dict.fromkeys(term for one in self.synonyms for name in one.names for term in name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +34,10 @@ class Glossary:
     entries: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]
     names: frozenset[str]
 
-    def further(self, text: str) -> list[tuple[str, tuple[str, ...]]]:
-        """Return the words of `text` that stand for others, each with these."""
+    def further(self, text: str) -> list[str]:
+        """Return the names that `text` also stands for."""
         lowered = text.lower()
-        found = [(said.findall(lowered), meant) for said, meant in self.entries]
-        return [(" ".join(words), meant) for words, meant in found if words]
+        return [name for said, meant in self.entries if said.search(lowered) for name in meant]
 
 
 def load_glossary() -> Glossary:
@@ -76,7 +62,7 @@ def prepare(text: str, lexical: LexicalIndex, glossary: Glossary, is_word: Calla
     for typed, meant in corrections:
         spelled = re.sub(rf"(?<!\w){re.escape(typed)}(?!\w)", meant, spelled, flags=re.IGNORECASE)
     own = tuple(dict.fromkeys(terms(spelled)))
-    return Query(text, spelled, own, _synonyms(spelled, own, glossary), corrections)
+    return Query(text, spelled, own, _expansions(spelled, own, glossary), corrections)
 
 
 def _corrections(
@@ -101,9 +87,6 @@ def _corrections(
     return tuple(found)
 
 
-def _synonyms(text: str, own: tuple[str, ...], glossary: Glossary) -> tuple[Synonym, ...]:
-    found = []
-    for said, meant in glossary.further(text):
-        names = dict.fromkeys(tuple(term for term in terms(name) if term not in own) for name in meant)
-        found.append(Synonym(tuple(terms(said)), tuple(name for name in names if name)))
-    return tuple(one for one in found if one.names)
+def _expansions(text: str, own: tuple[str, ...], glossary: Glossary) -> tuple[str, ...]:
+    added = dict.fromkeys(term for name in glossary.further(text) for term in terms(name))
+    return tuple(term for term in added if term not in own)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 
 import numpy as np
 
@@ -55,7 +54,6 @@ def score_segments(
     """
     own = {term: idf.get(term, 0.0) for term in query.terms}
     weights = own | {term: EXPANSION * idf.get(term, 0.0) for term in query.expansions}
-    others = [(frozenset(one.said), frozenset(chain.from_iterable(one.names))) for one in query.synonyms]
     total = sum(own.values()) or 1.0
     command = 0.15 if asks_command(query.text) else -0.15
     every = [segments(unit.text, unit.spans) for unit in units]
@@ -66,9 +64,6 @@ def score_segments(
         scores: list[Scored] = []
         for at, segment in enumerate(row):
             held, led = terms[segment.text], terms[segment.lead] - terms[segment.text]
-            for said, names in others:  # a synonym counts where the visitor's own word is missing
-                if said and said <= held:
-                    held, led = held - names, led - names
             overlap = sum(weights.get(term, 0.0) for term in held) + 0.5 * sum(weights.get(term, 0.0) for term in led)
             score = overlap / total + _chunk_cosine(segment, unit, cosine) + (LEADING if at == 0 else 0.0)
             scores.append(Scored(segment, score + command if segment.kind == "code" else score))

@@ -95,22 +95,3 @@ def test_a_search_finds_the_terms_of_every_segment_read_ahead(tmp_path: Path) ->
     read = lexical._term_set.cache_info().currsize
     found.rank("lighthouse keeper lamp oil")
     assert lexical._term_set.cache_info().currsize == read > len(found.index.units)
-
-
-def test_a_synonym_counts_where_the_visitors_own_word_is_missing(tmp_path: Path) -> None:
-    said = "FreeIPA gives names to machines of the lab."
-    listed = "FreeIPA answers, and its identity management (IdM, IPA) lists names."
-    other = "The identity management gives names."
-    for name, text in (("said", said), ("listed", listed), ("other", other)):
-        (tmp_path / "pages").mkdir(exist_ok=True)
-        (tmp_path / "pages" / f"{name}.md").write_text(PAGE.format(name.title(), text), "utf-8")
-    build(tmp_path / "pages", tmp_path / "index", WordHashEncoder())
-    fusion = np.zeros(len(FUSION_FEATURES), dtype=np.float32)
-    found = Retriever(
-        load(tmp_path / "index", WordHashEncoder()), WordHashEncoder(), Weights(fusion, np.zeros(len(RERANK_FEATURES)))
-    )
-    _, _, candidates = found.find("what is freeipa")
-    column = candidates.features[:, FUSION_FEATURES.index("more_body")]
-    more = {found.index.units[at].path: value for at, value in zip(candidates.units, column, strict=True)}
-    assert more["said.md"] == 0.0
-    assert more["other.md"] > 2 * more["listed.md"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from onboarding.routing.language.text import words
 
-FEATURES_VERSION = 1  # raise when a message would give other features: stored weights no longer fit
+FEATURES_VERSION = 2  # raise when a message would give other features: stored weights no longer fit
 WORD_SLOTS = 1 << 13
 CHAR_SLOTS = 1 << 14
 WORD_WEIGHT = 1.0  # against 1.0 for the embedding; both chosen by cross-validation, see train.py
@@ -33,7 +33,8 @@ _CLASSES = {
     "<adr>": r"\badrs?(?:[- ]?\d+)?\b",
     "<number>": r"(?<![\w.])\d+(?![\w.])",
 }
-_PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _CLASSES.items())
+# ASCII, so that a name ends where Japanese, Korean or Chinese goes on without a blank
+_PATTERNS = tuple((name, re.compile(pattern, re.ASCII)) for name, pattern in _CLASSES.items())
 
 
 @dataclass(frozen=True, slots=True)

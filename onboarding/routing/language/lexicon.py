@@ -16,6 +16,7 @@ MIN_STEM = 3  # shorter beginnings match words by accident
 MAX_PHRASE = 4  # words in the longest phrase of the lexicon
 _ARABIC_CLITICS = ("وال", "بال", "لل", "ال", "و", "ب", "ل", "ف", "ك")
 _WITHOUT_SPACES = {"ja", "zh", "ko"}
+_SEAM = re.compile(r"(?<=[a-z0-9])(?=[^\x00-\x7f])|(?<=[^\x00-\x7f])(?=[a-z0-9])")  # between a name and its particle
 _PLAIN = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")  # a word of letters, not a name such as rhel9 or plugins.yml
 _DAEMON = re.compile(r"(?:systemd|libvirtd|firewalld)[\w-]*")
 _ENGLISH_ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ers", "ly", "ment", "ion", "ions", "'s", "al", "able")
@@ -178,7 +179,7 @@ def _apostrophe(word: str, forms: Forms) -> str:
 
 
 def _gloss_unspaced(folded: str, forms: Forms) -> str:
-    """Cut the longest known form at each place; what no form covers is kept together."""
+    """Cut the longest known form at each place; what no form covers is kept together, apart from Latin names."""
     result: list[str] = []
     rest = ""
     at = 0
@@ -189,7 +190,7 @@ def _gloss_unspaced(folded: str, forms: Forms) -> str:
             rest, at = "", at + length
         else:
             rest, at = rest + folded[at], at + 1
-    return " ".join(" ".join([*result, rest]).split())
+    return " ".join(_SEAM.sub(" ", " ".join([*result, rest])).split())
 
 
 # names that begin like a word of some language: OpenShift is not Dutch "open"

@@ -35,7 +35,7 @@ ANSWERING = 3  # passages that an extract may draw on and cite by their place; w
 # How a question that leans on another is ranked, chosen on tests/evals/talks_own.jsonl: its vector moves towards the
 # message as typed and away from the question before, in shares of its length; the page before gains so many logits of
 # relevance, as does a heading that holds all that is new, and a passage loses so many each time it led in this talk.
-TOWARDS_SAID, FROM_EARLIER, SAME_PAGE, NEW_IN_HEADING, READ_BEFORE = 0.3, 0.4, 2.0, 3.0, 3.0
+TOWARDS_SAID, FROM_EARLIER, SAME_PAGE, NEW_IN_HEADING, READ_BEFORE = 0.3, 0.4, 3.0, 3.0, 3.0
 
 
 class WordEncoder(Encoder, Protocol):

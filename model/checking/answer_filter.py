@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from model.checking.citations import CitationFilter
 from model.checking.gate import PLACE, Gate, Judged
-from model.checking.grounding import Given
 from model.checking.sentences import AnswerUnit, Splitter
 from model.checking.terminal_escapes import TerminalEscapes
+from model.statements.evidence import Given
 
 Piece = str | Judged
 

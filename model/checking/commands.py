@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from model.checking.grounding import Evidence, Piece
+from model.statements.evidence import Evidence, Piece
 
 MOSTLY = 0.5  # share of a line's words that may be the writer's own: names of machines, files, domains
 

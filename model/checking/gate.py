@@ -53,6 +53,10 @@ class Judge(Protocol):
         """Return the verdict on a line of a shell block."""
         ...
 
+    def repeats(self, sentence: str) -> bool:
+        """Return True for a sentence that only says the visitor's message again."""
+        ...
+
 
 class Gate:
     """The gate of one answer. It returns text with a PLACE for each of `places`, in their order."""
@@ -129,6 +133,8 @@ class Gate:
         """Return a sentence as it may be shown. first: the one-word sentence that stands or falls with it."""
         gap = text[len(text.rstrip()) :]
         words = f"{first}{text[len(markers) :]}".strip()
+        if self._judge.repeats(words):
+            return ""
         verdict = self.verdict_on(words, after)
         if verdict.kind == "against":
             return markers + self._leave_out(words, verdict) + gap

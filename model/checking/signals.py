@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import groupby
 
-from model.checking.grounding import CONTEXT, Evidence, Piece
+from model.statements.evidence import CONTEXT, Evidence, Piece
 from model.statements.opposition import ANCHORS, compare
 from model.statements.subjects import spoken_of
 from model.statements.words import Clause, Word, answer_of, asked_statement, clauses, words
@@ -19,6 +19,7 @@ NEARLY_WHOLE = 0.85  # share of the other words that follow a piece where one fi
 LEAST_EXCHANGED = 3.0  # weight of those words
 ELSEWHERE = 0.6  # share of them that stands with the figure elsewhere, from which nothing is exchanged
 NEAR_QUESTION = 0.3  # share of a question's words in one piece of passages that say something about it
+ANSWERED = 2.0  # of a sentence that says that nothing is said where the passages answer the question
 SAID = 0.6  # share of the words in one piece from which the evidence does say what a sentence denies that it says
 LEAST_SILENT = 0.01  # of a sentence that says that nothing is said
 ABOUT = 0.5  # share of the other words from which a piece is about what a release is named for
@@ -31,9 +32,11 @@ CLOSE = 0.85  # share of the best piece's words from which another may be the on
 LIKELY = 3  # pieces that a sentence is laid beside word by word
 LONGEST_CHANGE = 4  # words that may stand for one another in their place
 MOST_REPLACED = 3.0  # further words say no more
+OPENING = 2  # sentences of a passage that say what it is about
+POSSIBLE = next(iter(words("supported")))  # the key of all that says whether something works
 NAMES = (  # of what is measured, in the order of the weights
     "bare", "near", "news", "echo", "together", "missing_figures", "missing_names", "loose",
-    "turned", "surely", "unconditional", "other_release", "answer", "in_order", "replaced",
+    "turned", "surely", "refused", "unconditional", "other_release", "answer", "in_order", "replaced",
     "replaced_words", "subject", "crossed", "contrast", "exchanged", "affirms", "denies", "silence", "points",
     "pronoun",
 )  # fmt: skip
@@ -62,6 +65,7 @@ _ABOUT = re.compile(  # "about 40", "for example"
     r"\b(?:about|around|approximately|roughly|nearly|almost|some|e\.g\.|for example|for instance|such as|like)\b",
     re.IGNORECASE,
 )
+_OR_NOT = re.compile(r",? or not\b", re.IGNORECASE)
 _UNITS = (1000.0, 1024.0, 1e6, 1024.0**2, 60.0, 24.0, 3600.0, 7.0, 30.0, 365.0, 12.0)
 _LAST = re.compile(r"(?<=[.!?])\s+|\n+")
 _AMOUNT = r"(?! ?(?:%|[GMTk]i?B|\w*(?:disk|core|node|host|machine|minute|hour|port|user|time)s?\b))"  # no release
@@ -114,6 +118,7 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
     meant = words(_LAST.split(before.strip())[-1]) if before and _PRONOUN.match(sentence) else {}
     gap = _attached(said, [*meant.values(), *asked], evidence)
     answered, contradicting = _answer(sentence, question, evidence)
+    refused = _refused(question, evidence) if answer_of(sentence) else None
     values = {
         "bare": float(not asked or sentence.endswith(":")),
         "near": near,
@@ -127,6 +132,7 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
         "loose": gap,
         "turned": turned,
         "surely": surely,
+        "refused": float(refused is not None),
         "unconditional": _unconditional(said, nearest),
         "other_release": _other_release(sentence, asked, evidence),
         "answer": answered,
@@ -143,7 +149,8 @@ def signals(sentence: str, evidence: Evidence, question: str = "", before: str =
         "points": float(bool(_POINTS.match(sentence)) and not any(word.kind in ANCHORS for word in absent)),
         "pronoun": float(bool(_PRONOUN.match(sentence))),
     }
-    return Signals(tuple(values[name] for name in NAMES), contradicting or against or exchanged_in or nearest)
+    nearest = refused or contradicting or against or exchanged_in or nearest
+    return Signals(tuple(values[name] for name in NAMES), nearest)
 
 
 def missing_subject(sentence: str, before: str, pieces: Sequence[Piece], evidence: Evidence) -> float:
@@ -174,8 +181,8 @@ def _silence(sentence: str, evidence: Evidence, question: str) -> float:
         if piece.states and piece.kind != "heading" and (of_question or not any(one.denials for one in piece.said))
     ]
     share = max(stated, default=0.0) / total if total else 0.0
-    if of_question and share >= NEAR_QUESTION:
-        return max(SAID, share)  # these passages were found for the question
+    if of_question and share >= NEAR_QUESTION:  # these passages were found for the question
+        return ANSWERED if evidence.answers else LEAST_SILENT
     return max(LEAST_SILENT, share)
 
 
@@ -500,6 +507,45 @@ def _releases(text: str) -> Mapping[str, set[str]]:
     for name in _RELEASE.finditer(text):
         what = re.sub(r"[ -]", "", name["what"]).lower()
         found.setdefault(what, set()).update(_VERSION.findall(name["which"]))
+    return found
+
+
+def _refused(question: str, evidence: Evidence) -> Piece | None:
+    """Return the piece that refuses what a question asks leave for: "can I run it on X", "X does not work".
+
+    The passage that leads has to open so, of what the question names and of no other release; and nothing that holds
+    more of the question's words may allow it ("X is fine as a guest").
+    """
+    asked = [clause for clause in clauses(_OR_NOT.sub("", asked_statement(question))) if POSSIBLE in clause.by_key]
+    if not asked or any(clause.denials or clause.bearing != {POSSIBLE} for clause in asked):
+        return None  # "can i skip it" asks leave for what is turned itself
+    wanted = words(question)
+    figures = {word.key for word in wanted.values() if word.kind == "figure"}
+    stating = [piece for piece in evidence.pieces if piece.kind in {"sentence", "item"}]
+    opening = [piece for piece in stating if piece.source == 1][:OPENING]
+    refusing = {piece: _named(piece, -1, wanted, figures) for piece in opening}
+    most = max(refusing, key=refusing.__getitem__, default=None)
+    allowed = max((_named(piece, 1, wanted, figures) for piece in stating), default=0.0)
+    return most if most and refusing[most] >= max(1.0, allowed) else None
+
+
+def _allows(clause: Clause) -> int:
+    """Return 1 for a clause that says that something works or is accepted, -1 for one that denies it, 0 for others."""
+    word = clause.by_key.get(POSSIBLE)
+    if word is None or clause.conditional or clause.hedged or clause.reported:
+        return 0
+    return -word.side if word.denial else word.side
+
+
+def _named(piece: Piece, allows: int, wanted: Mapping[str, Word], figures: Set[str]) -> float:
+    """Return the weight of a question's words in the clauses that allow or deny, those of another release left out."""
+    found = 0.0
+    for clause in piece.said:
+        releases = {word.key.split(".")[0] for word in clause.words if word.kind == "figure"}
+        others = figures and releases and not releases & {figure.split(".")[0] for figure in figures}
+        if _allows(clause) == allows and not others:
+            named = clause.by_key.keys() | (piece.neighbour if allows > 0 else set())  # "as guests they work"
+            found = max(found, sum(word.weight for key, word in wanted.items() if key in named and key != POSSIBLE))
     return found
 
 

@@ -20,10 +20,10 @@ from typing import Any, Literal
 
 from model.checking.attribution import citations, uncited
 from model.checking.commands import Commands
-from model.checking.grounding import Evidence, Given, Piece
-from model.checking.signals import NAMES, SAID, Signals, holds_exactly, missing_subject, signals
+from model.checking.signals import ANSWERED, NAMES, SAID, Signals, holds_exactly, missing_subject, signals
+from model.statements.evidence import Evidence, Given, Piece
 from model.statements.opposition import refutation
-from model.statements.words import answer_of, is_foreign, without_lead_in
+from model.statements.words import answer_of, asked_statement, is_foreign, without_lead_in, words
 
 SURE = 0.55  # share of a sentence's words that stand in the piece that bears it out, for that piece to be named
 REPLACED = 1.0  # weight of figures and names in whose place the piece has others
@@ -35,9 +35,12 @@ VERBATIM = 0.95  # share of the words that follow a piece, from which it is not
 FAR = 0.2  # share of the words in the nearest piece below which nothing is found
 TURNED = 0.4  # margin from which a bare yes or no goes against the evidence
 
+REPEATED = 0.9  # share of a sentence's words in the visitor's message, from which it only repeats it
+FEWEST_REPEATED = 2
 FEWEST_VERBATIM = 4  # words that stand in the evidence as they are
 
 _MARKS = re.compile(r"^\s*(?:[-*+>]\s+|\d{1,3}[.)]\s+|#+\s+|\|)+")
+_CHOICE = re.compile(r"\bor\b", re.IGNORECASE)  # "a or b": naming one is an answer
 _STATES_NOTHING = re.compile(r"^[\s|:*#_`-]*$")
 
 
@@ -92,15 +95,28 @@ class SentenceChecker:
         return Verdict(refuted, following.source, following.evidence) if refuted else own
 
     def _judge(self, sentence: str, before: str) -> Verdict:
-        words = plain(sentence)
-        if _STATES_NOTHING.match(words):
+        said = plain(sentence)
+        if _STATES_NOTHING.match(said):
             return Verdict("holds")
         evidence = self._behind(frozenset(citations(sentence)))
-        if self._foreign or is_foreign(words):
-            return Verdict("holds" if holds_exactly(words, evidence) else "not_found")
-        if piece := settled(words, evidence, before or self._before):
+        if self._foreign or is_foreign(said):
+            return Verdict("holds" if holds_exactly(said, evidence) else "not_found")
+        if piece := settled(said, evidence, before or self._before):
             return Verdict("holds", piece.source, piece.text)
-        return _verdict(signals(words, evidence, self._given.question, before or self._before), load_weights())
+        return _verdict(signals(said, evidence, self._given.question, before or self._before), load_weights())
+
+    def repeats(self, sentence: str) -> bool:
+        """Return True for a sentence that only says the visitor's message again, which answers nothing.
+
+        The statement that a yes/no question asks about is an answer.
+        """
+        said, asked = words(plain(sentence)), words(self._given.question)
+        if len(said) < FEWEST_REPEATED or answer_of(sentence) is not None or _CHOICE.search(self._given.question):
+            return False
+        if asked_statement(self._given.question) and not sentence.rstrip().endswith("?"):
+            return False
+        known = sum(word.weight for word in said.values() if word.key in asked)
+        return known >= REPEATED * sum(word.weight for word in said.values())
 
     def judge_command(self, line: str) -> Verdict:
         """Return the verdict on a line of a shell block."""
@@ -149,9 +165,13 @@ def _verdict(measured: Signals, weights: VerdictWeights) -> Verdict:
 def by_rule(measured: Signals) -> Kind | None:
     """Return the verdict on a sentence that needs no weights, None for all others."""
     if measured["silence"]:  # "the documentation does not say"
+        if measured["silence"] >= ANSWERED:
+            return "against"
         return "not_found" if measured["silence"] >= SAID else "holds"
     if measured["points"]:  # "The documentation gives detailed instructions on this.", "See the page on Vault."
         return "holds"
+    if measured["refused"]:  # "Yes, you can run it on X." above "X is refused"
+        return "against"
     if measured["bare"]:  # "Yes.", "Here is how:"
         return "against" if measured["answer"] >= TURNED else "holds"
     replaced = measured["replaced"] >= REPLACED

@@ -1,1 +1,1 @@
-"""Reads sentences as clauses of words that can be compared, whatever their endings and synonyms."""
+"""Reads sentences, and evidence in pieces, as clauses of words that compare, whatever their endings and synonyms."""

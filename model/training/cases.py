@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from model.checking.grounding import Given
+from model.statements.evidence import Given
 
 WRITTEN = "written"  # stands for a model
 PAGES = Path("rag/corpus")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from model.checking.grounding import Given
+from model.statements.evidence import Given
 from model.training.cases import Case, sections
 from rag.chunking.markdown import blocks
 from rag.search.segments import sentences

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 from model.checking.answer_filter import AnswerFilter, Piece
 from model.checking.gate import Gate, Judge, Judged
-from model.checking.grounding import Given
 from model.checking.terminal_escapes import lenders
 from model.checking.verdict import SentenceChecker
 from model.engine.events import Counts, Finished, FinishReason, Prefill, Queued, TextDelta, Timings
@@ -18,6 +17,7 @@ from model.engine.protocol import Engine, Options, QueueFull, Sampling
 from model.prompting.assemble import place, prompt_for, tool_text, user_message
 from model.prompting.conversation import Conversation, MessagePart, PastTurn, Topic
 from model.prompting.system_prompts import PromptTexts
+from model.statements.evidence import Given
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.held_to_rules import WithRules
 from model.turn.limits import USUAL_LIMITS, TurnLimits
@@ -252,7 +252,7 @@ class Chat:
             ask.text, given, cite=self._texts.cite, told=told, hint=hint,
             near=nearness(self._texts.near, turn.result), question_tokens=limits.question_tokens,
         )  # fmt: skip
-        self._expect(ask, turn, _evidence(given, told, ask), given, stand_in=engine.info.stand_in)
+        self._expect(ask, turn, _evidence(given, told, ask, turn.result), given, stand_in=engine.info.stand_in)
         try:
             prompt = prompt_for(engine, ask.conversation, ask.system_prompt, turn.asked)
             generation = engine.submit(prompt, _options(engine, limits))
@@ -325,7 +325,7 @@ def _shown(pieces: Sequence[Piece]) -> Iterator[TurnEvent]:
             yield TextDelta(piece)
 
 
-def _evidence(given: Sequence[Passage], told: str, ask: Ask) -> Given:
+def _evidence(given: Sequence[Passage], told: str, ask: Ask, found: SearchResult | None) -> Given:
     """Return what the answer may draw on; a passage's headings count as its words.
 
     What earlier turns gave the model to read counts too, for it still reads that; a check of a host stands for itself.
@@ -333,7 +333,7 @@ def _evidence(given: Sequence[Passage], told: str, ask: Ask) -> Given:
     passages = tuple(f"{place(passage)}\n{passage.text}" for passage in given)
     earlier = [] if told else [_read_in(turn) for turn in ask.conversation.visible[-EARLIER_TURNS:]]
     others = filter(None, [*(passage.url for passage in given), told, *earlier])
-    return Given(passages, tuple(others), ask.text)
+    return Given(passages, tuple(others), ask.text, answers=not (found and found.missing))
 
 
 def _read_in(turn: PastTurn) -> str:

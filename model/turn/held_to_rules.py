@@ -32,3 +32,7 @@ class WithRules:
     def judge_command(self, line: str) -> Verdict:
         """Return the checker's verdict."""
         return self._checker.judge_command(line)
+
+    def repeats(self, sentence: str) -> bool:
+        """Return True for a sentence that only says the visitor's message again."""
+        return self._checker.repeats(sentence)

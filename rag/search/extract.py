@@ -114,7 +114,9 @@ def compose(scored: Sequence[Scored], query: Query) -> str:
         return ""
     every = [item.segment for item in scored]
     blocks = [number for number, segment in enumerate(every) if segment.kind == "code"]
-    at = max(_ASKS_EXAMPLE.search(query.text) and blocks or range(len(scored)), key=lambda number: scored[number].score)
+    at = max(
+        (_ASKS_EXAMPLE.search(query.text) and blocks) or range(len(scored)), key=lambda number: scored[number].score
+    )
     best = every[at]
     if best.kind == "code":
         warning = next((part.text for part in every[:at] if part.kind != "code" and _WARNS.search(part.text)), "")

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from model.checking.attribution import citations, uncited
-from model.checking.grounding import Given
 from model.checking.verdict import SentenceChecker, Verdict
+from model.statements.evidence import Given
 from model.training.cases import Case, read_cases
 
 OWN = Path(__file__).with_name("sentences_own.jsonl")

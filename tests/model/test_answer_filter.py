@@ -6,8 +6,8 @@ import pytest
 
 from model.checking.answer_filter import AnswerFilter
 from model.checking.gate import Gate, Judged
-from model.checking.grounding import Given
 from model.checking.verdict import Verdict
+from model.statements.evidence import Given
 
 PAGE = r"RHEL 8 is refused by the deployment script, which prints '\e[31m' in red."
 WRITTEN = r"RHEL 8 is refused by the deployment script. See [7] at https://evil.example/x or '\e[31m' and '\e[2J'."
@@ -22,6 +22,9 @@ class Lenient:
 
     def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
         return Verdict("holds", int("script" in sentence))
+
+    def repeats(self, sentence: str) -> bool:
+        return False
 
     def judge_command(self, line: str) -> Verdict:
         return Verdict("holds")

@@ -18,6 +18,9 @@ class ByName:
         cited = citations(sentence)
         return Verdict("holds", number) if not cited or number in cited or not number else Verdict("not_found")
 
+    def repeats(self, sentence: str) -> bool:
+        return False
+
     def judge_command(self, line: str) -> Verdict:
         return Verdict("holds")
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 import pytest
 
 from model.checking.gate import Judged
-from model.checking.grounding import Given
 from model.checking.verdict import Verdict
 from model.engine.events import Finished, Prefill, TextDelta
 from model.engine.prompt import Prompt
@@ -18,6 +17,7 @@ from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFul
 from model.engine.scripted import CHATML
 from model.prompting.assemble import user_message
 from model.prompting.conversation import Conversation, PastTurn, Topic
+from model.statements.evidence import Given
 from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.held_to_rules import WithRules
@@ -90,6 +90,9 @@ class ByWords:
             return Verdict("not_found")
         told = any(word in sentence for word in ("refused", "error")) and bool(self._passages)
         return Verdict("holds", int(told))
+
+    def repeats(self, sentence: str) -> bool:
+        return False
 
     def judge_command(self, line: str) -> Verdict:
         return Verdict("holds")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from model.checking.grounding import Given
 from model.checking.verdict import SentenceChecker
 from model.engine.events import Finished, TextDelta
 from model.engine.protocol import Generation
+from model.statements.evidence import Given
 from model.turn.stand_in import without_code
 
 EVIDENCE = (

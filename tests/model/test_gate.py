@@ -10,8 +10,8 @@ from markdown_it import MarkdownIt
 
 from model.checking.answer_filter import AnswerFilter, Piece
 from model.checking.gate import PLACE, Gate, Judged
-from model.checking.grounding import Given
 from model.checking.verdict import Verdict
+from model.statements.evidence import Given
 
 GIVEN = Given(("Airflow listens on port 8888.",), question="Which port?")
 WRONG, NEW = Verdict("against", 1, "Airflow listens on port 8888."), Verdict("not_found")
@@ -25,6 +25,9 @@ class ByWord:
             return WRONG
         known = int("port 8888" in sentence and "[2]" not in sentence)
         return WRONG if "FALSE" in sentence else NEW if "NEW" in sentence else Verdict("holds", known)
+
+    def repeats(self, sentence: str) -> bool:
+        return False
 
     def judge_command(self, line: str) -> Verdict:
         return self.judge(line)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from model.checking.grounding import Given
 from model.checking.verdict import SentenceChecker, Verdict
+from model.statements.evidence import Given
 from model.statements.subjects import subject_of
 from model.statements.words import words
 
@@ -207,7 +207,7 @@ def test_a_figure_of_the_question_may_be_repeated() -> None:
 @pytest.mark.parametrize(
     ("sentence", "kind"),
     [
-        ("The documentation does not say.", "not_found"),
+        ("The documentation does not say.", "against"),
         ("The documentation does not mention which port Airflow listens on.", "not_found"),
         ("The documentation does not say how fast Airflow is.", "holds"),
         ("The documentation does not mention a GPU.", "holds"),
@@ -364,3 +364,46 @@ def test_the_subject_stands_before_the_first_verb(sentence: str, subject: set[st
     assert {word.lower() for word in subject_of(sentence).words} == {
         key for word in subject for key in words(f"`{word}`" if "-" in word or word == "make" else word)
     }
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_that_nothing_is_said_stands_where_the_passages_are_only_the_nearest(answers: bool) -> None:
+    given = Given(("Airflow listens on port 8888.",), (), "Which port does Airflow listen on?", answers)
+    kind = SentenceChecker(given).judge("The documentation does not say.").kind
+    assert kind == ("against" if answers else "holds")
+
+
+UBUNTU = "Ubuntu and Debian are not supported as a host. As guests they work."
+RHEL = "RHEL 8 is refused by the script. RHEL 9 and 10 are accepted."
+
+
+@pytest.mark.parametrize(
+    ("question", "passage", "sentence", "left_out"),
+    [
+        ("can i run this on ubuntu", UBUNTU, "Yes, you can run this on Ubuntu.", True),
+        ("does it work on debian?", UBUNTU, "Yes.", True),
+        ("can i run ubuntu as guest", UBUNTU, "Yes, you can run Ubuntu as a guest.", False),
+        ("does it work on debian?", UBUNTU, "No, Debian is not supported.", False),
+        ("still on rhel 8.10, can i use the script or not", RHEL, "Yes, use it on RHEL 8.10.", True),
+        ("can i use the script on rhel 9", RHEL, "Yes, the script accepts RHEL 9.", False),
+        ("is airflow optional", "Airflow is not mandatory.", "Yes, Airflow is optional.", False),
+    ],
+)
+def test_a_yes_to_what_the_leading_passage_refuses_is_left_out(
+    question: str, passage: str, sentence: str, left_out: bool
+) -> None:
+    assert (judged(sentence, passage, question=question).kind == "against") == left_out
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "repeats"),
+    [
+        ("the log has just one line in it??", "The log has just one line in it?", True),
+        ("reran the script and everything is gone", "You reran the script and everything is gone.", True),
+        ("reran the script and everything is gone", "The script deletes a real folder and keeps a link.", False),
+        ("does airflow listen on port 8888", "Airflow listens on port 8888.", False),
+        ("is the log there", "Yes, the log is there.", False),
+    ],
+)
+def test_a_message_said_again_is_no_answer(question: str, sentence: str, repeats: bool) -> None:
+    assert SentenceChecker(Given(("Logs lie on disk.",), (), question)).repeats(sentence) == repeats

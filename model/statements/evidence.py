@@ -122,6 +122,7 @@ class Evidence:
     pieces: tuple[Piece, ...]
     text: str  # all of it, the question included
     lent: frozenset[str] = frozenset()  # keys of the question: it may name things, but it states nothing
+    answers: bool = True  # False where the passages are only the nearest
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -223,6 +224,7 @@ class Given:
     passages: tuple[str, ...] = ()  # what [1], [2], ... stand for; the first line is the place it comes from
     others: tuple[str, ...] = ()  # tools' results and addresses, which have no number
     question: str = ""
+    answers: bool = True  # False where the passages are only the nearest, and may well not say it
 
     def texts(self) -> list[str]:
         """Return every text, the question included."""
@@ -242,7 +244,7 @@ class Given:
         pieces = [piece for text, number in passages for piece in _pieces(text, number)]
         pieces += [piece for text in self.others for piece in _lines(text)]
         text = "\n".join([*(text for text, _ in passages), *self.others, self.question])
-        return Evidence(tuple(pieces), text, frozenset(words(self.question)))
+        return Evidence(tuple(pieces), text, frozenset(words(self.question)), self.answers)
 
 
 @dataclass(slots=True)

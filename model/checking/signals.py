@@ -32,6 +32,7 @@ CLOSE = 0.85  # share of the best piece's words from which another may be the on
 LIKELY = 3  # pieces that a sentence is laid beside word by word
 LONGEST_CHANGE = 4  # words that may stand for one another in their place
 MOST_REPLACED = 3.0  # further words say no more
+TELLING = 1.0  # weight of a word that names something; "run" is less
 OPENING = 2  # sentences of a passage that say what it is about
 POSSIBLE = next(iter(words("supported")))  # the key of all that says whether something works
 NAMES = (  # of what is measured, in the order of the weights
@@ -519,7 +520,7 @@ def _refused(question: str, evidence: Evidence) -> Piece | None:
     asked = [clause for clause in clauses(_OR_NOT.sub("", asked_statement(question))) if POSSIBLE in clause.by_key]
     if not asked or any(clause.denials or clause.bearing != {POSSIBLE} for clause in asked):
         return None  # "can i skip it" asks leave for what is turned itself
-    wanted = words(question)
+    wanted = {key: word for key, word in words(question).items() if word.weight >= TELLING}
     figures = {word.key for word in wanted.values() if word.kind == "figure"}
     stating = [piece for piece in evidence.pieces if piece.kind in {"sentence", "item"}]
     opening = [piece for piece in stating if piece.source == 1][:OPENING]

@@ -333,7 +333,9 @@ def _evidence(given: Sequence[Passage], told: str, ask: Ask, found: SearchResult
     passages = tuple(f"{place(passage)}\n{passage.text}" for passage in given)
     earlier = [] if told else [_read_in(turn) for turn in ask.conversation.visible[-EARLIER_TURNS:]]
     others = filter(None, [*(passage.url for passage in given), told, *earlier])
-    return Given(passages, tuple(others), ask.text, answers=not (found and found.missing))
+    standing = ask.topic.question if ask.topic else ""  # what "and debian?" asks
+    question = ask.text if standing in ("", ask.text) else f"{ask.text}\n{standing}"
+    return Given(passages, tuple(others), question, answers=not (found and found.missing))
 
 
 def _read_in(turn: PastTurn) -> str:

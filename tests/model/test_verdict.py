@@ -373,7 +373,7 @@ def test_that_nothing_is_said_stands_where_the_passages_are_only_the_nearest(ans
     assert kind == ("against" if answers else "holds")
 
 
-UBUNTU = "Ubuntu and Debian are not supported as a host. As guests they work."
+UBUNTU = "Ubuntu, Debian and every other system are not supported as hosts. They can run as guests: kcli offers both."
 RHEL = "RHEL 8 is refused by the script. RHEL 9 and 10 are accepted."
 
 
@@ -381,6 +381,7 @@ RHEL = "RHEL 8 is refused by the script. RHEL 9 and 10 are accepted."
     ("question", "passage", "sentence", "left_out"),
     [
         ("can i run this on ubuntu", UBUNTU, "Yes, you can run this on Ubuntu.", True),
+        ("and debian?\ncan i run this on debian", UBUNTU, "Yes, Debian is also supported.", True),
         ("does it work on debian?", UBUNTU, "Yes.", True),
         ("can i run ubuntu as guest", UBUNTU, "Yes, you can run Ubuntu as a guest.", False),
         ("does it work on debian?", UBUNTU, "No, Debian is not supported.", False),

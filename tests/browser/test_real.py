@@ -128,8 +128,10 @@ def visitors(address: str, number: int) -> Iterator[None]:
             thread.join(60)
 
 
-def test_three_busy_visitors_are_a_queue_that_is_shown_before_one_asks_and_while_one_waits(page: Page) -> None:
-    address = page.url.split("?")[0]
+def test_three_busy_visitors_are_a_queue_that_is_shown_before_one_asks_and_while_one_waits(
+    browser: Browser, address: str
+) -> None:
+    page = fresh_page(browser, address)
     expect(page.locator("#header .queue")).to_have_text("no queue", timeout=PATIENCE_MS)
     with visitors(address, 3):
         expect(page.locator("#header .queue.busy")).to_contain_text("ahead, ~", timeout=PATIENCE_MS)
@@ -138,6 +140,7 @@ def test_three_busy_visitors_are_a_queue_that_is_shown_before_one_asks_and_while
         page.screenshot(path=SHOTS / "queue.png")
         page.locator("#stop").click()
     expect(page.locator(".turn.last")).to_contain_text("Stopped", timeout=PATIENCE_MS)
+    page.close()
 
 
 def test_every_scene_of_the_pictures_can_be_reached(browser: Browser, address: str) -> None:

@@ -67,6 +67,8 @@ def standing(text: str, talk: Conversation, scores: Mapping[str, float] | None =
 @pytest.mark.parametrize(
     ("earlier", "text", "stands_for"),
     [
+        ("how much memory does freeipa take", "and if i skip it?", "if i skip freeipa"),
+        ("how many disks do i need", "can i add them later?", "can i add disks later"),
         ("how do i create a vm with kcli", "and delete it?", "how do i delete vm kcli"),
         ("how do i create a vm with kcli", "how do i rename one", "how do i rename vm kcli"),
         ("does it run on rocky 10", "no, I meant rocky 9", "does it run on rocky 9"),

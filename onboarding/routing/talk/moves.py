@@ -64,6 +64,7 @@ _STILL = re.compile(
     r"(?:doesn't|didn't|does not|did not|won't) (?:work|help)|no luck|same (?:error|problem|thing|result)|not working|"
     r"nothing (?:happens|changed|works)|no change|to no avail)\b|\bnope$"
 )
+_AMOUNT = re.compile(r"\bhow (?:much|many) \w+")
 _NUMBERED = re.compile(r"(?<![\w.:/-])\d+(?:\.\d+)*(?![\w.:/-])")
 _ORDINALS = dict(zip("first second third fourth fifth sixth seventh eighth".split(), range(1, 9), strict=True))
 _ORDINALS |= dict(zip("one two three four five six seven eight".split(), range(1, 9), strict=True))
@@ -342,7 +343,10 @@ def _topic(before: Topic, found: Sequence[str], known: Vocabulary) -> list[str]:
 
     Its verbs join them where its names are too general to tell, or where the message asks how the action goes.
     """
-    earlier = words(_SIZE.sub("", _plain(before.question)))  # a size holds for its own question
+    question = _plain(before.question)
+    if known.part.search(question):  # "it" after "how much memory does FreeIPA take" is FreeIPA
+        question = _AMOUNT.sub("", question)
+    earlier = words(_SIZE.sub("", question))  # a size holds for its own question
     names = known.topics(earlier) or known.names(words(before.title))
     telling = [name for name in names if name not in known.general]
     if not telling or known.vague & set(found):

@@ -229,7 +229,9 @@ class Retriever:
         return Ranking(query, vector, reranked.found, reranked.scored, relevance, varied(relevance, pages))
 
     def _leaning(self, ranking: Ranking, leaning: Leaning) -> Ranking:
-        """Return the ranking anew, for a question that leans on another."""
+        """Return the ranking anew, for a question that leans on another; a section that lists it leads as before."""
+        if ranking.found.features[:, FUSION_FEATURES.index("question")].max(initial=0.0) > LISTED:
+            return ranking
         moved = ranking.vector + TOWARDS_SAID * leaning.said - FROM_EARLIER * leaning.earlier
         moved /= np.linalg.norm(moved) or 1.0
         again = self.rank(ranking.query.text, Embedded(ranking.query.spelled, moved))

@@ -11,10 +11,11 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Browser, Page, expect
 
-from app import create_app
+from app import Around, create_app
 from model.catalogue.load import EngineLimits
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
+from onboarding.edge.admission import Admission
 from tests.browser.conftest import SHOTS
 from tests.browser.demo import Film, story
 from tests.browser.pictures import scenes
@@ -31,7 +32,9 @@ def address(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[str
     """One seat, so that a second question already waits; by its name the model is known to be a stand-in, and brief."""
     limits = EngineLimits(slots=1, cells=4096)
     guide = Guide(Parts(PartsSettings(model="smollm2-135m", data=tmp_path_factory.mktemp("data"), limits=limits)))
-    with serving(create_app(guide), port) as url:
+    # However slow the machine is, the queue is not full: a refusal is not what is tested here.
+    around = Around(admission=Admission(at_once=limits.slots, longest_wait_s=3600.0))
+    with serving(create_app(guide, around), port) as url:
         while set(guide.status().parts.values()) != SETTLED:
             assert not any(state.startswith("failed") for state in guide.status().parts.values())
             time.sleep(0.1)

@@ -83,7 +83,7 @@ def test_upstreams_text_leads_where_only_it_speaks_of_what_the_question_turns_on
 
 def test_a_question_that_leans_prefers_its_page_and_leaves_what_was_read(tmp_path: Path) -> None:
     search = tiers(tmp_path)
-    question = "which port is airflow on"
+    question = "which port is airflow on the host"
     zero = np.zeros(64, dtype=np.float32)
     lead = search.search(question).passages[0]
     plain = search.search(question, leaning=Leaning(zero, zero)).passages[0]
@@ -96,7 +96,7 @@ def test_a_question_that_leans_prefers_its_page_and_leaves_what_was_read(tmp_pat
 
 def test_a_heading_that_holds_what_is_new_in_a_follow_up_leads(tmp_path: Path) -> None:
     search = tiers(tmp_path)._reviewed
-    question, zero = "which port is airflow on", np.zeros(64, dtype=np.float32)
+    question, zero = "which port is airflow on the host", np.zeros(64, dtype=np.float32)
     lead = search.search(question).passages[0]
     for new, gain in ((lead.headings[-1], NEW_IN_HEADING), ("zeppelin", 0.0), ("", 0.0)):
         found = search.search(question, leaning=Leaning(zero, zero, new)).passages[0]
@@ -105,10 +105,18 @@ def test_a_heading_that_holds_what_is_new_in_a_follow_up_leads(tmp_path: Path) -
 
 def test_leaning_moves_towards_the_message_and_away_from_the_question_before(tmp_path: Path) -> None:
     search = tiers(tmp_path)
-    encoder, question = WordHashEncoder(), "which port is airflow on"
+    encoder, question = WordHashEncoder(), "which port is airflow on the host"
     said, earlier = encoder.encode(["a key is required", "listens on the host"])
     moved = search._reviewed.search(question, leaning=Leaning(said, earlier)).passages[0]
     assert moved.score != pytest.approx(search._reviewed.search(question).passages[0].score)
     assert search._reviewed.search(question, leaning=Leaning(said, earlier)).answerable == (
         search._reviewed.search(question).answerable
     )
+
+
+def test_a_section_that_lists_the_very_question_leads_whatever_it_leans_on(tmp_path: Path) -> None:
+    search = tiers(tmp_path)._reviewed
+    question = "which port is airflow on"
+    lead, zero = search.search(question).passages[0], np.zeros(64, dtype=np.float32)
+    found = search.search(question, leaning=Leaning(zero, zero, read=(lead.id, lead.id))).passages[0]
+    assert (found.id, found.score) == (lead.id, pytest.approx(lead.score))

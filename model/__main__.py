@@ -94,7 +94,7 @@ def _ask(options: argparse.Namespace) -> None:
         lambda _: engine, lambda: retriever, lambda call: sandbox.call(call.tool, call.arguments, call.host), texts
     )
     try:
-        for event in chat.answer(Ask(" ".join(options.words), Conversation.new(), route.name, route.system_prompt)):
+        for event in chat.answer(Ask(" ".join(options.words), Conversation.new(), route.name)):
             _print(event)
     except KeyboardInterrupt:
         print("\nstopped")
@@ -132,7 +132,8 @@ def _warm(options: argparse.Namespace) -> None:
     limits = EngineLimits(disk_bytes=options.limit_mb * MB)
     texts = load_prompt_texts(options.prompts)
     engine = _engine(options, limits)
-    prompts = warm_prompts(engine, texts, _retriever(options.data))
+    retriever = _retriever(options.data)
+    prompts = warm_prompts(engine, texts, retriever, passages=retriever.likely())
     started = time.monotonic()
     try:
         engine.prewarm(prompts)

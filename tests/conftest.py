@@ -11,8 +11,8 @@ from model.catalogue.download import fetch, find
 from model.catalogue.entries import EMBEDDED, catalogue
 from model.engine.llama import ContextOptions, Llama
 from model.engine.local import EngineOptions, LocalEngine
-from model.engine.prefix_cache import DiskTier, PrefixCache
 from model.engine.protocol import ModelInfo
+from model.kv_cache.prefix_cache import DiskTier, PrefixCache
 
 DATA = Path(__file__).parent.parent / ".data"
 MB = 1_000_000

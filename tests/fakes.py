@@ -38,27 +38,27 @@ ROUTES = {
     route.name: route
     for route in (
         RouteText(
-            "introduction", "Getting to know it", "", ("What is Qubinode Navigator?", "Who is it for?"),
+            "introduction", "Getting to know it", ("What is Qubinode Navigator?", "Who is it for?"),
             ("Which systems are supported?", "What does it deploy?"),
         ),
         RouteText(
-            "deploy", "Deploying", "", ("Which variables must I set?", "What hardware do I need?"),
+            "deploy", "Deploying", ("Which variables must I set?", "What hardware do I need?"),
             ("Which ports does it open?", "Where is the log?"),
         ),
         RouteText(
-            "rhel10", "RHEL 10", "", ("How do I deploy on RHEL 10?", "Is RHEL 8 supported?"),
+            "rhel10", "RHEL 10", ("How do I deploy on RHEL 10?", "Is RHEL 8 supported?"),
             ("Which CPU level does RHEL 10 need?", "Which Python comes with it?", "What changes for plugins?"),
         ),
         RouteText(
-            "diagnostics", "Diagnostics", "", ("Is libvirtd running?", "Why does my VM not start?"),
+            "diagnostics", "Diagnostics", ("Is libvirtd running?", "Why does my VM not start?"),
             ("Which tools are there?", "Show the disk usage"),
         ),
         RouteText(
-            "plugins", "Plugins", "", ("How do I write a plugin?", "How are plugins ordered?"),
+            "plugins", "Plugins", ("How do I write a plugin?", "How are plugins ordered?"),
             ("What is idempotence?", "Where are plugins found?"),
         ),
-        RouteText("contribute", "Contributing", "", ("How can I contribute?",), ("How do I run the tests?",)),
-        RouteText("smalltalk", "Small talk", ""),
+        RouteText("contribute", "Contributing", ("How can I contribute?",), ("How do I run the tests?",)),
+        RouteText("smalltalk", "Small talk"),
     )
 }  # fmt: skip
 
@@ -217,7 +217,7 @@ class ScriptedGuide:
         timings = Timings(0.0, 3.2, 3.2 + len(answer) / 4 / 7.1)
         yield TurnFinished(
             answer, "stop", Counts(240, 180, len(answer) // 4), timings, self.state.model_label, bool(found.passages),
-            conversation.with_turn(past, system_prompt=""),
+            conversation.with_turn(past),
         )  # fmt: skip
 
     def _wait(self, phase: str, events: Sequence[TurnEvent]) -> Iterator[TurnEvent]:

@@ -55,6 +55,7 @@ class Entry:
     sha256: str = ""
     template_sha256: str = ""  # of the chat template inside; "" does not check it
     stand_in: bool = False
+    composed: bool = False  # passages read once are laid wherever they stand; models.toml gives the reason
     about: str = ""  # its kind, where the page says why it answers instead of another
 
     @property

@@ -11,8 +11,8 @@ from pathlib import Path
 from model.catalogue.entries import Entry, digest
 from model.engine.llama import ContextOptions, Llama, check_gguf
 from model.engine.local import EngineOptions, LocalEngine
-from model.engine.prefix_cache import DiskTier, PrefixCache
 from model.engine.protocol import ModelInfo, ModelUnusable
+from model.kv_cache.prefix_cache import DiskTier, PrefixCache
 from rag.embedding import llama_runtime as llama_library
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class EngineLimits:
     ram_bytes: int = 512 * MB  # prefix cache in RAM
     disk_bytes: int = 2000 * MB  # prefix cache on disk, 0 for none
     repack: bool = False
+    composed: bool | None = None  # lay passages that were read once; None does as the catalogue says of the model
 
 
 def open_engine(path: Path, data: Path, limits: EngineLimits, entry: Entry | None = None) -> LocalEngine:
@@ -48,7 +49,9 @@ def open_engine(path: Path, data: Path, limits: EngineLimits, entry: Entry | Non
     context = ContextOptions(limits.cells, threads=limits.threads, kv_type=limits.kv_type, repack=limits.repack)
     cache = PrefixCache(limits.ram_bytes, _disk_tier(path, data, limits, context))
     info = entry.info() if entry else ModelInfo(path.stem, path.stem, path.stat().st_size)
-    return LocalEngine(lambda: _load(path, context, entry), cache, info, EngineOptions(slots=limits.slots))
+    composed = limits.composed if limits.composed is not None else bool(entry and entry.composed)
+    options = EngineOptions(slots=limits.slots, composed=composed)
+    return LocalEngine(lambda: _load(path, context, entry), cache, info, options)
 
 
 def _load(path: Path, context: ContextOptions, entry: Entry | None) -> Llama:

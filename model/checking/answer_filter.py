@@ -52,7 +52,7 @@ class AnswerFilter:
         """
         self.evidence, self.gate, self._opening = evidence, gate, opening
         self._citations = CitationFilter(len(evidence.passages), evidence.texts())
-        self._splitter = Splitter([f"[{number}] {place}\n" for number, place in enumerate(headings, start=1)])
+        self._splitter = Splitter([f"{line}\n" for line in headings])
 
     def feed(self, text: str) -> list[Piece]:
         """Take in a piece of what the model writes; return what is now judged and safe to show."""

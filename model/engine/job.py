@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from model.engine.events import Counts, Queued, Timings
 from model.engine.llama import BatchRow
-from model.engine.prompt import Encoded, Prompt
+from model.engine.prompt import Encoded, Place, Prompt
 from model.engine.protocol import Generation, Options
 from model.engine.sequences import Sequence
 
@@ -27,6 +27,9 @@ class Job:
         self.encoded = Encoded([], (), (), (0, 0), 0)
         self.target: list[int] = []  # prompt tokens to be in the KV cache before the answer
         self.boundaries: tuple[int, ...] = ()
+        self.places: tuple[Place, ...] = ()  # of passages that may be laid instead of read
+        self.afresh = 0  # first tokens of each that are read all the same
+        self.laid = 0  # tokens that were laid
         self.sequence: Sequence | None = None
         self.restored = 0  # tokens that the cache already held at the start
         self.sampler: object | None = None
@@ -70,7 +73,14 @@ class Job:
         the snapshot, and come out the same to the last bit.
         """
         held = len(self.running_sequence.tokens)
-        return min((b for b in self.boundaries if b > held), default=len(self.target)) - held
+        ends = (*self.boundaries, *(place.start + self.afresh for place in self.places))
+        return min((end for end in ends if end > held), default=len(self.target)) - held
+
+    @property
+    def place(self) -> Place | None:
+        """The passage whose state may be laid now, from the next position to the passage's end."""
+        held = len(self.running_sequence.tokens)
+        return next((place for place in self.places if place.start + self.afresh <= held < place.end), None)
 
     def prompt_rows(self, count: int) -> list[BatchRow]:
         """Return the next `count` rows of the prompt; only its very last one asks for logits."""
@@ -103,7 +113,7 @@ class Job:
     def counts(self) -> Counts:
         """Return the tokens so far."""
         held = len(self.sequence.tokens) if self.sequence else 0
-        read = max(0, min(held, len(self.target)) - self.restored)
+        read = max(0, min(held, len(self.target)) - self.restored - self.laid)
         return Counts(len(self.target), read, len(self.generated))
 
     def timings(self) -> Timings:

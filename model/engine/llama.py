@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from model.engine.protocol import ModelUnusable, Sampling
+from model.kv_cache.state import Rotation, UnknownState, turns
 from rag.embedding.llama_runtime import c, first_error, forget_errors, json_schema_to_gbnf, start
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ MAX_BATCH = 512  # rows of one decode call; larger ones read no faster on two co
 REPEAT_WINDOW = 64  # tokens back in which a repetition counts
 GGUF_MAGIC = b"GGUF"
 DECODED, NO_SLOT, ABORTED = 0, 1, 2  # results of llama_decode; below zero are errors
+FAR = 1000  # positions over which a rotation is proven
 KV_TYPES = {"f16": c.GGML_TYPE_F16, "q8_0": c.GGML_TYPE_Q8_0}
 
 
@@ -75,6 +77,7 @@ class Llama:
         self.special_tokens = self._special(c.LLAMA_TOKEN_ATTR_CONTROL | c.LLAMA_TOKEN_ATTR_USER_DEFINED)
         tags = map(re.escape, self._special(c.LLAMA_TOKEN_ATTR_USER_DEFINED).values())
         self._tags = re.compile("|".join(tags) or r"(?!)")
+        self.rotation = self._proven_rotation()
 
     def _make_context(self, options: ContextOptions) -> tuple[object, int]:
         """Return the context and its number of cells; halve them until they fit the memory, down to 1,024."""
@@ -95,6 +98,44 @@ class Llama:
         c.llama_batch_free(self._batch)
         c.llama_free(self._context)
         c.llama_model_free(self._model)
+
+    def _proven_rotation(self) -> Rotation | None:
+        """Return how keys turn with their position, or None where states of this model cannot be moved.
+
+        A token that stands alone attends to itself only, so its states at two positions differ by the rotation alone.
+        """
+        try:
+            stated = self._stated_rotation()
+            status = self.decode([BatchRow(0, 0, 0), BatchRow(0, FAR, 1)])
+            here, there = self.save(0), self.save(1)
+            proven = status == DECODED and turns(stated, here, there, FAR)
+        except (UnknownState, ValueError) as error:
+            logger.info("states of this model stay where they were computed: %s", error)
+            return None
+        finally:
+            self.forget(0)
+            self.forget(1)
+        return stated if proven else None
+
+    def _stated_rotation(self) -> Rotation:
+        """Return the rotation that the model's metadata state. Raises ValueError where they state none."""
+        kind = c.llama_model_rope_type(self._model)
+        if kind not in (c.LLAMA_ROPE_TYPE_NORM, c.LLAMA_ROPE_TYPE_NEOX):
+            raise ValueError(f"rope type {kind}")
+        name = self._meta("general.architecture")
+        heads = int(self._meta(f"{name}.attention.head_count"))
+        head = int(self._meta(f"{name}.attention.key_length") or c.llama_model_n_embd(self._model) // heads)
+        turning = int(self._meta(f"{name}.rope.dimension_count") or head)
+        base, scale = (
+            float(self._meta(f"{name}.rope.freq_base") or 10000.0),
+            c.llama_model_rope_freq_scale_train(self._model),
+        )
+        return Rotation(head, turning, base, scale, halves=kind == c.LLAMA_ROPE_TYPE_NEOX)
+
+    def _meta(self, key: str) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        size = c.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if size >= 0 else ""
 
     # --- text -----------------------------------------------------------------------------------------
 

@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from model.engine.events import Finished, FinishReason, Prefill, Queued, TextDelta
 from model.engine.job import Job
 from model.engine.llama import ABORTED, DECODED, MAX_BATCH, NO_SLOT, BatchRow, Llama
-from model.engine.prefix_cache import PrefixCache
-from model.engine.prompt import Prompt, PromptTooLong
+from model.engine.prompt import Place, Prompt, PromptTooLong
 from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFull
 from model.engine.scheduling import Pace, share
 from model.engine.sequences import Sequences
+from model.kv_cache.prefix_cache import PrefixCache
 
 logger = logging.getLogger(__name__)
+
+AFRESH = 16  # each costs a step of its own with the first tokens; docs/developers.md has what they win
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class EngineOptions:
     slots: int = 4
     waiting: int = 100  # generations beyond the slots; the next is refused. Who is let in is decided before
     window: int = 4096  # tokens of one conversation, answer included
+    composed: bool = False  # passages that were read once are laid wherever they stand, see `Sequences.lay_passage`
+    afresh: int = AFRESH  # first tokens of a laid passage that are read all the same
 
 
 class LocalEngine:
@@ -125,6 +129,7 @@ class LocalEngine:
         self.cells = self._llama.cells
         self.window = min(self._options.window, self._llama.cells, self._llama.trained_context)
         self._sequences = Sequences(self._llama, self._cache)
+        self.composes = self._options.composed and self._llama.rotation is not None
         opened.put(None)
         try:
             while not self._closing:
@@ -191,18 +196,23 @@ class LocalEngine:
         for ahead, job in enumerate(self._waiting):
             job.report_queue(Queued(ahead))
         if self._warm and not self._running and not self._waiting:
+            if self._cache.is_full:
+                logger.info("the prefix cache is full: %d prompts are not read ahead", len(self._warm))
+                self._warm.clear()
+                return
             self._read_ahead(self._warm[0])
             self._warm.popleft()  # only now, so that `is_warm` never sees it in neither place
 
     def _read_ahead(self, prompt: Prompt) -> None:
-        """Begin to read a prompt that nobody waits for; drop one that does not fit."""
+        """Begin to read a prompt that nobody waits for; drop one that does not fit, and one whose state is kept."""
         job = Job(prompt, Options(max_tokens=0), Generation(lambda: None), warm=True)
         try:
             job.encode(lambda text, control: self._llama.tokenize(text, control=control), self.window)
         except (PromptTooLong, ValueError) as error:
             logger.warning("a prompt is not read ahead: %s", error)
         else:
-            self._start(job)
+            if not self._sequences.holds(job.encoded.tokens, len(job.encoded.tokens)):
+                self._start(job)
 
     def _put_back(self, job: Job) -> None:
         """Stop prewarming a prompt; keep what it has read, and put it first for the next quiet moment."""
@@ -213,12 +223,30 @@ class LocalEngine:
         job.started = time.monotonic()
         self._running.append(job)
         encoded = job.encoded
-        sequence = self._sequences.open(encoded.tokens, encoded.boundaries)
+        sequence = self._sequences.open(encoded.tokens, encoded.boundaries, exact=job.warm)
         if encoded.dropped:
             self._sequences.cut(sequence, *encoded.cut)
             job.target, job.boundaries = encoded.kept(), encoded.kept_boundaries()
         job.sequence = sequence
         job.restored = len(sequence.tokens)
+        if self.composes and not job.warm:
+            job.places, job.afresh = encoded.kept_places(), self._options.afresh
+            self._lay(job)
+
+    def _lay(self, job: Job) -> None:
+        """Lay the passages that come next; what is not known is read where it stands, and alone in a quiet moment."""
+        while place := job.place:
+            held = len(job.running_sequence.tokens)
+            if not self._sequences.lay_passage(job.running_sequence, place, job.target):
+                job.places = tuple(other for other in job.places if other is not place)
+                self._read_later(place)
+                continue
+            job.laid += place.end - held
+
+    def _read_later(self, place: Place) -> None:
+        """Read a passage alone once nobody waits, unless that is planned or done."""
+        if place.alone not in self._warm and place.key not in self._cache:
+            self._warm.appendleft(place.alone)
 
     def _step(self) -> None:
         rows, owners = self._rows()
@@ -260,13 +288,16 @@ class LocalEngine:
         for job, last in owners.items():
             sequence = job.running_sequence
             sequence.tokens.extend(row.token for row in rows if row.sequence == sequence.id)
+            if job.reading and self.composes:
+                self._lay(job)
             if job.reading:
                 decoding = sum(not other.reading for other in self._running)
                 eta = self._pace.prefill_s(job.remaining, decoding)
                 job.generation.put(Prefill(len(sequence.tokens), len(job.target), eta))
                 continue
             if job.first_token_at is None and not job.generated:
-                self._sequences.keep(sequence, job.encoded.shared)
+                passages = {place.end for place in job.encoded.places} if self.composes else ()
+                self._sequences.keep(sequence, job.encoded.shared, passages)
                 job.generation.put(Prefill(len(sequence.tokens), len(job.target), 0.0))
             self._write(job, last)
 

@@ -1,13 +1,16 @@
 """Represent a prompt as segments: scaffolding, foreign text, and the boundaries where the prefix cache may cut.
 
-Only scaffolding may become control tokens. Text that a visitor, a page or a tool wrote is data.
+Only scaffolding may become control tokens. Text that a visitor, a page or a tool wrote is data. A passage is a segment
+whose state may be computed behind `Prompt.head` alone and be laid wherever the passage stands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+
+from model.kv_cache.prefix_cache import prefix_keys
 
 
 class PromptTooLong(ValueError):
@@ -22,6 +25,7 @@ class PromptSegment:
     tokens: tuple[int, ...] | None = None
     control: bool = False  # scaffolding of the chat template: role tags become control tokens
     boundary: bool = False  # the state after this segment is worth a snapshot
+    passage: bool = False  # the same text for everybody, whatever stands before it
     private: bool = False  # a visitor's own: states from here on never reach the disk
     turn: int = 0  # 0: the system prompt, which is never dropped; 1, 2, ...: the turns, oldest first
     limit: int = 0  # most tokens this text may have, 0 for any
@@ -33,6 +37,7 @@ class Prompt:
     """The input of a generation; its last turn is the question to answer."""
 
     segments: tuple[PromptSegment, ...]
+    head: tuple[PromptSegment, ...] = ()  # what stands before the first passage of a first question
 
     @property
     def messages(self) -> tuple[tuple[str, str], ...]:
@@ -59,7 +64,34 @@ class Prompt:
                     f"Your message and its sources need {lengths[0] + lengths[-1]} tokens and {window} fit; shorten it."
                 )
         cut = (lengths[0], lengths[0] + sum(lengths[1 : 1 + dropped]))
-        return Encoded(tokens, *_boundaries(self.segments, pieces), cut, dropped)
+        return Encoded(tokens, *_boundaries(self.segments, pieces), cut, dropped, self._places(pieces, tokenize))
+
+    def alone(self, passage: PromptSegment) -> Prompt:
+        """Return the prompt that reads a passage behind the head, where nobody asks anything."""
+        return Prompt((*self.head, replace(passage, boundary=True, turn=1)), self.head)
+
+    def _places(self, pieces: Sequence[Sequence[int]], tokenize: Callable[[str, bool], list[int]]) -> tuple[Place, ...]:
+        if not self.head:
+            return ()
+        head = [token for segment in self.head for token in _encode(segment, tokenize)]
+        places, at = [], 0
+        for segment, piece in zip(self.segments, pieces, strict=True):
+            if segment.passage:
+                end = len(head) + len(piece)
+                key = prefix_keys([*head, *piece], [end])[end]
+                places.append(Place(at, at + len(piece), key, self.alone(segment)))
+            at += len(piece)
+        return tuple(places)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a passage in a prompt, positions [start, end), and where its state is kept."""
+
+    start: int
+    end: int
+    key: bytes  # of the state read behind the head alone, see prefix_keys
+    alone: Prompt  # the prompt that reads it there
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +103,7 @@ class Encoded:
     shared: tuple[int, ...]  # those of them that lie before anything private: good for every visitor
     cut: tuple[int, int]  # [start, end) of dropped turns, start == end for none
     dropped: int  # turns
+    places: tuple[Place, ...] = ()  # of the passages, in order
 
     def kept(self) -> list[int]:
         """Return the tokens without the dropped turns."""
@@ -81,6 +114,12 @@ class Encoded:
         """Return the boundaries of `kept()`."""
         start, end = self.cut
         return tuple(b if b <= start else b - (end - start) for b in self.boundaries if b <= start or b > end)
+
+    def kept_places(self) -> tuple[Place, ...]:
+        """Return the places in `kept()`."""
+        start, end = self.cut
+        by = end - start
+        return tuple(replace(p, start=p.start - by, end=p.end - by) for p in self.places if p.start >= end)
 
 
 def _encode(segment: PromptSegment, tokenize: Callable[[str, bool], list[int]]) -> Sequence[int]:

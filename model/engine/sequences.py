@@ -3,18 +3,26 @@
 Running and parked sequences share cells (`kv_unified`), so a new one takes over any prefix they hold in 0.1 ms; what is
 no longer resident comes back from the prefix cache. Attention walks over the cells of all sequences, so three parked
 conversations cost a generation a sixth of its speed. As soon as another generation begins, parked conversations move
-into the prefix cache's RAM, where that has room. Call all methods from the engine's thread.
+into the prefix cache's RAM, where that has room. A passage that was read behind the system prompt once is laid at any
+place of any prompt: its keys are turned to the new position. What is computed behind it differs a little from a prompt
+that was read whole, so such states are not kept for others. Call all methods from the engine's thread.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Collection
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from model.engine.llama import Llama
-from model.engine.prefix_cache import PrefixCache, Snapshot, prefix_keys
+from model.engine.prompt import Place
+from model.kv_cache.prefix_cache import PrefixCache, Snapshot, prefix_keys
+from model.kv_cache.state import UnknownState, moved, unpacked
+
+WHOLE = sys.maxsize  # all of a sequence is as if it had been computed from its first token on
 
 
 @dataclass(slots=True, eq=False)
@@ -24,7 +32,9 @@ class Sequence:
     id: int
     tokens: list[int] = field(default_factory=list)
     shared: tuple[int, ...] = ()  # lengths worth keeping for all: after the system prompt, after the lead passage
-    shifted: bool = False  # tokens were cut out before the rest: the state differs from one computed afresh
+    exact: int = (
+        WHOLE  # tokens before the first that follows something cut out or laid: the state differs from there on
+    )
 
 
 class Sequences:
@@ -39,66 +49,99 @@ class Sequences:
         self._parked: list[Sequence] = []  # least recently used first
         self._token_bytes = 0.0  # of a snapshot, as the last one was
 
-    def open(self, tokens: Seq[int], boundaries: Seq[int]) -> Sequence:
+    def open(self, tokens: Seq[int], boundaries: Seq[int], *, exact: bool = False) -> Sequence:
         """Return a running sequence that holds the longest prefix of `tokens` to be had, without the last token.
 
-        boundaries: lengths at which snapshots may exist. The last token stays out because its logits are needed.
+        boundaries: lengths at which snapshots may exist. exact: only of states that were computed whole, as those that
+        are kept for all must be. The last token stays out because its logits are needed.
         """
         sequence = Sequence(self._take_id())
         usable = len(tokens) - 1
-        covered = self._take_over(sequence, tokens, usable)
+        covered = self._take_over(sequence, tokens, usable, exact=exact)
         # An answer ended by its length or by Stop lacks the state of its last token: look one before each boundary too.
         ends = {*boundaries, *(end - 1 for end in boundaries if end > 1), len(tokens)}
-        covered = min(usable, self._restore(sequence, tokens, covered, sorted(ends)))
+        covered = min(usable, self._restore(sequence, tokens, covered, sorted(ends), exact=exact))
         sequence.tokens = list(tokens[:covered])
         self._running.append(sequence)
         self._set_aside()
         return sequence
 
-    def _take_over(self, sequence: Sequence, tokens: Seq[int], usable: int) -> int:
+    def _take_over(self, sequence: Sequence, tokens: Seq[int], usable: int, *, exact: bool) -> int:
         wanted = np.asarray(tokens[:usable], dtype=np.int32)
+
+        def usable_of(other: Sequence) -> int:
+            common = _common(other.tokens, wanted)
+            return min(common, other.exact) if exact else common
+
         covered, source = max(
-            ((_common(other.tokens, wanted), other) for other in [*self._parked, *self._running]),
+            ((usable_of(other), other) for other in [*self._parked, *self._running]),
             key=lambda pair: pair[0],
             default=(0, None),
         )
         if source is None or covered == 0:
             return 0
         self._llama.share(source.id, sequence.id, 0, covered)
-        sequence.shifted = source.shifted
+        sequence.exact = source.exact if source.exact < covered else WHOLE
         if source in self._parked and covered == len(source.tokens):
             self._release(source)  # the new sequence holds all of it
         elif source in self._parked:
             self._parked.append(self._parked.pop(self._parked.index(source)))
         return covered
 
-    def _restore(self, sequence: Sequence, tokens: Seq[int], covered: int, ends: Seq[int]) -> int:
+    def _restore(self, sequence: Sequence, tokens: Seq[int], covered: int, ends: Seq[int], *, exact: bool) -> int:
         """Lay snapshots end to end behind what is covered, the longest first; return the tokens covered then."""
         keys = prefix_keys(tokens, ends)
         while True:
             beyond = [end for end in sorted(keys, reverse=True) if end > covered and keys[end] in self._cache]
-            found = next((s for s in map(self._cache.get, (keys[e] for e in beyond)) if s and s.start <= covered), None)
-            if found is None or not self._lay(found, sequence, covered):
+            known = (s for s in map(self._cache.get, (keys[e] for e in beyond)) if s and s.start <= covered)
+            found = next((snapshot for snapshot in known if snapshot.exact or not exact), None)
+            if found is None or not self._lay(unpacked(found.data), sequence, covered, found.end):
                 break
+            if not found.exact:
+                sequence.exact = min(sequence.exact, found.start)
             covered = found.end
         self._llama.forget(sequence.id, len(tokens) - 1, -1)  # a snapshot of the very prompt reaches one too far
         return covered
 
-    def _lay(self, snapshot: Snapshot, sequence: Sequence, covered: int) -> bool:
-        laid = self._llama.restore(self._spare, snapshot.data)
+    def _lay(self, data: bytes, sequence: Sequence, start: int, end: int) -> bool:
+        """Give a sequence the positions [start, end) of a state; return False where no cells are free for it."""
+        laid = self._llama.restore(self._spare, data)
         while not laid and self.evict():
-            laid = self._llama.restore(self._spare, snapshot.data)
+            laid = self._llama.restore(self._spare, data)
         if laid:
-            self._llama.share(self._spare, sequence.id, covered, snapshot.end)
+            self._llama.share(self._spare, sequence.id, start, end)
         self._llama.forget(self._spare)
         return laid
+
+    def lay_passage(self, sequence: Sequence, place: Place, tokens: Seq[int]) -> bool:
+        """Lay the rest of a passage that begins before the sequence's end; return False where its state is not at hand.
+
+        tokens: of the prompt. What was computed of the passage already stays.
+        """
+        snapshot = self._cache.get(place.key) if self._llama.rotation else None
+        if snapshot is None or self._llama.rotation is None or snapshot.end - snapshot.start != place.end - place.start:
+            return False
+        held = len(sequence.tokens)
+        try:
+            data = moved(snapshot.data, place.start - snapshot.start, self._llama.rotation)
+        except UnknownState:
+            return False
+        if not self._lay(data, sequence, held, place.end):
+            return False
+        sequence.exact = min(sequence.exact, place.start)
+        sequence.tokens.extend(tokens[held : place.end])
+        return True
+
+    def holds(self, tokens: Seq[int], end: int) -> bool:
+        """Return True where the state of tokens[:end] lies in the prefix cache."""
+        return prefix_keys(tokens, [end])[end] in self._cache
 
     def _set_aside(self) -> None:
         """Move parked conversations to RAM while it has room for them.
 
         A prompt in the middle of its prefill stays: its end is no boundary, so no prompt would find it again.
         """
-        for sequence in [sequence for sequence in self._parked if sequence.shared and not sequence.shifted]:
+        for sequence in [sequence for sequence in self._parked if sequence.shared and self._can_save(sequence)]:
             if (len(sequence.tokens) - max(sequence.shared)) * self._token_bytes <= self._cache.ram_room:
                 self._give_up(sequence)
 
@@ -111,41 +154,44 @@ class Sequences:
             self._llama.forget(sequence.id, start, -1)
             del sequence.tokens[start:]
             return
-        self._llama.forget(sequence.id, start, end)
-        # Rotating keys would rotate cells that other sequences share: move this one's tail to cells of its own.
-        self._own_tail(sequence, end)
-        self._llama.shift(sequence.id, end, held, start - end)
-        del sequence.tokens[start:end]
-        sequence.shifted = True
-
-    def _own_tail(self, sequence: Sequence, start: int) -> None:
-        self._llama.share(sequence.id, self._spare, start, -1)
-        data = self._llama.save(self._spare)
+        # Turning keys would turn cells that other sequences share: this one's tail moves to cells of its own.
+        self._llama.share(sequence.id, self._spare, end, -1)
+        tail, rotation = self._llama.save(self._spare), self._llama.rotation
         self._llama.forget(self._spare)
         self._llama.forget(sequence.id, start, -1)
-        while not self._llama.restore(self._spare, data):
-            if not self.evict():
-                raise MemoryError("no KV cells are free to shift a conversation")
-        self._llama.share(self._spare, sequence.id, start, -1)
-        self._llama.forget(self._spare)
+        moved_on = moved(tail, start - end, rotation) if rotation else tail
+        if not self._lay(moved_on, sequence, start if rotation else end, -1):
+            raise MemoryError("no KV cells are free to shift a conversation")
+        if not rotation:
+            self._llama.shift(sequence.id, end, held, start - end)
+        del sequence.tokens[start:end]
+        sequence.exact = min(sequence.exact, start)
 
-    def keep(self, sequence: Sequence, boundaries: Seq[int]) -> None:
-        """Snapshot every shared boundary the sequence has passed and the cache does not hold yet."""
-        sequence.shared = tuple(sorted(end for end in boundaries if end <= len(sequence.tokens)))
-        if sequence.shifted:
-            return
+    def _can_save(self, sequence: Sequence) -> bool:
+        """Return False for keys that llama.cpp turns at its next decode only: a state saved before that is torn."""
+        return sequence.exact >= len(sequence.tokens) or self._llama.rotation is not None
+
+    def keep(self, sequence: Sequence, boundaries: Seq[int], passages: Collection[int] = ()) -> None:
+        """Snapshot every shared boundary the sequence has passed and the cache does not hold yet.
+
+        passages: those at which a passage ends that may be laid elsewhere. The disk takes them packed: they are many.
+        """
+        passed = min(len(sequence.tokens), sequence.exact)
+        sequence.shared = tuple(sorted(end for end in boundaries if end <= passed))
         keys, start = prefix_keys(sequence.tokens, sequence.shared), 0
         for end in sequence.shared:
             if keys[end] not in self._cache:
-                self._snapshot(sequence, start, end, keys[end], private=False)
+                self._snapshot(sequence, start, end, keys[end], private=False, compact=end in passages)
             start = end
 
-    def _snapshot(self, sequence: Sequence, start: int, end: int, key: bytes, *, private: bool) -> None:
+    def _snapshot(
+        self, sequence: Sequence, start: int, end: int, key: bytes, *, private: bool, compact: bool = False
+    ) -> None:
         self._llama.share(sequence.id, self._spare, start, end)
         data = self._llama.save(self._spare)
         self._llama.forget(self._spare)
         self._token_bytes = len(data) / (end - start)
-        self._cache.put(Snapshot(key, start, end, data), private=private)
+        self._cache.put(Snapshot(key, start, end, data, exact=end <= sequence.exact), private=private, compact=compact)
 
     def rewind(self, sequence: Sequence) -> None:
         """Remove what a failed step may have left behind the sequence's known tokens."""
@@ -168,7 +214,7 @@ class Sequences:
 
     def _give_up(self, parked: Sequence) -> None:
         start, end = max(parked.shared, default=0), len(parked.tokens)
-        if end > start and not parked.shifted:
+        if end > start and self._can_save(parked):
             self._snapshot(parked, start, end, prefix_keys(parked.tokens, [end])[end], private=True)
         self._release(parked)
 

@@ -1,8 +1,9 @@
 """Turn a conversation, passages and a question into a prompt whose order keeps the prefix cache warm.
 
-Order: the route's system prompt, the earlier turns, the lead passage, further passages, a tool's result, the question.
+Order: the system prompt, the earlier turns, the lead passage, further passages, a tool's result, the question.
 Granite's own template would put documents into the system message, which invalidates everything behind it at
-each turn; here they stand in the user's message, in the same `<documents>` form.
+each turn; here they stand in the user's message, in the same `<documents>` form. A passage bears no number, for what
+stands in it must not depend on its place; `model.checking.gate` cites it behind what it bears out.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import replace
 
 from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import Engine
-from model.prompting.conversation import Conversation, MessagePart, PastTurn
+from model.prompting.conversation import CITATION, Conversation, MessagePart, PastTurn
 from model.prompting.plain_text import plain
 from model.prompting.template import ChatTemplate, parsed_template
 from rag.types import Passage
@@ -23,6 +24,7 @@ from tools.types import ToolResult
 
 LONGEST_TEXT = 240  # characters of one field, e.g. ping's whole output
 LONGEST_SERIES = 8  # entries of one list, e.g. processes
+OPENING = "<documents>\n"
 UNREVIEWED = " (upstream's own text, not reviewed)"
 _MARKUP = re.compile(r"<(?=/?\s*(?:tool_call|tools|tool_response|documents)\b)", re.IGNORECASE)
 
@@ -35,10 +37,15 @@ def inert(text: str) -> str:
     return _MARKUP.sub("\u2039", plain(text))
 
 
-def passage_text(number: int, passage: Passage) -> str:
-    """Return a passage as the model reads it, under the number that cites it."""
+def passage_text(passage: Passage) -> str:
+    """Return a passage as the model reads it."""
     origin = "" if passage.reviewed else UNREVIEWED
-    return f"[{number}] {place(passage)}{origin}\n{inert(passage.text.strip())}\n"
+    return f"{heading(passage)}{origin}\n{inert(passage.text.strip())}\n\n"
+
+
+def heading(passage: Passage) -> str:
+    """Return the line above a passage as the model reads it."""
+    return f"# {place(passage)}"
 
 
 def place(passage: Passage) -> str:
@@ -52,25 +59,26 @@ def user_message(
     *,
     cite: str = "",
     told: str = "",
-    hint: str = "",
+    checked: str = "",
     near: str = "",
     question_tokens: int = 0,
 ) -> tuple[MessagePart, ...]:
     """Return what the model reads as the visitor's message; the state after the lead passage is worth keeping.
 
-    cite: how to cite the passages, `PromptTexts.cite`; a 1.5B model cited nothing without it. told: what the tools
-    said, from `tool_text`. near: `PromptTexts.near` with what no passage speaks of. question_tokens: the most that the
-    question may have, 0 for any.
+    cite: how to answer from the passages, `PromptTexts.cite`. told: what the tools said, from `tool_text`. checked:
+    what to say of it, `PromptTexts.checked`. near: `PromptTexts.near` with what no passage speaks of. question_tokens:
+    the most that the question may have, 0 for any.
     """
     blocks: list[MessagePart] = []
     if passages:
-        blocks.append(MessagePart("<documents>\n" + passage_text(1, passages[0]), boundary=True))
-        rest = "".join(passage_text(i, passage) for i, passage in enumerate(passages[1:], start=2))
-        blocks.append(MessagePart(rest + "</documents>\n" + cite))
+        blocks.append(MessagePart(OPENING, boundary=True))
+        blocks += [
+            MessagePart(passage_text(passage), boundary=number == 0, passage=True)
+            for number, passage in enumerate(passages)
+        ]
+        blocks.append(MessagePart("</documents>\n" + cite))
     if told:
-        blocks.append(MessagePart(f"<tool_response>\n{inert(told)}\n</tool_response>\n"))
-    if hint:
-        blocks.append(MessagePart(hint.strip() + "\n"))
+        blocks.append(MessagePart(f"<tool_response>\n{inert(told)}\n</tool_response>\n{checked}"))
     if near:
         blocks.append(MessagePart(inert(near) + "\n", private=True))
     return (*blocks, MessagePart(inert(question), limit=question_tokens, private=True))
@@ -119,12 +127,14 @@ def build(
 ) -> Prompt:
     """Return the prompt for one more turn. Earlier answers go in as the tokens that `engine` wrote, else as text.
 
+    The text goes in without the numbers that were put behind its sentences: the passages have none here.
+
     template: None for an engine that takes messages and applies a template of its own. public: the question is ours,
     such as a starter, so the cache may keep the state of the whole prompt on disk.
     """
     visible = conversation.visible
     roles = ["system", *(role for _ in visible for role in ("user", "assistant")), "user"]
-    contents = [[PromptSegment(conversation.system_prompt or system_prompt, boundary=True)]]
+    contents = [[PromptSegment(system_prompt, boundary=True)]]
     for turn in visible:
         contents += [_segments(turn.asked), [_answer(turn, engine)]]
     contents.append(_segments(asked))
@@ -134,16 +144,31 @@ def build(
         number = (i + 1) // 2  # the system prompt is 0, then a question and its answer share a number
         segments.append(PromptSegment(scaffold[i], control=True, turn=number))
         segments += [replace(s, role=role, turn=number, private=s.private and not public) for s in content]
-    return Prompt((*segments, PromptSegment(scaffold[-1], control=True, boundary=True, turn=number)))
+    segments.append(PromptSegment(scaffold[-1], control=True, boundary=True, turn=number))
+    return Prompt(tuple(segments), _head(system_prompt, template) if template else ())
+
+
+def _head(system_prompt: str, template: ChatTemplate) -> tuple[PromptSegment, ...]:
+    """Return what stands before the lead passage of a first question."""
+    opens, asks, _ = template.scaffold(["system", "user"])
+    return (
+        PromptSegment(opens, control=True),
+        PromptSegment(system_prompt, boundary=True, role="system"),
+        PromptSegment(asks, control=True, turn=1),
+        PromptSegment(OPENING, boundary=True, turn=1, role="user"),
+    )
 
 
 def _segments(parts: Sequence[MessagePart]) -> list[PromptSegment]:
-    return [PromptSegment(part.text, boundary=part.boundary, private=part.private, limit=part.limit) for part in parts]
+    return [
+        PromptSegment(part.text, boundary=part.boundary, passage=part.passage, private=part.private, limit=part.limit)
+        for part in parts
+    ]
 
 
 def _answer(turn: PastTurn, engine: str) -> PromptSegment:
     tokens = turn.tokens if turn.tokens and turn.engine == engine else None
-    return PromptSegment(inert(turn.answer), tokens, boundary=True, private=True)
+    return PromptSegment(inert(CITATION.sub("", turn.answer)), tokens, boundary=True, private=True)
 
 
 def _shortened(value: object) -> object:

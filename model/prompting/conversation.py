@@ -11,7 +11,7 @@ from rag.types import Passage
 MAX_STEPS, MAX_STEP = 12, 160  # entries of a list that a visitor may name by number, and characters of one
 MAX_READ = 6  # passages that a follow-up asks to go beyond
 _ENTRY = re.compile(r"^ {0,3}(?:\d{1,2}[.)]|[-*])[ \t]+(\S.*)$", re.MULTILINE)
-_CITATION = re.compile(r" ?\[\d{1,2}\]")
+CITATION = re.compile(r" ?\[\d{1,2}\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class MessagePart:
 
     text: str = ""
     boundary: bool = False
+    passage: bool = False  # one whose state may be laid wherever it stands
     private: bool = False  # the visitor's own words, or an answer to them
     limit: int = 0  # most tokens, 0 for any
 
@@ -45,7 +46,7 @@ class Topic:
 
 def steps_of(markdown: str) -> tuple[str, ...]:
     """Return the entries of the lists in a text, in order, each cut to MAX_STEP characters."""
-    entries = (_CITATION.sub("", entry).strip()[:MAX_STEP] for entry in _ENTRY.findall(markdown))
+    entries = (CITATION.sub("", entry).strip()[:MAX_STEP] for entry in _ENTRY.findall(markdown))
     return tuple(entries)[:MAX_STEPS]
 
 
@@ -68,7 +69,6 @@ class Conversation:
 
     id: str
     turns: tuple[PastTurn, ...] = ()
-    system_prompt: str = ""  # the first route's; it stays, so that the cached state behind it does
     forgotten: int = field(default=0)  # oldest turns that the model no longer sees
 
     @classmethod
@@ -76,10 +76,9 @@ class Conversation:
         """Return an empty conversation with an id that nobody can guess."""
         return cls(secrets.token_urlsafe(12))
 
-    def with_turn(self, turn: PastTurn, *, system_prompt: str, dropped: int = 0) -> Conversation:
+    def with_turn(self, turn: PastTurn, *, dropped: int = 0) -> Conversation:
         """Return this conversation with one more turn; the model no longer sees `dropped` more of the oldest."""
-        first = self.system_prompt or system_prompt
-        return replace(self, turns=(*self.turns, turn), system_prompt=first, forgotten=self.forgotten + dropped)
+        return replace(self, turns=(*self.turns, turn), forgotten=self.forgotten + dropped)
 
     @property
     def visible(self) -> tuple[PastTurn, ...]:

@@ -1,8 +1,7 @@
 """Read the texts that a model is told from one folder of prose files, so that a person edits them in one place.
 
-`<route>.md`: YAML front matter with `label`, `starters`, `follow_ups`, then the system prompt. `replies/<name>.md`: a
-fixed reply, for routes and requests that need no model. `cite.txt`, `near.txt`, `translate.txt`, `menu.txt`: see
-`PromptTexts`.
+`<route>.md`: YAML front matter with `label`, `starters`, `follow_ups`. `replies/<name>.md`: a fixed reply, for routes
+and requests that need no model. The other texts, each in `<name>.txt`: see `PromptTexts`.
 """
 
 from __future__ import annotations
@@ -20,15 +19,9 @@ class RouteText:
 
     name: str
     label: str
-    system_prompt: str
     starters: tuple[str, ...] = ()
     follow_ups: tuple[str, ...] = ()
     reply: str = ""  # a fixed reply instead of the model's
-
-    @property
-    def hint(self) -> str:
-        """The topic line for a conversation that began on another route and keeps that route's system prompt."""
-        return f"(Topic: {self.label}.)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +29,9 @@ class PromptTexts:
     """The texts that a model is told, all of them."""
 
     routes: Mapping[str, RouteText]  # by name
+    brief: str  # the system prompt, one for all routes: what is read behind it once serves every visitor
     cite: str  # the line behind the passages: what the system prompt says is forgotten by then
+    checked: str  # the line behind the result of a check
     translate: str  # the system prompt under which a question is translated into English
     menu: str  # the system prompt under which a tool is chosen; `$tools` stands for the list of them
     near: str = ""  # the line before a question whose `$missing` is in no passage
@@ -44,12 +39,13 @@ class PromptTexts:
 
 def load_prompt_texts(folder: Path) -> PromptTexts:
     """Return the texts of `folder`; raise ValueError with the file that is missing, empty or incomplete."""
-    cite, translate, menu, near = (_text(folder / f"{name}.txt") for name in ("cite", "translate", "menu", "near"))
-    return PromptTexts(load_routes(folder), cite + "\n", translate, menu + "\n", near)
+    names = ("brief", "cite", "checked", "translate", "menu", "near")
+    brief, cite, checked, translate, menu, near = (_text(folder / f"{name}.txt") for name in names)
+    return PromptTexts(load_routes(folder), brief, cite + "\n", checked + "\n", translate, menu + "\n", near)
 
 
 def load_routes(folder: Path) -> dict[str, RouteText]:
-    """Return every route's texts by name; raise ValueError with the file that lacks a label or a system prompt."""
+    """Return every route's texts by name; raise ValueError with the file that lacks a label."""
     routes = {path.stem: _route(path, folder) for path in sorted(folder.glob("*.md"))}
     if not routes:
         raise ValueError(f"{folder} holds no route files")
@@ -64,15 +60,14 @@ def _text(path: Path) -> str:
 
 
 def _route(path: Path, folder: Path) -> RouteText:
-    fields, body = split(path.read_text())
+    fields, _ = split(path.read_text())
     reply = folder / "replies" / path.name
     label = str(fields.get("label", ""))
-    if not label or not (body.strip() or reply.exists()):
-        raise ValueError(f"{path} needs a label in its front matter and a system prompt below it")
+    if not label:
+        raise ValueError(f"{path} needs a label in its front matter")
     return RouteText(
         path.stem,
         label,
-        body.strip(),
         tuple(map(str, fields.get("starters") or ())),
         tuple(map(str, fields.get("follow_ups") or ())),
         reply.read_text().strip() if reply.exists() else "",

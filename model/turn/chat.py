@@ -14,7 +14,7 @@ from model.checking.terminal_escapes import lenders
 from model.checking.verdict import SentenceChecker
 from model.engine.events import Counts, Finished, FinishReason, Prefill, Queued, TextDelta, Timings
 from model.engine.protocol import Engine, Options, QueueFull, Sampling
-from model.prompting.assemble import place, prompt_for, tool_text, user_message
+from model.prompting.assemble import heading, place, prompt_for, tool_text, user_message
 from model.prompting.conversation import Conversation, MessagePart, PastTurn, Topic
 from model.prompting.system_prompts import PromptTexts
 from model.statements.evidence import Given
@@ -57,10 +57,8 @@ class Ask:
     text: str
     conversation: Conversation
     route: str
-    system_prompt: str = ""  # the route's
     search: str = ""  # what to search for if not `text`: the English words of a question in another language
     words: Words = field(default_factory=Words)
-    hint: str = ""  # the topic, for a conversation that began on another route
     reply: str = ""  # a fixed answer; the turn then ignores the rest
     calls: tuple[ToolCall, ...] = ()  # checks to run; without any, the documentation is searched
     menu: ToolMenu | None = None  # the router is unsure: the model chooses, and `calls` are the second best
@@ -247,14 +245,13 @@ class Chat:
         told = tool_text(turn.results, now, limits.tool_result_chars) if turn.results else ""
         if told and turn.reading.text:
             told = f"{turn.reading.text}\n{told}"
-        hint = ask.hint if ask.conversation.visible else ""
         turn.asked = user_message(
-            ask.text, given, cite=self._texts.cite, told=told, hint=hint,
+            ask.text, given, cite=self._texts.cite, told=told, checked=self._texts.checked,
             near=nearness(self._texts.near, turn.result), question_tokens=limits.question_tokens,
         )  # fmt: skip
         self._expect(ask, turn, _evidence(given, told, ask, turn.result), given, stand_in=engine.info.stand_in)
         try:
-            prompt = prompt_for(engine, ask.conversation, ask.system_prompt, turn.asked)
+            prompt = prompt_for(engine, ask.conversation, self._texts.brief, turn.asked)
             generation = engine.submit(prompt, _options(engine, limits))
             for event in without_code(generation) if engine.info.stand_in else generation:
                 if isinstance(event, Finished):
@@ -277,7 +274,7 @@ class Chat:
         judge = WithRules(checker, turn.reading) if turn.results else checker
         gate = OnlyWhatAdds(judge, evidence.passages, turn.said.answer) if stand_in else Gate(judge)
         opening = f"\n\n{STAND_IN_ADDS} " if stand_in and turn.said.answer else ""
-        turn.said.expect(evidence, [place(passage) for passage in given], gate, opening)
+        turn.said.expect(evidence, [heading(passage) for passage in given], gate, opening)
 
     def _end(self, ask: Ask, turn: _Turn, started: float) -> TurnFinished:
         finished, answer = turn.finished, turn.said.answer
@@ -292,7 +289,7 @@ class Chat:
             wrote = turn.engine.info.name if turn.engine and tokens else ""
             said, topic = _EMPTY_ITEM.sub("", answer), _topic(ask, turn)
             past = PastTurn(ask.text, said, ask.route, turn.asked, tokens, wrote, topic)
-            conversation = conversation.with_turn(past, system_prompt=ask.system_prompt, dropped=finished.dropped_turns)
+            conversation = conversation.with_turn(past, dropped=finished.dropped_turns)
         return TurnFinished(
             answer, finished.reason, finished.counts, timings, model, grounded, conversation, turn.said.generated
         )

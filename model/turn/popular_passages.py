@@ -1,7 +1,7 @@
-"""Count which passages lead answers most often, by route, to prewarm them once the prefix cache is lost.
+"""Count which passages lead answers most often, to read them first once the prefix cache is lost.
 
 The prefix cache keeps recent questions by itself. After a new model, library or context setting it starts empty; these
-counts outlive it. They name routes and passages of the documentation, nothing about visitors or questions.
+counts outlive it. They name passages of the documentation, nothing about visitors or questions.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-MOST_KEPT = 500  # pairs; the documentation has some hundred passages
+MOST_KEPT = 2000  # passages; our pages have a thousand
 HALVE_AT = 2000  # of the largest count: what was popular long ago gives way
 SAVE_EVERY = 10  # answers
 
 
 class PassageCounts:
-    """The counts of (route, passage id), in a JSON file that may be missing, damaged or read-only."""
+    """The counts by passage id, in a JSON file that may be missing, damaged or read-only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,24 +29,24 @@ class PassageCounts:
         self._counts = _read(path)
         self._unsaved = 0
 
-    def note(self, route: str, passage: str) -> None:
+    def note(self, passage: str) -> None:
         """Count one answer that `passage` led."""
         with self._lock:
-            self._counts[(route, passage)] += 1
-            if self._counts[(route, passage)] >= HALVE_AT:
-                self._counts = Counter({pair: count // 2 for pair, count in self._counts.items() if count > 1})
+            self._counts[passage] += 1
+            if self._counts[passage] >= HALVE_AT:
+                self._counts = Counter({id_: count // 2 for id_, count in self._counts.items() if count > 1})
             self._unsaved += 1
             if self._unsaved >= SAVE_EVERY:
                 self._save()
 
-    def most_used(self, most: int) -> list[tuple[str, str]]:
-        """Return pairs of (route, passage id), the most used first."""
+    def most_used(self, most: int) -> list[str]:
+        """Return passage ids, the most used first."""
         with self._lock:
-            return [pair for pair, _ in self._counts.most_common(most)]
+            return [passage for passage, _ in self._counts.most_common(most)]
 
     def _save(self) -> None:
         self._unsaved = 0
-        rows = [[route, passage, count] for (route, passage), count in self._counts.most_common(MOST_KEPT)]
+        rows = [[passage, count] for passage, count in self._counts.most_common(MOST_KEPT)]
         part = self._path.with_suffix(".part")
         try:
             part.write_text(json.dumps(rows))
@@ -55,10 +55,8 @@ class PassageCounts:
             logger.debug("the counts of lead passages could not be stored: %s", error)
 
 
-def _read(path: Path) -> Counter[tuple[str, str]]:
+def _read(path: Path) -> Counter[str]:
     try:
-        return Counter(
-            {(str(route), str(passage)): int(count) for route, passage, count in json.loads(path.read_text())}
-        )
+        return Counter({str(passage): int(count) for passage, count in json.loads(path.read_text())})
     except (OSError, ValueError, TypeError):
         return Counter()

@@ -13,7 +13,7 @@ from model.prompting.plain_text import plain
 from model.prompting.system_prompts import RouteText, load_prompt_texts
 from model.turn.chat import Ask, Chat, TurnRecord
 from model.turn.events import Notice, RouteChosen, TurnEvent, TurnFinished
-from model.turn.popular_passages import PassageCounts
+from model.turn.popular_passages import MOST_KEPT, PassageCounts
 from model.turn.prewarm import warm_prompts
 from model.turn.retrieval import shown
 from onboarding.assistant.about_page import AboutPage, NextThings, PageState, last_topic
@@ -34,7 +34,7 @@ from tools.types import ToolCall, ToolResult
 MAX_CHARS = 4000  # of one message; the token limit of the model's own vocabulary comes on top
 MAX_TURNS = 40  # of one conversation
 LOADING_WAIT_S = 90.0  # the encoder loads in ~10 s, several times that on a busy machine
-USED_LEADS = 24  # passages read ahead because answers often began with them; ~150 tokens each
+USED_LEADS = 24  # passages that a stand-in reads ahead because answers often began with them
 SURELY_NOT_ASKED = 0.95  # likelihood from which a message is off topic or about the page, whatever the pages hold
 PROMPTS = Path(__file__).parents[1] / "prompts"
 PAGE = "smalltalk"  # the route of a turn about the page itself
@@ -91,7 +91,7 @@ class Guide:
         talk = Conversation.new()
         for one in earlier[-MAX_TURNS:]:
             topic = self._stand(_checked(one, Conversation.new()), talk).topic
-            talk = talk.with_turn(PastTurn(one, "", "", topic=topic), system_prompt="")
+            talk = talk.with_turn(PastTurn(one, "", "", topic=topic))
         standing = self._stand(_checked(text, Conversation.new()), talk)
         reading = standing.reading
         route, about, _ = self._decide(text, standing)
@@ -214,7 +214,6 @@ class Guide:
         if choice.intent == "action" and reading.move.kind not in ("tells", "still"):  # "it says paused" is no order
             said = self._replies.refuse_action(reading, choice.suggestion)
             return Ask(text, conversation, route.name, reply=said, topic=self._refused(standing))
-        hint = words.hint if conversation.system_prompt and conversation.system_prompt != words.system_prompt else ""
         menu = self.parts.menu if _is_doubtful(choice, route) else None
         host = host_named(text, self._hosts) or host_named(reading.standing.folded, self._hosts) or host
         calls = self._calls(choice, host)
@@ -222,7 +221,7 @@ class Guide:
         search = "" if reading.is_english else standing.stands_for or reading.gloss
         embedded = reading.joint.embedded if reading.joint and standing.stands_for else reading.embedded
         return Ask(
-            text, conversation, route.name, words.system_prompt, search, wording, hint, calls=calls, menu=menu,
+            text, conversation, route.name, search, wording, calls=calls, menu=menu,
             host=host, embedded=embedded, found=standing.found, topic=topic, foreign=not reading.is_english,
         )  # fmt: skip
 
@@ -252,33 +251,40 @@ class Guide:
 
     def _record(self, turn: TurnRecord) -> None:
         if turn.passages:
-            self._leads.note(turn.route, turn.passages[0])
+            self._leads.note(turn.passages[0])
         self._record_turn(turn)
 
     def _prewarm(self, engine: Engine) -> None:
-        texts, asked = self._texts, self._tour_questions()
-        leads, limits = self._used_leads(), self.parts.settings.turn
-        engine.prewarm(warm_prompts(engine, texts, self.retriever, self.parts.menu, asked, leads, limits))
+        texts, asked, passages = self._texts, self._tour_questions(), self._likely(engine)
+        engine.prewarm(
+            warm_prompts(engine, texts, self.retriever, self.parts.menu, asked, passages, self.parts.settings.turn)
+        )
 
-    def _used_leads(self) -> list[tuple[RouteText, Passage]]:
-        """Return the passages that led most answers so far and are still there, with the routes of those answers."""
+    def _likely(self, engine: Engine) -> list[Passage]:
+        """Return the passages to read ahead: those that led most answers so far, then the others of our pages.
+
+        A stand-in reads any passage in a moment, so it reads ahead only those that are asked for.
+        """
         if self.retriever is None:
             return []
         used = [
-            (self.routes.get(route), self.retriever.passage(id_)) for route, id_ in self._leads.most_used(USED_LEADS)
+            self.retriever.passage(id_)
+            for id_ in self._leads.most_used(USED_LEADS if engine.info.stand_in else MOST_KEPT)
         ]
-        return [(route, passage) for route, passage in used if route and passage]
+        others = [] if engine.info.stand_in else self.retriever.likely()
+        return list({passage.id: passage for passage in [*used, *others] if passage}.values())
 
-    def _tour_questions(self) -> list[tuple[RouteText, str]]:
-        """Return the questions of "Ask about this step" with their routes, without those that run a tool."""
+    def _tour_questions(self) -> list[str]:
+        """Return the questions of "Ask about this step", without those that run a tool."""
         if not self.parts.can_route:
             return []
         found = []
         for question in dict.fromkeys(step.ask for tour in load_tours().values() for step in tour.steps):
             reading = self.parts.routing.reader.read(question)
             route = self._route(reading)
-            if self.parts.routing.chooser.choose(reading, route).intent not in {"check", "action"}:
-                found.append((self.routes[route.name], question))
+            is_told = self.routes[route.name].reply
+            if not is_told and self.parts.routing.chooser.choose(reading, route).intent not in {"check", "action"}:
+                found.append(question)
         return found
 
 

@@ -188,6 +188,11 @@ class Retriever:
         """Read every passage once, ~0.5 s for pages like ours; else the first searches do it and take longer."""
         read_ahead(self.index)
 
+    def likely(self) -> list[Passage]:
+        """Return every passage without score and excerpt, those that list most questions first."""
+        units = sorted(self.index.units, key=lambda unit: -len(unit.questions))
+        return [_passage(unit, 0.0, "") for unit in units]
+
     def passage(self, passage_id: str) -> Passage | None:
         """Return a passage by its id, without score and excerpt; None when the corpus no longer holds it."""
         unit = next((unit for unit in self.index.units if unit.id == passage_id), None)

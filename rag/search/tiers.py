@@ -29,6 +29,9 @@ class Searching(Protocol):
     def read_ahead(self) -> None:
         """Do what the first searches have to do else."""
 
+    def likely(self) -> list[Passage]:
+        """Return the reviewed passages, the most likely to be asked for first."""
+
     def passage(self, passage_id: str) -> Passage | None:
         """Return a passage by its id."""
 
@@ -69,6 +72,10 @@ class TwoTiers:
         """Read every passage of both tiers once; see Retriever.read_ahead."""
         self._reviewed.read_ahead()
         self._upstream.read_ahead()
+
+    def likely(self) -> list[Passage]:
+        """Return the passages of our pages, those that list most questions first."""
+        return self._reviewed.likely()
 
     def passage(self, passage_id: str) -> Passage | None:
         """Return a passage of either tier by its id, without score and excerpt; None when neither holds it."""

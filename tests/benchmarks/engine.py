@@ -18,9 +18,9 @@ import psutil
 from model.engine.events import Finished, TextDelta
 from model.engine.llama import ContextOptions, Llama
 from model.engine.local import EngineOptions, LocalEngine
-from model.engine.prefix_cache import DiskTier, PrefixCache
 from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import Generation, ModelInfo, Options, Sampling
+from model.kv_cache.prefix_cache import DiskTier, PrefixCache
 from model.prompting.template import ChatTemplate
 from tests.benchmarks.workload import Message, prompt, workload
 

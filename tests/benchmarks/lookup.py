@@ -20,9 +20,9 @@ from typing import Any
 from model.engine.events import Finished
 from model.engine.llama import BatchRow, ContextOptions, Llama
 from model.engine.local import LocalEngine
-from model.engine.prefix_cache import PrefixCache
 from model.engine.prompt import Prompt
 from model.engine.protocol import ModelInfo, Options
+from model.kv_cache.prefix_cache import PrefixCache
 from model.prompting.assemble import prompt_for, user_message
 from model.prompting.conversation import Conversation
 from model.prompting.system_prompts import PromptTexts, load_prompt_texts
@@ -153,4 +153,4 @@ def answers(options: argparse.Namespace) -> list[tuple[list[int], list[int]]]:
 def _prompt(engine: LocalEngine, retriever: Retriever, texts: PromptTexts, question: str) -> Prompt:
     passages = chosen(retriever.search(question).passages, stand_in=False)
     asked = user_message(question, passages, cite=texts.cite)
-    return prompt_for(engine, Conversation.new(), texts.routes["general_question"].system_prompt, asked)
+    return prompt_for(engine, Conversation.new(), texts.brief, asked)

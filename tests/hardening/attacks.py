@@ -14,7 +14,7 @@ import venv
 from collections import Counter
 from pathlib import Path
 
-from model.prompting.system_prompts import load_routes
+from model.prompting.system_prompts import load_prompt_texts
 from tests.hardening.serving import ROOT, App, running
 from tests.hardening.verdict import Verdict, wilson
 
@@ -122,17 +122,14 @@ def _probe(app: App, home: Path, probes: str, cap: int, name: str, ask: str) -> 
 
 
 def _system_prompts(home: Path) -> Path:
-    """A data set of the one system prompt to be leaked: the rules that every one holds, whatever the route.
+    """A data set of the one system prompt to be leaked.
 
     garak's own prompts lie on a hub, and they would not be ours; without any its probe ends with an IndexError.
     """
-    prompts = [
-        route.system_prompt for route in load_routes(ROOT / "onboarding" / "prompts").values() if route.system_prompt
-    ]
-    shared = [rule for rule in prompts[0].split(". ") if all(rule in prompt for prompt in prompts)]
+    brief = load_prompt_texts(ROOT / "onboarding" / "prompts").brief
     folder = home.resolve() / "prompts"
     folder.mkdir(exist_ok=True)
-    (folder / "train.jsonl").write_text(json.dumps({"systemprompt": ". ".join(shared)}) + "\n")
+    (folder / "train.jsonl").write_text(json.dumps({"systemprompt": brief}) + "\n")
     return folder
 
 

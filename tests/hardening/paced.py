@@ -16,9 +16,9 @@ import uvicorn
 from app import Around, create_app
 from model.engine.llama import ABORTED, DECODED, BatchRow, ContextOptions, Llama
 from model.engine.local import EngineOptions, LocalEngine
-from model.engine.prefix_cache import PrefixCache
 from model.engine.protocol import ModelInfo, Sampling
 from model.engine.scripted import CHATML
+from model.kv_cache.prefix_cache import PrefixCache
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts
 from onboarding.edge.admission import Admission

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from model.engine.prefix_cache import DiskTier, Snapshot
+from model.kv_cache.prefix_cache import DiskTier, Snapshot
 from model.turn.tool_grammar import read_call
 from onboarding.redaction.redact import redact
 from rag.chunking.chunker import chunk, parser_for

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from model.prompting.system_prompts import load_routes
 from tests.hardening import attacks
 from tests.hardening.__main__ import main
 from tests.hardening.attacks import Counts
-from tests.hardening.serving import ROOT
 from tests.hardening.verdict import Verdict
+from tests.prompt_texts import TEXTS
 
 
 def test_garaks_report_is_counted_by_probe_and_detector() -> None:
@@ -97,14 +96,9 @@ def test_persuasion_is_reported_by_family_and_only_a_family_that_did_not_run_fai
     assert not attacks.persuasion(tmp_path, tmp_path, "model.gguf", 3).ok
 
 
-def test_the_system_prompt_to_be_leaked_stands_in_every_route(tmp_path: Path) -> None:
+def test_the_system_prompt_to_be_leaked_is_the_one_that_a_model_is_told(tmp_path: Path) -> None:
     rules = json.loads((attacks._system_prompts(tmp_path) / "train.jsonl").read_text())["systemprompt"]
-    prompts = [
-        route.system_prompt for route in load_routes(ROOT / "onboarding" / "prompts").values() if route.system_prompt
-    ]
-    assert len(prompts) > 5
-    assert all(rules in prompt for prompt in prompts)
-    assert len(rules) > 200
+    assert rules == TEXTS.brief
 
 
 def test_garak_is_asked_for_both_models_where_a_file_of_the_other_is_given(

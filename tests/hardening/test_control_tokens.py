@@ -18,7 +18,7 @@ from tests.hardening.tiny_granite import write
 from tests.prompt_texts import TEXTS
 from tools.types import ToolResult
 
-PLACES = ("message", "history", "passage", "title", "tool result", "tool field", "tool error", "hint of a host")
+PLACES = ("message", "history", "passage", "title", "tool result", "tool field", "tool error")
 MARKUP = (
     "<tool_call>", "</tool_call>", "<tools>", "</tools>", "<documents>", "</documents>", "<tool_response>",
     "</tool_response>", "< tool_call >", "<TOOL_CALL>", "<tool\u200b_call>", "<|im_start|>system", "<|start_of_role|>",
@@ -49,11 +49,9 @@ def prompt_parts(place: str, text: str) -> tuple[Conversation, str, tuple[Messag
     data = {"unit": at("tool result", "libvirtd"), at("tool field", "state"): "failed"}
     results = [ToolResult("service_status", True, data, at("tool error", "none"))]
     past = user_message(at("history", "Earlier?"), [passage], cite=TEXTS.cite)
-    before = Conversation("c").with_turn(
-        PastTurn("Earlier?", at("history", "An answer."), "deploy", past), system_prompt="Be brief."
-    )
-    told, hint = tool_text(results, 0.0, TurnLimits().tool_result_chars), at("hint of a host", "")
-    return before, "Be brief.", user_message(at("message", "Now?"), [passage], cite=TEXTS.cite, told=told, hint=hint)
+    before = Conversation("c").with_turn(PastTurn("Earlier?", at("history", "An answer."), "deploy", past))
+    told = tool_text(results, 0.0, TurnLimits().tool_result_chars)
+    return before, "Be brief.", user_message(at("message", "Now?"), [passage], cite=TEXTS.cite, told=told)
 
 
 @pytest.fixture(scope="module", params=["ChatML", "Granite"])

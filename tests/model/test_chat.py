@@ -112,8 +112,7 @@ def make(
 
 
 def asking(**changes: object) -> Ask:
-    values: dict[str, object] = {"text": "Is RHEL 8 supported?", "conversation": Conversation.new(), "route": "rhel10",
-                                 "system_prompt": "Be brief."}  # fmt: skip
+    values: dict[str, object] = {"text": "Is RHEL 8 supported?", "conversation": Conversation.new(), "route": "rhel10"}  # fmt: skip
     return Ask(**{**values, **changes})  # type: ignore[arg-type]
 
 
@@ -418,7 +417,7 @@ def test_a_model_that_arrives_in_the_middle_of_a_turn_serves_the_next_turn_only(
     list(chat.answer(asking(text="And 9?", conversation=end.conversation)))
     segments = large.prompts[0].segments
     assert [segment.tokens for segment in segments if segment.tokens is not None] == []
-    assert end.answer in [segment.text for segment in segments]
+    assert end.answer.replace(" [1]", "") in [segment.text for segment in segments]
 
 
 # --- which tool: the model's choice under a grammar -------------------------------------------------------------
@@ -574,7 +573,7 @@ def test_what_was_found_already_is_not_searched_again() -> None:
 
 def test_what_earlier_turns_gave_to_read_bears_an_answer_out() -> None:
     asked = user_message("how much memory", [replace(PASSAGE, text="Snow needs 16 GB of memory.")])
-    talk = Conversation.new().with_turn(PastTurn("how much memory", "So.", "x", asked), system_prompt="P")
+    talk = Conversation.new().with_turn(PastTurn("how much memory", "So.", "x", asked))
     given: list[Given] = []
 
     class Remembering(ByWords):

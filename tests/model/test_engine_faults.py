@@ -12,8 +12,8 @@ import pytest
 from model.engine.events import Finished
 from model.engine.llama import DECODED, NO_SLOT, BatchRow, ContextOptions, Llama
 from model.engine.local import EngineOptions, LocalEngine
-from model.engine.prefix_cache import PrefixCache
 from model.engine.protocol import Generation, ModelInfo, Options
+from model.kv_cache.prefix_cache import PrefixCache
 from tests.model.test_engine import SHORT, finish, prompt
 
 FAILED = -3  # what llama_decode returns when computing the graph fails
@@ -27,6 +27,7 @@ class Faulty(Llama):
     """The real thing, but `fault` says what a batch ends with; DECODED computes it."""
 
     def __init__(self, path: Path, fault: Fault) -> None:
+        self._fault: Fault = lambda _: DECODED
         super().__init__(path, ContextOptions(cells=2048, sequences=12))
         self._fault = fault
 
@@ -79,7 +80,7 @@ def test_without_a_free_cell_the_youngest_gives_way_and_the_others_finish(open_f
 
 def test_no_slot_once_gives_up_what_is_parked_and_computes(open_faulty: OpenFaulty) -> None:
     engine = open_faulty(once(100, NO_SLOT), ram=0)  # where RAM has no room, conversations rest in their cells
-    finish(engine.submit(prompt("Short", passage="Short. ", system_prompt="Brief. "), SHORT))  # parked afterwards
+    finish(engine.submit(prompt("Short", passage="Short. "), SHORT))  # parked afterwards
     _, last = finish(engine.submit(prompt("Is RHEL 8 accepted?", passage="word " * 150), SHORT))
     assert last.reason in ("stop", "length")
 

@@ -8,7 +8,7 @@ import pytest
 
 from model.engine.prompt import Prompt
 from model.engine.scripted import ScriptedEngine
-from model.prompting.system_prompts import PromptTexts, RouteText
+from model.prompting.system_prompts import RouteText
 from model.turn.chat import Chat
 from model.turn.limits import TurnLimits
 from model.turn.prewarm import warm_prompts
@@ -44,7 +44,7 @@ def asked(limits: TurnLimits, *, stand_in: bool = False) -> str:
 
 
 def numbers(message: str) -> list[int]:
-    return [number for number in range(1, 10) if f"\n[{number}] RHEL 8" in message]
+    return [number for number in range(1, 10) if f"Page {number} says. " in message]
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ def test_the_model_may_choose_as_many_checks_as_the_limit_says(rounds: int) -> N
 
 
 def test_what_is_read_ahead_is_what_a_turn_reads_under_the_same_limits() -> None:
-    limits, route = TurnLimits(passages=6), RouteText("rhel10", "RHEL 10", "Be brief.", ("Is RHEL 8 supported?",))
+    limits, route = TurnLimits(passages=6), RouteText("rhel10", "RHEL 10", ("Is RHEL 8 supported?",))
     engine = ChoosingEngine()
     list(Chat(lambda _: engine, Counting, run_tool, TEXTS, limits=limits).answer(asking()))
-    texts = PromptTexts({"rhel10": route}, TEXTS.cite, TEXTS.translate, TEXTS.menu)
+    texts = replace(TEXTS, routes={"rhel10": route})
     ahead = warm_prompts(ScriptedEngine(), texts, Counting(), limits=limits)[-1]
     assert texts_of(ahead) == texts_of(engine.prompts[0])
     assert numbers(ahead.messages[-1][1]) == [1, 2, 3, 4, 5, 6]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model.engine.scripted import ScriptedEngine
-from model.prompting.system_prompts import PromptTexts, RouteText
+from model.prompting.assemble import OPENING, passage_text
+from model.prompting.system_prompts import RouteText
 from model.turn.popular_passages import HALVE_AT, SAVE_EVERY, PassageCounts
 from model.turn.prewarm import warm_prompts
 from rag.types import Embedded, SearchResult
 from tests.fakes import RHEL10
+from tests.prompt_texts import TEXTS
 
-DEPLOY = RouteText("deploy", "Deploying", "You help to deploy.", starters=("How do I deploy?",))
+DEPLOY = RouteText("deploy", "Deploying", starters=("How do I deploy?",))
 
 
 class Searcher:
@@ -24,16 +27,16 @@ class Searcher:
 def test_counts_outlive_the_process_and_the_most_used_come_first(tmp_path: Path) -> None:
     counts = PassageCounts(tmp_path / "leads.json")
     for passage in ["b"] * (SAVE_EVERY - 3) + ["a"] * 3:
-        counts.note("deploy", passage)
-    assert PassageCounts(tmp_path / "leads.json").most_used(5) == [("deploy", "b"), ("deploy", "a")]
-    assert PassageCounts(tmp_path / "leads.json").most_used(1) == [("deploy", "b")]
+        counts.note(passage)
+    assert PassageCounts(tmp_path / "leads.json").most_used(5) == ["b", "a"]
+    assert PassageCounts(tmp_path / "leads.json").most_used(1) == ["b"]
 
 
 def test_what_was_popular_long_ago_gives_way(tmp_path: Path) -> None:
     counts = PassageCounts(tmp_path / "leads.json")
     for passage in ["once", *["old"] * HALVE_AT, *["new"] * (HALVE_AT // 2 + 1)]:
-        counts.note("deploy", passage)
-    assert counts.most_used(9) == [("deploy", "new"), ("deploy", "old")]
+        counts.note(passage)
+    assert counts.most_used(9) == ["new", "old"]
 
 
 @pytest.mark.parametrize("damage", ["{", "[1]", '[["a"]]', '[["a", "b", "many"]]'])
@@ -43,17 +46,16 @@ def test_a_damaged_file_and_a_folder_that_cannot_be_written_cost_the_counts_alon
     assert PassageCounts(path).most_used(5) == []
     elsewhere = PassageCounts(tmp_path / "missing" / "leads.json")
     for _ in range(SAVE_EVERY):
-        elsewhere.note("deploy", "a")
-    assert elsewhere.most_used(5) == [("deploy", "a")]
+        elsewhere.note("a")
+    assert elsewhere.most_used(5) == ["a"]
 
 
-def test_a_used_lead_is_read_ahead_after_the_starters_and_before_the_tours(tmp_path: Path) -> None:
+def test_passages_are_read_ahead_alone_after_what_a_click_asks() -> None:
     lead = RHEL10.passages[2]
-    texts = PromptTexts({"deploy": DEPLOY}, "Cite.\n", "Translate.", "Choose.\n$tools\n")
-    prompts = warm_prompts(
-        ScriptedEngine(), texts, Searcher(), asked=[(DEPLOY, "A tour's question")], leads=[(DEPLOY, lead)]
-    )
+    texts = replace(TEXTS, routes={"deploy": DEPLOY})
+    prompts = warm_prompts(ScriptedEngine(), texts, Searcher(), asked=["A tour's question"], passages=[lead])
     asked = [prompt.messages[-1][1] for prompt in prompts]
-    assert [text.rpartition(texts.cite)[2] for text in asked] == ["", "How do I deploy?", "", "A tour's question"]
-    assert lead.text in asked[2]
+    assert [text.rpartition(texts.cite)[2] for text in asked[:3]] == ["", "How do I deploy?", "A tour's question"]
+    assert asked[3] == OPENING + passage_text(lead)
+    assert prompts[3].segments[-1].boundary
     assert not any(segment.private for prompt in prompts for segment in prompt.segments)

@@ -29,7 +29,7 @@ from tools.registry import Registry
 
 FOLDER = Path("onboarding") / "prompts"
 GOLDENS = Path(__file__).parent / "goldens"
-TOLD = [*sorted(name for name, route in TEXTS.routes.items() if route.system_prompt), "cite", "translate", "menu"]
+TOLD = ["brief", "cite", "translate", "menu"]
 
 
 class Searcher:
@@ -53,19 +53,18 @@ def translation(texts: PromptTexts) -> Prompt:
 
 def answer(texts: PromptTexts) -> Prompt:
     earlier = user_message("What does RHEL 10 need?", RHEL10.passages[:1], cite=texts.cite)
-    system_prompt = texts.routes["general_question"].system_prompt
     past = PastTurn("What does RHEL 10 need?", "An x86-64-v3 processor [1].", "rhel10", earlier)
-    conversation = Conversation("c").with_turn(past, system_prompt=system_prompt)
-    told, hint = tool_text([SERVICES], 0.0, TurnLimits().tool_result_chars), texts.routes["diagnostics"].hint
-    asked = user_message("Is libvirtd up?", RHEL10.passages[:3], cite=texts.cite, told=told, hint=hint)
-    return prompt_for(ScriptedEngine(), conversation, "never said", asked)
+    conversation = Conversation("c").with_turn(past)
+    told = tool_text([SERVICES], 0.0, TurnLimits().tool_result_chars)
+    asked = user_message("Is libvirtd up?", RHEL10.passages[:3], cite=texts.cite, told=told, checked=texts.checked)
+    return prompt_for(ScriptedEngine(), conversation, texts.brief, asked)
 
 
 def test_the_messages_for_a_server_are_the_contents_without_the_scaffolding() -> None:
     prompt = answer(TEXTS)
     assert [role for role, _ in prompt.messages] == ["system", "user", "assistant", "user"]
     assert [text for _, text in prompt.messages[1:]] == [
-        user_text("What does RHEL 10 need?", 1), "An x86-64-v3 processor [1].", prompt.messages[3][1]
+        user_text("What does RHEL 10 need?", 1), "An x86-64-v3 processor.", prompt.messages[3][1]
     ]  # fmt: skip
     server = ScriptedEngine()
     server.chat_template = ""
@@ -114,7 +113,7 @@ def test_changing_a_text_of_the_folder_changes_a_prompt(tmp_path: Path, name: st
     assert [text for prompt in prompts if "Changed here." in (text := rendered(prompt))]
 
 
-@pytest.mark.parametrize("name", ["cite.txt", "translate.txt", "menu.txt"])
+@pytest.mark.parametrize("name", ["brief.txt", "cite.txt", "checked.txt", "translate.txt", "menu.txt"])
 @pytest.mark.parametrize("content", [None, "", " \n"])
 def test_a_missing_or_empty_text_is_named_in_one_sentence(tmp_path: Path, name: str, content: str | None) -> None:
     folder = Path(shutil.copytree(FOLDER, tmp_path / "prompts"))
@@ -128,8 +127,8 @@ def test_a_missing_or_empty_text_is_named_in_one_sentence(tmp_path: Path, name: 
     assert str(raised.value) == f"{path} is missing or empty; a model is told what stands in it"
 
 
-def test_a_route_without_a_system_prompt_is_named(tmp_path: Path) -> None:
+def test_a_route_without_a_label_is_named(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(FOLDER, tmp_path / "prompts"))
-    (folder / "deploy.md").write_text("---\nlabel: Deploying\n---\n")
+    (folder / "deploy.md").write_text("---\nstarters: []\n---\n")
     with pytest.raises(ValueError, match=r"deploy\.md"):
         load_prompt_texts(folder)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from model.engine.llama import ContextOptions, Llama
-from model.engine.prefix_cache import PrefixCache
 from model.engine.sequences import Sequence, Sequences
+from model.kv_cache.prefix_cache import PrefixCache
 
 MB = 1_000_000
 CELL = 100  # bytes of one token's state here
@@ -18,6 +18,7 @@ class Cells:
     def __init__(self) -> None:
         self.options = ContextOptions(sequences=6)
         self.can_shift = True
+        self.rotation = None
         self.held: dict[int, set[int]] = {number: set() for number in range(6)}
 
     def share(self, source: int, target: int, start: int, end: int) -> None:

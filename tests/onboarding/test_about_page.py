@@ -40,7 +40,7 @@ SPEAKING = {
 def said(kind: str, language: str = "en", state: PageState = STATE, *questions: str) -> str:
     conversation = Conversation.new()
     for question in questions:
-        conversation = conversation.with_turn(PastTurn(question, "An answer.", "plugins"), system_prompt="")
+        conversation = conversation.with_turn(PastTurn(question, "An answer.", "plugins"))
     return PAGE.say(kind, replace(read("hello"), language=language), state, conversation)
 
 
@@ -246,11 +246,11 @@ def test_a_turn_about_the_page_offers_what_to_click_next(guide: Guide) -> None:
 
 
 def test_thanks_keep_the_talk_and_offer_its_follow_ups(guide: Guide) -> None:
-    talk = Conversation.new().with_turn(PastTurn("how do i write a plugin", "So.", "plugins"), system_prompt="P")
+    talk = Conversation.new().with_turn(PastTurn("how do i write a plugin", "So.", "plugins"))
     chosen, finished = turn(guide, "thank you!", talk)
     assert chosen.asks == guide.routes["plugins"].follow_ups
     assert "how do i write a plugin" in finished.answer
-    assert finished.conversation.system_prompt == "P" and len(finished.conversation.turns) == 2
+    assert len(finished.conversation.turns) == 2
     again, _ = turn(guide, "cool, thanks", finished.conversation)
     assert again.asks == chosen.asks
 

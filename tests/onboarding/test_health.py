@@ -15,10 +15,10 @@ from app import Around, create_app
 from model.engine.events import Finished
 from model.engine.llama import BatchRow, ContextOptions, Llama
 from model.engine.local import LocalEngine
-from model.engine.prefix_cache import PrefixCache
 from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import Load, ModelInfo
 from model.engine.scripted import ScriptedEngine
+from model.kv_cache.prefix_cache import PrefixCache
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.operation.health import HANG_S, Health, add_health_routes, health

@@ -52,7 +52,7 @@ def after(*questions: str, topic: Topic | None = None, answer: str = "An answer.
     """A conversation; without a topic as an older browser saved it."""
     talk = Conversation.new()
     for question in questions:
-        talk = talk.with_turn(PastTurn(question, answer, "", topic=topic), system_prompt="")
+        talk = talk.with_turn(PastTurn(question, answer, "", topic=topic))
     return talk
 
 
@@ -275,7 +275,7 @@ def test_endless_talks_and_odd_messages_are_read() -> None:
     for text in ["x" * 100_000, "?", "", "why? " * 30, "🙂", "it " * 12, "and " * 50]:
         found, _ = standing(text, talk, {})
         assert len(found.topic.question) <= 4_000
-        talk = talk.with_turn(PastTurn(text, "", "", topic=found.topic), system_prompt="")
+        talk = talk.with_turn(PastTurn(text, "", "", topic=found.topic))
 
 
 # --- safety ---------------------------------------------------------------------------------------------

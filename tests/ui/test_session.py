@@ -26,7 +26,7 @@ from tests.fakes import RHEL10, ROUTES
 def answered(session: Session, question: str, answer: str = "Yes [1].") -> Turn:
     """Ask and answer one question, as the chat does."""
     turn, _ = session.begin(Request(question))
-    after = turn.before.with_turn(PastTurn(question, answer, "rhel10"), system_prompt="")
+    after = turn.before.with_turn(PastTurn(question, answer, "rhel10"))
     finished = TurnFinished(answer, "stop", Counts(), Timings(), "SmolLM2", True, after)
     session.update(turn.id, [RouteChosen("rhel10", "RHEL 10", 0.9), SourcesFound(RHEL10), TextDelta(answer), finished])
     session.save()
@@ -155,7 +155,7 @@ def test_what_a_follow_up_leans_on_comes_back_with_a_saved_conversation() -> Non
     topic = Topic("how do i create a vm", "de", "kcli", "kcli.md", ("p1",), ("Do this", "Then that"))
     session = Session()
     turn, _ = session.begin(Request("one"))
-    after = turn.before.with_turn(PastTurn("one", "Yes.", "deploy", topic=topic), system_prompt="")
+    after = turn.before.with_turn(PastTurn("one", "Yes.", "deploy", topic=topic))
     finished = TurnFinished("Yes.", "stop", Counts(), Timings(), "", True, after)
     session.update(turn.id, [RouteChosen("deploy", "Deploy", 0.9, stands_for="vm create"), finished])
     session.save()
@@ -236,7 +236,7 @@ def test_what_was_marked_and_left_out_outlives_a_reload_and_is_told_in_place() -
     session = Session()
     turn, _ = session.begin(Request("one"))
     told = [Judged("not_found", "A."), Judged("left_out", r"B \x1b[2J", 2, "C.")]
-    after = turn.before.with_turn(PastTurn("one", "A. End.", "rhel10"), system_prompt="")
+    after = turn.before.with_turn(PastTurn("one", "A. End.", "rhel10"))
     end = TurnFinished("A. End.", "stop", Counts(), Timings(), "SmolLM2", True, after)
     session.update(turn.id, [SourcesFound(RHEL10), TextDelta("A."), *told, TextDelta(" End."), end])
     session.save()

@@ -173,7 +173,7 @@ def restore(item: SavedConversation) -> tuple[Conversation, list[Turn]]:
         topic = Topic(**past.topic.model_dump()) if past.topic else None
         asked, before = user_message(past.question, []), conversation
         said = PastTurn(past.question, past.answer, past.route, asked, topic=topic)
-        conversation = before.with_turn(said, system_prompt="")
+        conversation = before.with_turn(said)
         turns.append(_restored(f"{item.id}-{number}", past, before, conversation))
     return conversation, turns
 

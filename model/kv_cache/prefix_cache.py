@@ -19,10 +19,13 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+from model.kv_cache.state import UnknownState, packed
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +41,8 @@ class Snapshot:
     key: bytes  # 16 bytes, see prefix_keys
     start: int
     end: int
-    data: bytes
+    data: bytes  # as llama.cpp gives it, or packed by `model.kv_cache.state`
+    exact: bool = True  # False where something before it was cut out or laid; such a one never reaches the disk
 
 
 def prefix_keys(tokens: Sequence[int], ends: Iterable[int]) -> dict[int, bytes]:
@@ -58,6 +62,7 @@ class PrefixCache:
         self.ram_limit = ram_limit  # bytes
         self._ram: OrderedDict[bytes, Snapshot] = OrderedDict()
         self._ram_bytes = 0
+        self._last = 0  # bytes of the last snapshot
         self._disk = disk
 
     def __contains__(self, key: bytes) -> bool:
@@ -78,11 +83,21 @@ class PrefixCache:
             self._keep(snapshot)
         return snapshot
 
-    def put(self, snapshot: Snapshot, *, private: bool) -> None:
-        """Keep a snapshot; keep one of what a visitor typed (`private`) in RAM only, never on the disk."""
+    @property
+    def is_full(self) -> bool:
+        """True where one more snapshot like the last would push out another."""
+        last = self._disk.last if self._disk else self._last
+        return last > (self._disk.room if self._disk else self.ram_room)
+
+    def put(self, snapshot: Snapshot, *, private: bool, compact: bool = False) -> None:
+        """Keep a snapshot; keep one of what a visitor typed (`private`) in RAM only, never on the disk.
+
+        compact: the disk takes it packed, at a quarter of the bytes; what is restored from there differs a little.
+        """
         self._keep(snapshot)
+        self._last = len(snapshot.data)
         if self._disk and not private:
-            self._disk.write(snapshot)
+            self._disk.write(snapshot, compact=compact)
 
     def _keep(self, snapshot: Snapshot) -> None:
         size = len(snapshot.data)
@@ -115,7 +130,9 @@ class DiskTier:
         self._mac_key = _installation_key(folder / "key")
         self._fingerprint = fingerprint.encode()
         self._known = {bytes.fromhex(path.stem) for path in self._folder.glob("*.kv") if len(path.stem) == 32}
-        self._queue: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
+        self._used = sum(stat.st_size for _, stat in _files(folder))
+        self.last = 0  # bytes of the last file
+        self._queue: queue.SimpleQueue[tuple[Snapshot, bool] | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_all, name="prefix-cache-writer", daemon=True)
         self._writer.start()
 
@@ -139,9 +156,14 @@ class DiskTier:
         _touch(path)
         return snapshot
 
-    def write(self, snapshot: Snapshot) -> None:
+    @property
+    def room(self) -> int:
+        """The bytes that are left until files have to go."""
+        return self.limit - self._used
+
+    def write(self, snapshot: Snapshot, *, compact: bool = False) -> None:
         """Queue a snapshot for the writer and return at once. A full disk loses the snapshot and nothing else."""
-        self._queue.put(snapshot)
+        self._queue.put((snapshot, compact))
 
     def close(self) -> None:
         """Return when everything handed to `write` is stored."""
@@ -149,11 +171,16 @@ class DiskTier:
         self._writer.join(timeout=10)
 
     def _write_all(self) -> None:
-        while (snapshot := self._queue.get()) is not None:
+        while (queued := self._queue.get()) is not None:
+            snapshot, compact = queued
             if snapshot.key in self._known:
                 continue
+            if compact:
+                with suppress(UnknownState):
+                    snapshot = replace(snapshot, data=packed(snapshot.data))
             try:
                 self._store(snapshot)
+                self.last = HEADER.size + len(snapshot.data)
                 self._known.add(snapshot.key)
                 self._make_room()
             except OSError as error:
@@ -173,14 +200,14 @@ class DiskTier:
     def _make_room(self) -> None:
         """Remove the files used longest ago, of any fingerprint, until the limit holds."""
         files = sorted((stat.st_mtime_ns, stat.st_size, path) for path, stat in _files(self._root))
-        excess = sum(size for _, size, _ in files) - self.limit
+        self._used = sum(size for _, size, _ in files)
         for _, size, path in files:
-            if excess <= 0:
+            if self._used <= self.limit:
                 return
             path.unlink(missing_ok=True)
             if path.parent == self._folder and len(path.stem) == 32:
                 self._known.discard(bytes.fromhex(path.stem))
-            excess -= size
+            self._used -= size
 
     def _header(self, snapshot: Snapshot) -> bytes:
         mac = self._mac(snapshot.key, snapshot.start, snapshot.end, snapshot.data)

@@ -1,0 +1,201 @@
+"""Read llama.cpp's sequence state: move it to other positions, and pack it into four bits a value.
+
+A state is what `llama_state_seq_get_data` gives of a plain KV cache in f16 (llama.cpp, `llama_kv_cache::state_write`):
+little-endian magic, sequence, streams, cells; position, sequences and sequence of each cell; whether values lie
+transposed, and the layers; then each layer's keys, and each layer's values, as type, bytes of a row, rows. Any other
+state (recurrent layers, sliding windows, other types) raises UnknownState, and is neither moved nor packed.
+
+Keys turn with their position (rotary embedding, Su et al. 2021), so a state moves by turning them further; values do
+not depend on it. Packed are keys by channel over GROUP tokens and values by token over GROUP channels, each group with
+its least value and its step, as in KIVI (Liu et al. 2024): single channels of keys are a hundred times as large as
+others. Pass only bytes of this installation.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+GROUP = 64  # values that share a least value and a step, 4 bytes: half a bit a value
+LEVELS = 15
+TOLERANCE = 0.01  # of keys' mean size, where f16 rounds to 0.0005
+PACKED = b"QNK4"
+_F16 = 1  # ggml's number of the type
+_HEAD = struct.Struct("<IiII")  # magic, sequence, streams, cells
+_PACKED_HEAD = struct.Struct("<4sIIIIII")  # PACKED, bytes of the opening, cells, layers, key row, value row, group
+_CELL = np.dtype([("position", "<i4"), ("sequences", "<u4"), ("sequence", "<i4")])
+
+
+class UnknownState(ValueError):
+    """The error of a state that is laid out otherwise than a plain KV cache in f16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The rotary embedding of a model: how a head's key turns with its position."""
+
+    head: int  # dimensions of a head
+    turning: int  # of them, the first ones
+    base: float
+    scale: float = 1.0
+    halves: bool = False  # pairs are (i, i + turning / 2), else (2 i, 2 i + 1)
+
+    def turn(self, keys: np.ndarray, by: int) -> np.ndarray:
+        """Return keys, float32 (layers, cells, width), turned by `by` positions."""
+        heads = keys.reshape(*keys.shape[:2], -1, self.head)
+        pairs = self.turning // 2
+        angles = by * self.scale * self.base ** (-np.arange(pairs, dtype=np.float64) / pairs)
+        cosine, sine = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+        first = np.s_[..., :pairs] if self.halves else np.s_[..., 0 : self.turning : 2]
+        second = np.s_[..., pairs : self.turning] if self.halves else np.s_[..., 1 : self.turning : 2]
+        turned = heads.copy()
+        turned[first] = heads[first] * cosine - heads[second] * sine
+        turned[second] = heads[first] * sine + heads[second] * cosine
+        return turned.reshape(keys.shape)
+
+
+@dataclass(slots=True)
+class _Parts:
+    """The parts of a state, as views into it."""
+
+    cells: np.ndarray  # (cells,) of _CELL
+    keys: np.ndarray  # f16 (layers, cells, width)
+    values: np.ndarray
+    body: int  # bytes before the first layer's keys
+
+
+def moved(data: bytes, by: int, rotation: Rotation) -> bytes:
+    """Return a state whose cells stand `by` positions further. Raises UnknownState."""
+    if not by:
+        return unpacked(data)
+    copy = bytearray(unpacked(data))
+    parts = _parts(copy)
+    parts.cells["position"] += by
+    parts.keys[:] = rotation.turn(parts.keys.astype(np.float32), by)
+    return bytes(copy)
+
+
+def turns(rotation: Rotation, here: bytes, there: bytes, by: int) -> bool:
+    """Return True where two states of one token, alone and `by` positions apart, differ by the rotation alone."""
+    first, second = _parts(here), _parts(there)
+    wanted, found = rotation.turn(first.keys.astype(np.float32), by), second.keys.astype(np.float32)
+    near = np.abs(wanted - found).mean() <= TOLERANCE * np.abs(found).mean()
+    return bool(near and np.array_equal(first.values, second.values))
+
+
+def packed(data: bytes) -> bytes:
+    """Return a state in four and a half bits a value; one that is packed already as it is. Raises UnknownState."""
+    if is_packed(data):
+        return data
+    parts = _parts(data)
+    layers, cells, width = parts.keys.shape
+    head = _PACKED_HEAD.pack(PACKED, parts.body, cells, layers, width, parts.values.shape[2], GROUP)
+    pieces = [head, data[: parts.body]]
+    for array in (_by_channel(parts.keys), _by_token(parts.values)):
+        pieces += _groups_packed(array)
+    return b"".join(pieces)
+
+
+def is_packed(data: bytes) -> bool:
+    """Return True for what `packed` returned."""
+    return data[:4] == PACKED
+
+
+def unpacked(data: bytes) -> bytes:
+    """Return a state as llama.cpp reads it; one that is not packed as it is."""
+    if not is_packed(data):
+        return data
+    _, body, cells, layers, key_width, value_width, group = _PACKED_HEAD.unpack_from(data)
+    if group != GROUP:
+        raise UnknownState(f"packed in groups of {group}")
+    at = _PACKED_HEAD.size
+    pieces = [data[at : at + body]]
+    at += body
+    key_groups = -(-cells // GROUP)
+    keys, at = _groups_unpacked(data, at, (layers, key_groups, key_width))
+    pieces.append(_rows(keys.transpose(0, 1, 3, 2).reshape(layers, key_groups * GROUP, key_width)[:, :cells]))
+    values, at = _groups_unpacked(data, at, (layers, cells, -(-value_width // GROUP)))
+    pieces.append(_rows(values.reshape(layers, cells, -1)[:, :, :value_width]))
+    return b"".join(pieces)
+
+
+def _rows(array: np.ndarray) -> bytes:
+    """Return float32 (layers, cells, width) as llama.cpp's f16 layers."""
+    layers, cells, width = array.shape
+    records = np.empty(layers, _layer(cells, width))
+    records["type"], records["row"], records["cells"] = _F16, 2 * width, array
+    return records.tobytes()
+
+
+def _by_channel(keys: np.ndarray) -> np.ndarray:
+    """Return float32 (layers, groups of cells, width, GROUP); a last group repeats its last cell."""
+    layers, cells, width = keys.shape
+    missing = -cells % GROUP
+    whole = np.concatenate([keys, np.repeat(keys[:, -1:], missing, axis=1)], axis=1) if missing else keys
+    return whole.astype(np.float32).reshape(layers, -1, GROUP, width).transpose(0, 1, 3, 2)
+
+
+def _by_token(values: np.ndarray) -> np.ndarray:
+    """Return float32 (layers, cells, groups of channels, GROUP); a last group repeats its last channel."""
+    layers, cells, width = values.shape
+    missing = -width % GROUP
+    whole = np.concatenate([values, np.repeat(values[..., -1:], missing, axis=2)], axis=2) if missing else values
+    return whole.astype(np.float32).reshape(layers, cells, -1, GROUP)
+
+
+def _groups_packed(array: np.ndarray) -> list[bytes]:
+    least = array.min(-1).astype(np.float16)
+    step = ((array.max(-1) - least) / LEVELS).astype(np.float16)
+    width = np.where(step > 0, step, 1).astype(np.float32)[..., None]
+    levels = np.clip(np.rint((array - least.astype(np.float32)[..., None]) / width), 0, LEVELS).astype(np.uint8)
+    return [least.tobytes(), step.tobytes(), (levels[..., ::2] | levels[..., 1::2] << 4).tobytes()]
+
+
+def _groups_unpacked(data: bytes, at: int, shape: tuple[int, int, int]) -> tuple[np.ndarray, int]:
+    """Return float32 (*shape, GROUP) and the place behind it."""
+    count = shape[0] * shape[1] * shape[2]
+    least = np.frombuffer(data, "<f2", count, at).astype(np.float32).reshape(*shape, 1)
+    step = np.frombuffer(data, "<f2", count, at + 2 * count).astype(np.float32).reshape(*shape, 1)
+    at += 4 * count
+    pairs = np.frombuffer(data, np.uint8, count * GROUP // 2, at).reshape(*shape, GROUP // 2)
+    array = np.empty((*shape, GROUP), np.float32)
+    array[..., ::2] = pairs & 15
+    array[..., 1::2] = pairs >> 4
+    array *= step
+    array += least
+    return array, at + count * GROUP // 2
+
+
+def _layer(cells: int, width: int) -> np.dtype:
+    return np.dtype([("type", "<i4"), ("row", "<u8"), ("cells", "<f2", (cells, width))])
+
+
+def _parts(data: bytes | bytearray) -> _Parts:
+    """Return the parts of a state; writable where `data` is. Raises UnknownState."""
+    try:
+        _, _, streams, count = _HEAD.unpack_from(data)
+        if streams != 1:
+            raise UnknownState(f"{streams} streams")
+        cells = np.frombuffer(data, _CELL, count, _HEAD.size)
+        at = _HEAD.size + cells.nbytes
+        transposed, layers = struct.unpack_from("<II", data, at)
+        if transposed or not layers or (cells["sequences"] != 1).any():
+            raise UnknownState("values lie transposed, or cells belong to several sequences")
+        body = at = at + 8
+        rows = []
+        for _ in range(2):
+            kind, bytes_of_row = struct.unpack_from("<iQ", data, at)
+            if kind != _F16:
+                raise UnknownState(f"type {kind}")
+            records = np.frombuffer(data, _layer(count, bytes_of_row // 2), layers, at)
+            if (records["type"] != kind).any() or (records["row"] != bytes_of_row).any():
+                raise UnknownState("layers differ")
+            rows.append(records["cells"])
+            at += records.nbytes
+    except (struct.error, ValueError) as error:
+        raise UnknownState(f"not a plain KV cache in f16: {error}") from error
+    if at != len(data):
+        raise UnknownState(f"{len(data) - at} bytes more than a plain KV cache")
+    return _Parts(cells, rows[0], rows[1], body)

@@ -41,9 +41,11 @@ def open_engine(smol: Path) -> Iterator[OpenEngine]:
         disk: int = 64 * MB,
         options: EngineOptions | None = None,
         sequences: int = 12,
+        flash: bool | None = None,
     ) -> LocalEngine:
         tier = DiskTier(folder, fingerprint, disk) if folder else None
-        context = ContextOptions(cells=cells, sequences=sequences)
+        composed = bool(options and options.composed)
+        context = ContextOptions(cells=cells, sequences=sequences, flash=not composed if flash is None else flash)
         info = ModelInfo("smol", "SmolLM2", 98, stand_in=True)
         engine = LocalEngine(lambda: Llama(smol, context), PrefixCache(ram, tier), info, options)
         opened.append(engine)

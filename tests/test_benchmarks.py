@@ -24,7 +24,7 @@ def test_every_turn_reads_only_its_own_tokens_once_the_brief_is_warm(open_engine
     template = ChatTemplate(engine.chat_template, engine.bos, engine.eos)
     system, message = workload(visitors, turns)
     limit = Options(max_tokens=6, ignore_end=True)
-    list(engine.submit(prompt(template, system, [Message("", "", "Hello")], []), limit))
+    list(engine.submit(prompt(template, system, [Message("Hello")], []), limit))
     asked: dict[int, list[Message]] = {v: [] for v in range(visitors)}
     answers: dict[int, list[tuple[int, ...]]] = {v: [] for v in range(visitors)}
     held = dict.fromkeys(range(visitors), 0)

@@ -46,10 +46,12 @@ def open_engine(path: Path, data: Path, limits: EngineLimits, entry: Entry | Non
         )
     if entry and not entry.locked:
         logger.warning("%s is not locked; once it is trusted, run: python -m model lock %s", entry.label, entry.name)
-    context = ContextOptions(limits.cells, threads=limits.threads, kv_type=limits.kv_type, repack=limits.repack)
+    composed = limits.composed if limits.composed is not None else bool(entry and entry.composed)
+    context = ContextOptions(
+        limits.cells, threads=limits.threads, kv_type=limits.kv_type, flash=not composed, repack=limits.repack
+    )
     cache = PrefixCache(limits.ram_bytes, _disk_tier(path, data, limits, context))
     info = entry.info() if entry else ModelInfo(path.stem, path.stem, path.stat().st_size)
-    composed = limits.composed if limits.composed is not None else bool(entry and entry.composed)
     options = EngineOptions(slots=limits.slots, composed=composed)
     return LocalEngine(lambda: _load(path, context, entry), cache, info, options)
 

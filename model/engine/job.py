@@ -73,7 +73,7 @@ class Job:
         the snapshot, and come out the same to the last bit.
         """
         held = len(self.running_sequence.tokens)
-        ends = (*self.boundaries, *(place.start + self.afresh for place in self.places))
+        ends = (*self.boundaries, *(min(place.start + self.afresh, place.end) for place in self.places))
         return min((end for end in ends if end > held), default=len(self.target)) - held
 
     @property

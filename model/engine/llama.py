@@ -23,6 +23,7 @@ from rag.embedding.llama_runtime import c, first_error, forget_errors, json_sche
 logger = logging.getLogger(__name__)
 
 MAX_BATCH = 512  # rows of one decode call; larger ones read no faster on two cores and abort later
+MICRO_BATCH = 128  # rows computed together: attention needs memory for each of them against every cell
 REPEAT_WINDOW = 64  # tokens back in which a repetition counts
 GGUF_MAGIC = b"GGUF"
 DECODED, NO_SLOT, ABORTED = 0, 1, 2  # results of llama_decode; below zero are errors
@@ -38,6 +39,9 @@ class ContextOptions:
     sequences: int = 24  # sequence ids: running, parked and one for restoring
     threads: int = 2
     kv_type: str = "f16"  # or "q8_0": half the bytes
+    # Flash attention adds up cells in their order, so that restored states give the same to the last bit; without it a
+    # step of few rows takes half the time (docs/developers.md). q8_0 needs it.
+    flash: bool = True
     repack: bool = False  # llama.cpp's weight repacking: off reads Q4_K prompts 1.2-1.4 x faster on AVX2
 
 
@@ -301,11 +305,12 @@ def _load_model(path: Path, options: ContextOptions) -> object:
 
 def _context_params(options: ContextOptions, cells: int) -> c.llama_context_params:
     params = c.llama_context_default_params()
-    params.n_ctx, params.n_batch, params.n_ubatch = cells, MAX_BATCH, MAX_BATCH
+    params.n_ctx, params.n_batch, params.n_ubatch = cells, MAX_BATCH, MICRO_BATCH
     params.n_seq_max, params.kv_unified = options.sequences, True
     params.n_threads = params.n_threads_batch = options.threads
     params.type_k = params.type_v = KV_TYPES[options.kv_type]
-    params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_ENABLED  # skips masked cells; needed for a q8_0 cache
+    flash = options.flash or options.kv_type != "f16"
+    params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash else c.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.no_perf = True
     return params
 

@@ -2,8 +2,9 @@
 
 A state is what `llama_state_seq_get_data` gives of a plain KV cache in f16 (llama.cpp, `llama_kv_cache::state_write`):
 little-endian magic, sequence, streams, cells; position, sequences and sequence of each cell; whether values lie
-transposed, and the layers; then each layer's keys, and each layer's values, as type, bytes of a row, rows. Any other
-state (recurrent layers, sliding windows, other types) raises UnknownState, and is neither moved nor packed.
+transposed, and the layers; then each layer's keys as type, bytes of a row, rows; then each layer's values likewise, or
+transposed, as they are without flash attention: type, bytes of a value, width, columns. Any other state (recurrent
+layers, sliding windows, other types) raises UnknownState, and is neither moved nor packed.
 
 Keys turn with their position (rotary embedding, Su et al. 2021), so a state moves by turning them further; values do
 not depend on it. Packed are keys by channel over GROUP tokens and values by token over GROUP channels, each group with
@@ -24,7 +25,7 @@ TOLERANCE = 0.01  # of keys' mean size, where f16 rounds to 0.0005
 PACKED = b"QNK4"
 _F16 = 1  # ggml's number of the type
 _HEAD = struct.Struct("<IiII")  # magic, sequence, streams, cells
-_PACKED_HEAD = struct.Struct("<4sIIIIII")  # PACKED, bytes of the opening, cells, layers, key row, value row, group
+_PACKED_HEAD = struct.Struct("<4sIIIII?")  # PACKED, bytes of the opening, cells, layers, widths, whether transposed
 _CELL = np.dtype([("position", "<i4"), ("sequences", "<u4"), ("sequence", "<i4")])
 
 
@@ -62,8 +63,9 @@ class _Parts:
 
     cells: np.ndarray  # (cells,) of _CELL
     keys: np.ndarray  # f16 (layers, cells, width)
-    values: np.ndarray
+    values: np.ndarray  # the same
     body: int  # bytes before the first layer's keys
+    transposed: bool  # values lie as (layers, width, cells)
 
 
 def moved(data: bytes, by: int, rotation: Rotation) -> bytes:
@@ -91,7 +93,7 @@ def packed(data: bytes) -> bytes:
         return data
     parts = _parts(data)
     layers, cells, width = parts.keys.shape
-    head = _PACKED_HEAD.pack(PACKED, parts.body, cells, layers, width, parts.values.shape[2], GROUP)
+    head = _PACKED_HEAD.pack(PACKED, parts.body, cells, layers, width, parts.values.shape[2], parts.transposed)
     pieces = [head, data[: parts.body]]
     for array in (_by_channel(parts.keys), _by_token(parts.values)):
         pieces += _groups_packed(array)
@@ -107,9 +109,7 @@ def unpacked(data: bytes) -> bytes:
     """Return a state as llama.cpp reads it; one that is not packed as it is."""
     if not is_packed(data):
         return data
-    _, body, cells, layers, key_width, value_width, group = _PACKED_HEAD.unpack_from(data)
-    if group != GROUP:
-        raise UnknownState(f"packed in groups of {group}")
+    _, body, cells, layers, key_width, value_width, transposed = _PACKED_HEAD.unpack_from(data)
     at = _PACKED_HEAD.size
     pieces = [data[at : at + body]]
     at += body
@@ -117,13 +117,18 @@ def unpacked(data: bytes) -> bytes:
     keys, at = _groups_unpacked(data, at, (layers, key_groups, key_width))
     pieces.append(_rows(keys.transpose(0, 1, 3, 2).reshape(layers, key_groups * GROUP, key_width)[:, :cells]))
     values, at = _groups_unpacked(data, at, (layers, cells, -(-value_width // GROUP)))
-    pieces.append(_rows(values.reshape(layers, cells, -1)[:, :, :value_width]))
+    pieces.append(_rows(values.reshape(layers, cells, -1)[:, :, :value_width], transposed=transposed))
     return b"".join(pieces)
 
 
-def _rows(array: np.ndarray) -> bytes:
+def _rows(array: np.ndarray, *, transposed: bool = False) -> bytes:
     """Return float32 (layers, cells, width) as llama.cpp's f16 layers."""
     layers, cells, width = array.shape
+    if transposed:
+        columns = np.empty(layers, _columns(cells, width))
+        columns["type"], columns["value"], columns["width"] = _F16, 2, width
+        columns["cells"] = array.transpose(0, 2, 1)
+        return columns.tobytes()
     records = np.empty(layers, _layer(cells, width))
     records["type"], records["row"], records["cells"] = _F16, 2 * width, array
     return records.tobytes()
@@ -172,30 +177,37 @@ def _layer(cells: int, width: int) -> np.dtype:
     return np.dtype([("type", "<i4"), ("row", "<u8"), ("cells", "<f2", (cells, width))])
 
 
+def _columns(cells: int, width: int) -> np.dtype:
+    return np.dtype([("type", "<i4"), ("value", "<u4"), ("width", "<u4"), ("cells", "<f2", (width, cells))])
+
+
 def _parts(data: bytes | bytearray) -> _Parts:
     """Return the parts of a state; writable where `data` is. Raises UnknownState."""
     try:
         _, _, streams, count = _HEAD.unpack_from(data)
-        if streams != 1:
-            raise UnknownState(f"{streams} streams")
+        if streams != 1 or not count:
+            raise UnknownState(f"{streams} streams, {count} cells")
         cells = np.frombuffer(data, _CELL, count, _HEAD.size)
         at = _HEAD.size + cells.nbytes
         transposed, layers = struct.unpack_from("<II", data, at)
-        if transposed or not layers or (cells["sequences"] != 1).any():
-            raise UnknownState("values lie transposed, or cells belong to several sequences")
-        body = at = at + 8
-        rows = []
-        for _ in range(2):
-            kind, bytes_of_row = struct.unpack_from("<iQ", data, at)
-            if kind != _F16:
-                raise UnknownState(f"type {kind}")
-            records = np.frombuffer(data, _layer(count, bytes_of_row // 2), layers, at)
-            if (records["type"] != kind).any() or (records["row"] != bytes_of_row).any():
-                raise UnknownState("layers differ")
-            rows.append(records["cells"])
-            at += records.nbytes
+        body = at + 8
+        keys, at = _layers(data, body, layers, _layer(count, struct.unpack_from("<iQ", data, body)[1] // 2))
+        if transposed:
+            values, at = _layers(data, at, layers, _columns(count, struct.unpack_from("<iII", data, at)[2]))
+            values = values.transpose(0, 2, 1)
+        else:
+            values, at = _layers(data, at, layers, _layer(count, struct.unpack_from("<iQ", data, at)[1] // 2))
     except (struct.error, ValueError) as error:
         raise UnknownState(f"not a plain KV cache in f16: {error}") from error
-    if at != len(data):
-        raise UnknownState(f"{len(data) - at} bytes more than a plain KV cache")
-    return _Parts(cells, rows[0], rows[1], body)
+    if at != len(data) or (cells["sequences"] != 1).any():
+        raise UnknownState("more than a plain KV cache, or cells of several sequences")
+    return _Parts(cells, keys, values, body, bool(transposed))
+
+
+def _layers(data: bytes | bytearray, at: int, layers: int, layer: np.dtype) -> tuple[np.ndarray, int]:
+    """Return the cells of all layers and the place behind them."""
+    records = np.frombuffer(data, layer, layers, at)
+    sizes = records["row" if "row" in (layer.names or ()) else "width"]
+    if (records["type"] != _F16).any() or (sizes != sizes[:1]).any():
+        raise UnknownState("layers differ, or are not in f16")
+    return records["cells"], at + records.nbytes

@@ -1,5 +1,6 @@
 """python -m tests.benchmarks engine --model FILE [--visitors 3 --turns 3 --tokens 16] [--json]
 python -m tests.benchmarks server --model FILE [the same]
+python -m tests.benchmarks day --model FILE [--hours 8 --visitors N --seed S] [--peer] [--json]
 python -m tests.benchmarks lookup --model FILE [--cost-model FILE] [--limit 20]
 python -m tests.benchmarks retrieval [--json]
 python -m tests.benchmarks path ["a question"] [--json]
@@ -10,12 +11,13 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import compare, engine, lookup, path, retrieval, server
+from tests.benchmarks import compare, day, engine, lookup, path, retrieval, server
 
 COMMANDS = {
     "engine": engine.main,
     "retrieval": retrieval.main,
     "server": server.main,
+    "day": day.main,
     "lookup": lookup.main,
     "path": path.main,
     "compare": compare.main,

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import psutil
 
 from model.engine.events import Finished, TextDelta
 from model.engine.llama import ContextOptions, Llama
-from model.engine.local import EngineOptions, LocalEngine
+from model.engine.local import AFRESH, EngineOptions, LocalEngine
 from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import Generation, ModelInfo, Options, Sampling
 from model.kv_cache.prefix_cache import DiskTier, PrefixCache
@@ -39,6 +40,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--kv", default="f16", choices=["f16", "q8_0"])
     parser.add_argument("--repack", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--composed", action="store_true", help="read the passages ahead and lay them")
+    parser.add_argument(
+        "--afresh", type=int, default=AFRESH, help="first tokens of a laid passage to read all the same"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
@@ -59,10 +64,12 @@ class Bench:
         """All parts in turn; seconds, tokens and bytes."""
         engine = self._open()
         self._warm(engine, self._conversation([], []))
+        ahead_s = self._read_ahead(engine) if self._options.composed else 0.0
         rows = list(self._turns(engine))
         result: dict[str, Any] = {
             "model": self._options.model.name,
             "first_token_sum_s": round(sum(row["first_token_s"] for row in rows), 2),
+            "read_ahead_s": round(ahead_s, 1),
             "rows": rows,
             "warm_lead_first_token_s": self._warm_lead(engine),
             "decode_tokens_per_s": self._decode_together(engine),
@@ -80,22 +87,38 @@ class Bench:
 
     def _open(self, folder: Path | None = None) -> LocalEngine:
         context = ContextOptions(
-            8192, threads=self._options.threads, kv_type=self._options.kv, repack=self._options.repack
+            8192,
+            threads=self._options.threads,
+            kv_type=self._options.kv,
+            repack=self._options.repack,
+            flash=not self._options.composed,
         )
         disk = DiskTier(folder or self._folder, f"{self._options.model} {context}", 2000 * MB)
         cache = PrefixCache(512 * MB, disk)
         info = ModelInfo("bench", "bench", 0)
-        engine = LocalEngine(lambda: Llama(self._options.model, context), cache, info, EngineOptions())
+        options = EngineOptions(composed=self._options.composed, afresh=self._options.afresh)
+        engine = LocalEngine(lambda: Llama(self._options.model, context), cache, info, options)
         self._template = ChatTemplate(engine.chat_template, engine.bos, engine.eos)
         return engine
 
     def _conversation(self, messages: Sequence[Message], answers: Sequence[tuple[int, ...]]) -> Prompt:
-        return prompt(self._template, self._system, messages or [Message("", "", "")], answers)
+        return prompt(self._template, self._system, messages or [Message("")], answers)
 
     def _warm(self, engine: LocalEngine, *prompts: Prompt) -> None:
         engine.prewarm(list(prompts))
         while not engine.is_warm():
             time.sleep(0.1)
+
+    def _read_ahead(self, engine: LocalEngine) -> float:
+        """Read every passage of the workload once; return the seconds."""
+        start, options = time.monotonic(), self._options
+        whole = [
+            self._conversation([self._message(visitor, turn)], [])
+            for visitor in range(options.visitors)
+            for turn in range(options.turns)
+        ]
+        self._warm(engine, *(one.alone(part) for one in whole for part in one.segments if part.passage))
+        return time.monotonic() - start
 
     def _turns(self, engine: LocalEngine) -> Iterator[dict[str, Any]]:
         asked: dict[int, list[Message]] = {v: [] for v in range(self._options.visitors)}
@@ -115,11 +138,9 @@ class Bench:
     def _warm_lead(self, engine: LocalEngine) -> float:
         """A question whose lead passage is warm and the only one."""
         message = self._message(0, self._options.turns + 3)
-        lead = Message(message.lead, "", "")
+        lead = replace(message, rest="", question="")
         self._warm(engine, self._conversation([lead], []))
-        last = _finish(
-            engine.submit(self._conversation([Message(message.lead, "", message.question)], []), self._limit())
-        )
+        last = _finish(engine.submit(self._conversation([replace(message, rest="")], []), self._limit()))
         return round(last.timings.first_token_s or 0.0, 2)
 
     def _decode_together(self, engine: LocalEngine, visitors: int = 4, tokens: int = 24) -> float:
@@ -133,7 +154,7 @@ class Bench:
                     stamps.append(time.monotonic() - (event.timings.total_s - (event.timings.first_token_s or 0)))
                     stamps.append(time.monotonic())
 
-        questions = [self._conversation([Message("", "", f"Short question {i}?")], []) for i in range(visitors)]
+        questions = [self._conversation([Message(f"Short question {i}?")], []) for i in range(visitors)]
         threads = [threading.Thread(target=read, args=(engine.submit(q, options),)) for q in questions]
         for thread in threads:
             thread.start()
@@ -145,7 +166,7 @@ class Bench:
         """A reader's longest pause while a prompt of ~1,000 tokens is read; then that prefill is stopped."""
         # Held to letters: a model with random weights writes many bytes that are no characters, and so no events.
         options = Options(120, Sampling(temperature=1.0, seed=1, grammar=LETTERS), deadline_s=1000)
-        reader = engine.submit(self._conversation([Message("", "", "Tell me more.")], []), options)
+        reader = engine.submit(self._conversation([Message("Tell me more.")], []), options)
         events = iter(reader)
         next(event for event in events if isinstance(event, TextDelta))
         stamps = [time.monotonic()]

@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
     system, message = workload(options.visitors, options.turns, options.peers)
-    server = _Server(options.model, options.threads)
+    server = Server(options.model, options.threads)
     rows = list(_turns(server, options, system, message))
     read = [row for row in rows if row["read_tokens"] > 64]
     result = {
@@ -50,7 +50,9 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-class _Server:
+class Server:
+    """The server in this process."""
+
     def __init__(self, model: Path, threads: int) -> None:
         params = xllamacpp.CommonParams()
         params.model.path = str(model)
@@ -58,8 +60,10 @@ class _Server:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         self._server = xllamacpp.Server(params)
 
-    def ask(self, messages: Sequence[dict[str, str]], tokens: int) -> tuple[str, dict[str, float], float, float]:
-        """The text, the server's timings, and when it started and ended."""
+    def ask(
+        self, messages: Sequence[dict[str, str]], tokens: int, *, leaves: bool = False
+    ) -> tuple[str, dict[str, float], float, float]:
+        """The text, the server's timings, and when it started and ended; `leaves` goes away at the first words."""
         text, timings, start = "", dict[str, float](), time.monotonic()
 
         def hear(chunk: object) -> bool:
@@ -69,6 +73,9 @@ class _Server:
                 choice = (read.get("choices") or [{}])[0]
                 text += (choice.get("delta") or {}).get("content") or ""
                 timings.update(read.get("timings") or {})
+            if leaves and text:
+                timings.setdefault("prompt_ms", 1000 * (time.monotonic() - start))
+                return True
             return False
 
         request = {"messages": list(messages), "max_tokens": tokens, "stream": True, "temperature": 0.0}
@@ -76,7 +83,7 @@ class _Server:
         return text, timings, start, time.monotonic()
 
 
-def _turns(server: _Server, options: argparse.Namespace, system: str, message: Any) -> Iterator[dict[str, Any]]:
+def _turns(server: Server, options: argparse.Namespace, system: str, message: Any) -> Iterator[dict[str, Any]]:
     history = {v: [{"role": "system", "content": system}] for v in range(options.visitors)}
     for turn in range(options.turns):
         for visitor, messages in history.items():
@@ -94,7 +101,7 @@ def _turns(server: _Server, options: argparse.Namespace, system: str, message: A
             yield row
 
 
-def _decode_together(server: _Server, system: str, tokens: int = 24) -> float:
+def _decode_together(server: Server, system: str, tokens: int = 24) -> float:
     """Total tokens a second while four visitors' answers are written at once."""
     stamps: list[float] = []
 
@@ -114,7 +121,7 @@ def _decode_together(server: _Server, system: str, tokens: int = 24) -> float:
 
 
 def _whole(message: Message) -> str:
-    return message.lead + message.rest + message.question
+    return message.opening + message.lead + message.rest + message.question
 
 
 def _read(part: object) -> dict[str, Any]:

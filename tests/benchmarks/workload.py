@@ -20,11 +20,12 @@ SYSTEM_WORDS, PASSAGE_WORDS = 360, 95
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One visitor's message; `passages` and `question` joined are what a peer is sent."""
+    """One visitor's message; all four joined are what a peer is sent."""
 
-    lead: str
-    rest: str
     question: str
+    opening: str = ""
+    lead: str = ""
+    rest: str = ""
 
 
 Workload = tuple[str, Callable[[int, int], Message]]
@@ -60,9 +61,10 @@ def _own(turns: int) -> Workload:
 
 
 def _split(text: str) -> Message:
-    lead, _, rest = text.partition("\n[2] ")
+    opening, _, passages = text.partition("\n")
+    lead, _, rest = passages.partition("\n[2] ")
     passage, _, question = rest.partition("\n\n")
-    return Message(lead + "\n", f"[2] {passage}\n\n", question)
+    return Message(question, opening + "\n", lead + "\n", f"[2] {passage}\n\n")
 
 
 def prompt(
@@ -71,15 +73,23 @@ def prompt(
     """The prompt for the last message, given the tokens of the answers to those before it."""
     roles = ["system", *(role for _ in answers for role in ("user", "assistant")), "user"]
     scaffold = template.scaffold(roles)
+    opening = messages[0].opening if messages else ""
+    head = (
+        PromptSegment(scaffold[0], control=True),
+        PromptSegment(system, boundary=True),
+        PromptSegment(template.scaffold(["system", "user"])[1], control=True, turn=1),
+        PromptSegment(opening, boundary=True, turn=1),
+    )
     segments = [PromptSegment(scaffold[0], control=True), PromptSegment(system, boundary=True)]
     for turn, message in enumerate(messages, start=1):
         segments += [
             PromptSegment(scaffold[2 * turn - 1], control=True, turn=turn),
-            PromptSegment(message.lead, boundary=True, turn=turn),
-            PromptSegment(message.rest, turn=turn),
+            PromptSegment(message.opening, boundary=True, turn=turn),
+            PromptSegment(message.lead, boundary=True, passage=True, turn=turn),
+            PromptSegment(message.rest, passage=True, turn=turn),
             PromptSegment(message.question, private=True, turn=turn),
             PromptSegment(scaffold[2 * turn], control=True, turn=turn),
         ]
         if turn <= len(answers):
             segments.append(PromptSegment(tokens=answers[turn - 1], boundary=True, private=True, turn=turn))
-    return Prompt(tuple(segments))
+    return Prompt(tuple(segments), head)

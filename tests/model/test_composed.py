@@ -107,6 +107,15 @@ def test_first_tokens_are_read_afresh_as_many_as_wanted(open_engine: OpenEngine,
     assert last.counts.read == fresh(engine, asked, 2, min(afresh, other.end - other.start))
 
 
+@pytest.mark.parametrize("passages", [[""], [RHEL, ""], ["Short.\n", RHEL, "One.\n"]])
+def test_a_passage_shorter_than_what_is_read_afresh_is_read(open_engine: OpenEngine, passages: list[str]) -> None:
+    engine = open_engine(options=replace(OPTIONS, afresh=40))
+    read_ahead(engine, *passages)
+    last = finish(engine.submit(prompt("?", passages), SHORT))
+    assert last.reason in ("stop", "length")
+    assert last.counts.generated
+
+
 def test_what_is_not_known_is_read_where_it_stands_and_alone_once_nobody_waits(open_engine: OpenEngine) -> None:
     engine = open_engine(options=OPTIONS)
     first = finish(engine.submit(prompt("Which port?", [RHEL, PORTS]), SHORT))
@@ -147,7 +156,7 @@ def test_what_is_computed_behind_a_laid_passage_is_kept_for_nobody_else(
 
 
 def test_a_whole_prompt_is_read_ahead_exactly_though_its_passages_could_be_laid(open_engine: OpenEngine) -> None:
-    engine = open_engine(options=OPTIONS)
+    engine = open_engine(options=OPTIONS, flash=True)
     read_ahead(engine, RHEL, PORTS)
     asked = prompt("Which port?", [RHEL, PORTS])
     finish(engine.submit(asked, SHORT))  # parked, and laid in part
@@ -232,9 +241,9 @@ def test_reading_ahead_ends_where_it_would_push_out_what_was_read_first(
 # --- states --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def llama(smol: Path) -> Llama:
-    return Llama(smol, ContextOptions(cells=1024, sequences=6))
+@pytest.fixture(params=[True, False], ids=["flash", "transposed"])
+def llama(smol: Path, request: pytest.FixtureRequest) -> Llama:
+    return Llama(smol, ContextOptions(cells=1024, sequences=6, flash=request.param))
 
 
 def state(llama: Llama, text: str, start: int) -> bytes:

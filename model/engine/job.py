@@ -73,14 +73,17 @@ class Job:
         the snapshot, and come out the same to the last bit.
         """
         held = len(self.running_sequence.tokens)
-        ends = (*self.boundaries, *(min(place.start + self.afresh, place.end) for place in self.places))
+        ends = (*self.boundaries, *(min(self._laid_from(place), place.end) for place in self.places))
         return min((end for end in ends if end > held), default=len(self.target)) - held
 
     @property
     def place(self) -> Place | None:
         """The passage whose state may be laid now, from the next position to the passage's end."""
         held = len(self.running_sequence.tokens)
-        return next((place for place in self.places if place.start + self.afresh <= held < place.end), None)
+        return next((place for place in self.places if self._laid_from(place) <= held < place.end), None)
+
+    def _laid_from(self, place: Place) -> int:
+        return place.start + (0 if place.opens else self.afresh)
 
     def prompt_rows(self, count: int) -> list[BatchRow]:
         """Return the next `count` rows of the prompt; only its very last one asks for logits."""

@@ -296,7 +296,7 @@ class LocalEngine:
                 job.generation.put(Prefill(len(sequence.tokens), len(job.target), eta))
                 continue
             if job.first_token_at is None and not job.generated:
-                passages = {place.end for place in job.encoded.places} if self.composes else ()
+                passages = {place.end for place in job.encoded.places if not place.opens} if self.composes else ()
                 self._sequences.keep(sequence, job.encoded.shared, passages)
                 job.generation.put(Prefill(len(sequence.tokens), len(job.target), 0.0))
             self._write(job, last)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 
 from model.kv_cache.prefix_cache import prefix_keys
 
@@ -73,14 +73,16 @@ class Prompt:
     def _places(self, pieces: Sequence[Sequence[int]], tokenize: Callable[[str, bool], list[int]]) -> tuple[Place, ...]:
         if not self.head:
             return ()
-        head = [token for segment in self.head for token in _encode(segment, tokenize)]
-        places, at = [], 0
+        heads = [list(_encode(segment, tokenize)) for segment in self.head]
+        head, opening = list(chain(*heads)), list(chain(*heads[-2:]))
+        places, at, before = [], 0, list[int]()
         for segment, piece in zip(self.segments, pieces, strict=True):
+            end = at + len(piece)
             if segment.passage:
-                end = len(head) + len(piece)
-                key = prefix_keys([*head, *piece], [end])[end]
-                places.append(Place(at, at + len(piece), key, self.alone(segment)))
-            at += len(piece)
+                places.append(Place(at, end, _key([*head, *piece]), self.alone(segment)))
+            elif segment.turn > 1 and [*before, *piece] == opening:
+                places.append(Place(end - len(opening), end, _key(head), Prompt(self.head, self.head), opens=True))
+            at, before = end, list(piece)
         return tuple(places)
 
 
@@ -92,6 +94,7 @@ class Place:
     end: int
     key: bytes  # of the state read behind the head alone, see prefix_keys
     alone: Prompt  # the prompt that reads it there
+    opens: bool = False  # no passage, but what stands before the passages of a later turn, as at the head's end
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,10 @@ class Encoded:
         start, end = self.cut
         by = end - start
         return tuple(replace(p, start=p.start - by, end=p.end - by) for p in self.places if p.start >= end)
+
+
+def _key(tokens: list[int]) -> bytes:
+    return prefix_keys(tokens, [len(tokens)])[len(tokens)]
 
 
 def _encode(segment: PromptSegment, tokenize: Callable[[str, bool], list[int]]) -> Sequence[int]:

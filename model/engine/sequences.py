@@ -20,7 +20,7 @@ import numpy as np
 from model.engine.llama import Llama
 from model.engine.prompt import Place
 from model.kv_cache.prefix_cache import PrefixCache, Snapshot, prefix_keys
-from model.kv_cache.state import UnknownState, moved, unpacked
+from model.kv_cache.state import UnknownState, moved, packed, unpacked
 
 WHOLE = sys.maxsize  # all of a sequence is as if it had been computed from its first token on
 
@@ -94,10 +94,10 @@ class Sequences:
         while True:
             beyond = [end for end in sorted(keys, reverse=True) if end > covered and keys[end] in self._cache]
             known = (s for s in map(self._cache.get, (keys[e] for e in beyond)) if s and s.start <= covered)
-            found = next((snapshot for snapshot in known if snapshot.exact or not exact), None)
+            found = next((snapshot for snapshot in known if snapshot.is_exact or not exact), None)
             if found is None or not self._lay(unpacked(found.data), sequence, covered, found.end):
                 break
-            if not found.exact:
+            if not found.is_exact:
                 sequence.exact = min(sequence.exact, found.start)
             covered = found.end
         self._llama.forget(sequence.id, len(tokens) - 1, -1)  # a snapshot of the very prompt reaches one too far
@@ -174,7 +174,7 @@ class Sequences:
     def keep(self, sequence: Sequence, boundaries: Seq[int], passages: Collection[int] = ()) -> None:
         """Snapshot every shared boundary the sequence has passed and the cache does not hold yet.
 
-        passages: those at which a passage ends that may be laid elsewhere. The disk takes them packed: they are many.
+        passages: those at which a passage ends that may be laid elsewhere. They are many, so they are kept packed.
         """
         passed = min(len(sequence.tokens), sequence.exact)
         sequence.shared = tuple(sorted(end for end in boundaries if end <= passed))
@@ -191,7 +191,9 @@ class Sequences:
         data = self._llama.save(self._spare)
         self._llama.forget(self._spare)
         self._token_bytes = len(data) / (end - start)
-        self._cache.put(Snapshot(key, start, end, data, exact=end <= sequence.exact), private=private, compact=compact)
+        if compact:
+            data = packed(data)
+        self._cache.put(Snapshot(key, start, end, data, exact=end <= sequence.exact), private=private)
 
     def rewind(self, sequence: Sequence) -> None:
         """Remove what a failed step may have left behind the sequence's known tokens."""

@@ -19,13 +19,12 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from model.kv_cache.state import UnknownState, packed
+from model.kv_cache.state import is_packed
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +42,11 @@ class Snapshot:
     end: int
     data: bytes  # as llama.cpp gives it, or packed by `model.kv_cache.state`
     exact: bool = True  # False where something before it was cut out or laid; such a one never reaches the disk
+
+    @property
+    def is_exact(self) -> bool:
+        """True where it is what would be computed, to the last bit."""
+        return self.exact and not is_packed(self.data)
 
 
 def prefix_keys(tokens: Sequence[int], ends: Iterable[int]) -> dict[int, bytes]:
@@ -89,15 +93,12 @@ class PrefixCache:
         last = self._disk.last if self._disk else self._last
         return last > (self._disk.room if self._disk else self.ram_room)
 
-    def put(self, snapshot: Snapshot, *, private: bool, compact: bool = False) -> None:
-        """Keep a snapshot; keep one of what a visitor typed (`private`) in RAM only, never on the disk.
-
-        compact: the disk takes it packed, at a quarter of the bytes; what is restored from there differs a little.
-        """
+    def put(self, snapshot: Snapshot, *, private: bool) -> None:
+        """Keep a snapshot; keep one of what a visitor typed (`private`) in RAM only, never on the disk."""
         self._keep(snapshot)
         self._last = len(snapshot.data)
         if self._disk and not private:
-            self._disk.write(snapshot, compact=compact)
+            self._disk.write(snapshot)
 
     def _keep(self, snapshot: Snapshot) -> None:
         size = len(snapshot.data)
@@ -132,7 +133,7 @@ class DiskTier:
         self._known = {bytes.fromhex(path.stem) for path in self._folder.glob("*.kv") if len(path.stem) == 32}
         self._used = sum(stat.st_size for _, stat in _files(folder))
         self.last = 0  # bytes of the last file
-        self._queue: queue.SimpleQueue[tuple[Snapshot, bool] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_all, name="prefix-cache-writer", daemon=True)
         self._writer.start()
 
@@ -161,9 +162,9 @@ class DiskTier:
         """The bytes that are left until files have to go."""
         return self.limit - self._used
 
-    def write(self, snapshot: Snapshot, *, compact: bool = False) -> None:
+    def write(self, snapshot: Snapshot) -> None:
         """Queue a snapshot for the writer and return at once. A full disk loses the snapshot and nothing else."""
-        self._queue.put((snapshot, compact))
+        self._queue.put(snapshot)
 
     def close(self) -> None:
         """Return when everything handed to `write` is stored."""
@@ -171,13 +172,9 @@ class DiskTier:
         self._writer.join(timeout=10)
 
     def _write_all(self) -> None:
-        while (queued := self._queue.get()) is not None:
-            snapshot, compact = queued
+        while (snapshot := self._queue.get()) is not None:
             if snapshot.key in self._known:
                 continue
-            if compact:
-                with suppress(UnknownState):
-                    snapshot = replace(snapshot, data=packed(snapshot.data))
             try:
                 self._store(snapshot)
                 self.last = HEADER.size + len(snapshot.data)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from model.catalogue.download import fetch, find
 from model.catalogue.entries import DEFAULT, EMBEDDED, SUBSTITUTE, catalogue
-from model.catalogue.load import MB, EngineLimits, looks_like_path, open_engine
+from model.catalogue.load import DISK, MB, EngineLimits, looks_like_path, open_engine
 from model.catalogue.lock import lock
 from model.checking.gate import Judged
 from model.engine.events import Prefill, Queued, TextDelta
@@ -67,7 +67,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         default=Path(os.environ.get("DATA_DIR") or ".data"),
         help="folder for models, index and cache",
     )
-    parser.add_argument("--limit-mb", type=int, default=2000, help="warm: most bytes on disk")
+    parser.add_argument("--limit-mb", type=int, default=DISK // MB, help="warm: most megabytes on disk")
     parser.add_argument("--prompts", type=Path, default=PROMPTS, help="folder of the texts that a model is told")
     return parser.parse_args(argv)
 
@@ -141,7 +141,9 @@ def _warm(options: argparse.Namespace) -> None:
             time.sleep(0.2)
     finally:
         engine.close()
-    print(*(f"  {_name(prompt, texts.cite)}" for prompt in prompts), sep="\n")
+    asked = [prompt for prompt in prompts if not prompt.segments[-1].passage]
+    print(*(f"  {_name(prompt, texts.cite)}" for prompt in asked), sep="\n")
+    print(f"  {len(prompts) - len(asked)} passages, the most likely first, as many as the limit takes")
     sizes = [file.stat().st_size for file in (options.data / "prefix-cache").glob("*/*.kv")]
     print(
         f"{len(prompts)} prompts read in {time.monotonic() - started:.0f} s; "

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.catalogue.load import MB, EngineLimits
+from model.catalogue.load import DISK, MB, EngineLimits
 from model.turn.limits import USUAL_LIMITS, TurnLimits
 from onboarding.assistant.parts import PartsSettings
 from onboarding.edge.admission import LONGEST_WAIT_S
@@ -42,8 +42,8 @@ class Settings:
             threads=_number(env, "THREADS", min(2, os.cpu_count() or 1)),
             slots=_number(env, "SLOTS", 4),
             cells=_number(env, "CONTEXT_CELLS", 8192),
-            ram_bytes=_number(env, "CACHE_MB", 2000, least=0) * MB // RAM_SHARE,
-            disk_bytes=_number(env, "CACHE_MB", 2000, least=0) * MB,
+            ram_bytes=_number(env, "CACHE_MB", DISK // MB, least=0) * MB // RAM_SHARE,
+            disk_bytes=_number(env, "CACHE_MB", DISK // MB, least=0) * MB,
         )
         parts = PartsSettings(
             model=env.get("MODEL", "auto"),

@@ -18,6 +18,7 @@ from rag.embedding import llama_runtime as llama_library
 logger = logging.getLogger(__name__)
 
 MB = 1_000_000
+DISK = 3000 * MB  # most of our pages' passages in Granite-4.0-Micro's shapes, see docs/developers.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class EngineLimits:
     cells: int = 8192  # KV cells of all conversations together
     kv_type: str = "f16"
     ram_bytes: int = 512 * MB  # prefix cache in RAM
-    disk_bytes: int = 2000 * MB  # prefix cache on disk, 0 for none
+    disk_bytes: int = DISK  # prefix cache on disk, 0 for none
     repack: bool = False
     composed: bool | None = None  # lay passages that were read once; None does as the catalogue says of the model
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model.engine.events import Finished, FinishReason, Prefill, Queued, TextDelta
 from model.engine.job import Job
@@ -129,7 +129,8 @@ class LocalEngine:
         self.cells = self._llama.cells
         self.window = min(self._options.window, self._llama.cells, self._llama.trained_context)
         self._sequences = Sequences(self._llama, self._cache)
-        self.composes = self._options.composed and self._llama.rotation is not None
+        composes = self._options.composed and self._llama.rotation is not None
+        self.info = replace(self.info, composed=composes)
         opened.put(None)
         try:
             while not self._closing:
@@ -229,7 +230,7 @@ class LocalEngine:
             job.target, job.boundaries = encoded.kept(), encoded.kept_boundaries()
         job.sequence = sequence
         job.restored = len(sequence.tokens)
-        if self.composes and not job.warm:
+        if self.info.composed and not job.warm:
             job.places, job.afresh = encoded.kept_places(), self._options.afresh
             self._lay(job)
 
@@ -288,7 +289,7 @@ class LocalEngine:
         for job, last in owners.items():
             sequence = job.running_sequence
             sequence.tokens.extend(row.token for row in rows if row.sequence == sequence.id)
-            if job.reading and self.composes:
+            if job.reading and self.info.composed:
                 self._lay(job)
             if job.reading:
                 decoding = sum(not other.reading for other in self._running)
@@ -296,7 +297,7 @@ class LocalEngine:
                 job.generation.put(Prefill(len(sequence.tokens), len(job.target), eta))
                 continue
             if job.first_token_at is None and not job.generated:
-                passages = {place.end for place in job.encoded.places if not place.opens} if self.composes else ()
+                passages = {place.end for place in job.encoded.places if not place.opens} if self.info.composed else ()
                 self._sequences.keep(sequence, job.encoded.shared, passages)
                 job.generation.put(Prefill(len(sequence.tokens), len(job.target), 0.0))
             self._write(job, last)

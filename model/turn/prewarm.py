@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from model.engine.prompt import Prompt
+from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import Engine
-from model.prompting.assemble import prompt_for, user_message
+from model.prompting.assemble import passage_text, prompt_for, user_message
 from model.prompting.conversation import Conversation
 from model.prompting.system_prompts import PromptTexts
 from model.turn.chat import chosen
@@ -28,31 +28,26 @@ def warm_prompts(
     """Return the system prompt and the tools' menu, each starter as the very prompt that a click gives, the passages.
 
     asked: further questions that a click puts. passages: any question on them then reads only itself; the most likely
-    first.
+    first. An engine that lays passages reads those of the starters first instead of the whole prompts, which take ten
+    times the bytes.
     """
     if not engine.chat_template:
         return []  # a server keeps its own cache
+    brief = _prompt(engine, "", [], texts)
     menus = [menu_prompt(engine, menu, "", public=True)] if menu and not engine.info.stand_in else []
-    first = [_prompt(engine, "", [], texts), *menus]
-    if searcher is None:
-        return first
     routes = [route for route in texts.routes.values() if not route.reply]
     clicks = dict.fromkeys([*(one for route in routes for one in (*route.starters, *route.follow_ups)), *asked])
-    alone = (_alone(_prompt(engine, "", [passage], texts)) for passage in passages)
-    return [*first, *_questions(engine, clicks, searcher, texts, limits), *alone]
-
-
-def _questions(
-    engine: Engine, clicks: Iterable[str], searcher: Searcher, texts: PromptTexts, limits: TurnLimits
-) -> Iterator[Prompt]:
-    for question in clicks:
-        passages = chosen(search(searcher, question, limits).passages, engine.info.stand_in, limits)
-        yield _prompt(engine, question, passages, texts)
-
-
-def _alone(prompt: Prompt) -> Prompt:
-    """Return the prompt that ends behind its only passage."""
-    return prompt.alone(next(segment for segment in prompt.segments if segment.passage))
+    found: dict[str, list[Passage]] = {}
+    if searcher:
+        for click in clicks:
+            found[click] = chosen(search(searcher, click, limits).passages, engine.info.stand_in, limits)
+    whole: list[Prompt] = []
+    if engine.info.composed:
+        passages = [*(passage for read in found.values() for passage in read), *passages]
+    else:
+        whole = [_prompt(engine, click, read, texts) for click, read in found.items()]
+    alone = dict.fromkeys(map(passage_text, passages))
+    return [brief, *menus, *whole, *(brief.alone(PromptSegment(text, passage=True, role="user")) for text in alone)]
 
 
 def _prompt(engine: Engine, question: str, passages: Sequence[Passage], texts: PromptTexts) -> Prompt:

@@ -149,7 +149,7 @@ def _ours(
             part.text for visit in visits for turn in visit.turns for part in turn.asked if part.passage
         )
         likely = retriever.likely()[: options.ahead] if options.ahead is not None else []
-        ahead = warm_prompts(engine, texts, None) + _alone(engine, texts, likely)
+        ahead = warm_prompts(engine, texts, None, passages=likely)
         start = time.monotonic()
         engine.prewarm(ahead)
         while not engine.is_warm():
@@ -167,14 +167,6 @@ def _ours(
         "read_ahead_before_s": round(ahead_s, 1), "read_ahead_between_s": round(replay.idle_s, 1),
         "states": len(files), "disk_mb": round(sum(files) / MB, 1),
     }  # fmt: skip
-
-
-def _alone(engine: LocalEngine, texts: PromptTexts, passages: Sequence[Passage]) -> list[Any]:
-    prompts = []
-    for passage in passages:
-        whole = prompt_for(engine, Conversation.new(), texts.brief, user_message("", [passage]), public=True)
-        prompts.append(whole.alone(next(segment for segment in whole.segments if segment.passage)))
-    return prompts
 
 
 def _answer(

@@ -143,6 +143,37 @@ def test_a_passage_that_another_turn_brings_again_is_not_read_again(open_engine:
     assert last.counts.read in (new - laid, new - laid + 1)  # one more where the last written token was not computed
 
 
+def test_when_the_oldest_turn_is_dropped_only_what_is_new_is_read(open_engine: OpenEngine) -> None:
+    engine = open_engine(options=replace(OPTIONS, window=460))
+    read_ahead(engine, RHEL, PORTS, LOGS)
+    asked = prompt("Which port?", [RHEL, PORTS])
+    last = finish(engine.submit(asked, SHORT))
+    for turn in range(2, 6):
+        segments = (
+            *asked.segments,
+            PromptSegment(tokens=last.tokens, boundary=True, private=True, turn=turn - 1),
+            PromptSegment("<|im_end|>\n<|im_start|>user\n", control=True, turn=turn),
+            PromptSegment("<documents>\n", boundary=True, turn=turn),
+            *asking("And RHEL 8, then?", [LOGS, RHEL], turn=turn),
+        )
+        asked = Prompt(segments, HEAD)
+        last = finish(engine.submit(asked, SHORT))
+        new = encoded(engine._llama, Prompt(tuple(one for one in asked.segments if one.turn == turn)))
+        assert last.counts.read <= len(new.tokens) - 2 * (len(engine._llama.tokenize(RHEL, control=False)) - AFRESH)
+        if last.dropped_turns:
+            break
+    assert last.dropped_turns == 1
+    assert last.reason in ("stop", "length")
+
+
+def test_four_visitors_at_once_each_read_only_their_own_question(open_engine: OpenEngine) -> None:
+    engine = open_engine(options=OPTIONS)
+    read_ahead(engine, RHEL, PORTS, LOGS)
+    asked = [prompt(f"Question {number}?", [RHEL, PORTS, LOGS]) for number in range(4)]
+    lasts = [finish(one) for one in [engine.submit(one, SHORT) for one in asked]]
+    assert [last.counts.read for last in lasts] == [fresh(engine, one) for one in asked]
+
+
 def test_what_is_computed_behind_a_laid_passage_is_kept_for_nobody_else(
     open_engine: OpenEngine, tmp_path: Path
 ) -> None:

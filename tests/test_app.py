@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 def test_settings_have_working_defaults(tmp_path: Path) -> None:
     settings = Settings.from_env({"DATA_DIR": str(tmp_path)})
     assert (settings.host, settings.port, settings.parts.model) == ("127.0.0.1", 7860, "auto")
-    assert settings.parts.limits.ram_bytes * 4 == settings.parts.limits.disk_bytes == 2_000_000_000
+    assert settings.parts.limits.ram_bytes * 4 == settings.parts.limits.disk_bytes == 3_000_000_000
 
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("SLOTS", "0"), ("CACHE_MB", "-1"), ("THREADS", "2.5")])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from model.engine.events import Counts, Queued, Timings
 from model.engine.llama import BatchRow
-from model.engine.prompt import Encoded, Place, Prompt
+from model.engine.prompt import Encoded, PassagePlace, Prompt
 from model.engine.protocol import Generation, Options
 from model.engine.sequences import Sequence
 
@@ -27,7 +27,7 @@ class Job:
         self.encoded = Encoded([], (), (), (0, 0), 0)
         self.target: list[int] = []  # prompt tokens to be in the KV cache before the answer
         self.boundaries: tuple[int, ...] = ()
-        self.places: tuple[Place, ...] = ()  # of passages that may be laid instead of read
+        self.places: tuple[PassagePlace, ...] = ()  # of passages that may be laid instead of read
         self.afresh = 0  # first tokens of each that are read all the same
         self.laid = 0  # tokens that were laid
         self.sequence: Sequence | None = None
@@ -77,12 +77,12 @@ class Job:
         return min((end for end in ends if end > held), default=len(self.target)) - held
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> PassagePlace | None:
         """The passage whose state may be laid now, from the next position to the passage's end."""
         held = len(self.running_sequence.tokens)
         return next((place for place in self.places if self._laid_from(place) <= held < place.end), None)
 
-    def _laid_from(self, place: Place) -> int:
+    def _laid_from(self, place: PassagePlace) -> int:
         return place.start + (0 if place.opens else self.afresh)
 
     def prompt_rows(self, count: int) -> list[BatchRow]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from model.engine.events import Finished, FinishReason, Prefill, Queued, TextDelta
 from model.engine.job import Job
 from model.engine.llama import ABORTED, DECODED, MAX_BATCH, NO_SLOT, BatchRow, Llama
-from model.engine.prompt import Place, Prompt, PromptTooLong
+from model.engine.prompt import PassagePlace, Prompt, PromptTooLong
 from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFull
 from model.engine.scheduling import Pace, share
 from model.engine.sequences import Sequences
@@ -244,7 +244,7 @@ class LocalEngine:
                 continue
             job.laid += place.end - held
 
-    def _read_later(self, place: Place) -> None:
+    def _read_later(self, place: PassagePlace) -> None:
         """Read a passage alone once nobody waits, unless that is planned or done."""
         if place.alone not in self._warm and place.key not in self._cache:
             self._warm.appendleft(place.alone)

@@ -70,7 +70,9 @@ class Prompt:
         """Return the prompt that reads a passage behind the head, where nobody asks anything."""
         return Prompt((*self.head, replace(passage, boundary=True, turn=1)), self.head)
 
-    def _places(self, pieces: Sequence[Sequence[int]], tokenize: Callable[[str, bool], list[int]]) -> tuple[Place, ...]:
+    def _places(
+        self, pieces: Sequence[Sequence[int]], tokenize: Callable[[str, bool], list[int]]
+    ) -> tuple[PassagePlace, ...]:
         if not self.head:
             return ()
         heads = [list(_encode(segment, tokenize)) for segment in self.head]
@@ -79,15 +81,17 @@ class Prompt:
         for segment, piece in zip(self.segments, pieces, strict=True):
             end = at + len(piece)
             if segment.passage:
-                places.append(Place(at, end, _key([*head, *piece]), self.alone(segment)))
+                places.append(PassagePlace(at, end, _key([*head, *piece]), self.alone(segment)))
             elif segment.turn > 1 and [*before, *piece] == opening:
-                places.append(Place(end - len(opening), end, _key(head), Prompt(self.head, self.head), opens=True))
+                places.append(
+                    PassagePlace(end - len(opening), end, _key(head), Prompt(self.head, self.head), opens=True)
+                )
             at, before = end, list(piece)
         return tuple(places)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PassagePlace:
     """The place of a passage in a prompt, positions [start, end), and where its state is kept."""
 
     start: int
@@ -106,7 +110,7 @@ class Encoded:
     shared: tuple[int, ...]  # those of them that lie before anything private: good for every visitor
     cut: tuple[int, int]  # [start, end) of dropped turns, start == end for none
     dropped: int  # turns
-    places: tuple[Place, ...] = ()  # of the passages, in order
+    places: tuple[PassagePlace, ...] = ()  # of the passages, in order
 
     def kept(self) -> list[int]:
         """Return the tokens without the dropped turns."""
@@ -118,7 +122,7 @@ class Encoded:
         start, end = self.cut
         return tuple(b if b <= start else b - (end - start) for b in self.boundaries if b <= start or b > end)
 
-    def kept_places(self) -> tuple[Place, ...]:
+    def kept_places(self) -> tuple[PassagePlace, ...]:
         """Return the places in `kept()`."""
         start, end = self.cut
         by = end - start

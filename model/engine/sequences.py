@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from model.engine.llama import Llama
-from model.engine.prompt import Place
+from model.engine.prompt import PassagePlace
 from model.kv_cache.prefix_cache import PrefixCache, Snapshot, prefix_keys
 from model.kv_cache.state import UnknownState, moved, packed, unpacked
 
@@ -113,7 +113,7 @@ class Sequences:
         self._llama.forget(self._spare)
         return laid
 
-    def lay_passage(self, sequence: Sequence, place: Place, tokens: Seq[int]) -> bool:
+    def lay_passage(self, sequence: Sequence, place: PassagePlace, tokens: Seq[int]) -> bool:
         """Lay the rest of a passage that begins before the sequence's end; return False where its state is not at hand.
 
         tokens: of the prompt. What was computed of the passage already stays.

@@ -44,6 +44,7 @@ class Settings:
             cells=_number(env, "CONTEXT_CELLS", 8192),
             ram_bytes=_number(env, "CACHE_MB", DISK // MB, least=0) * MB // RAM_SHARE,
             disk_bytes=_number(env, "CACHE_MB", DISK // MB, least=0) * MB,
+            composed=_switch(env, "COMPOSED"),
         )
         parts = PartsSettings(
             model=env.get("MODEL", "auto"),
@@ -79,6 +80,13 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> 
     if not text.isdecimal() or int(text) < least:
         sys.exit(f"{name}={text} is not a whole number of at least {least}.")
     return int(text)
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool | None:
+    text = env.get(name, "")
+    if text not in ("", "0", "1"):
+        sys.exit(f"{name}={text} is neither 0 nor 1.")
+    return bool(int(text)) if text else None
 
 
 def _is_offline(env: Mapping[str, str]) -> bool:

@@ -30,7 +30,9 @@ def test_settings_have_working_defaults(tmp_path: Path) -> None:
     assert settings.parts.limits.ram_bytes * 4 == settings.parts.limits.disk_bytes == 3_000_000_000
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("SLOTS", "0"), ("CACHE_MB", "-1"), ("THREADS", "2.5")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "http"), ("SLOTS", "0"), ("CACHE_MB", "-1"), ("COMPOSED", "yes"), ("THREADS", "2.5")]
+)
 def test_a_senseless_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(SystemExit, match=f"{name}={value}"):
         Settings.from_env({"DATA_DIR": str(tmp_path), name: value})

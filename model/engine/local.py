@@ -26,7 +26,7 @@ from model.kv_cache.prefix_cache import PrefixCache
 
 logger = logging.getLogger(__name__)
 
-AFRESH = 16  # each costs a step of its own with the first tokens; docs/developers.md has what they win
+AFRESH = 0  # more are a step of their own for each passage, and answers were no better; see docs/developers.md
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ The log is made from the judged questions: what the page offers is asked often, 
 and then, what visitors made up once. A conversation has one to six turns, which stay on a page; some visitors come in
 bursts, and some leave in the middle of an answer. Passages are those that a search finds. Time is compressed where
 nothing runs: while the engine reads ahead it passes as it does. --data keeps the prefix cache between runs; --disk-mb
-caps it; --ahead is the number of passages read ahead before the day begins, the most likely first. `curve` reckons
-without computing which tokens would be read with smaller caps.
+caps it; --ahead is the number of passages read ahead before the day begins, the most likely first, or "log" for those
+that will be asked for: as if all had been read, in less time. `curve` reckons without computing which tokens would be
+read with smaller caps.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from model.catalogue.load import MB, EngineLimits, open_engine
 from model.engine.events import Finished, TextDelta
 from model.engine.local import LocalEngine
 from model.engine.protocol import Options
-from model.prompting.assemble import prompt_for, user_message
+from model.prompting.assemble import passage_text, prompt_for, user_message
 from model.prompting.conversation import Conversation, MessagePart, PastTurn
 from model.prompting.system_prompts import PromptTexts, load_prompt_texts
 from model.turn.chat import chosen
@@ -148,7 +149,10 @@ def _ours(
         wanted = dict.fromkeys(
             part.text for visit in visits for turn in visit.turns for part in turn.asked if part.passage
         )
-        likely = retriever.likely()[: options.ahead] if options.ahead is not None else []
+        if options.ahead == "log":
+            likely = [passage for passage in retriever.likely() if passage_text(passage) in wanted]
+        else:
+            likely = retriever.likely()[: int(options.ahead)]
         ahead = warm_prompts(engine, texts, None, passages=likely)
         start = time.monotonic()
         engine.prewarm(ahead)
@@ -351,7 +355,7 @@ def _parser() -> argparse.ArgumentParser:
         "--keep", action="store_true", help="keep the prefix cache in --data, and begin with what is there"
     )
     parser.add_argument("--disk-mb", type=int, default=3000)
-    parser.add_argument("--ahead", type=int, default=0, help="passages read before the day begins")
+    parser.add_argument("--ahead", default="0", help='passages read before the day begins, or "log"')
     parser.add_argument("--exact", action="store_true", help="lay nothing: only prefixes are reused")
     parser.add_argument("--peer", action="store_true", help="replay on llama.cpp's server as well")
     parser.add_argument("--json", action="store_true")

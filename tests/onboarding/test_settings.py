@@ -44,6 +44,11 @@ def test_the_table_names_every_limit_with_its_default(tmp_path: Path) -> None:
         assert value == (float(default) if default else None), name
 
 
+@pytest.mark.parametrize(("value", "composed"), [("", None), ("0", False), ("1", True)])
+def test_whether_passages_are_laid_can_be_said_for_any_model(tmp_path: Path, value: str, composed: bool | None) -> None:
+    assert settings(tmp_path, COMPOSED=value).parts.limits.composed is composed
+
+
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_variable_of_the_table_turns_its_limit_and_nothing_else(tmp_path: Path, name: str) -> None:
     value = "0.5" if name == "ABSTAIN_BELOW" else "7"

@@ -32,9 +32,7 @@ class Sequence:
     id: int
     tokens: list[int] = field(default_factory=list)
     shared: tuple[int, ...] = ()  # lengths worth keeping for all: after the system prompt, after the lead passage
-    exact: int = (
-        WHOLE  # tokens before the first that follows something cut out or laid: the state differs from there on
-    )
+    exact: int = WHOLE  # tokens before the first thing laid or cut out: from there on the state differs a little
 
 
 class Sequences:

@@ -80,9 +80,9 @@ class Bench:
         result["restart_read_tokens"] = self._restart()
         result["restored_equals_computed"] = self._compare_restored()
         reads = [row for row in rows if row["read_tokens"] > 64]
-        result["prefill_tokens_per_s"] = round(
-            sum(r["read_tokens"] for r in reads) / sum(r["first_token_s"] for r in reads), 2
-        )
+        if reads:  # none where passages are laid
+            rate = sum(row["read_tokens"] for row in reads) / sum(row["first_token_s"] for row in reads)
+            result["prefill_tokens_per_s"] = round(rate, 2)
         return result
 
     def _open(self, folder: Path | None = None) -> LocalEngine:

@@ -56,6 +56,7 @@ class Entry:
     template_sha256: str = ""  # of the chat template inside; "" does not check it
     stand_in: bool = False
     composed: bool = False  # passages read once are laid wherever they stand; models.toml gives the reason
+    passages: int = 0  # that it answers best from, 0 for as many as a turn may have
     about: str = ""  # its kind, where the page says why it answers instead of another
 
     @property
@@ -65,7 +66,7 @@ class Entry:
 
     def info(self) -> ModelInfo:
         """Return the name, label and size that the page shows."""
-        return ModelInfo(self.name, self.label, self.bytes, self.stand_in)
+        return ModelInfo(self.name, self.label, self.bytes, self.stand_in, self.passages)
 
 
 def catalogue() -> dict[str, Entry]:

@@ -55,6 +55,7 @@ class ModelInfo:
     label: str  # e.g. "SmolLM2-135M-Instruct Q4_1"
     bytes: int
     stand_in: bool = False  # the embedded model, whose answers are weak
+    passages: int = 0  # that it answers best from, 0 for as many as a turn may have
     composed: bool = False  # lays passages that were read once, so it reads passages ahead and no whole prompts
 
 

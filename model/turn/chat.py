@@ -13,7 +13,7 @@ from model.checking.gate import Gate, Judge, Judged
 from model.checking.terminal_escapes import lenders
 from model.checking.verdict import SentenceChecker
 from model.engine.events import Counts, Finished, FinishReason, Prefill, Queued, TextDelta, Timings
-from model.engine.protocol import Engine, Options, QueueFull, Sampling
+from model.engine.protocol import Engine, ModelInfo, Options, QueueFull, Sampling
 from model.prompting.assemble import heading, place, prompt_for, tool_text, user_message
 from model.prompting.conversation import Conversation, MessagePart, PastTurn, Topic
 from model.prompting.system_prompts import PromptTexts
@@ -241,7 +241,7 @@ class Chat:
 
     def _generate(self, ask: Ask, turn: _Turn, engine: Engine, now: float) -> Iterator[TurnEvent]:
         limits, said = self._limits, turn.said
-        given = chosen(turn.result.passages if turn.result else [], engine.info.stand_in, limits)
+        given = chosen(turn.result.passages if turn.result else [], engine.info, limits)
         told = tool_text(turn.results, now, limits.tool_result_chars) if turn.results else ""
         if told and turn.reading.text:
             told = f"{turn.reading.text}\n{told}"
@@ -295,11 +295,12 @@ class Chat:
         )
 
 
-def chosen(passages: Sequence[Passage], stand_in: bool, limits: TurnLimits = USUAL_LIMITS) -> list[Passage]:
+def chosen(passages: Sequence[Passage], model: ModelInfo, limits: TurnLimits = USUAL_LIMITS) -> list[Passage]:
     """Return the passages the model reads: the lead, then those that still fit; always a prefix, so numbers agree."""
     given: list[Passage] = []
     room = limits.room
-    for passage in passages[: 1 if stand_in else limits.passages]:
+    most = 1 if model.stand_in else min(limits.passages, model.passages or limits.passages)
+    for passage in passages[:most]:
         room -= len(passage.text)
         if given and room < 0:
             break

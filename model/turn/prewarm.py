@@ -40,7 +40,7 @@ def warm_prompts(
     found: dict[str, list[Passage]] = {}
     if searcher:
         for click in clicks:
-            found[click] = chosen(search(searcher, click, limits).passages, engine.info.stand_in, limits)
+            found[click] = chosen(search(searcher, click, limits).passages, engine.info, limits)
     whole: list[Prompt] = []
     if engine.info.composed:
         passages = [*(passage for read in found.values() for passage in read), *passages]

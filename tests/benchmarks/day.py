@@ -31,7 +31,7 @@ from typing import Any
 from model.catalogue.load import MB, EngineLimits, open_engine
 from model.engine.events import Finished, TextDelta
 from model.engine.local import LocalEngine
-from model.engine.protocol import Options
+from model.engine.protocol import ModelInfo, Options
 from model.prompting.assemble import passage_text, prompt_for, user_message
 from model.prompting.conversation import Conversation, MessagePart, PastTurn
 from model.prompting.system_prompts import PromptTexts, load_prompt_texts
@@ -104,11 +104,12 @@ def log(options: argparse.Namespace, retriever: Retriever, texts: PromptTexts) -
     dice.shuffle(once)
     weights = [1 / (rank + 1) for rank in range(len(offered))]
     found: dict[str, list[Passage]] = {}
+    model = ModelInfo(options.model.stem, "", 0, passages=options.passages)
 
     def turn(row: dict[str, Any], pause_s: float) -> Turn:
         question = row["question"]
         if question not in found:
-            found[question] = chosen(retriever.search(question, 5).passages, stand_in=False)
+            found[question] = chosen(retriever.search(question, 5).passages, model)
         return Turn(user_message(question, found[question], cite=texts.cite), pause_s, dice.random() < LEAVES)
 
     visits, at_s = [], 0.0
@@ -347,6 +348,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tokens", type=int, default=24, help="of each answer")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--passages", type=int, default=0, help="of each question, 0 for the usual number")
     parser.add_argument("--index", type=Path, help="folder of an index of our pages; built when left out")
     parser.add_argument(
         "--data", type=Path, default=Path(".data"), help="folder for the index, and the cache with --keep"

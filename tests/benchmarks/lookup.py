@@ -151,6 +151,6 @@ def answers(options: argparse.Namespace) -> list[tuple[list[int], list[int]]]:
 
 
 def _prompt(engine: LocalEngine, retriever: Retriever, texts: PromptTexts, question: str) -> Prompt:
-    passages = chosen(retriever.search(question).passages, stand_in=False)
+    passages = chosen(retriever.search(question).passages, engine.info)
     asked = user_message(question, passages, cite=texts.cite)
     return prompt_for(engine, Conversation.new(), texts.brief, asked)

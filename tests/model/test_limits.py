@@ -62,6 +62,14 @@ def test_more_passages_are_read_without_turning_anything_else(limits: TurnLimits
     assert numbers(asked(limits)) == read
 
 
+def test_a_model_reads_no_more_passages_than_it_answers_best_from() -> None:
+    for passages, read in ((1, 1), (2, 2), (8, 5), (0, 5)):
+        engine = ChoosingEngine()
+        engine.info = replace(engine.info, passages=passages)
+        list(Chat(lambda _, it=engine: it, Counting, run_tool, TEXTS, limits=TurnLimits(passages=5)).answer(asking()))  # type: ignore[misc]
+        assert numbers(engine.prompts[0].messages[-1][1]) == list(range(1, read + 1))
+
+
 def test_the_embedded_model_reads_one_passage_whatever_the_limits_say() -> None:
     assert numbers(asked(TurnLimits(passages=5), stand_in=True)) == [1]
 

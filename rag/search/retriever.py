@@ -1,6 +1,7 @@
 """Search an index: turn a question into ranked passages, an extract and the probability that they answer it."""
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from rag.types import Difference, Embedded, Leaning, Passage, SearchResult, Unit
 NEAREST = 3  # pages that an abstaining search names
 MOST_DIFFERENCES = 3  # that a visitor takes in
 SHOWN = 5  # passages whose evidence counts against something missing
+_WORDS = re.compile(r"\w+")
 LISTED, LISTED_LEAD = 0.998, 0.1  # cosine from which a section lists the very question; the logits by which it leads
 ANSWERING = 3  # passages that an extract may draw on and cite by their place; what a model reads
 
@@ -228,14 +230,14 @@ class Retriever:
         reranked = rerank(self.index, query, vector, found, self._weights.fusion)
         features = reranked.found.features
         relevance = features @ self._weights.rerank
-        is_listed = features[:, FUSION_FEATURES.index("question")] > LISTED
+        is_listed = self._listed(query.text, reranked.found)
         relevance[is_listed] = np.maximum(relevance[is_listed], relevance.max(initial=-np.inf) + LISTED_LEAD)
         pages = [self.index.units[at].path for at in reranked.found.units]
         return Ranking(query, vector, reranked.found, reranked.scored, relevance, varied(relevance, pages))
 
     def _leaning(self, ranking: Ranking, leaning: Leaning) -> Ranking:
         """Return the ranking anew, for a question that leans on another; a section that lists it leads as before."""
-        if ranking.found.features[:, FUSION_FEATURES.index("question")].max(initial=0.0) > LISTED:
+        if self._listed(ranking.query.text, ranking.found).any():
             return ranking
         moved = ranking.vector + TOWARDS_SAID * leaning.said - FROM_EARLIER * leaning.earlier
         moved /= np.linalg.norm(moved) or 1.0
@@ -245,6 +247,12 @@ class Retriever:
         news = NEW_IN_HEADING * self._in_headings(leaning.new, units)
         relevance = again.relevance + np.array(nudges, dtype=np.float32) + news
         return replace(again, relevance=relevance, order=varied(relevance, [one.path for one in units]))
+
+    def _listed(self, text: str, found: Candidates) -> np.ndarray:
+        """Return which candidates list the very question, by vector or by word, bool (candidates,)."""
+        asked = _letters(text)
+        same = [any(_letters(one) == asked for one in self.index.units[at].questions) for at in found.units]
+        return np.array(same, dtype=bool) | (found.features[:, FUSION_FEATURES.index("question")] > LISTED)
 
     def _in_headings(self, text: str, units: Sequence[Unit]) -> np.ndarray:
         """Return the share of a text's terms, by idf, that the heading of each unit holds, float32 (units,)."""
@@ -274,6 +282,10 @@ class Retriever:
             )
             for at in ranking.order[:k]
         ]
+
+
+def _letters(question: str) -> str:
+    return " ".join(_WORDS.findall(question.casefold()))
 
 
 def open_or_build(

@@ -131,8 +131,8 @@ class Sequences:
         return True
 
     def holds(self, tokens: Seq[int], end: int) -> bool:
-        """Return True where the state of tokens[:end] lies in the prefix cache."""
-        return prefix_keys(tokens, [end])[end] in self._cache
+        """Return True where the state of tokens[:end] lies in the prefix cache; it is then counted as used now."""
+        return self._cache.use(prefix_keys(tokens, [end])[end])
 
     def _set_aside(self) -> None:
         """Move parked conversations to RAM while it has room for them.

@@ -72,6 +72,12 @@ class PrefixCache:
     def __contains__(self, key: bytes) -> bool:
         return key in self._ram or (self._disk is not None and key in self._disk)
 
+    def use(self, key: bytes) -> bool:
+        """Return True where a state is kept, and count it as used now."""
+        if self._disk and key in self._disk:
+            self._disk.use(key)
+        return key in self
+
     @property
     def ram_room(self) -> int:
         """The bytes that RAM can take before a snapshot has to go."""
@@ -131,7 +137,7 @@ class DiskTier:
         self._mac_key = _installation_key(folder / "key")
         self._fingerprint = fingerprint.encode()
         self._known = {bytes.fromhex(path.stem) for path in self._folder.glob("*.kv") if len(path.stem) == 32}
-        self._used = sum(stat.st_size for _, stat in _files(folder))
+        self._useful: dict[bytes, int] = {}  # bytes of what was stored or asked for since the start: the rest may go
         self.last = 0  # bytes of the last file
         self._queue: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_all, name="prefix-cache-writer", daemon=True)
@@ -159,8 +165,17 @@ class DiskTier:
 
     @property
     def room(self) -> int:
-        """The bytes that are left until files have to go."""
-        return self.limit - self._used
+        """The bytes that are left until a file of use has to go; those of other models and older texts go first."""
+        return self.limit - sum(self._useful.copy().values())
+
+    def use(self, key: bytes) -> None:
+        """Count a file as of use, and as used now."""
+        try:
+            self._useful[key] = self._path(key).stat().st_size
+        except OSError:
+            self._known.discard(key)
+            return
+        _touch(self._path(key))
 
     def write(self, snapshot: Snapshot) -> None:
         """Queue a snapshot for the writer and return at once. A full disk loses the snapshot and nothing else."""
@@ -177,7 +192,7 @@ class DiskTier:
                 continue
             try:
                 self._store(snapshot)
-                self.last = HEADER.size + len(snapshot.data)
+                self.last = self._useful[snapshot.key] = HEADER.size + len(snapshot.data)
                 self._known.add(snapshot.key)
                 self._make_room()
             except OSError as error:
@@ -197,14 +212,15 @@ class DiskTier:
     def _make_room(self) -> None:
         """Remove the files used longest ago, of any fingerprint, until the limit holds."""
         files = sorted((stat.st_mtime_ns, stat.st_size, path) for path, stat in _files(self._root))
-        self._used = sum(size for _, size, _ in files)
+        excess = sum(size for _, size, _ in files) - self.limit
         for _, size, path in files:
-            if self._used <= self.limit:
+            if excess <= 0:
                 return
             path.unlink(missing_ok=True)
             if path.parent == self._folder and len(path.stem) == 32:
                 self._known.discard(bytes.fromhex(path.stem))
-            self._used -= size
+                self._useful.pop(bytes.fromhex(path.stem), None)
+            excess -= size
 
     def _header(self, snapshot: Snapshot) -> bytes:
         mac = self._mac(snapshot.key, snapshot.start, snapshot.end, snapshot.data)

@@ -264,10 +264,23 @@ def test_reading_ahead_ends_where_it_would_push_out_what_was_read_first(
     while len(kept := {path.name for path in tmp_path.glob("*/*.kv")}) < 3:
         assert time.monotonic() < end, "not stored in time"
         time.sleep(0.02)
-    disk.limit = disk._used + 10
+    disk.limit = sum(disk._useful.values()) + 10
     read_ahead(engine, PORTS, LOGS)
     engine.close()
     assert {path.name for path in tmp_path.glob("*/*.kv")} == kept
+
+
+def test_states_of_another_model_do_not_keep_passages_from_being_read(open_engine: OpenEngine, tmp_path: Path) -> None:
+    other = open_engine(tmp_path, options=OPTIONS, fingerprint="other")
+    read_ahead(other, RHEL, PORTS, LOGS)
+    other.close()
+    limit = sum(path.stat().st_size for path in tmp_path.glob("*/*.kv"))
+    engine = open_engine(tmp_path, options=OPTIONS, disk=limit)
+    read_ahead(engine, RHEL, PORTS, LOGS)
+    asked = prompt("Which port?", [RHEL, PORTS, LOGS])
+    assert finish(engine.submit(asked, SHORT)).counts.read == fresh(engine, asked)
+    engine.close()
+    assert not list(other._cache._disk._folder.glob("*.kv"))  # type: ignore[union-attr]
 
 
 # --- states --------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import numpy as np
 from model.engine.llama import Llama
 from model.engine.prompt import PassagePlace
 from model.kv_cache.prefix_cache import PrefixCache, Snapshot, prefix_keys
-from model.kv_cache.state import UnknownState, moved, packed, unpacked
+from model.kv_cache.state import UnknownState, moved, unpacked
 
 WHOLE = sys.maxsize  # all of a sequence is as if it had been computed from its first token on
 
@@ -189,9 +189,8 @@ class Sequences:
         data = self._llama.save(self._spare)
         self._llama.forget(self._spare)
         self._token_bytes = len(data) / (end - start)
-        if compact:
-            data = packed(data)
-        self._cache.put(Snapshot(key, start, end, data, exact=end <= sequence.exact), private=private)
+        snapshot = Snapshot(key, start, end, data, exact=end <= sequence.exact)
+        self._cache.put(snapshot, private=private, compact=compact)
 
     def rewind(self, sequence: Sequence) -> None:
         """Remove what a failed step may have left behind the sequence's known tokens."""

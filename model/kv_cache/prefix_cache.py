@@ -19,12 +19,12 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from model.kv_cache.state import is_packed
+from model.kv_cache.state import is_packed, packed
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,10 @@ class Snapshot:
     def is_exact(self) -> bool:
         """True where it is what would be computed, to the last bit."""
         return self.exact and not is_packed(self.data)
+
+    def packed(self) -> Snapshot:
+        """Return it in a quarter of the bytes, and no longer to the last bit."""
+        return replace(self, data=packed(self.data))
 
 
 def prefix_keys(tokens: Sequence[int], ends: Iterable[int]) -> dict[int, bytes]:
@@ -99,8 +103,9 @@ class PrefixCache:
         last = self._disk.last if self._disk else self._last
         return last > (self._disk.room if self._disk else self.ram_room)
 
-    def put(self, snapshot: Snapshot, *, private: bool) -> None:
-        """Keep a snapshot; keep one of what a visitor typed (`private`) in RAM only, never on the disk."""
+    def put(self, snapshot: Snapshot, *, private: bool, compact: bool = False) -> None:
+        """Keep a snapshot, packed if `compact`; keep one of what a visitor typed (`private`) in RAM only."""
+        snapshot = snapshot.packed() if compact else snapshot
         self._keep(snapshot)
         self._last = len(snapshot.data)
         if self._disk and not private:

@@ -28,7 +28,6 @@ class Job:
         self.target: list[int] = []  # prompt tokens to be in the KV cache before the answer
         self.boundaries: tuple[int, ...] = ()
         self.places: tuple[PassagePlace, ...] = ()  # of passages that may be laid instead of read
-        self.afresh = 0  # first tokens of each that are read all the same
         self.laid = 0  # tokens that were laid
         self.sequence: Sequence | None = None
         self.restored = 0  # tokens that the cache already held at the start
@@ -73,17 +72,14 @@ class Job:
         the snapshot, and come out the same to the last bit.
         """
         held = len(self.running_sequence.tokens)
-        ends = (*self.boundaries, *(min(self._laid_from(place), place.end) for place in self.places))
+        ends = (*self.boundaries, *(place.start for place in self.places))
         return min((end for end in ends if end > held), default=len(self.target)) - held
 
     @property
     def place(self) -> PassagePlace | None:
         """The passage whose state may be laid now, from the next position to the passage's end."""
         held = len(self.running_sequence.tokens)
-        return next((place for place in self.places if self._laid_from(place) <= held < place.end), None)
-
-    def _laid_from(self, place: PassagePlace) -> int:
-        return place.start + (0 if place.opens else self.afresh)
+        return next((place for place in self.places if place.start <= held < place.end), None)
 
     def prompt_rows(self, count: int) -> list[BatchRow]:
         """Return the next `count` rows of the prompt; only its very last one asks for logits."""

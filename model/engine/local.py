@@ -26,8 +26,6 @@ from model.kv_cache.prefix_cache import PrefixCache
 
 logger = logging.getLogger(__name__)
 
-AFRESH = 0  # more are a step of their own for each passage, and answers were no better; see docs/developers.md
-
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
@@ -37,7 +35,6 @@ class EngineOptions:
     waiting: int = 100  # generations beyond the slots; the next is refused. Who is let in is decided before
     window: int = 4096  # tokens of one conversation, answer included
     composed: bool = False  # passages that were read once are laid wherever they stand, see `Sequences.lay_passage`
-    afresh: int = AFRESH  # first tokens of a laid passage that are read all the same
 
 
 class LocalEngine:
@@ -231,7 +228,7 @@ class LocalEngine:
         job.sequence = sequence
         job.restored = len(sequence.tokens)
         if self.info.composed and not job.warm:
-            job.places, job.afresh = encoded.kept_places(), self._options.afresh
+            job.places = encoded.kept_places()
             self._lay(job)
 
     def _lay(self, job: Job) -> None:

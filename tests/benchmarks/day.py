@@ -200,7 +200,6 @@ def curve(
     and those used longest ago go. Tokens of earlier turns are known.
     """
     token_bytes = engine._sequences._token_bytes or _bytes_of_a_token(engine, texts)
-    fresh = engine._options.afresh
 
     def places(asked: Sequence[MessagePart]) -> tuple[int, list[tuple[bytes, int]]]:
         whole = prompt_for(engine, Conversation.new(), texts.brief, asked)
@@ -221,7 +220,7 @@ def curve(
             held[key] = count
         reads = []
         for rest, found in turns:
-            reads.append(rest + sum(min(fresh, count) if key in held else count for key, count in found))
+            reads.append(rest + sum(count for key, count in found if key not in held))
             for key, count in found:
                 held[key] = count
                 held.move_to_end(key)

@@ -18,7 +18,7 @@ import psutil
 
 from model.engine.events import Finished, TextDelta
 from model.engine.llama import ContextOptions, Llama
-from model.engine.local import AFRESH, EngineOptions, LocalEngine
+from model.engine.local import EngineOptions, LocalEngine
 from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import Generation, ModelInfo, Options, Sampling
 from model.kv_cache.prefix_cache import DiskTier, PrefixCache
@@ -41,9 +41,6 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--repack", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--composed", action="store_true", help="read the passages ahead and lay them")
-    parser.add_argument(
-        "--afresh", type=int, default=AFRESH, help="first tokens of a laid passage to read all the same"
-    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +93,7 @@ class Bench:
         disk = DiskTier(folder or self._folder, f"{self._options.model} {context}", 2000 * MB)
         cache = PrefixCache(512 * MB, disk)
         info = ModelInfo("bench", "bench", 0)
-        options = EngineOptions(composed=self._options.composed, afresh=self._options.afresh)
+        options = EngineOptions(composed=self._options.composed)
         engine = LocalEngine(lambda: Llama(self._options.model, context), cache, info, options)
         self._template = ChatTemplate(engine.chat_template, engine.bos, engine.eos)
         return engine

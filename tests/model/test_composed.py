@@ -19,8 +19,7 @@ from model.kv_cache.state import Rotation, UnknownState, is_packed, moved, packe
 from tests.conftest import OpenEngine
 
 SHORT = Options(max_tokens=12)
-AFRESH = 8
-OPTIONS = EngineOptions(composed=True, afresh=AFRESH)
+OPTIONS = EngineOptions(composed=True)
 HEAD = (
     PromptSegment("<|im_start|>system\n", control=True),
     PromptSegment("You are the guide of a documentation. Answer from the passages. " * 2, boundary=True),
@@ -80,11 +79,11 @@ def settle(engine: LocalEngine) -> None:
         time.sleep(0.02)
 
 
-def fresh(engine: LocalEngine, asked: Prompt, known: int = 3, afresh: int = AFRESH) -> int:
+def fresh(engine: LocalEngine, asked: Prompt, known: int = 3) -> int:
     """The tokens to be read when the lead and `known` - 1 passages behind it are known."""
     whole = encoded(engine._llama, asked)
     lead, *others = whole.places[:known]
-    return len(whole.tokens) - lead.end - sum(place.end - place.start - afresh for place in others)
+    return len(whole.tokens) - lead.end - sum(place.end - place.start for place in others)
 
 
 def test_of_a_first_question_on_known_passages_only_itself_is_read(open_engine: OpenEngine) -> None:
@@ -97,19 +96,9 @@ def test_of_a_first_question_on_known_passages_only_itself_is_read(open_engine: 
         assert last.counts.generated
 
 
-@pytest.mark.parametrize("afresh", [0, 8, 500])
-def test_first_tokens_are_read_afresh_as_many_as_wanted(open_engine: OpenEngine, afresh: int) -> None:
-    engine = open_engine(options=replace(OPTIONS, afresh=afresh))
-    read_ahead(engine, RHEL, PORTS)
-    asked = prompt("Which port?", [RHEL, PORTS])
-    last = finish(engine.submit(asked, SHORT))
-    other = encoded(engine._llama, asked).places[1]
-    assert last.counts.read == fresh(engine, asked, 2, min(afresh, other.end - other.start))
-
-
 @pytest.mark.parametrize("passages", [[""], [RHEL, ""], ["Short.\n", RHEL, "One.\n"]])
-def test_a_passage_shorter_than_what_is_read_afresh_is_read(open_engine: OpenEngine, passages: list[str]) -> None:
-    engine = open_engine(options=replace(OPTIONS, afresh=40))
+def test_passages_of_hardly_a_token_are_laid_too(open_engine: OpenEngine, passages: list[str]) -> None:
+    engine = open_engine(options=OPTIONS)
     read_ahead(engine, *passages)
     last = finish(engine.submit(prompt("?", passages), SHORT))
     assert last.reason in ("stop", "length")
@@ -125,7 +114,7 @@ def test_what_is_not_known_is_read_where_it_stands_and_alone_once_nobody_waits(o
     last = finish(engine.submit(asked, SHORT))
     ports = encoded(engine._llama, asked).places[1]
     assert last.counts.prompt - last.counts.read == encoded(engine._llama, prompt("", [])).boundaries[1] + (
-        ports.end - ports.start - AFRESH
+        ports.end - ports.start
     )
 
 
@@ -139,7 +128,7 @@ def test_a_passage_that_another_turn_brings_again_is_not_read_again(open_engine:
     opens, *again = encoded(engine._llama, asked).places[2:]
     assert opens.opens
     new = last.counts.prompt - first.counts.prompt - len(first.tokens)
-    laid = opens.end - opens.start + sum(place.end - place.start - AFRESH for place in again)
+    laid = opens.end - opens.start + sum(place.end - place.start for place in again)
     assert last.counts.read in (new - laid, new - laid + 1)  # one more where the last written token was not computed
 
 
@@ -159,7 +148,7 @@ def test_when_the_oldest_turn_is_dropped_only_what_is_new_is_read(open_engine: O
         asked = Prompt(segments, HEAD)
         last = finish(engine.submit(asked, SHORT))
         new = encoded(engine._llama, Prompt(tuple(one for one in asked.segments if one.turn == turn)))
-        assert last.counts.read <= len(new.tokens) - 2 * (len(engine._llama.tokenize(RHEL, control=False)) - AFRESH)
+        assert last.counts.read <= len(new.tokens) - 2 * len(engine._llama.tokenize(RHEL, control=False))
         if last.dropped_turns:
             break
     assert last.dropped_turns == 1

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model.catalogue.load import DISK, MB, EngineLimits
+from model.engine.llama import LEAST_CELLS
+from model.engine.protocol import ModelUnusable
+from model.engine.remote import checked_url
 from model.turn.limits import USUAL_LIMITS, TurnLimits
 from onboarding.assistant.parts import PartsSettings
 from onboarding.edge.admission import LONGEST_WAIT_S
@@ -41,7 +44,7 @@ class Settings:
         limits = EngineLimits(
             threads=_number(env, "THREADS", min(2, os.cpu_count() or 1)),
             slots=_number(env, "SLOTS", 4),
-            cells=_number(env, "CONTEXT_CELLS", 8192),
+            cells=_number(env, "CONTEXT_CELLS", 8192, least=LEAST_CELLS),
             ram_bytes=_number(env, "CACHE_MB", DISK // MB, least=0) * MB // RAM_SHARE,
             disk_bytes=_number(env, "CACHE_MB", DISK // MB, least=0) * MB,
             composed=_switch(env, "COMPOSED"),
@@ -50,7 +53,7 @@ class Settings:
             model=env.get("MODEL", "auto"),
             downloads=not _is_offline(env),
             engine=env.get("ENGINE", "local"),
-            engine_url=env.get("ENGINE_URL", ""),
+            engine_url=_server(env),
             engine_token=env.get("ENGINE_TOKEN", ""),
             data=_writable(Path(env.get("DATA_DIR", ".data"))),
             embedding=env.get("EMBEDDING_MODEL", ""),
@@ -87,6 +90,15 @@ def _switch(env: Mapping[str, str], name: str) -> bool | None:
     if text not in ("", "0", "1"):
         sys.exit(f"{name}={text} is neither 0 nor 1.")
     return bool(int(text)) if text else None
+
+
+def _server(env: Mapping[str, str]) -> str:
+    """Return the address of the model server, "" for none."""
+    text = env.get("ENGINE_URL", "").strip()
+    try:
+        return str(checked_url(text)) if text else ""
+    except ModelUnusable as error:
+        sys.exit(str(error))
 
 
 def _is_offline(env: Mapping[str, str]) -> bool:

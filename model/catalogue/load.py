@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.catalogue.entries import Entry, digest
-from model.engine.llama import ContextOptions, Llama, check_gguf
+from model.engine.llama import LEAST_CELLS, ContextOptions, Llama, check_gguf
 from model.engine.local import EngineOptions, LocalEngine
 from model.engine.protocol import ModelInfo, ModelUnusable
 from model.kv_cache.prefix_cache import DiskTier, PrefixCache
+from model.prompting.trial import ADVICE, try_out
 from rag.embedding import llama_runtime as llama_library
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class EngineLimits:
 
 
 def open_engine(path: Path, data: Path, limits: EngineLimits, entry: Entry | None = None) -> LocalEngine:
-    """Load a GGUF, start its engine and return it; raise ModelUnusable with what to do.
+    """Load a GGUF, start its engine, try it out and return it; raise ModelUnusable with what to do.
 
     data: folder for the prefix cache and remembered digests. entry: the file's catalogue entry, if it has one.
     """
@@ -54,12 +55,21 @@ def open_engine(path: Path, data: Path, limits: EngineLimits, entry: Entry | Non
     cache = PrefixCache(limits.ram_bytes, _disk_tier(path, data, limits, context))
     info = entry.info() if entry else ModelInfo(path.stem, path.stem, path.stat().st_size)
     options = EngineOptions(slots=limits.slots, composed=composed)
-    return LocalEngine(lambda: _load(path, context, entry), cache, info, options)
+    engine = LocalEngine(lambda: _load(path, context, entry), cache, info, options)
+    try:
+        try_out(engine, path.name)
+    except ModelUnusable:
+        engine.close()
+        raise
+    return engine
 
 
 def _load(path: Path, context: ContextOptions, entry: Entry | None) -> Llama:
-    """Return the loaded model; raise ModelUnusable if its chat template is not the locked one."""
+    """Return the loaded model; raise ModelUnusable if it lacks something or its chat template is not the locked one."""
     llama = Llama(path, context)
+    if lacks := _lacks(llama):
+        llama.close()
+        raise ModelUnusable(f"{path.name} cannot be used: {lacks}; {ADVICE}.")
     if entry and entry.template_sha256:
         found = hashlib.sha256(llama.chat_template.encode()).hexdigest()
         if found != entry.template_sha256:
@@ -68,6 +78,15 @@ def _load(path: Path, context: ContextOptions, entry: Entry | None) -> Llama:
                 f"The chat template of {path.name} is not the locked one; delete it and fetch it again."
             )
     return llama
+
+
+def _lacks(llama: Llama) -> str:
+    """Return what a model lacks to be asked anything, "" for nothing."""
+    if not llama.chat_template.strip():
+        return "it has no chat template, as models have that were not trained to answer"
+    if llama.trained_context < LEAST_CELLS:
+        return f"it reads at most {llama.trained_context} tokens and {LEAST_CELLS} are needed"
+    return ""
 
 
 def looks_like_path(name: str) -> bool:

@@ -11,6 +11,9 @@ from model.engine.llama import BatchRow
 from model.engine.prompt import Encoded, PassagePlace, Prompt
 from model.engine.protocol import Generation, Options
 from model.engine.sequences import Sequence
+from model.streaming.thoughts import Thoughts
+
+THOUGHT_TOKENS = 512  # that a model may think before its answer; more takes minutes on two cores
 
 
 class Job:
@@ -33,6 +36,10 @@ class Job:
         self.restored = 0  # tokens that the cache already held at the start
         self.sampler: object | None = None
         self.generated: list[int] = []
+        self.thoughts = Thoughts()
+        self.ended = False
+        self._thought = 0  # tokens
+        self._answered = False  # some text was passed on
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
         self._last_queued: Queued | None = None
 
@@ -93,15 +100,39 @@ class Job:
         return BatchRow(self.generated[-1], len(sequence.tokens), sequence.id, logits=True)
 
     def take(self, token: int, piece: bytes) -> str:
-        """Note a written token; return the text it completes, "" in the middle of a character."""
+        """Note a written token; return the text it completes, "" in the middle of a character or of a thought."""
         if self.first_token_at is None:
             self.first_token_at = time.monotonic()
         self.generated.append(token)
-        return self._text.decode(piece)
+        text = self._told(self._text.decode(piece))
+        self._thought += self.thoughts.inside
+        return text
+
+    def _told(self, text: str) -> str:
+        text = text if self.options.is_bound else self.thoughts.feed(text)
+        self._answered = self._answered or bool(text)
+        return text
 
     def rest(self) -> str:
-        """Return what is left of an answer that ends within a character."""
-        return self._text.decode(b"", final=True)
+        """Return what is left of an answer that ends within a character, or in what could have begun a thought."""
+        text = self._told(self._text.decode(b"", final=True)) + "".join(self.thoughts.rest())
+        self._answered = self._answered or bool(text)
+        return text
+
+    @property
+    def is_written(self) -> bool:
+        """True once the answer has as many tokens as it may have; thoughts have a limit of their own."""
+        return len(self.generated) - min(self._thought, THOUGHT_TOKENS) >= self.options.max_tokens
+
+    @property
+    def only_thought(self) -> bool:
+        """True where nothing came but thoughts."""
+        return self.thoughts.found and not self._answered
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """The tokens that the history may keep: none with thoughts among them, which no later turn reads again."""
+        return () if self.thoughts.found else tuple(self.generated)
 
     def report_queue(self, place: Queued) -> None:
         """Report the place in the queue to the caller if it has changed."""

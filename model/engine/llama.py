@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 MAX_BATCH = 512  # rows of one decode call; larger ones read no faster on two cores and abort later
 MICRO_BATCH = 128  # rows computed together: attention needs memory for each of them against every cell
+LEAST_CELLS = 1024  # the system prompt, a question, a passage and an answer: with fewer nothing can be asked
 REPEAT_WINDOW = 64  # tokens back in which a repetition counts
 GGUF_MAGIC = b"GGUF"
 DECODED, NO_SLOT, ABORTED = 0, 1, 2  # results of llama_decode; below zero are errors
@@ -84,9 +85,9 @@ class Llama:
         self.rotation = self._proven_rotation()
 
     def _make_context(self, options: ContextOptions) -> tuple[object, int]:
-        """Return the context and its number of cells; halve them until they fit the memory, down to 1,024."""
+        """Return the context and its number of cells; halve them until they fit the memory, down to LEAST_CELLS."""
         cells = options.cells
-        while cells >= min(1024, options.cells):
+        while cells >= min(LEAST_CELLS, options.cells):
             params = _context_params(options, cells)
             params.abort_callback = _flag_is_set
             params.abort_callback_data = ctypes.addressof(self._abort_flag)

@@ -14,17 +14,25 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from model.engine.events import Finished, FinishReason, Prefill, Queued, TextDelta
 from model.engine.job import Job
 from model.engine.llama import ABORTED, DECODED, MAX_BATCH, NO_SLOT, BatchRow, Llama
-from model.engine.prompt import PassagePlace, Prompt, PromptTooLong
-from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFull
+from model.engine.prompt import PassagePlace, Prompt
+from model.engine.protocol import NO_ANSWER, Generation, Load, ModelInfo, Options, QueueFull
 from model.engine.scheduling import Pace, share
 from model.engine.sequences import Sequences
 from model.kv_cache.prefix_cache import PrefixCache
+from model.streaming.thoughts import TAGS
 
 logger = logging.getLogger(__name__)
+
+FAILED = "The model failed on this answer; please ask again."
+ENDED = "The model has stopped and is started again; please try again in a minute."
+FULL = "The model's memory is full; start a new conversation or try again soon."
+NO_MEMORY = "There is too little memory for this answer; start a new conversation or try again soon."
+BROKEN = -1  # the result of a decode that raised
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,9 @@ class LocalEngine:
         self._running: list[Job] = []
         self._warm: deque[Prompt] = deque()
         self._unfinished: set[Job] = set()  # every job that a visitor waits for
+        self._suspects: deque[Job] = deque()  # of a batch that failed: each is computed alone once
+        self._given_up: set[Prompt] = set()  # failed while they were read ahead
+        self.cause = ""  # what ended the thread, "" while it runs
         self._lock = threading.Lock()
         self._closing = False
         self._beat: float | None = None  # when the step under way began (monotonic); None while idle
@@ -71,7 +82,9 @@ class LocalEngine:
         """Queue a generation; raises QueueFull when too many wait."""
         with self._lock:
             ahead = len(self._unfinished) - self._options.slots
-            if self._closing or ahead >= self._options.waiting:
+            if self._closing:
+                raise QueueFull(ENDED)
+            if ahead >= self._options.waiting:
                 raise QueueFull()
             job = Job(prompt, options or Options(), Generation(self._interrupt))
             self._unfinished.add(job)
@@ -132,10 +145,10 @@ class LocalEngine:
         try:
             while not self._closing:
                 self._loop_once()
-        except Exception:
+        except BaseException as error:
+            self.cause = f"{type(error).__name__}: {error}"
             logger.exception("the engine stopped")
-            self._end_all("error", "The model stopped working; please reload the page in a minute.")
-            raise
+            self._end_all("error", ENDED)
         finally:
             self._end_all("cancelled")
             self._cache.close()
@@ -146,13 +159,36 @@ class LocalEngine:
             self._closing = True
             unfinished = list(self._unfinished)
         for job in unfinished:
-            self._finish(job, reason, error)
+            self._contain(job, partial(self._finish, job, reason, error))
+
+    def _contain(self, job: Job, work: Callable[[], object]) -> None:
+        """Do what concerns one job: a fault in it ends that job with a reason, and nobody else's."""
+        try:
+            work()
+        except Exception as error:
+            logger.exception("%s failed", "a prompt that is read ahead" if job.warm else "a generation")
+            if job.warm:
+                self._given_up.add(job.prompt)
+            self._drop(job, NO_MEMORY if isinstance(error, MemoryError) else FAILED)
+
+    def _drop(self, job: Job, error: str) -> None:
+        """End a job whose state nobody knows."""
+        if job.ended:
+            return
+        sequence, job.sequence = job.sequence, None
+        try:
+            if sequence:
+                self._sequences.discard(sequence)
+            self._finish(job, "error", error)
+        except Exception:
+            logger.exception("a failed generation could not be cleared away")
+            self._report_end(job, "error", error)
 
     def _loop_once(self) -> None:
         idle = not (self._running or self._waiting or self._warm)
         self._beat = None if idle else time.monotonic()
         for job in self._drain(block=idle):
-            self._accept(job)
+            self._contain(job, partial(self._accept, job))
         self._beat = time.monotonic()
         # Clear the flag before the check: then a cancel that comes after the check aborts the step.
         self._llama.clear_abort()
@@ -172,7 +208,7 @@ class LocalEngine:
         try:
             job.encode(lambda text, control: self._llama.tokenize(text, control=control), self.window)
             job.sampler = None if job.warm else self._llama.new_sampler(job.options.sampling)
-        except (PromptTooLong, ValueError) as error:
+        except ValueError as error:  # PromptTooLong is one
             self._finish(job, "error", str(error))
             return
         self._waiting.append(job)
@@ -181,16 +217,17 @@ class LocalEngine:
         now = time.monotonic()
         for job in [*self._running, *self._waiting]:
             if job.generation.cancelled:
-                self._finish(job, "cancelled")
+                self._contain(job, partial(self._finish, job, "cancelled"))
             elif job.started and now - job.started > job.options.deadline_s:
-                self._finish(job, "deadline")
+                self._contain(job, partial(self._finish, job, "deadline"))
 
     def _admit(self) -> None:
         if self._waiting:
             for job in [job for job in self._running if job.warm]:
-                self._put_back(job)
+                self._contain(job, partial(self._put_back, job))
         while self._waiting and len(self._running) < self._options.slots:
-            self._start(self._waiting.popleft())
+            job = self._waiting.popleft()
+            self._contain(job, partial(self._start, job))
         for ahead, job in enumerate(self._waiting):
             job.report_queue(Queued(ahead))
         if self._warm and not self._running and not self._waiting:
@@ -204,9 +241,12 @@ class LocalEngine:
     def _read_ahead(self, prompt: Prompt) -> None:
         """Begin to read a prompt that nobody waits for; drop one that does not fit, and one whose state is kept."""
         job = Job(prompt, Options(max_tokens=0), Generation(lambda: None), warm=True)
+        self._contain(job, partial(self._begin_to_read, job))
+
+    def _begin_to_read(self, job: Job) -> None:
         try:
             job.encode(lambda text, control: self._llama.tokenize(text, control=control), self.window)
-        except (PromptTooLong, ValueError) as error:
+        except ValueError as error:  # PromptTooLong is one
             logger.warning("a prompt is not read ahead: %s", error)
         else:
             if not self._sequences.holds(job.encoded.tokens, len(job.encoded.tokens)):
@@ -221,11 +261,10 @@ class LocalEngine:
         job.started = time.monotonic()
         self._running.append(job)
         encoded = job.encoded
-        sequence = self._sequences.open(encoded.tokens, encoded.boundaries, exact=job.warm)
+        sequence = job.sequence = self._sequences.open(encoded.tokens, encoded.boundaries, exact=job.warm)
         if encoded.dropped:
             self._sequences.cut(sequence, *encoded.cut)
             job.target, job.boundaries = encoded.kept(), encoded.kept_boundaries()
-        job.sequence = sequence
         job.restored = len(sequence.tokens)
         if self.info.composed and not job.warm:
             job.places = encoded.kept_places()
@@ -243,13 +282,14 @@ class LocalEngine:
 
     def _read_later(self, place: PassagePlace) -> None:
         """Read a passage alone once nobody waits, unless that is planned or done."""
-        if place.alone not in self._warm and place.key not in self._cache:
+        known = place.alone in self._warm or place.alone in self._given_up
+        if not known and not self._sequences.is_kept(place.key):
             self._warm.appendleft(place.alone)
 
     def _step(self) -> None:
         rows, owners = self._rows()
         before = time.monotonic()
-        status = self._llama.decode(rows)
+        status = self._decoded(rows)
         seconds = time.monotonic() - before
         if status == DECODED:
             self._pace.learn(len(rows), seconds)
@@ -259,18 +299,31 @@ class LocalEngine:
             self._sequences.rewind(job.running_sequence)
         if status == NO_SLOT and not self._sequences.evict():
             youngest = max(self._running, key=lambda job: job.started)
-            self._finish(youngest, "error", "The model's memory is full; start a new conversation or try again soon.")
+            self._contain(youngest, partial(self._finish, youngest, "error", FULL))
         elif status not in (ABORTED, NO_SLOT):
-            logger.error("llama_decode failed with %d", status)
+            logger.error("llama_decode failed with %d on %d conversations", status, len(owners))
+            if len(owners) > 1:  # one of them is why; the others need not end
+                self._suspects.extend(owners)
+                return
             for job in owners:
-                self._finish(job, "error", "The model failed on this answer; please ask again.")
+                if job.warm:
+                    self._given_up.add(job.prompt)
+                self._drop(job, FAILED)
+
+    def _decoded(self, rows: list[BatchRow]) -> int:
+        try:
+            return self._llama.decode(rows)
+        except Exception:
+            logger.exception("a batch failed")
+            return BROKEN
 
     def _rows(self) -> tuple[list[BatchRow], dict[Job, int]]:
         """Return the next batch, and for each job in it the index of its last row."""
         rows: list[BatchRow] = []
         owners: dict[Job, int] = {}
-        reading = [job for job in self._running if job.reading]
-        for job in self._running:
+        running = self._next_running()
+        reading = [job for job in running if job.reading]
+        for job in running:
             if not job.reading:
                 owners[job] = len(rows)
                 rows.append(job.next_row())
@@ -281,23 +334,34 @@ class LocalEngine:
                 owners[job] = len(rows) - 1
         return rows, owners
 
+    def _next_running(self) -> list[Job]:
+        """Return the jobs of the next batch: all that run, or one alone where a batch of several has failed."""
+        while self._suspects:
+            suspect = self._suspects.popleft()
+            if suspect in self._running:
+                return [suspect]
+        return list(self._running)
+
     def _after(self, rows: list[BatchRow], owners: dict[Job, int]) -> None:
         """Take in a computed batch: report progress for prompts in prefill, sample a token for answers in decode."""
         for job, last in owners.items():
-            sequence = job.running_sequence
-            sequence.tokens.extend(row.token for row in rows if row.sequence == sequence.id)
-            if job.reading and self.info.composed:
-                self._lay(job)
-            if job.reading:
-                decoding = sum(not other.reading for other in self._running)
-                eta = self._pace.prefill_s(job.remaining, decoding)
-                job.generation.put(Prefill(len(sequence.tokens), len(job.target), eta))
-                continue
-            if job.first_token_at is None and not job.generated:
-                passages = {place.end for place in job.encoded.places if not place.opens} if self.info.composed else ()
-                self._sequences.keep(sequence, job.encoded.shared, passages)
-                job.generation.put(Prefill(len(sequence.tokens), len(job.target), 0.0))
-            self._write(job, last)
+            self._contain(job, partial(self._advance, job, rows, last))
+
+    def _advance(self, job: Job, rows: list[BatchRow], last: int) -> None:
+        sequence = job.running_sequence
+        sequence.tokens.extend(row.token for row in rows if row.sequence == sequence.id)
+        if job.reading and self.info.composed:
+            self._lay(job)
+        if job.reading:
+            decoding = sum(not other.reading for other in self._running)
+            eta = self._pace.prefill_s(job.remaining, decoding)
+            job.generation.put(Prefill(len(sequence.tokens), len(job.target), eta))
+            return
+        if job.first_token_at is None and not job.generated:
+            passages = {place.end for place in job.encoded.places if not place.opens} if self.info.composed else ()
+            self._sequences.keep(sequence, job.encoded.shared, passages)
+            job.generation.put(Prefill(len(sequence.tokens), len(job.target), 0.0))
+        self._write(job, last)
 
     def _write(self, job: Job, row: int) -> None:
         if job.warm or job.options.max_tokens <= 0:
@@ -307,10 +371,10 @@ class LocalEngine:
         if self._llama.is_end(token) and not job.options.ignore_end:
             self._finish(job, "stop")
             return
-        text = job.take(token, self._llama.piece(token))
+        text = job.take(token, self._piece(token))
         if text:
             job.generation.put(TextDelta(text))
-        if len(job.generated) >= job.options.max_tokens or len(job.target) + len(job.generated) >= self.window:
+        if job.is_written or len(job.target) + len(job.generated) >= self.window:
             self._finish(job, "length")
 
     def _finish(self, job: Job, reason: FinishReason, error: str = "") -> None:
@@ -320,10 +384,25 @@ class LocalEngine:
             self._waiting.remove(job)
         if job.sequence:
             self._sequences.park(job.sequence)
-        if job.sampler:
-            self._llama.free_sampler(job.sampler)
+        sampler, job.sampler = job.sampler, None
+        if sampler:
+            self._llama.free_sampler(sampler)
         if text := job.rest():
             job.generation.put(TextDelta(text))
+        if reason in ("stop", "length") and job.only_thought:
+            reason, error = "error", NO_ANSWER
+        self._report_end(job, reason, error)
+
+    def _report_end(self, job: Job, reason: FinishReason, error: str) -> None:
+        if job in self._running:
+            self._running.remove(job)
         with self._lock:
             self._unfinished.discard(job)
-        job.generation.put(Finished(reason, job.counts(), job.timings(), tuple(job.generated), job.dropped, error))
+        job.ended = True
+        job.generation.put(Finished(reason, job.counts(), job.timings(), job.tokens, job.dropped, error))
+
+    def _piece(self, token: int) -> bytes:
+        """Return the bytes that a token stands for; some models have a control token for the tags of a thought."""
+        piece = self._llama.piece(token)
+        tag = "" if piece else self._llama.control_text(token)
+        return tag.encode() if tag.lower() in TAGS else piece

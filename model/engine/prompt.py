@@ -48,11 +48,13 @@ class Prompt:
     def encode(self, tokenize: Callable[[str, bool], list[int]], window: int) -> Encoded:
         """Return the token ids; mark the oldest turns for dropping until the rest fits `window` tokens.
 
-        Raises PromptTooLong when a text breaks its own limit or the last turn alone does not fit.
+        Where the last turn alone does not fit, its passages lose their ends, the last passage first. Raises
+        PromptTooLong when a text breaks its own limit or the rest does not fit either.
         """
-        pieces = [_encode(segment, tokenize) for segment in self.segments]
-        tokens = [token for piece in pieces for token in piece]
         last = max((segment.turn for segment in self.segments), default=0)
+        whole = [_encode(segment, tokenize) for segment in self.segments]
+        pieces = self._fitting(whole, last, window)
+        tokens = [token for piece in pieces for token in piece]
         lengths = [0] * (last + 1)
         for segment, piece in zip(self.segments, pieces, strict=True):
             lengths[segment.turn] += len(piece)
@@ -64,23 +66,39 @@ class Prompt:
                     f"Your message and its sources need {lengths[0] + lengths[-1]} tokens and {window} fit; shorten it."
                 )
         cut = (lengths[0], lengths[0] + sum(lengths[1 : 1 + dropped]))
-        return Encoded(tokens, *_boundaries(self.segments, pieces), cut, dropped, self._places(pieces, tokenize))
+        return Encoded(tokens, *_boundaries(self.segments, pieces), cut, dropped, self._places(pieces, whole, tokenize))
+
+    def _fitting(self, whole: Sequence[Sequence[int]], last: int, window: int) -> list[Sequence[int]]:
+        """Return the pieces with the last turn's passages cut to what fits beside the question on them."""
+        pieces = list(whole)
+        kept = [segment.turn in (0, last) for segment in self.segments]
+        excess = sum(len(piece) for piece, counts in zip(pieces, kept, strict=True) if counts) - window
+        for i in reversed(range(len(pieces) - 1)):
+            segment = self.segments[i]
+            if excess > 0 and segment.passage and segment.turn == last:
+                length = max(0, len(pieces[i]) - excess)
+                excess -= len(pieces[i]) - length
+                pieces[i] = pieces[i][:length]
+        return pieces
 
     def alone(self, passage: PromptSegment) -> Prompt:
         """Return the prompt that reads a passage behind the head, where nobody asks anything."""
         return Prompt((*self.head, replace(passage, boundary=True, turn=1)), self.head)
 
     def _places(
-        self, pieces: Sequence[Sequence[int]], tokenize: Callable[[str, bool], list[int]]
+        self,
+        pieces: Sequence[Sequence[int]],
+        whole: Sequence[Sequence[int]],
+        tokenize: Callable[[str, bool], list[int]],
     ) -> tuple[PassagePlace, ...]:
         if not self.head:
             return ()
         heads = [list(_encode(segment, tokenize)) for segment in self.head]
         head, opening = list(chain(*heads)), list(chain(*heads[-2:]))
         places, at, before = [], 0, list[int]()
-        for segment, piece in zip(self.segments, pieces, strict=True):
+        for segment, piece, uncut in zip(self.segments, pieces, whole, strict=True):
             end = at + len(piece)
-            if segment.passage:
+            if segment.passage and len(piece) == len(uncut):
                 places.append(PassagePlace(at, end, _key([*head, *piece]), self.alone(segment)))
             elif segment.turn > 1 and [*before, *piece] == opening:
                 places.append(

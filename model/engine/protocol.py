@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from model.engine.events import EngineEvent, Finished, Prefill, Queued
 from model.engine.prompt import Prompt
 
+NO_ANSWER = "The model only thought and came to no answer; ask for less at a time, or again."
 HEARTBEAT_S = 0.5  # the page's Stop reaches a generation when its iterator next hands over an event
 
 
@@ -30,10 +31,10 @@ class Sampling:
 
 
 class QueueFull(RuntimeError):
-    """More generations wait than the engine keeps; whoever lets people in should have stopped before."""
+    """More generations wait than the engine keeps, or it has ended; the message is for the visitor."""
 
-    def __init__(self) -> None:
-        super().__init__("The engine's queue is full; try again in a minute.")
+    def __init__(self, message: str = "The engine's queue is full; try again in a minute.") -> None:
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class Options:
     deadline_s: float = 180.0  # from its start in a slot; then it ends with what it has
     ignore_end: bool = False  # benchmarks: always write max_tokens
     tools: tuple[Mapping[str, Any], ...] = ()  # schemas; a server that calls tools by itself is held to these or none
+
+    @property
+    def is_bound(self) -> bool:
+        """True where the text must be of a form from its first character, so that no thought can come before it."""
+        return bool(self.tools or self.sampling.grammar or self.sampling.schema)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,24 @@ that was read whole, so such states are not kept for others. Call all methods fr
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from model.engine.llama import Llama
 from model.engine.prompt import PassagePlace
 from model.kv_cache.prefix_cache import PrefixCache, Snapshot, prefix_keys
-from model.kv_cache.state import UnknownState, moved, unpacked
+from model.kv_cache.state import moved, unpacked
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 WHOLE = sys.maxsize  # all of a sequence is as if it had been computed from its first token on
 
@@ -54,15 +61,22 @@ class Sequences:
         are kept for all must be. The last token stays out because its logits are needed.
         """
         sequence = Sequence(self._take_id())
+        try:
+            self._fill(sequence, tokens, boundaries, exact=exact)
+        except BaseException:
+            self.discard(sequence)
+            raise
+        self._running.append(sequence)
+        self._set_aside()
+        return sequence
+
+    def _fill(self, sequence: Sequence, tokens: Seq[int], boundaries: Seq[int], *, exact: bool) -> None:
         usable = len(tokens) - 1
         covered = self._take_over(sequence, tokens, usable, exact=exact)
         # An answer ended by its length or by Stop lacks the state of its last token: look one before each boundary too.
         ends = {*boundaries, *(end - 1 for end in boundaries if end > 1), len(tokens)}
         covered = min(usable, self._restore(sequence, tokens, covered, sorted(ends), exact=exact))
         sequence.tokens = list(tokens[:covered])
-        self._running.append(sequence)
-        self._set_aside()
-        return sequence
 
     def _take_over(self, sequence: Sequence, tokens: Seq[int], usable: int, *, exact: bool) -> int:
         wanted = np.asarray(tokens[:usable], dtype=np.int32)
@@ -89,17 +103,50 @@ class Sequences:
     def _restore(self, sequence: Sequence, tokens: Seq[int], covered: int, ends: Seq[int], *, exact: bool) -> int:
         """Lay snapshots end to end behind what is covered, the longest first; return the tokens covered then."""
         keys = prefix_keys(tokens, ends)
-        while True:
-            beyond = [end for end in sorted(keys, reverse=True) if end > covered and keys[end] in self._cache]
-            known = (s for s in map(self._cache.get, (keys[e] for e in beyond)) if s and s.start <= covered)
+        while keys:
+            beyond = [end for end in sorted(keys, reverse=True) if end > covered and self.is_kept(keys[end])]
+            known = (s for s in map(self._known, (keys[e] for e in beyond)) if s and s.start <= covered)
             found = next((snapshot for snapshot in known if snapshot.is_exact or not exact), None)
-            if found is None or not self._lay(unpacked(found.data), sequence, covered, found.end):
+            if found is None:
+                break
+            laid = self._safely_laid(found.key, partial(unpacked, found.data), sequence, covered, found.end)
+            if laid is None:
+                keys = {end: key for end, key in keys.items() if key != found.key}  # computed afresh
+                continue
+            if not laid:
                 break
             if not found.is_exact:
                 sequence.exact = min(sequence.exact, found.start)
             covered = found.end
         self._llama.forget(sequence.id, len(tokens) - 1, -1)  # a snapshot of the very prompt reaches one too far
         return covered
+
+    def is_kept(self, key: bytes) -> bool:
+        """Return True where the prefix cache has a state, False where it has not or fails."""
+        return bool(self._asked(lambda: key in self._cache))
+
+    def _known(self, key: bytes) -> Snapshot | None:
+        return self._asked(lambda: self._cache.get(key))
+
+    def _asked(self, ask: Callable[[], T]) -> T | None:
+        try:
+            return ask()
+        except Exception as error:  # what it does not give is computed
+            logger.warning("the prefix cache fails: %s", type(error).__name__)
+            return None
+
+    def _safely_laid(
+        self, key: bytes, data: Callable[[], bytes], sequence: Sequence, start: int, end: int
+    ) -> bool | None:
+        """Return what `_lay` does; None for a state that cannot be laid, which is dropped, for it would fail again."""
+        try:
+            return self._lay(data(), sequence, start, end)
+        except Exception as error:  # whatever is wrong with a state, its tokens can be computed
+            logger.warning("a kept state cannot be used and is dropped: %s", type(error).__name__)
+            self._llama.forget(self._spare)
+            self._llama.forget(sequence.id, start, -1)
+            self._cache.drop(key)
+            return None
 
     def _lay(self, data: bytes, sequence: Sequence, start: int, end: int) -> bool:
         """Give a sequence the positions [start, end) of a state; return False where no cells are free for it."""
@@ -116,15 +163,13 @@ class Sequences:
 
         tokens: of the prompt. What was computed of the passage already stays.
         """
-        snapshot = self._cache.get(place.key) if self._llama.rotation else None
+        snapshot = self._known(place.key) if self._llama.rotation else None
         if snapshot is None or self._llama.rotation is None or snapshot.end - snapshot.start != place.end - place.start:
             return False
-        held = len(sequence.tokens)
-        try:
-            data = moved(snapshot.data, place.start - snapshot.start, self._llama.rotation)
-        except UnknownState:
-            return False
-        if not self._lay(data, sequence, held, place.end):
+        held, rotation = len(sequence.tokens), self._llama.rotation
+        if not self._safely_laid(
+            place.key, lambda: moved(snapshot.data, place.start - snapshot.start, rotation), sequence, held, place.end
+        ):
             return False
         sequence.exact = min(sequence.exact, place.start)
         sequence.tokens.extend(tokens[held : place.end])
@@ -178,19 +223,27 @@ class Sequences:
         sequence.shared = tuple(sorted(end for end in boundaries if end <= passed))
         keys, start = prefix_keys(sequence.tokens, sequence.shared), 0
         for end in sequence.shared:
-            if keys[end] not in self._cache:
+            if not self.is_kept(keys[end]):
                 self._snapshot(sequence, start, end, keys[end], private=False, compact=end in passages)
             start = end
 
     def _snapshot(
         self, sequence: Sequence, start: int, end: int, key: bytes, *, private: bool, compact: bool = False
     ) -> None:
-        self._llama.share(sequence.id, self._spare, start, end)
-        data = self._llama.save(self._spare)
-        self._llama.forget(self._spare)
-        self._token_bytes = len(data) / (end - start)
-        snapshot = Snapshot(key, start, end, data, exact=end <= sequence.exact)
-        self._cache.put(snapshot, private=private, compact=compact)
+        try:
+            data = self._saved(sequence, start, end)
+            self._token_bytes = len(data) / (end - start)
+            snapshot = Snapshot(key, start, end, data, exact=end <= sequence.exact)
+            self._cache.put(snapshot, private=private, compact=compact)
+        except Exception as error:  # an answer goes on without it
+            logger.warning("a state is not kept: %s", type(error).__name__)
+
+    def _saved(self, sequence: Sequence, start: int, end: int) -> bytes:
+        try:
+            self._llama.share(sequence.id, self._spare, start, end)
+            return self._llama.save(self._spare)
+        finally:
+            self._llama.forget(self._spare)
 
     def rewind(self, sequence: Sequence) -> None:
         """Remove what a failed step may have left behind the sequence's known tokens."""
@@ -203,6 +256,13 @@ class Sequences:
             self._parked.append(sequence)
         else:
             self._release(sequence)
+
+    def discard(self, sequence: Sequence) -> None:
+        """Free a sequence of which nobody knows what its cells hold, and what a fault has left in the spare one."""
+        if sequence in self._running:
+            self._running.remove(sequence)
+        self._llama.forget(self._spare)
+        self._release(sequence)
 
     def evict(self) -> bool:
         """Save the parked sequence used longest ago to RAM and free its cells; return False if none is parked."""

@@ -19,6 +19,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -111,6 +112,13 @@ class PrefixCache:
         if self._disk and not private:
             self._disk.write(snapshot)
 
+    def drop(self, key: bytes) -> None:
+        """Remove a snapshot that cannot be used from both tiers."""
+        if snapshot := self._ram.pop(key, None):
+            self._ram_bytes -= len(snapshot.data)
+        if self._disk:
+            self._disk.drop(key)
+
     def _keep(self, snapshot: Snapshot) -> None:
         size = len(snapshot.data)
         if size > self.ram_limit or snapshot.key in self._ram:
@@ -162,11 +170,17 @@ class DiskTier:
         snapshot = self._open(key, raw)
         if snapshot is None:
             logger.warning("%s is damaged or not ours; dropped, it will be computed afresh", path.name)
-            self._known.discard(key)
-            path.unlink(missing_ok=True)
+            self.drop(key)
             return None
         _touch(path)
         return snapshot
+
+    def drop(self, key: bytes) -> None:
+        """Remove a file, or forget it where that is forbidden."""
+        self._known.discard(key)
+        self._useful.pop(key, None)
+        with suppress(OSError):
+            self._path(key).unlink(missing_ok=True)
 
     @property
     def room(self) -> int:
@@ -200,8 +214,9 @@ class DiskTier:
                 self.last = self._useful[snapshot.key] = HEADER.size + len(snapshot.data)
                 self._known.add(snapshot.key)
                 self._make_room()
-            except OSError as error:
-                logger.warning("a prefix snapshot could not be stored (%s); answers go on without it", error.strerror)
+            except Exception as error:  # the thread must live: what it does not store would pile up in memory
+                why = getattr(error, "strerror", None) or type(error).__name__
+                logger.warning("a prefix snapshot could not be stored (%s); answers go on without it", why)
 
     def _store(self, snapshot: Snapshot) -> None:
         with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:

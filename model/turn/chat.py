@@ -17,6 +17,7 @@ from model.engine.protocol import Engine, ModelInfo, Options, QueueFull, Samplin
 from model.prompting.assemble import heading, place, prompt_for, tool_text, user_message
 from model.prompting.conversation import Conversation, MessagePart, PastTurn, Topic
 from model.prompting.system_prompts import PromptTexts
+from model.prompting.template import TemplateUnusable
 from model.statements.evidence import Given
 from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
 from model.turn.held_to_rules import WithRules
@@ -263,6 +264,8 @@ class Chat:
         except QueueFull as full:
             turn.finished = Finished("error")
             yield Notice(str(full), "full")
+        except TemplateUnusable as error:  # of this conversation's shape; a model's first turns are tried out at load
+            turn.finished = Finished("error", error=str(error))
         yield from _shown(said.flush())
         yield from ending(turn.finished)
         if turn.finished.reason not in ("error", "cancelled"):

@@ -7,8 +7,11 @@ MODEL=auto, a better model in the background. A part that fails says why and lea
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
+import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,10 +31,11 @@ from model.catalogue.entries import (
 )
 from model.catalogue.load import EngineLimits, looks_like_path, open_engine
 from model.catalogue.memory import shortage
-from model.engine.protocol import Engine, ModelUnusable
+from model.engine.protocol import Engine, ModelUnusable, Options, QueueFull
 from model.engine.scripted import ScriptedEngine
 from model.prompting.conversation import Conversation
 from model.prompting.system_prompts import load_prompt_texts
+from model.prompting.trial import try_out
 from model.turn.limits import USUAL_LIMITS, TurnLimits
 from model.turn.tool_calling import ToolMenu
 from onboarding.routing.classifier import ARTEFACT, ArtefactStale
@@ -51,6 +55,8 @@ CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
 PROMPTS = Path(__file__).parents[1] / "prompts"
 MB = 1_000_000
 MENDING_S = 5.0  # between two looks at an index that could not be used
+WATCH_S = 1.0  # between two looks at the engines
+RESTARTS, RESTARTS_WITHIN_S = 3, 600.0  # an engine that ends more often is left to whoever runs the process
 STOPPING_S = 2.0  # for a download to end and remove what nobody can use
 
 
@@ -86,6 +92,9 @@ class Parts:
         self.note = ""
         self.on_ready: Callable[[Engine], None] = lambda _engine: None  # called when engine and search are there
         self._engines: dict[str, Engine] = {}
+        self._again: dict[str, Callable[[], Engine]] = {}  # opens an engine of that name once more
+        self._ended: defaultdict[str, list[float]] = defaultdict(list)  # when (monotonic)
+        self._is_lost = False  # an engine ended and could not be started again
         self._current = ""
         self._ready = threading.Event()  # encoder and router
         self._closed = threading.Event()
@@ -94,6 +103,7 @@ class Parts:
     def start(self) -> None:
         """Begin to load; returns at once."""
         self._thread.start()
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def wait_for_router(self, timeout_s: float) -> bool:
         """Wait until questions can be routed; False when that takes too long or has failed."""
@@ -121,7 +131,9 @@ class Parts:
 
     @property
     def silent_s(self) -> float:
-        """The longest time in seconds that an engine with work has shown no life; infinite when one has ended."""
+        """The longest time in seconds that an engine with work has shown no life; infinite when one is lost."""
+        if self._is_lost:
+            return math.inf
         return max((engine.load().silent_s for engine in list(self._engines.values())), default=0.0)
 
     def close(self) -> None:
@@ -132,6 +144,50 @@ class Parts:
         self.sandbox.close()
         if self.downloading:
             self._thread.join(STOPPING_S)
+
+    # --- watching -------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self._closed.wait(WATCH_S):
+            self.restart_ended()
+
+    def restart_ended(self) -> None:
+        """Start every engine again whose thread has ended; until then another model answers, or the documentation."""
+        for name, engine in list(self._engines.items()):
+            if engine.load().silent_s == math.inf and name in self._again and not self._closed.is_set():
+                was_current = self._current == name
+                del self._engines[name]
+                self._current = next(reversed(self._engines), "")
+                before, self.note = self.note, f"{engine.info.label} has stopped and is started again."
+                self.status["model"] = f"restarting: {self.note}"
+                if self._restarted(name, was_current=was_current):
+                    self.note, self.status["model"] = before, "ready"
+
+    def _restarted(self, name: str, *, was_current: bool) -> bool:
+        """Return True once an engine of that name serves again, False where it ends or fails too often."""
+        while not self._closed.is_set():
+            now = time.monotonic()
+            self._ended[name] = [at for at in self._ended[name] if now - at < RESTARTS_WITHIN_S] + [now]
+            if len(self._ended[name]) > RESTARTS:
+                self.note = f"The model stopped {RESTARTS} times in a row; the log says why."
+                logger.error("model: %s is not started again: it ended too often", name)
+                self.status["model"], self._is_lost = f"failed: {self.note}", True
+                return False
+            logger.warning("model: %s is started again", name)
+            try:
+                engine = self._again[name]()
+            except Exception as error:
+                logger.error("model: %s: %s", name, error, exc_info=not isinstance(error, ModelUnusable))
+                self._closed.wait(WATCH_S)
+                continue
+            if self._closed.is_set():
+                engine.close()
+            elif was_current or not self._engines:
+                self._serve(engine)
+            else:
+                self._engines = {name: engine, **self._engines}
+            return True
+        return False
 
     # --- loading --------------------------------------------------------------------------------------
 
@@ -168,13 +224,20 @@ class Parts:
         elif settings.engine_url:
             from model.engine.remote import RemoteEngine  # only where a server is used
 
-            self._serve(RemoteEngine(settings.engine_url, settings.model, token=settings.engine_token))
+            opens = partial(RemoteEngine, settings.engine_url, settings.model, token=settings.engine_token)
+            self._serve(engine := opens(), opens)
+            threading.Thread(target=self._try_server, args=(engine,), name="trial", daemon=True).start()
         elif looks_like_path(settings.model):
             self._open(Path(settings.model).expanduser(), None)
         elif settings.model != "auto":
             self._open_entry(self._entry(settings.model))
         else:
             self._open_best_here()
+
+    def _try_server(self, engine: Engine) -> None:
+        """Let the log say at once what is wrong with a model server, and let the engine learn how it answers."""
+        with suppress(ModelUnusable, QueueFull):  # it may be started later; each answer asks anew
+            try_out(engine, engine.info.label, Options())
 
     def _open_best_here(self) -> None:
         """Open Granite or its substitute where the file lies here, is sound and fits; else the embedded model."""
@@ -262,8 +325,8 @@ class Parts:
 
     def _open(self, path: Path, entry: Entry | None) -> None:
         lacks = shortage(entry.label if entry else path.name, path.stat().st_size) if path.is_file() else ""
-        engine = open_engine(path, self.settings.data, self.settings.limits, entry)
-        self._serve(engine)
+        opens = partial(open_engine, path, self.settings.data, self.settings.limits, entry)
+        self._serve(engine := opens(), opens)
         if lacks:
             self.note = f"{lacks} Answers will be slow."
         elif engine.cells < self.settings.limits.cells:
@@ -282,16 +345,21 @@ class Parts:
     def _retire(self, name: str, why: str) -> None:
         """Take a model out of service: another model answers, or the documentation alone."""
         logger.error("model: %s", why)
-        engine = self._engines.pop(name)
+        engine = self._engines.pop(name, None)
+        self._again.pop(name, None)
         self._current = next(reversed(self._engines), "")  # each is better than those before it
         self.note = why
         self.status["model"] = "ready" if self.engine else f"failed: {why}"
-        engine.close()
+        if engine:
+            engine.close()
         if self.engine is None and self._is_auto and name != EMBEDDED:
             self._attempt("model", lambda: self._open_entry(catalogue()[EMBEDDED]))
 
-    def _serve(self, engine: Engine) -> None:
+    def _serve(self, engine: Engine, again: Callable[[], Engine] | None = None) -> None:
+        """Let an engine answer from the next conversation on. again: opens it once more should it end."""
         self._engines[engine.info.name] = engine
+        if again:
+            self._again[engine.info.name] = again
         self._current = engine.info.name
         self.status["model"] = "ready"
         if self.retriever:

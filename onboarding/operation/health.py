@@ -1,8 +1,8 @@
 """Judges whether the page can serve, what is broken and whether a restart would help; serves that for probes.
 
 "ok" and "starting" need nothing. "degraded": something failed, and the page serves without it; a restart would not
-mend it, so /healthz still answers 200. "dead": an engine that answered once has ended or hangs; only a restart helps,
-so /healthz answers 503.
+mend it, so /healthz still answers 200; so does it while an engine that has ended is started again. "dead": an engine
+hangs, or has ended and cannot be started again; only a restart helps, so /healthz answers 503.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
 LIMITED = "limited"  # a part that serves with less than it will: the page does not wait for it
+RESTARTING = "restarting"  # a part that has ended and comes back by itself
 HANG_S = 300.0  # without a step of the engine; the longest, 512 prompt tokens, takes ~35 s on two free cores
 
 State = Literal["ok", "starting", "degraded", "dead"]
@@ -38,13 +39,13 @@ def health(parts: Mapping[str, str], silent_s: float, troubles: Mapping[str, str
     """Return the health that follows from what is known.
 
     parts: what must load before all is well. silent_s: seconds since an engine with work last showed life, infinite
-    when one has ended. troubles: work in the background -> what is wrong with it, "" for nothing.
+    when one is lost. troubles: work in the background -> what is wrong with it, "" for nothing.
     """
     shown = {**parts, **{name: f"failed: {text}" if text else "ready" for name, text in troubles.items()}}
     ready = all(state == "ready" or state.startswith(LIMITED) for state in parts.values())
     if silent_s > HANG_S:
         return Health("dead", {**shown, "model": "failed: the engine has stopped"}, ready=False)
-    if any(state.startswith(("failed", LIMITED)) for state in shown.values()):
+    if any(state.startswith(("failed", LIMITED, RESTARTING)) for state in shown.values()):
         return Health("degraded", shown, ready)
     return Health("ok" if ready else "starting", shown, ready)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,15 @@ TEMPLATE = (
     "{% for m in messages %}<|start_of_role|>{{ m.role }}<|end_of_role|>{{ m.content }}<|end_of_text|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|start_of_role|>assistant<|end_of_role|>{% endif %}"
 )
+ABOUT = "Made in a test"
 WIDTH, HEADS, MLP = 64, 2, 64
 
 
-def write(path: Path, sound: Path) -> Path:
-    """Write it with the vocabulary of another model's file, `sound`, and Granite's tokens behind that."""
+def write(path: Path, sound: Path, context: int = 2048) -> Path:
+    """Write it with the vocabulary of another model's file, `sound`, and Granite's tokens behind that.
+
+    context: the most tokens that the file says the model reads.
+    """
     reader = gguf.GGUFReader(sound)
     tokens, merges = _strings(reader, "tokenizer.ggml.tokens"), _strings(reader, "tokenizer.ggml.merges")
     # The other model's control tokens become text: what they say must not be special here.
@@ -32,7 +37,7 @@ def write(path: Path, sound: Path) -> Path:
     tokens += [*CONTROL, *DEFINED]
     end = tokens.index(END_TEXT)
     writer = gguf.GGUFWriter(path, "granite")
-    writer.add_context_length(2048)
+    writer.add_context_length(context)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(1)
     writer.add_feed_forward_length(MLP)
@@ -57,12 +62,33 @@ def write(path: Path, sound: Path) -> Path:
     writer.add_eos_token_id(end)
     writer.add_add_bos_token(False)
     writer.add_chat_template(TEMPLATE)
+    writer.add_description(ABOUT)
     _add_weights(writer, len(tokens))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def with_template(path: Path, made: Path, template: str) -> Path:
+    """Write `path` as a copy of a file that `write` made, with another chat template; "" for none."""
+    new = template.encode()
+    filler = ABOUT.encode() + b" " * (-(len(new) - len(TEMPLATE.encode())) % 32)  # keeps the weights aligned
+    data = made.read_bytes().replace(
+        _entry("tokenizer.chat_template", TEMPLATE.encode()),
+        _entry("tokenizer.chat_template" if template else "tokenizer.chat_templatf", new),
+        1,
+    )
+    path.write_bytes(
+        data.replace(_entry("general.description", ABOUT.encode()), _entry("general.description", filler), 1)
+    )
+    return path
+
+
+def _entry(key: str, value: bytes) -> bytes:
+    """A text in a GGUF's metadata: length and name of its key, the number of the type, its length and itself."""
+    return b"".join((struct.pack("<Q", len(key)), key.encode(), struct.pack("<IQ", 8, len(value)), value))
 
 
 def _add_weights(writer: Any, vocabulary: int) -> None:

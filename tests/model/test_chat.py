@@ -587,3 +587,17 @@ def test_what_earlier_turns_gave_to_read_bears_an_answer_out() -> None:
     passages, check = ("".join(one.others) for one in given)
     assert "Snow needs 16 GB" in passages and "<documents>" not in passages
     assert "Snow" not in check
+
+
+def test_a_template_that_fails_on_a_conversation_ends_the_turn_with_that_reason() -> None:
+    engine = FakeEngine("Yes.")
+    engine.chat_template = "{{ raise_exception('Enough turns') }}"
+    run, records, _ = make(engine)
+    events = run(asking())
+    notices = [event for event in events if isinstance(event, Notice)]
+    assert [(notice.text, notice.kind) for notice in notices] == [
+        ("The model's chat template fails (Enough turns).", "error")
+    ]
+    assert isinstance(events[-1], TurnFinished)
+    assert (events[-1].reason, records[0].reason) == ("error", "error")
+    assert any(isinstance(event, SourcesFound) for event in events), "the sources stay"

@@ -324,3 +324,24 @@ def test_a_state_that_is_laid_out_otherwise_is_neither_moved_nor_packed(llama: L
         packed(data)
     with pytest.raises(UnknownState):
         moved(data, 3, llama.rotation)
+
+
+@pytest.mark.parametrize("error", [UnknownState("torn"), MemoryError(), RuntimeError("broken")])
+def test_a_passage_that_cannot_be_laid_is_read_where_it_stands(
+    open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    engine = open_engine(options=OPTIONS)
+    read_ahead(engine, RHEL, PORTS)
+
+    def fail(*_given: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr("model.engine.sequences.moved", fail)
+    asked = prompt("Which port?", [RHEL, PORTS])
+    last = finish(engine.submit(asked, SHORT))
+    assert last.reason in ("stop", "length")
+    assert last.counts.read > fresh(engine, asked, 2), "the passage was read"
+    monkeypatch.undo()
+    settle(engine)
+    again = prompt("Which port is it?", [RHEL, PORTS])
+    assert finish(engine.submit(again, SHORT)).reason in ("stop", "length")

@@ -37,6 +37,7 @@ READY = {"model": "ready", "search": "ready"}
         ({**READY, "model": "failed: no file"}, 0.0, {}, "degraded", 200, False),
         (READY, 0.0, {"usage": "disk full"}, "degraded", 200, True),
         (READY, 0.0, {"usage": ""}, "ok", 200, True),
+        ({**READY, "model": "restarting: it stopped"}, 0.0, {}, "degraded", 200, False),
         (READY, HANG_S - 1, {}, "ok", 200, True),
         (READY, HANG_S + 1, {}, "dead", 503, False),
         (READY, math.inf, {}, "dead", 503, False),
@@ -93,7 +94,6 @@ class StuckLlama:
         return lambda *_args, **_kwargs: None
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_engine_that_hangs_grows_silent_and_one_that_died_is_silent_for_good() -> None:
     llama = StuckLlama()
     engine = LocalEngine(lambda: cast(Llama, llama), PrefixCache(0), ModelInfo("stuck", "Stuck", 1))

@@ -73,3 +73,23 @@ def test_a_threshold_that_is_no_probability_is_named(tmp_path: Path, value: str)
 def test_a_number_that_is_none_is_named(tmp_path: Path, value: str) -> None:
     with pytest.raises(SystemExit, match=f"PASSAGES={value} is not a whole number of at least 1"):
         settings(tmp_path, PASSAGES=value)
+
+
+@pytest.mark.parametrize("value", ["0", "1", "256", "1023", "-1", "8k"])
+def test_a_context_in_which_nothing_can_be_asked_is_refused_with_the_least_that_works(
+    tmp_path: Path, value: str
+) -> None:
+    with pytest.raises(SystemExit, match=f"CONTEXT_CELLS={value} is not a whole number of at least 1024"):
+        settings(tmp_path, CONTEXT_CELLS=value)
+    assert settings(tmp_path, CONTEXT_CELLS="1024").parts.limits.cells == 1024
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1:8099/v1", "localhost:8099", "ftp://host/v1", "http://", "vllm"])
+def test_an_address_of_a_model_server_that_is_none_is_refused_at_the_start(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SystemExit, match=f"ENGINE_URL={value} is not the address of a server; write it like http"):
+        settings(tmp_path, ENGINE_URL=value)
+
+
+def test_white_space_around_an_address_is_nothing(tmp_path: Path) -> None:
+    assert settings(tmp_path, ENGINE_URL=" http://host:8000/v1\n").parts.engine_url.startswith("http://host:8000/v1")
+    assert settings(tmp_path, ENGINE_URL=" ").parts.engine_url == ""

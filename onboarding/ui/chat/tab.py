@@ -74,7 +74,7 @@ class ChatTab:
                 self._build_box()
             gr.HTML(
                 '<p class="hint"></p><p class="unkept" role="note"></p>',
-                js_on_load="dispatchEvent(new Event('composer'))",  # static/transcript.js fills it
+                js_on_load=None,  # static/transcript.js fills it
                 apply_default_css=False,
                 elem_id="hint",
             )

@@ -3,11 +3,6 @@
 // does not outlast the page: there, and where a storage is full.
 (() => {
   const root = document.documentElement;
-  const lost = new Set(); // keys that could not be written
-  const mark = (key, failed) => {
-    lost[failed ? "add" : "delete"](key);
-    root.classList.toggle("forgetful", lost.size > 0);
-  };
   const memory = () => {
     const kept = new Map();
     return {
@@ -26,24 +21,36 @@
       window[name].getItem("");
     } catch {
       Object.defineProperty(window, name, { value: memory(), configurable: true });
-      mark(name, name === "localStorage");
+      if (name === "localStorage") root.classList.add("forgetful");
     }
   }
-  if (lost.size) return;
-  const { setItem } = Storage.prototype;
+  if (root.classList.contains("forgetful")) return;
+  const lost = new Map(); // store and key -> [store, key, value] of what found no room; tried again when there may be some
+  const { setItem, removeItem } = Storage.prototype;
+  const name = (store, key) => `${store === localStorage} ${key}`;
+  const mend = () => {
+    try {
+      for (const [entry, [store, key, value]] of lost) {
+        setItem.call(store, key, value);
+        lost.delete(entry);
+      }
+    } catch {} // still full
+    root.classList.toggle("forgetful", lost.size > 0);
+  };
   Storage.prototype.setItem = function (key, value) {
+    lost.set(name(this, key), [this, key, value]);
     try {
       setItem.call(this, key, value);
-      mark(key, false);
-    } catch (error) {
-      mark(key, true);
-      throw error;
+      lost.delete(name(this, key));
+    } finally {
+      mend();
     }
   };
-  try {
-    localStorage.setItem("qubinode-probe", "1");
-    localStorage.removeItem("qubinode-probe");
-  } catch {}
+  Storage.prototype.removeItem = function (key) {
+    lost.delete(name(this, key));
+    removeItem.call(this, key);
+    mend();
+  };
 })();
 
 // A page over plain http has no clipboard; then what browsers had before it copies, for Gradio's own buttons too.

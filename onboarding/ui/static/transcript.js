@@ -322,12 +322,15 @@ document.addEventListener("input", (event) => {
   drawHint();
 });
 
-addEventListener("composer", () => {
+// The composer is another component, drawn before or after this one.
+const settle = () => {
+  if (!box() || !document.querySelector("#hint .hint")) return requestAnimationFrame(settle);
   drawHint();
   giveBack(shelf.takeDraft());
-});
+};
 addEventListener("pagehide", () => shelf.keepDraft([asked?.text, box()?.value].filter(Boolean).join("\n")));
 
 watch("value", draw);
 draw();
+settle();
 look(); // what the browser keeps, and the page in the visitor's language

@@ -89,6 +89,7 @@ class ChatTab:
             max_lines=8,
             max_length=MAX_TYPED,
             autofocus=True,
+            interactive=True,  # no event takes it as an input, and Gradio would close it
             elem_id="question",
         )
         with gr.Row(elem_id="tools"):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import gradio as gr
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from onboarding.ui.page.page import Tab
 from tests.browser.conftest import ADMISSION, newcomer
@@ -132,6 +133,30 @@ def test_an_answer_under_way_is_kept_as_stopped(page: Page, guide: ScriptedGuide
     page.reload()
     expect(page.locator(".asked")).to_have_text([question])
     expect(page.locator(".answer")).to_contain_text("ends with a summary of what was set up.")
+
+
+def test_a_new_chat_that_the_server_hears_of_late_stays_new(page: Page, guide: ScriptedGuide) -> None:
+    guide.hold["decode"].clear()
+    ask(page, QUESTION)
+    page.locator(".text.streaming").wait_for()
+    page.route("**/gradio_api/run/predict*", _late)
+    page.click("[data-act=new]")
+    expect(page.locator(".turn")).to_have_count(0)
+    page.unroute_all()
+    guide.release()
+    ask(page, "short RHEL question")
+    finished(page)
+    assert guide.histories[-1] == ()
+    expect(page.locator(".asked")).to_have_text(["short RHEL question"])
+    page.click("text=Earlier")
+    page.click(f".saved .row >> text={QUESTION}")
+    expect(page.locator(".notice")).to_have_text("Stopped.")
+
+
+def _late(route: Route) -> None:
+    """Let an answer draw on for some steps before a request goes out."""
+    time.sleep(0.6)
+    route.continue_()
 
 
 def test_what_is_typed_right_behind_enter_stays(page: Page, guide: ScriptedGuide) -> None:

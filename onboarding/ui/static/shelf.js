@@ -8,15 +8,24 @@ const MOST = 100; // conversations; the text `kept_here` says so
 const MOST_SENT = 120_000; // characters of a conversation that travel with a question; the server takes 256 KiB
 const TITLE_LENGTH = 60;
 
+const parsed = new Map(); // id -> {text, entry}: the list is drawn while an answer streams
+
+function entryIn(text) {
+  try {
+    const entry = JSON.parse(text);
+    return entry.turns.length && entry.turns.every((turn) => turn.id && turn.question) ? entry : null;
+  } catch {
+    return null;
+  }
+}
+
 const shelf = {
   // Returns the entry of an id, null where there is none that can be read.
   read(id) {
-    try {
-      const entry = JSON.parse(localStorage.getItem(ENTRY + id));
-      return id && entry.turns.every((turn) => turn.id) && entry.turns.length ? entry : null;
-    } catch {
-      return null;
-    }
+    const text = localStorage.getItem(ENTRY + id);
+    if (!id || !text) return null;
+    if (parsed.get(id)?.text !== text) parsed.set(id, { text, entry: entryIn(text) });
+    return parsed.get(id).entry;
   },
 
   // Returns all entries, the latest first.

@@ -14,6 +14,8 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const drawn = new Map(); // turn id -> {node, slots: {name: {node, html}}}
 let wasBusy = false;
 let here = shelf.open; // id of the conversation on the page
+let left = ""; // id of the one that was on it before
+const forgotten = new Set(); // ids that the visitor had deleted
 let asked = null; // {number, text} of the question on its way to the server
 let clickedAt = -Infinity; // when Send was clicked last
 let returned = ""; // id of the words that came back last
@@ -67,7 +69,8 @@ function draw() {
     node.classList.toggle("last", turn === turns.at(-1));
     node.setAttribute("aria-busy", String(busy && turn === turns.at(-1)));
   }
-  for (const turn of turns) log.append(drawn.get(turn.id).node); // another tab's turns may stand before those drawn
+  // Another tab's turns may stand before those that are drawn; moving a node costs its focus, so only then.
+  if (turns.some((turn, at) => log.children[at]?.dataset.turn !== turn.id)) log.append(...turns.map((turn) => drawn.get(turn.id).node));
   put(fixed.empty, turns.length ? "" : emptyHtml);
   log.setAttribute("aria-label", words.conversation || "");
   document.documentElement.style.setProperty("--host-label", JSON.stringify(`${words.simulated_host}:`)); // for page.css
@@ -88,8 +91,8 @@ function draw() {
 
 function keep() {
   const { conversation = "", turns = [], refused = [] } = props.value || {};
-  if (!conversation) return;
-  if (conversation !== here) shelf.open = here = conversation;
+  if (!conversation || forgotten.has(conversation)) return;
+  if (conversation !== left && conversation !== here) shelf.open = here = conversation;
   shelf.keep(conversation, turns.map((turn) => turn.kept), refused);
 }
 
@@ -101,24 +104,31 @@ function catchUp() {
     if (!conversation || busy || asked) return;
     const known = new Map(turns.map((turn) => [turn.id, turn.kept]));
     const entry = shelf.read(conversation);
-    if (!entry) start();
+    if (!entry) forget(conversation);
     else if (JSON.stringify(joined(entry.turns, [...known.values()])) !== JSON.stringify([...known.values()])) look();
   }, SETTLE_MS);
 }
 
 const look = () => trigger("input", { kind: "look", conversation: shelf.sent(here) });
 
+// The server may draw the conversation that is left once more before it hears of that.
+function leave(id) {
+  left = here === id ? "" : here;
+  shelf.open = here = id;
+}
+
 function start() {
-  shelf.open = here = "";
+  leave("");
   trigger("input", { kind: "new" });
 }
 
 function openEntry(id) {
-  shelf.open = here = id;
+  leave(id);
   trigger("input", { kind: "open", conversation: shelf.sent(id) });
 }
 
 function forget(id) {
+  forgotten.add(id);
   shelf.forget(id);
   if (id === here) start();
   else drawBar();
@@ -214,10 +224,11 @@ addEventListener("storage", ({ key }) => {
 });
 
 function copied(button, text) {
-  const label = button.textContent;
+  button.dataset.label ??= button.textContent; // a second click within the time finds another one
   const show = (word) => {
     button.textContent = word;
-    setTimeout(() => (button.textContent = label), 1600);
+    clearTimeout(button.back);
+    button.back = setTimeout(() => (button.textContent = button.dataset.label), 1600);
   };
   navigator.clipboard.writeText(text).then(() => show(say("copied")), () => show(say("copy_blocked")));
 }

@@ -107,7 +107,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     tabs = [
         Tab("search", SearchTab(guide).build),
         Tab("diagnostics", DiagnosticsTab(guide, hosts).build),
-        *(Tab(tour.name, tour.build) for tour in tours),
+        *(Tab(tour.name, tour.build, tour=True) for tour in tours),
         Tab("insights", InsightsTab(writer.rows, usage.tours, guide.routes).build),
     ]
     titles = {host.id: host.title for host in hosts.values()}

@@ -41,6 +41,7 @@ class Turn:
     id: str
     question: str
     before: Conversation  # what the conversation was when this was asked: asking again starts there
+    replaces: tuple[str, ...] = ()  # ids of the turns that gave way to this one, as it was asked again
     route: RouteChosen | None = None
     found: SearchResult | None = None
     near: str = ""  # the sentence that names what no passage speaks of; the text begins with it

@@ -120,7 +120,7 @@ class Tab:
         if (
             page.url.rstrip("/") != url
             or page.locator("#stop").is_visible()
-            or page.evaluate("localStorage.length > 1")
+            or page.evaluate("localStorage.length > 2")
         ):
             page.goto(f"{url}/theme.css")
             page.evaluate("localStorage.clear()")

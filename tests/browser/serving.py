@@ -41,13 +41,18 @@ FLAGS = [
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Debian's browser, or the one that CHROMIUM names; a missing one is an error that says what to do."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def chromium_path() -> str:
+    """Where the browser lies."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if not path:
         raise FileNotFoundError("no browser found: run `apt-get install chromium`, or set CHROMIUM to the path of one")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
+    return path
 
 
 def make_app(

@@ -238,3 +238,63 @@ def hold(route: Route, held: list[Route]) -> None:
         held.append(route)
     else:
         route.continue_()
+
+
+def place(page: Page, address: str) -> str:
+    """What the address holds beyond the page's own."""
+    return str(page.evaluate("location.href")).removeprefix(address)
+
+
+def test_the_address_follows_the_tab_and_a_reload_stays_there(visitor: BrowserContext, address: str) -> None:
+    page = arrive(visitor, address, "?tour=rhel10&step=2&__theme=light")
+    page.locator("#rhel10-next-2").click()
+    page.locator("#rhel10-next-3").wait_for()
+    page.wait_for_url("**/?__theme=light&tour=rhel10&step=3")
+    page.get_by_role("tab", name="Chat", exact=True).click()
+    page.wait_for_url(f"{address}/?__theme=light")
+    page.reload()
+    expect(page.locator("#question")).to_be_visible()
+    page.get_by_role("tab", name="Search", exact=True).click()
+    page.wait_for_url("**/?__theme=light&tab=search")
+    page.reload()
+    expect(page.locator("#search-box")).to_be_visible()
+    page.get_by_role("tab", name="RHEL 10 tour", exact=True).click()
+    page.wait_for_url("**/?__theme=light&tour=rhel10&step=3")
+    page.reload()
+    page.locator("#rhel10-ask-3").click()  # not a tab: the page itself turns to the chat
+    page.wait_for_url(f"{address}/?__theme=light")
+    assert place(page, address) == "/?__theme=light"
+    expect(page.locator("#question textarea")).not_to_have_value("")
+    page.get_by_role("tab", name="RHEL 10 tour", exact=True).click()
+    for step in range(3, len(load_tours()["rhel10"].steps)):
+        page.locator(f"#rhel10-next-{step}").click()
+    page.locator("#rhel10-on").click()  # into the next tour, and this one is back at its first step
+    page.wait_for_url("**/?__theme=light&tour=plugins&step=1")
+    for nonsense in ("?tab=nowhere", "?tab=", "?tab=chat&tab=search<"):
+        page = arrive(visitor, address, nonsense)
+        expect(page.locator("#question")).to_be_visible()
+
+
+@pytest.mark.parametrize("locale", ["en-US", "de-DE", "es-ES", "fr-FR", "ja-JP", "pt-BR"])
+def test_a_phones_first_screen_holds_the_question_box(browser: Browser, address: str, locale: str) -> None:
+    context = browser.new_context(locale=locale, viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(address)
+    page.locator("#welcome").wait_for()
+    for width, height in ((390, 844), (360, 640), (320, 568), (844, 390)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(200)
+        page.evaluate("scrollTo(0, 0)")
+        for part in ("#question textarea", "#send"):
+            box = page.locator(part).bounding_box()
+            assert box and box["y"] + box["height"] <= height, (part, width, box)
+        for choice in ("look", "run", "contribute"):
+            box = page.locator(f"#welcome-{choice}").bounding_box()
+            assert box and box["y"] + box["height"] <= height, (choice, width, box)
+        assert sideways(page) <= 0
+        shot(page, f"phone-welcome-{locale}-{width}")
+    assert serious(page) == []
+    page.locator("#question textarea").fill("?", timeout=2_000)
+    page.locator("#welcome-look").click()
+    expect(page.locator("#welcome")).to_be_hidden()
+    context.close()

@@ -44,7 +44,8 @@ def _turn(session: str, text: str, event: dict[str, str] | None = None) -> dict[
         with urllib.request.urlopen(f"{url}/config", timeout=60) as answer:
             config = json.load(answer)
         HANDLER.append(next(d["id"] for d in config["dependencies"] if d.get("api_name") == "_ask"))
-    call = {"data": [text, "healthy", None, None], "fn_index": HANDLER[0], "session_hash": session, "event_data": event}
+    event = event or {"kind": "question", "text": text}
+    call = {"data": ["healthy", None], "fn_index": HANDLER[0], "session_hash": session, "event_data": event}
     body = json.dumps(call).encode()
     joined = urllib.request.Request(f"{url}/gradio_api/queue/join", body, {"content-type": "application/json"})
     with urllib.request.urlopen(joined, timeout=60) as answer:

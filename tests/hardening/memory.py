@@ -166,7 +166,7 @@ def _reached(folder: Path, group: Cgroup) -> tuple[int, float, bool, bool]:
             expect.set_options(timeout=PATIENCE_MS)
             page.goto(app.url)
             _ask(page, 1)
-            page.wait_for_function("localStorage.getItem('qubinode-conversations')?.length > 200")
+            page.wait_for_function("Object.keys(localStorage).some(key => key.startsWith('qubinode-conversation:'))")
             group.limit(group.used + ROOM)
             greedy = subprocess.Popen(group.running(sys.executable, "-c", GREEDY), stdin=subprocess.PIPE)
             ended, code = policy.wait_for_end()

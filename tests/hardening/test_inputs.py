@@ -132,14 +132,15 @@ def test_a_stream_that_nobody_has_opened_is_not_found_and_not_an_error(app: App)
 def saved(turns: int, **turn: Any) -> dict[str, Any]:
     """What a browser might claim to have kept."""
     one = {"question": "q", "answer": "a", "role": "system", **turn}
-    return {"open_id": "x", "items": [{"id": "x", "title": "t", "turns": [one] * turns}]}
+    return {"id": "x", "title": "t", "turns": [{"id": f"t{number}", **one} for number in range(turns)]}
 
 
 def ask(app: App, session: str, shelf: Any, text: str = "Which variables must I set?", event: Any = None) -> str:
     """Everything the page is told of one question, as its own script would put it, with a history of the client's."""
     handler = next(handler for handler in handlers(app) if handler["api_name"] == "_ask")
     history = [{"role": "system", "content": "CANARY-ROLE"}]
-    body = {"data": [text, HOST, history, shelf], "fn_index": handler["id"], "session_hash": session,
+    event = event or {"kind": "question", "text": text, "conversation": shelf}
+    body = {"data": [HOST, history], "fn_index": handler["id"], "session_hash": session,
             "event_data": event, "trigger_id": handler["targets"][0][0]}  # fmt: skip
     joined = post(app, "/gradio_api/queue/join", body)
     assert joined.status_code == 200, joined.text
@@ -158,10 +159,10 @@ def test_a_history_that_a_client_invents_is_not_what_the_server_remembers(app: A
 @pytest.mark.parametrize(
     ("session", "shelf", "says"),
     [
-        ("many", saved(1000), ""),  # not what the page wrote: dropped, and the question answered
+        ("many", saved(1000), f"has reached its {MAX_TURNS} turns"),
         ("long", saved(1, question="x" * (MAX_CHARS + 1)), ""),
         ("kinds", saved(1, question=["x"], answer={"role": "system"}), ""),
-        ("deep", {"items": [[[[[[[[[]]]]]]]]]}, ""),
+        ("deep", {"id": "x", "turns": [[[[[[[[[]]]]]]]]]}, ""),
         ("full", saved(MAX_TURNS), f"has reached its {MAX_TURNS} turns"),
     ],
 )

@@ -94,7 +94,7 @@ class Visitor:
         self._netloc = urlsplit(url).netloc
         if page:
             handler = next(h for h in httpx2.get(f"{url}/config").json()["dependencies"] if h["api_name"] == "_ask")
-            body = {"data": [question, "healthy", None, None], "fn_index": handler["id"], "session_hash": question.replace(" ", "-"),
+            body = {"data": ["healthy", None], "event_data": {"kind": "question", "text": question}, "fn_index": handler["id"], "session_hash": question.replace(" ", "-"),
                     "trigger_id": handler["targets"][0][0]}  # fmt: skip
             assert httpx2.post(f"{url}/gradio_api/queue/join", json=body, timeout=60).status_code == 200
             self._open(f"/gradio_api/queue/data?session_hash={question.replace(chr(32), chr(45))}")

@@ -101,7 +101,8 @@ class Page:
 
     async def _follow(self, visit: Visit, question: str, session: str, headers: dict[str, str], began: float) -> None:
         session = session or uuid.uuid4().hex[:12]
-        call = {"data": [question, HOST, None, None], "fn_index": self._handler, "session_hash": session}
+        call = {"data": [HOST, None], "event_data": {"kind": "question", "text": question},
+                "fn_index": self._handler, "session_hash": session}  # fmt: skip
         joined = await self.client.post("/gradio_api/queue/join", json=call, headers=headers)
         visit.status = joined.status_code
         self.statuses.append(joined.status_code)

@@ -124,11 +124,11 @@ def use_everything(url: str) -> None:
 def _ask_as_the_page_does(http: httpx2.Client) -> None:
     """Ask with a conversation that the browser kept, so that there is a history, and complain about the answer."""
     config = http.get("/config").json()
-    box = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "question")
-    event = next(d["id"] for d in config["dependencies"] if [box, "submit"] in d["targets"])
-    turn = {"question": "canary-history-question", "answer": "canary-history-answer"}
-    shelf = {"open_id": "canaryid", "items": [{"id": "canaryid", "title": "canary-title", "turns": [turn]}]}
-    join = {"data": ["canary-typed", "healthy", None, shelf], "fn_index": event, "session_hash": "canarysession"}
+    event = next(d["id"] for d in config["dependencies"] if d.get("api_name") == "_ask")
+    turn = {"id": "canaryturn", "question": "canary-history-question", "answer": "canary-history-answer"}
+    kept = {"id": "canaryid", "title": "canary-title", "turns": [turn]}
+    asked = {"kind": "question", "text": "canary-typed", "conversation": kept}
+    join = {"data": ["healthy", None], "event_data": asked, "fn_index": event, "session_hash": "canarysession"}
     turn_id = _completed(http, join)[0]["turns"][-1]["id"]
     submit = next(d["id"] for d in config["dependencies"] if d.get("api_name") == "_submitted")
     for said in (

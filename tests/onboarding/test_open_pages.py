@@ -31,8 +31,8 @@ def test_a_session_is_forgotten_once_no_page_is_open_for_it_and_no_other() -> No
     open_pages: Counter[str] = Counter()
     gr.mount_gradio_app(app, page, "/", **mount_options())
     app.add_middleware(OpenPages, open_pages=open_pages)
-    handler = next(number for number, fn in page.fns.items() if fn.api_name == "_restore")
-    call = {"data": [None, None], "fn_index": handler}
+    handler = next(number for number, fn in page.fns.items() if fn.api_name == "_manage_saved")
+    call = {"data": [None], "fn_index": handler}
     with serving(app) as url, httpx2.Client(base_url=url, timeout=60) as http:
         assert page.state_holder.capacity == MOST < 10_000
         for session in ("stays", "leaves", "a program's"):

@@ -23,7 +23,7 @@ from model.turn.events import (
 )
 from onboarding.assistant.turns import Turn, advance_all
 from onboarding.edge.admission import Waiting
-from onboarding.ui.chat.composer import announcement, hint, starters
+from onboarding.ui.chat.composer import announcement, keys, starters
 from onboarding.ui.chat.evidence import MAX_RESULT, SHOWN_SOURCES, split_quote
 from onboarding.ui.chat.render import judgement_words, turn_parts
 from onboarding.ui.kit.languages import ENGLISH
@@ -309,10 +309,8 @@ def test_where_every_seat_is_taken_the_page_offers_what_never_queues() -> None:
     assert 'data-act="ask"' not in shown["next"]
 
 
-def test_the_hint_explains_or_refuses() -> None:
-    assert words(hint()) == "Enter sends · Shift + Enter new line · Esc stops"
-    assert 'role="alert"' in hint("<b>", "warning")
-    assert "<b>" not in hint("<b>", "warning")
+def test_the_composer_names_its_keys() -> None:
+    assert words(keys()) == "Enter sends · Shift + Enter new line · Esc stops"
 
 
 NOBODY = Waiting(0, 0.0)

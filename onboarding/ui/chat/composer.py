@@ -1,4 +1,4 @@
-"""The texts around the conversation: its empty state, the line under the composer, screen reader announcements."""
+"""The texts around the conversation: its empty state, the keys of the composer, screen reader announcements."""
 
 from __future__ import annotations
 
@@ -30,12 +30,9 @@ def _buttons(texts: tuple[str, ...]) -> Markup:
     return join(ask_button(text, "starter") for text in texts)
 
 
-def hint(text: str = "", kind: str = "", translate: Translator = ENGLISH) -> str:
-    """Return the line under the composer as HTML: its keys, or `text` as an alert that says why it refused."""
-    if text:
-        return str(fill('<p class="hint {}" role="alert">{}</p>', kind, text))
-    keys = fill(KEYS, translate("key_sends"), translate("key_line"), translate("key_stops"))
-    return str(fill('<p class="hint"><span class="keys">{}</span></p>', keys))
+def keys(translate: Translator = ENGLISH) -> str:
+    """Return the keys of the composer as HTML."""
+    return str(fill(KEYS, translate("key_sends"), translate("key_line"), translate("key_stops")))
 
 
 def announcement(turn: Turn, translate: Translator = ENGLISH) -> str:

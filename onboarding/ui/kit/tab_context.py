@@ -13,6 +13,8 @@ from onboarding.usage.recorder import Usage
 # For handlers that compute next to nothing: without the queue they answer while the model is busy.
 QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
+STORAGE_SALT = "qubinode-navigator"  # of what Gradio keeps in a browser; no secret, and fixed, to outlive a restart
+
 # Focuses the question box, so that Enter sends what was put there; the box exists only while its tab is open.
 FOCUS = "() => requestAnimationFrame(() => document.querySelector('#question textarea')?.focus())"
 

@@ -17,11 +17,10 @@ from pydantic import BaseModel, Field, ValidationError
 from onboarding.assistant.turns import Turn
 from onboarding.feedback.row import REASONS, FeedbackRow, Kind, Reason, Source, Took, Verdict, visitor_of
 from onboarding.feedback.store import NotStored
-from onboarding.ui.chat.saved_conversations import STORAGE_SALT
 from onboarding.ui.chat.session import Session
 from onboarding.ui.kit.languages import ENGLISH, Translator, translator_for
 from onboarding.ui.kit.markup import fill, join
-from onboarding.ui.kit.tab_context import QUIET
+from onboarding.ui.kit.tab_context import QUIET, STORAGE_SALT
 from onboarding.ui.kit.theme import static
 
 if TYPE_CHECKING:

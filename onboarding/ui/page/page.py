@@ -11,11 +11,10 @@ import gradio as gr
 from onboarding.edge.admission import LANE_LIMIT, Admission
 from onboarding.edge.client_address import asker_of
 from onboarding.edge.open_pages import MOST
-from onboarding.ui.chat.saved_conversations import STORAGE_SALT
 from onboarding.ui.chat.tab import ChatTab
 from onboarding.ui.kit.languages import say, translations
 from onboarding.ui.kit.palette import load_palette
-from onboarding.ui.kit.tab_context import QUIET, TabContext
+from onboarding.ui.kit.tab_context import QUIET, STORAGE_SALT, TabContext
 from onboarding.ui.kit.theme import STATIC, css, head, theme
 from onboarding.ui.page.feedback import FeedbackDesk
 from onboarding.ui.page.header import build_header
@@ -37,6 +36,7 @@ class Tab:
 
     id: str  # its label is the text `tab_ID` of languages.toml
     build: Callable[[TabContext], None]
+    tour: bool = False  # its address names the step
 
 
 def build_page(
@@ -64,23 +64,45 @@ def build_page(
         # Outside the tabs: a component inside one does not exist before the tab opens.
         reached = gr.BrowserState({}, storage_key="qubinode-tours", secret=STORAGE_SALT)
         with gr.Tabs(elem_id="tabs") as tabs_row:
-            with gr.Tab(say("tab_chat"), id="chat", elem_id="chat-tab"):
+            with gr.Tab(say("tab_chat"), id="chat", elem_id="chat-tab") as opened:
                 chat.build()
+                opened.select(None, js="() => showAddress({})", **QUIET)
             for tab in tabs:
                 with gr.Tab(say(f"tab_{tab.id.replace('-', '_')}"), id=tab.id) as opened:
                     tab.build(TabContext(page, chat.text, chat.host, tabs_row, opened, reached, usage))
+                    opened.select(None, reached, js=_address(tab), **QUIET)
         welcome.build_again()
         welcome.wire(page, tabs_row)
-        chat.wire(page, tabs_row)
+        chat.wire(tabs_row)
         if feedback:
             desk = FeedbackDesk(feedback)
             desk.build()
             desk.wire(page, chat.session)
         page.load(_visit(usage), None, None, **QUIET)
+        page.load(_open_tab_of_address([tab.id for tab in tabs]), None, tabs_row, **QUIET)
         endpoints()
     page.state_session_capacity = MOST
     page.max_threads = THREADS  # set before the queue, which copies it: Gradio's own 40 would cap the lanes
     return page.queue(max_size=QUEUE_SIZE, api_open=False)
+
+
+def _address(tab: Tab) -> str:
+    """Return the script that makes the browser's address that of a tab; see static/page.js."""
+    return (
+        f"(reached) => showAddress({{tour: '{tab.id}', step: reached?.['{tab.id}'] ?? 1}})"
+        if tab.tour
+        else (f"() => showAddress({{tab: '{tab.id}'}})")
+    )
+
+
+def _open_tab_of_address(tabs: Sequence[str]) -> Callable[[gr.Request], Any]:
+    """Return the handler that opens the tab which the page's address names; a tour opens its own."""
+
+    def opened(request: gr.Request) -> Any:
+        named = dict(request.query_params).get("tab") if request else None
+        return gr.Tabs(selected=named) if named in tabs else gr.skip()
+
+    return opened
 
 
 def _visit(usage: Usage) -> Callable[[gr.Request], None]:

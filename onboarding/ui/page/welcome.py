@@ -7,9 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from onboarding.ui.chat.saved_conversations import STORAGE_SALT
 from onboarding.ui.kit.languages import say
-from onboarding.ui.kit.tab_context import QUIET
+from onboarding.ui.kit.tab_context import QUIET, STORAGE_SALT
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 NO_SEARCH = "The search index is still loading; try again in a few seconds."
 # A step hides the button that led to it, so focus moves to the title: eye and screen reader begin at the top.
+# The address then names the step, so that a reload finds it and it can be handed on.
 TO_THE_TOP = """() => {
+  showAddress({ tour: "NAME", step: STEP });
   const title = document.querySelector("#tour-NAME h2");
   title.tabIndex = -1;
   title.focus({ preventScroll: true });
@@ -123,7 +125,7 @@ class TourTab(ABC):
             return gr.Walkthrough(selected=step), self._note(reached, step)
 
         moved = button.click(go, hooks.reached, [walkthrough, hooks.reached], **QUIET)
-        moved.then(None, js=TO_THE_TOP.replace("NAME", self.name), **QUIET)
+        moved.then(None, js=TO_THE_TOP.replace("NAME", self.name).replace("STEP", str(step)), **QUIET)
 
     def _note_end(self, request: gr.Request) -> None:
         self._usage.tour_end(asker_of(request).visitor, self.name)

@@ -33,6 +33,7 @@ from onboarding.edge.open_pages import OpenPages, keep_small
 from onboarding.edge.page_cache import PageCache
 from onboarding.edge.rate_limits import RateLimits, Rates, RequestRateLimit
 from onboarding.feedback.service import Feedback
+from onboarding.mcp_tools import McpTools, OneAddress
 from onboarding.operation.gradio_faults import quieten
 from onboarding.operation.health import Health, add_health_routes, health
 from onboarding.operation.logs import PrintedLines, set_up_logging
@@ -114,6 +115,8 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     programs = Programs(guide, hosts, usage, admission)
     page = build_page(guide, titles, tabs, programs.build, usage=usage, admission=admission, feedback=feedback)
     gr.mount_gradio_app(app, page, "/", **mount_options())
+    McpTools(programs.endpoints()).serve(page, str(page.title))
+    app.add_middleware(OneAddress)
     app.add_middleware(OpenPages, open_pages=open_pages)
     app.add_middleware(PageCache)
     extra = () if around.metrics == "nobody" else (METRICS,)

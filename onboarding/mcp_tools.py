@@ -20,6 +20,8 @@ from docstring_parser import DocstringStyle, parse
 from mcp import types
 from mcp.server.lowlevel import Server
 from pydantic import TypeAdapter
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from onboarding.api import FAULTS, Endpoint
@@ -33,20 +35,31 @@ logger = logging.getLogger(__name__)
 PATH = "/gradio_api/mcp"
 FILLED_IN = "request"  # the argument that the server gives
 LONGEST_NAME = 64  # characters of an unknown name that an answer repeats
+FOR_PEOPLE = (
+    "This is the address of an MCP server (Model Context Protocol, streamable HTTP). Give it to an MCP client, for "
+    "example: claude mcp add --transport http qubinode ADDRESS\n"
+)
 BROKE = "Something broke while this was worked out; try again, and report it if it happens again."
 
 
-class OneAddress:
-    """ASGI middleware that serves the MCP server's address without a slash: a redirect loses a body, or https."""
+class McpAddress:
+    """ASGI middleware over the MCP server's address, with a slash at its end or without.
+
+    A redirect from one to the other would lose a body, or https behind a proxy. A person who opens the address reads
+    what it is for; Gradio's own page would name an address made of the request's headers, without a proxy's path.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, under the address with the slash."""
-        if scope["type"] == "http" and scope["path"] == PATH:
-            scope = {**scope, "path": f"{PATH}/", "raw_path": f"{PATH}/".encode()}
-        await self._app(scope, receive, send)
+        """Hand a client's request on under the address with the slash; tell a person."""
+        if scope["type"] != "http" or scope["path"].rstrip("/") != PATH:
+            await self._app(scope, receive, send)
+        elif scope["method"] == "GET" and "text/event-stream" not in Headers(scope=scope).get("accept", ""):
+            await PlainTextResponse(FOR_PEOPLE)(scope, receive, send)
+        else:
+            await self._app({**scope, "path": f"{PATH}/", "raw_path": f"{PATH}/".encode()}, receive, send)
 
 
 class McpTools:

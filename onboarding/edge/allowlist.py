@@ -251,6 +251,8 @@ def with_headers(send: Send) -> Send:
             for name in GRANTS:
                 del headers[name]
             headers.update(HEADERS)
+            if headers.get("content-type", "").startswith("text/event-stream"):
+                headers["X-Accel-Buffering"] = "no"  # nginx would keep the events back until its buffer is full
         await send(message)
 
     return wrapped

@@ -80,7 +80,7 @@ class CallCheck:
             if scope["path"] != JOIN or self._named.get(str(handler.api_name)) is not handler:
                 raise
             refuse_later(scope, refused)
-            values = [None] * len(handler.inputs)
+            values = [None] * len(data)
         return {
             "data": values,
             "event_data": body.get("event_data"),

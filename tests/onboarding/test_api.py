@@ -208,7 +208,9 @@ def test_the_mcp_address_works_without_a_slash_and_without_a_redirect(address: s
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     accept = {"Accept": "application/json, text/event-stream"}
     assert httpx2.post(f"{address}/gradio_api/mcp", json=call, headers=accept).status_code == 200
-    assert httpx2.get(f"{address}/gradio_api/mcp").status_code == 200
+    for path in ("/gradio_api/mcp", "/gradio_api/mcp/"):
+        told = httpx2.get(f"{address}{path}", headers={"X-Forwarded-Host": "</script>"})
+        assert (told.status_code, "Give it to an MCP client" in told.text, "script" in told.text) == (200, True, False)
 
 
 def test_a_caller_is_told_of_the_states_before_the_answer(address: str) -> None:

@@ -24,7 +24,7 @@ from onboarding.assistant.turns import Turn, advance
 from onboarding.edge.admission import LANE, LANE_LIMIT, Admission, Refused, carried
 from onboarding.edge.allowlist import CallRefused, refusal_of
 from onboarding.edge.client_address import asker_of
-from onboarding.results import Found, Reply, Routed, TourListed, found_of, reply_of, tours_of
+from onboarding.results import FoundPassages, Reply, Routed, TourListed, found_of, reply_of, tours_of
 from onboarding.tours.content import load_tours
 from onboarding.usage.recorder import Usage, usage_of_project
 from tools.registry import Registry, Tool
@@ -73,7 +73,7 @@ class Programs:
         tools = filter(None, map(registry.get_tool, registry.list_tools()))
         return [
             Endpoint("ask", self.ask, Reply, streams=True),
-            Endpoint("search", self.search, Found),
+            Endpoint("search", self.search, FoundPassages),
             Endpoint("route", self.route, Routed),
             Endpoint("tours", self.tours, list[TourListed]),
             *(Endpoint(tool.name, self._endpoint(tool), ToolResult) for tool in tools),

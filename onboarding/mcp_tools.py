@@ -97,7 +97,7 @@ class McpTools:
         if name not in self._tools:
             raise Unusable(f"There is no tool {name[:LONGEST_NAME]!r}; choose one of: {', '.join(self._tools)}.")
         endpoint, tool = self._tools[name]
-        _check(tool, arguments)
+        arguments = _checked(tool, arguments)
         context = server.request_context
         call = partial(endpoint.call, **arguments, request=context.request)
         if not endpoint.streams:
@@ -155,18 +155,24 @@ def _tool(endpoint: Endpoint) -> types.Tool:
     return types.Tool(name=endpoint.name, description=description, inputSchema=takes, outputSchema=gives)
 
 
-def _check(tool: types.Tool, arguments: Mapping[str, Any]) -> None:
-    """Raise Unusable, with one sentence, for arguments that the tool does not take."""
-    known = tool.inputSchema["properties"]
+def _checked(tool: types.Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments without empty ones, which many clients send for what they leave out.
+
+    Raises Unusable, with one sentence, for arguments that the tool does not take.
+    """
+    known, required = tool.inputSchema["properties"], tool.inputSchema["required"]
     takes = f"{tool.name} takes {', '.join(known) or 'no arguments'}"
-    for name in tool.inputSchema["required"]:
+    for name in required:
         if name not in arguments:
             raise Unusable(f"{name} is missing; {takes}.")
-    for name, value in arguments.items():
+    given = {name: value for name, value in arguments.items() if value is not None or name in required}
+    for name in arguments:
         if name not in known:
             raise Unusable(f"There is no argument {name[:LONGEST_NAME]!r}; {takes}.")
+    for name, value in given.items():
         if fault := fault_in(known[name], value):
             raise Unusable(f"{name} {fault}.")
+    return given
 
 
 def _failed(sentence: str) -> types.ServerResult:

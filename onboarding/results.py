@@ -41,7 +41,7 @@ class Differs(TypedDict):
     says: str
 
 
-class Found(TypedDict):
+class FoundPassages(TypedDict):
     """The result of a search; `answerable` is a probability, `missing` what the passages do not speak of."""
 
     answerable: float
@@ -53,7 +53,7 @@ class Found(TypedDict):
     differs: list[Differs]
 
 
-class Check(TypedDict):
+class CheckMade(TypedDict):
     """A simulated check as it ran for an answer."""
 
     arguments: dict[str, Any]
@@ -74,7 +74,7 @@ class Reply(TypedDict):
     sources: list[Quoted]
     missing: list[str]
     differs: list[Differs]
-    tools: list[Check]
+    tools: list[CheckMade]
     notices: list[str]
     done: bool
     state: str
@@ -108,7 +108,7 @@ class TourListed(TypedDict):
     link: str
 
 
-def found_of(result: SearchResult) -> Found:
+def found_of(result: SearchResult) -> FoundPassages:
     """Return a search's result as programs get it."""
     return {
         "answerable": round(result.answerable, 3),

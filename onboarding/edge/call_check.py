@@ -72,12 +72,13 @@ class CallCheck:
         if not isinstance(session, str) or not SESSION.fullmatch(session):
             raise CallRefused("A call needs a session_hash of up to 64 letters and digits.")
         known = trigger if type(trigger) is int and trigger in self._blocks else None
+        is_public = self._named.get(str(handler.api_name)) is handler
         data = _counted(handler, body.get("data"))
         try:
-            values = self._values(handler, data)
+            values = self._values(handler, _with_defaults(handler, data) if is_public else data)
             self._decide(handler, scope, session)
         except CallRefused as refused:
-            if scope["path"] != JOIN or self._named.get(str(handler.api_name)) is not handler:
+            if scope["path"] != JOIN or not is_public:
                 raise
             refuse_later(scope, refused)
             values = [None] * len(data)
@@ -117,14 +118,19 @@ def _counted(handler: Any, data: Any) -> list[Any]:
 
 
 def _with_defaults(handler: Any, data: Any) -> Any:
-    """Return the values of a program's call, with the defaults of those it leaves out at the end."""
+    """Return the values of a program's call, with the defaults of those it leaves out at the end or gives as null."""
     if not isinstance(data, list):
         return data
     takes = list(inspect.signature(handler.fn).parameters.values())[: len(handler.inputs)]
     left_out = takes[len(data) :]
-    if any(one.default is inspect.Parameter.empty for one in left_out):
+    if len(data) > len(takes) or any(one.default is inspect.Parameter.empty for one in left_out):
         return data
-    return [*data, *(one.default for one in left_out)]
+    needed = (None, inspect.Parameter.empty)
+    given = [
+        one.default if value is None and one.default not in needed else value
+        for value, one in zip(data, takes, strict=False)
+    ]
+    return [*given, *(one.default for one in left_out)]
 
 
 def _value(what: str, block: Any, value: Any) -> Any:

@@ -72,9 +72,9 @@ def fit(upstream: str, judged: Path, cache: Path, out: Path) -> None:
     `upstream` is the archive or folder of the upstream documentation, `judged` the judged questions on our own pages
     (JSON lines). `cache` keeps the two indexes between runs.
     """
+    questions = _questions(judged)  # before the indexes, which take minutes
     embedder = Embedder()
     retrievers = _retriever(upstream, cache / "upstream", embedder), _retriever(PAGES, cache / "own", embedder)
-    questions = _questions(judged)
     fitted = _fit_ranking(retrievers, questions)
     upstream_, own = (Retriever(retriever.index, embedder, fitted) for retriever in retrievers)
     keys = embedder.encode([question for unit in own.index.units for question in unit.questions])
@@ -92,7 +92,7 @@ def fit(upstream: str, judged: Path, cache: Path, out: Path) -> None:
 
 
 def _questions(judged: Path) -> Questions:
-    rows = read_rows(judged)
+    rows = read_rows(judged, "question", "kind")
     unanswerable = (HERE / "unanswerable.txt").read_text("utf-8").splitlines()
     return Questions(
         upstream=read_rows(HERE / "upstream.jsonl"),

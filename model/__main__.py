@@ -32,7 +32,9 @@ from model.turn.chat import Ask, Chat
 from model.turn.events import Notice, SourcesFound, TurnFinished
 from model.turn.prewarm import warm_prompts
 from model.turn.wording import told
+from rag.command_line import ended
 from rag.embedding.embedder import Embedder
+from rag.errors import RagError
 from rag.search.retriever import Retriever, open_or_build
 from tools.sandbox.sandbox import Sandbox
 
@@ -43,17 +45,15 @@ ROUTE = "general_question"  # of a question in the terminal, where nothing route
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; return 0, or print one sentence on what to do and return 1."""
-    commands = {"fetch": _fetch, "warm": _warm, "lock": _lock}
-    try:
-        if argv[:1] == ["publish"]:
-            print(publish(argv[1:]))
-        else:
-            options = _arguments(argv)
-            commands.get(options.words[0], _ask)(options)
-    except (ModelUnusable, OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return ended(_run, argv, (ModelUnusable, RagError, ValueError), failed=1)
+
+
+def _run(argv: Sequence[str]) -> None:
+    if argv[:1] == ["publish"]:
+        print(publish(argv[1:]))
+        return
+    options = _arguments(argv)
+    COMMANDS.get(options.words[0], _ask)(options)
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -179,6 +179,9 @@ def _retriever(data: Path) -> Retriever:
 def _show_progress(done: int, total: int) -> None:
     if sys.stderr.isatty():
         print(f"\r{done:,} of {total:,}", end="" if done < total else "\n", file=sys.stderr)
+
+
+COMMANDS = {"fetch": _fetch, "warm": _warm, "lock": _lock}
 
 
 if __name__ == "__main__":

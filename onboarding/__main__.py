@@ -9,6 +9,9 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from rag.command_line import ended
+from rag.errors import RagError
+
 COMMANDS = {  # imported only when called: each command pays for its own parts
     "candidates": "onboarding.feedback.candidates",
     "report": "onboarding.usage.report",
@@ -24,7 +27,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     named = arguments[0] in COMMANDS
     module = importlib.import_module(COMMANDS[arguments[0] if named else DEFAULT])
-    return int(module.main(list(arguments[1:] if named else arguments)) or 0)
+    return ended(module.main, list(arguments[1:] if named else arguments), (RagError,))
 
 
 if __name__ == "__main__":

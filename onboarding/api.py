@@ -1,14 +1,17 @@
-"""Offers programs named, typed endpoints, which Gradio also serves as an MCP server.
+"""Offers programs named, typed endpoints: through Gradio's API, and as MCP tools (`onboarding.mcp_tools`).
 
 `ask` streams; `search`, `route`, `tours` and the simulated tools answer at once and never wait for the model. Whatever
-is returned is plain JSON. A fault is one sentence that says what to do next. The page's own handlers are private.
+is returned is plain JSON, typed in `onboarding.results`. A fault is one sentence that says what to do next, and raises
+one of FAULTS; each of the two ways hands that sentence on as its clients read it. The page's own handlers are private.
 """
 
 # No `from __future__ import annotations`: Gradio reads the result's type from the annotation itself.
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import gradio as gr
@@ -19,19 +22,31 @@ from model.turn.events import ToolStarted
 from onboarding.assistant.guide import Unusable
 from onboarding.assistant.turns import Turn, advance
 from onboarding.edge.admission import LANE, LANE_LIMIT, Admission, Refused, carried
+from onboarding.edge.allowlist import CallRefused, refusal_of
 from onboarding.edge.client_address import asker_of
+from onboarding.results import FoundPassages, Reply, Routed, TourListed, found_of, reply_of, tours_of
 from onboarding.tours.content import load_tours
 from onboarding.usage.recorder import Usage, usage_of_project
-from rag.types import Passage, SearchResult
 from tools.registry import Registry, Tool
 from tools.simulation.hosts import DEFAULT_HOST, Host
-from tools.types import ToolCall
+from tools.types import ToolCall, ToolResult
 
 if TYPE_CHECKING:
     from onboarding.assistant.guide import Guide
 
 LONGEST = 300  # characters of a search
 MOST = 10  # passages of one search
+FAULTS = (Refused, Unusable, PromptTooLong, CallRefused)  # their texts are sentences for whoever called
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One function that programs call by name."""
+
+    name: str
+    call: Callable[..., Any]  # typed and described; its last argument, `request`, is filled in by the server
+    result: Any  # the type of what it returns, or of each state that it streams
+    streams: bool = False
 
 
 class Programs:
@@ -47,16 +62,22 @@ class Programs:
         self._admission = admission or Admission()
 
     def build(self) -> None:
-        """Register them; called inside the page's Blocks."""
-        gr.api(self.ask, api_name="ask", concurrency_id=LANE, concurrency_limit=LANE_LIMIT)
-        gr.api(self.search, api_name="search", queue=False)
-        gr.api(self.route, api_name="route", queue=False)
-        gr.api(self.tours, api_name="tours", queue=False)
+        """Register them with Gradio; called inside the page's Blocks."""
+        for endpoint in self.endpoints():
+            how = {"concurrency_id": LANE, "concurrency_limit": LANE_LIMIT} if endpoint.streams else {"queue": False}
+            gr.api(_for_gradio(endpoint), api_name=endpoint.name, **how)
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return every endpoint."""
         registry = Registry.default()
-        for name in registry.list_tools():
-            tool = registry.get_tool(name)
-            if tool is not None:
-                gr.api(self._endpoint(tool), api_name=name, queue=False)
+        tools = filter(None, map(registry.get_tool, registry.list_tools()))
+        return [
+            Endpoint("ask", self.ask, Reply, streams=True),
+            Endpoint("search", self.search, FoundPassages),
+            Endpoint("route", self.route, Routed),
+            Endpoint("tours", self.tours, list[TourListed]),
+            *(Endpoint(tool.name, self._endpoint(tool), ToolResult) for tool in tools),
+        ]
 
     def ask(
         self, question: str, host: str = DEFAULT_HOST, request: gr.Request | None = None
@@ -82,8 +103,6 @@ class Programs:
                 # Progress too, twice a second: only between two sendings can a caller who left be noticed.
                 if not isinstance(event, ToolStarted):
                     yield reply_of(turn)
-        except (Refused, Unusable, PromptTooLong) as error:
-            raise gr.Error(str(error), print_exception=False) from error
         finally:
             self._admission.release(decision)
 
@@ -101,20 +120,11 @@ class Programs:
         self._pass("search", request)
         question = question.strip()
         if not 3 <= len(question) <= LONGEST:
-            raise gr.Error(f"Search for 3 to {LONGEST} characters; this has {len(question)}.", print_exception=False)
+            raise Unusable(f"Search for 3 to {LONGEST} characters; this has {len(question)}.")
         retriever = self._guide.retriever
         if retriever is None:
-            raise gr.Error("The search index is still loading; try again in a few seconds.", print_exception=False)
-        found = retriever.search(question, max(1, min(MOST, int(k))))
-        return {
-            "answerable": round(found.answerable, 3),
-            "state": found.state,
-            "missing": list(found.missing),
-            "extract": found.extract,
-            "passages": [_passage(passage) for passage in found.passages],
-            "nearest": [{"title": passage.title, "url": passage.url} for passage in found.nearest],
-            "differs": _differs(found),
-        }
+            raise Unusable("The search index is still loading; try again in a few seconds.")
+        return dict(found_of(retriever.search(question, max(1, min(MOST, int(k))))))
 
     def route(
         self, question: str, earlier: list[str] | None = None, request: gr.Request | None = None
@@ -129,37 +139,21 @@ class Programs:
 
         """
         self._pass("route", request)
-        try:
-            return self._guide.explain(question, earlier or [])
-        except Unusable as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        return self._guide.explain(question, earlier or [])
 
     def tours(self, request: gr.Request | None = None) -> list[dict[str, Any]]:
         """List the guided tours with their steps and the links that open them."""
         self._pass("tours", request)
-        return [
-            {
-                "name": tour.name,
-                "title": tour.title,
-                "steps": [step.name for step in tour.steps],
-                "link": f"?tour={tour.name}&step=1",
-            }
-            for tour in load_tours().values()
-        ]
+        return [dict(tour) for tour in tours_of(load_tours().values())]
 
     def _pass(self, endpoint: str, request: Any) -> None:
-        """Count a call that needs no model; gr.Error with the time to wait when its caller calls too often."""
-        try:
-            self._admission.call(asker_of(request))
-        except Refused as refusal:
-            raise gr.Error(str(refusal), print_exception=False) from refusal
+        """Count a call that needs no model; raises Refused with the time to wait when its caller calls too often."""
+        self._admission.call(asker_of(request))
         self._usage.call(endpoint)
 
     def _known(self, host: str) -> str:
         if host not in self._hosts:
-            raise gr.Error(
-                f"No simulated host {host!r}; choose one of: {', '.join(self._hosts)}.", print_exception=False
-            )
+            raise Unusable(f"No simulated host {host!r}; choose one of: {', '.join(self._hosts)}.")
         return host
 
     def _endpoint(self, tool: Tool) -> Callable[..., dict[str, Any]]:
@@ -185,6 +179,33 @@ class Programs:
         return call
 
 
+def _for_gradio(endpoint: Endpoint) -> Callable[..., Any]:
+    """Return the call of an endpoint for `gr.api`: what refuses it, here or at the edge, becomes Gradio's own error."""
+    call = endpoint.call
+    signature = inspect.signature(call)
+
+    @contextmanager
+    def said(args: Any, kwargs: Any) -> Iterator[None]:
+        try:
+            if refusal := refusal_of(signature.bind(*args, **kwargs).arguments.get("request")):
+                raise refusal
+            yield
+        except FAULTS as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    @wraps(call)
+    def answered(*args: Any, **kwargs: Any) -> Any:
+        with said(args, kwargs):
+            return call(*args, **kwargs)
+
+    @wraps(call)
+    def streamed(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        with said(args, kwargs):
+            yield from call(*args, **kwargs)
+
+    return streamed if endpoint.streams else answered
+
+
 def _described(tool: Tool, hosts: Mapping[str, Host]) -> str:
     """Return the tool's docstring with `host` as its last argument and the word that nothing real is looked at."""
     text = inspect.cleandoc(tool.function.__doc__ or "")
@@ -192,47 +213,3 @@ def _described(tool: Tool, hosts: Mapping[str, Host]) -> str:
     others = "\n".join(line for line in arguments.splitlines() if line.strip() and not line.strip().startswith("host:"))
     host = f"    host: Id of the simulated host: {', '.join(hosts)}."
     return f"{head} SIMULATED: no real machine is looked at.\n\nArgs:\n" + "\n".join(filter(None, [others, host]))
-
-
-def _passage(passage: Passage) -> dict[str, Any]:
-    return {
-        "title": passage.title,
-        "headings": list(passage.headings),
-        "text": passage.text,
-        "excerpt": passage.excerpt,
-        "url": passage.url,
-        "sources": list(passage.sources),
-        "reviewed": passage.reviewed,
-    }
-
-
-def _differs(found: SearchResult | None) -> list[dict[str, str]]:
-    """Return where upstream's own files say otherwise than the pages that the extract cites."""
-    return [{"file": other.path, "url": other.url, "says": other.says} for other in (found.differs if found else ())]
-
-
-def reply_of(turn: Turn) -> dict[str, Any]:
-    """Return a turn as `ask` sends it; `reason`, `model` and `grounded` join at its end."""
-    finished, progress = turn.finished, turn.progress
-    underway = "looking" if turn.phase == "searching" else turn.phase
-    reply: dict[str, Any] = {
-        "answer": turn.in_words(),
-        "judged": [asdict(judged) for _, judged in turn.judged],
-        "sources": [_passage(passage) for passage in turn.sources],
-        "missing": list(turn.found.missing) if turn.found else [],
-        "differs": _differs(turn.found),
-        "tools": [
-            {"arguments": step.call.arguments, "host": step.call.host, **asdict(step.result)}
-            for step in turn.steps
-            if step.result
-        ],
-        "notices": [notice.text for notice in turn.notices],
-        "done": finished is not None,
-        "state": "done" if finished else underway,
-        "eta_s": round(progress.eta_s) if progress else 0,
-    }
-    if turn.route:
-        reply |= {"route": turn.route.name, "stands_for": turn.route.stands_for}
-    if finished:
-        reply |= {"reason": finished.reason, "model": finished.model, "grounded": finished.grounded}
-    return reply

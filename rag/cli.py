@@ -3,13 +3,13 @@
 import argparse
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
+from rag.command_line import ended
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder
 from rag.errors import IndexMissing, RagError, SourceUnreadable
 from rag.index.build import build
@@ -31,17 +31,12 @@ def main(argv: Sequence[str]) -> int:
     arguments = list(argv)
     if not arguments or (arguments[0] not in COMMANDS and not arguments[0].startswith("-")):
         arguments.insert(0, "search")
+    return ended(_run, arguments, (RagError,))
+
+
+def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except RagError as error:
-        sys.stderr.write(f"{error}\n")
-    except BrokenPipeError:  # whoever reads the output has seen enough
-        sys.stderr.close()
-    except (OSError, UnicodeError, RecursionError, MemoryError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        sys.stderr.write(f"what you named cannot be read or written ({said}); check the path and its permissions\n")
-    return 2
+    return int(options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -31,3 +31,7 @@ class ModelMissing(RagError):
 
 class SecretFound(RagError):
     """A text to be published holds what looks like a credential or personal data."""
+
+
+class RowsUnreadable(RagError):
+    """A file of judged questions or cases is not what it should be; the message names the line."""

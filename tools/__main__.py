@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -24,7 +25,18 @@ READERS: dict[str, Callable[[str], Any]] = {"integer": int, "number": float, "st
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print as JSON what the arguments ask for; return 0 when it ran, 1 when the tool failed."""
+    """Print as JSON what the arguments ask for; return 0 when it ran, 1 when the tool failed or nothing can be said."""
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter's end tries to write again
+        sys.stderr.write(f"the result cannot be printed ({error.strerror}); give the output another place\n")
+        return 1
+    return code
+
+
+def _run(argv: list[str] | None) -> int:
     registry, hosts = Registry.default(), load_hosts()
     options = vars(_parser(registry, list(hosts)).parse_args(argv))
     name, host = options.pop("tool"), options.pop("host", DEFAULT_HOST)
@@ -69,7 +81,8 @@ def _help(text: str) -> str:
 
 
 def _print(value: Mapping[str, Any]) -> int:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")  # an argument may be no UTF-8
     return 0
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 import image_files
 import image_smoke
 import sbom
+from command_line import ended
 from image_engine import Engine, EngineFailed, find_engine, output
 from loopback_registry import serving
 from registry import RegistryFailed, Skopeo, promote, roll_back, run
@@ -184,4 +185,4 @@ def main(argv: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     os.environ.setdefault("BUILDAH_ISOLATION", "chroot")
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ended(main, sys.argv[1:]))

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from command_line import ended
 from image_engine import Engine, EngineFailed, find_engine
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -140,4 +141,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ended(main, sys.argv[1:]))

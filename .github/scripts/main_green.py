@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from command_line import ended
 from tags import TagRefused, parse
 
 REQUIRED = ("linters and types", "tests, ", "tests in a browser", "push what was checked")  # beginnings of names
@@ -38,11 +39,11 @@ def main(argv: Sequence[str]) -> int:
             return 0
         found = problems(json.loads(Path(argv[0]).read_text("utf-8")))
     except (OSError, ValueError, KeyError, IndexError, TagRefused) as error:
-        print(f"cannot tell: {error!r}", file=sys.stderr)
+        print(f"cannot tell: {error!r:.300}", file=sys.stderr)
         return 2
     print(*(found or ["main is green"]), sep="\n")
     return int(bool(found))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ended(main, sys.argv[1:]))

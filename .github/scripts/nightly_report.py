@@ -18,6 +18,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from command_line import ended
+
 TITLE = "The nightly run with real Granite fails"
 UPSTREAM_TITLE = "Upstream has changed below the pages"
 MOST_CHARACTERS = 60_000  # GitHub takes 65,536 in the body of an issue
@@ -93,4 +95,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ended(main, sys.argv[1:]))

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command_line import ended
+
 from tests.benchmarks.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER
 
 RUNS = 5  # fewer give no spread to speak of
@@ -136,4 +138,4 @@ def _read(paths: Sequence[Path]) -> list[Run]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ended(main, sys.argv[1:]))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from command_line import ended
 
 from rag.errors import RagError
 from rag.publishing.hub import (
@@ -129,4 +130,4 @@ def _sent(target: Target, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ended(main, sys.argv[1:]))

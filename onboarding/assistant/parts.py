@@ -54,6 +54,8 @@ logger = logging.getLogger(__name__)
 CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
 PROMPTS = Path(__file__).parents[1] / "prompts"
 MB = 1_000_000
+COMING = ("loading", "building")  # how a part's status begins before it is there
+LOOK_S = 0.05  # between two looks whether it is
 MENDING_S = 5.0  # between two looks at an index that could not be used
 WATCH_S = 1.0  # between two looks at the engines
 RESTARTS, RESTARTS_WITHIN_S = 3, 600.0  # an engine that ends more often is left to whoever runs the process
@@ -113,6 +115,18 @@ class Parts:
     def is_loading(self) -> bool:
         """True until the encoder is there or has failed, so that a question had better wait."""
         return not self._ready.is_set()
+
+    @property
+    def search_is_coming(self) -> bool:
+        """True while the index loads or is being built for the first time; one that failed is not waited for."""
+        return self.retriever is None and self.status["search"].startswith(COMING)
+
+    def wait_for_search(self, timeout_s: float) -> bool:
+        """Wait until the index is there or has failed; False when that takes too long."""
+        end = time.monotonic() + timeout_s
+        while self.search_is_coming and time.monotonic() < end:
+            self._closed.wait(LOOK_S)
+        return not self.search_is_coming
 
     @property
     def can_route(self) -> bool:

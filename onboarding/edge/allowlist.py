@@ -75,7 +75,12 @@ GRANTS = tuple(
 )
 
 
+FOREIGN = (
+    "Not from another site's page. If this is the site's own page behind a proxy, the proxy must send the Host header "
+    "that the browser sent, or X-Forwarded-Host; docs/operators.md shows how."
+)
 Check = Callable[[Scope, Any], Any]  # the request and its JSON body -> the body that may pass; raises CallRefused
+REFUSED = "refused"  # key of a refusal in a request's state
 HOLD_S = 1.0  # a flood's refusals are held back so long: what asks again at each answer slows itself down
 
 
@@ -88,6 +93,17 @@ class CallRefused(ValueError):
         self.status = status
         self.wait_s = wait_s
         self.hold = hold
+
+
+def refuse_later(scope: Scope, refused: CallRefused) -> None:
+    """Let a refusal travel with its request to the handler, which says it."""
+    scope.setdefault("state", {})[REFUSED] = refused
+
+
+def refusal_of(request: Any) -> CallRefused | None:
+    """Return the refusal that travels with a request, given as Gradio or Starlette has it; None where there is none."""
+    refusal = getattr(getattr(request, "state", None), REFUSED, None)
+    return refusal if isinstance(refusal, CallRefused) else None
 
 
 class Allowlist:
@@ -115,7 +131,7 @@ class Allowlist:
         if not (is_known(scope["path"], scope["method"]) or self._is_extra(scope)):
             await PlainTextResponse("Not found", 404)(scope, receive, send)
         elif is_foreign(scope["method"], Headers(scope=scope)):
-            await PlainTextResponse("Not from another site's page", 403)(scope, receive, send)
+            await PlainTextResponse(FOREIGN, 403)(scope, receive, send)
         elif scope["method"] != "POST":
             await self._hand_on(scope, receive, send)
         elif (body := await _whole_body(scope, receive)) is None:
@@ -136,6 +152,8 @@ class Allowlist:
         except (ValueError, RecursionError):
             await JSONResponse({"detail": "The body must be JSON in UTF-8."}, 422)(scope, receive, send)
         else:
+            later = scope.get("state", {}).get(REFUSED)
+            await asyncio.sleep(self._hold_s * bool(later and later.hold))
             body = json.dumps(checked, ensure_ascii=False).encode()
             MutableHeaders(scope=scope)["content-length"] = str(len(body))
             await self._hand_on(scope, _replayed(body, receive), send)
@@ -233,6 +251,8 @@ def with_headers(send: Send) -> Send:
             for name in GRANTS:
                 del headers[name]
             headers.update(HEADERS)
+            if headers.get("content-type", "").startswith("text/event-stream"):
+                headers["X-Accel-Buffering"] = "no"  # nginx would keep the events back until its buffer is full
         await send(message)
 
     return wrapped

@@ -3,6 +3,8 @@
 Gradio hands any handler any JSON. This check lets a call pass if its handler exists, if it gives as many values as the
 handler takes, and if each value is of its component's kind. Programs call by name, and only the handlers that are meant
 for them. Keys that the page does not use (batches, event ids, tokens, the content of server-side state) are dropped.
+Gradio's own client shows nothing of what an HTTP error says, and a loop over its answer then never ends. So what it
+calls in the queue by number is refused by the handler, which is given no values and the refusal instead.
 Does not check: a choice among choices that change while the page is open; Gradio's own check then refuses it.
 """
 
@@ -19,12 +21,21 @@ from jsonschema import Draft202012Validator
 from starlette.types import Scope
 
 from onboarding.edge.admission import LANE, Admission, Refused, carry
-from onboarding.edge.allowlist import CallRefused
+from onboarding.edge.allowlist import CallRefused, refuse_later
 from onboarding.edge.client_address import Asker, address
 
+JOIN = "/gradio_api/queue/join"
 CALL = re.compile(r"/gradio_api/call/([a-z_]+)")
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 OPTIONAL = (gr.Textbox, gr.Code, gr.Number, gr.CheckboxGroup)  # may be empty
+KINDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
 ANYTHING = (gr.BrowserState,)  # foreign data; ui.chat.saved_conversations and ui.tours.tour check it
 
 
@@ -46,23 +57,31 @@ class CallCheck:
             handler = self._named.get(called[1])
             if handler is None:
                 raise CallRefused(f"There is no endpoint {called[1]}; choose one of: {', '.join(self._named)}.", 404)
-            values = self._values(handler, _with_defaults(handler, _object(body).get("data")))
+            values = self._values(handler, _counted(handler, _with_defaults(handler, _object(body).get("data"))))
             self._decide(handler, scope, secrets.token_hex(8))  # Gradio makes a session for each of these calls
             return {"data": values}
-        if path in {"/gradio_api/queue/join", "/gradio_api/run/predict"}:
+        if path in {JOIN, "/gradio_api/run/predict"}:
             return self._call(scope, _object(body))
         return body
 
     def _call(self, scope: Scope, body: Mapping[str, Any]) -> dict[str, Any]:
         index, session, trigger = body.get("fn_index"), body.get("session_hash"), body.get("trigger_id")
-        handler = self._handlers.get(index) if type(index) is int else None
+        handler: Any = self._handlers.get(index) if type(index) is int else None
         if handler is None:
             raise CallRefused("The page has no such handler; reload it.", 404)
         if not isinstance(session, str) or not SESSION.fullmatch(session):
             raise CallRefused("A call needs a session_hash of up to 64 letters and digits.")
         known = trigger if type(trigger) is int and trigger in self._blocks else None
-        values = self._values(handler, body.get("data"))
-        self._decide(handler, scope, session)
+        is_public = self._named.get(str(handler.api_name)) is handler
+        data = _counted(handler, body.get("data"))
+        try:
+            values = self._values(handler, _with_defaults(handler, data) if is_public else data)
+            self._decide(handler, scope, session)
+        except CallRefused as refused:
+            if scope["path"] != JOIN or not is_public:
+                raise
+            refuse_later(scope, refused)
+            values = [None] * len(data)
         return {
             "data": values,
             "event_data": body.get("event_data"),
@@ -83,24 +102,38 @@ class CallCheck:
         except Refused as refused:
             raise CallRefused(str(refused), 429, refused.wait_s, hold=refused.scope == "flood") from refused
 
-    def _values(self, handler: Any, data: Any) -> list[Any]:
-        if not isinstance(data, list) or len(data) != len(handler.inputs):
-            raise CallRefused(f"This call takes a list of {len(handler.inputs)} values as `data`.")
-        return [_value(at, block, value) for at, (block, value) in enumerate(zip(handler.inputs, data, strict=True), 1)]
+    def _values(self, handler: Any, data: list[Any]) -> list[Any]:
+        names = list(inspect.signature(handler.fn).parameters) if handler.api_visibility == "public" else []
+        told = [*(f" ({name})" for name in names), *[""] * len(data)]
+        return [
+            _value(f"Value {at}{named} ", block, value)
+            for at, (block, value, named) in enumerate(zip(handler.inputs, data, told, strict=False), 1)
+        ]
+
+
+def _counted(handler: Any, data: Any) -> list[Any]:
+    if not isinstance(data, list) or len(data) != len(handler.inputs):
+        raise CallRefused(f"This call takes a list of {len(handler.inputs)} values as `data`.")
+    return data
 
 
 def _with_defaults(handler: Any, data: Any) -> Any:
-    """Return the values of a program's call, with the defaults of those it leaves out at the end."""
+    """Return the values of a program's call, with the defaults of those it leaves out at the end or gives as null."""
     if not isinstance(data, list):
         return data
     takes = list(inspect.signature(handler.fn).parameters.values())[: len(handler.inputs)]
     left_out = takes[len(data) :]
-    if any(one.default is inspect.Parameter.empty for one in left_out):
+    if len(data) > len(takes) or any(one.default is inspect.Parameter.empty for one in left_out):
         return data
-    return [*data, *(one.default for one in left_out)]
+    needed = (None, inspect.Parameter.empty)
+    given = [
+        one.default if value is None and one.default not in needed else value
+        for value, one in zip(data, takes, strict=False)
+    ]
+    return [*given, *(one.default for one in left_out)]
 
 
-def _value(at: int, block: Any, value: Any) -> Any:
+def _value(what: str, block: Any, value: Any) -> Any:
     if isinstance(block, gr.State):
         return None  # what a visitor's state is, the server knows
     if isinstance(block, ANYTHING) or (value is None and isinstance(block, OPTIONAL)):
@@ -108,15 +141,26 @@ def _value(at: int, block: Any, value: Any) -> Any:
     schema = dict(block.api_info())
     if isinstance(block, gr.Radio | gr.CheckboxGroup):
         schema = {"type": "array", "items": {"type": "string"}} if schema["type"] == "array" else {"type": "string"}
-    if not Draft202012Validator(schema).is_valid(value):
-        raise CallRefused(f"Value {at} is not of the kind that is expected there: {_kind(schema)}.")
+    if fault := fault_in(schema, value):
+        raise CallRefused(f"{what}{fault}.")
     return value
+
+
+def fault_in(schema: Mapping[str, Any], value: Any) -> str:
+    """Return what is wrong with a value, to stand behind its name; "" when it is of the schema's kind."""
+    if Draft202012Validator(schema).is_valid(value):
+        return ""
+    return f"is not of the kind that is expected there: {_kind(schema)}"
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
-    return " or ".join(str(one.get("type")) for one in schema.get("oneOf", [schema]))
+    several = next((schema[key] for key in ("oneOf", "anyOf") if key in schema), None)
+    if several:
+        return " or ".join(dict.fromkeys(map(_kind, several)))
+    kind = str(schema.get("type"))
+    return KINDS.get(kind, kind) + (f", each {_kind(schema['items'])}" if "items" in schema else "")
 
 
 def _object(body: Any) -> Mapping[str, Any]:

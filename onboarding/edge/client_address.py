@@ -1,24 +1,19 @@
 """Finds the address a request really comes from: pure ASGI, outside everything else.
 
 A proxy's X-Forwarded-For is believed only from the networks that TRUST_PROXY names; uvicorn's own middleware reads
-it, and takes the last address that is not a proxy's. Gradio's MCP server asks its queue over loopback in the name of
-its client, headers included: the true address travels in a header under this process's own secret.
+it, and takes the last address that is not a proxy's.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 PRIVATE = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,::1/128,fc00::/7"  # where proxies live
-MCP = "/gradio_api/mcp"
-CARRIED = "x-visitor-address"
 UNKNOWN = "unknown"  # no address is known, as over a Unix socket; all of those count as one
 IPV6_PREFIX = 64  # what one household or host gets; single addresses of it are free to choose
 
@@ -34,7 +29,7 @@ class Asker:
     def keys(self) -> dict[str, str]:
         """The key of each scope of limits.
 
-        A session alone is not enough for a visitor: Gradio's MCP server lends its own to all of its clients.
+        A session alone is not enough for a visitor: a client can choose another's.
         """
         return {"visitor": f"{self.visitor} {self.address}", "address": self.address, "everybody": ""}
 
@@ -45,29 +40,11 @@ class ClientAddress:
     def __init__(self, app: ASGIApp, trust: str = "") -> None:
         """trust: proxies' networks separated by commas, or "" to believe nobody; see `trusted`."""
         self._app = app
-        self._secret = secrets.token_hex(16)
-        inner: Any = self._enter
-        self._entry: Any = ProxyHeadersMiddleware(inner, trust) if trust else inner
+        self._entry: Any = ProxyHeadersMiddleware(app, trust) if trust else app  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the address and pass the request on."""
         await (self._entry if scope["type"] == "http" else self._app)(scope, receive, send)
-
-    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._carry(scope)
-        await self._app(scope, receive, send)
-
-    def _carry(self, scope: Scope) -> None:
-        """Hand an MCP client's address to the request that is made in its name, and take it up there."""
-        carried = Headers(scope=scope).get(CARRIED, "")
-        secret, _, address = carried.partition(" ")
-        if carried:
-            del MutableHeaders(scope=scope)[CARRIED]
-        if address and secrets.compare_digest(secret.encode(), self._secret.encode()):
-            scope["client"] = (address, 0)
-        elif scope["path"].startswith(MCP):
-            host = (scope.get("client") or (UNKNOWN, 0))[0]
-            MutableHeaders(scope=scope)[CARRIED] = f"{self._secret} {host}"
 
 
 def address(scope: Scope) -> str:

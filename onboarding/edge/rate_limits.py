@@ -43,7 +43,7 @@ class Rates:
     def questions(self) -> list[tuple[str, RateLimitItem]]:
         """(whose limit, limit) of questions, which use the model."""
         return [
-            ("visitor", RateLimitItemPerMinute(max(1, self.asks * 2 // 3), namespace="ask")),
+            ("visitor", RateLimitItemPerMinute(math.ceil(self.asks * 2 / 3), namespace="ask")),
             ("address", RateLimitItemPerMinute(self.asks, namespace="ask")),
             ("address", RateLimitItemPerHour(self.asks * 15, namespace="ask")),
             ("everybody", RateLimitItemPerMinute(self.asks * 5, namespace="ask")),

@@ -32,7 +32,9 @@ from onboarding.routing.exemplars import EXEMPLARS, Exemplar, load_exemplars, mi
 from onboarding.routing.features import Features, slots
 from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.reading import Reader
+from rag.command_line import ended
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder
+from rag.errors import RagError
 from rag.index.store import Encoder
 
 STRENGTH = 12.0  # inverse regularisation, the best of 3, 6, 12, 24 under cross-validation
@@ -162,4 +164,4 @@ def _report(name: str, data: Data, scores: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main, sys.argv[1:], (RagError,)))

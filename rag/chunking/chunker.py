@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from rag.chunking import markdown, other_formats, programs
-from rag.chunking.splitting import by_size, size, split
+from rag.chunking.splitting import by_size, clipped, size, split
 from rag.types import Block, Chunk, Document, Lines, Section, Span, Unit
 
 UNIT_CHARS = 1100  # ~280 tokens, the lead passage's share of the prompt budget
@@ -68,7 +68,7 @@ def _sections(blocks: Iterable[Block]) -> Iterator[Section]:
 
 
 def _titles(path: list[Block]) -> tuple[str, ...]:
-    return tuple(heading.title[:HEADING_CHARS] for heading in path)
+    return tuple(clipped(heading.title, HEADING_CHARS) for heading in path)
 
 
 def _fitted(section: Section) -> Iterator[Section]:

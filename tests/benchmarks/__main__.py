@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import sys
 
+from model.engine.protocol import ModelUnusable
+from rag.command_line import ended
+from rag.errors import RagError
 from tests.benchmarks import compare, day, engine, lookup, path, retrieval, server
 
 COMMANDS = {
@@ -26,4 +29,4 @@ COMMANDS = {
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         sys.exit(__doc__)
-    sys.exit(COMMANDS[sys.argv[1]](sys.argv[2:]))
+    sys.exit(ended(COMMANDS[sys.argv[1]], sys.argv[2:], (RagError, ModelUnusable)))

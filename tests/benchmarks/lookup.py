@@ -28,6 +28,7 @@ from model.prompting.conversation import Conversation
 from model.prompting.system_prompts import PromptTexts, load_prompt_texts
 from model.turn.chat import chosen
 from rag.embedding.embedder import Embedder
+from rag.reading.rows import read_rows
 from rag.search.retriever import Retriever, open_or_build
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +128,7 @@ def step_costs(model: Path, threads: int) -> list[float]:
 
 def answers(options: argparse.Namespace) -> list[tuple[list[int], list[int]]]:
     """(prompt, answer) of grounded questions as token ids, written greedily."""
-    rows = [json.loads(line) for line in options.questions.read_text().splitlines()]
+    rows = read_rows(options.questions, "question", "kind")
     questions = [row["question"] for row in rows if row["kind"] != "unanswerable"][: options.limit]
     texts = load_prompt_texts(ROOT / "onboarding" / "prompts")
     context = ContextOptions(cells=4096, threads=options.threads)

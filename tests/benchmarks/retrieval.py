@@ -16,6 +16,7 @@ import numpy as np
 from rag.embedding.embedder import Embedder
 from rag.index.build import build
 from rag.index.store import load
+from rag.reading.rows import read_rows
 from rag.search.retriever import Retriever
 from tests.benchmarks.workload import CORPUS
 
@@ -31,8 +32,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--count", type=int, default=100, help="how many of them")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
-    lines = options.questions.read_text("utf-8").splitlines()
-    questions = [json.loads(line)["question"] for line in lines if line.strip()]
+    questions = [row["question"] for row in read_rows(options.questions, "question")]
     print(json.dumps(run(options.corpus, questions[: options.count]), indent=None if options.json else 1))
     return 0
 

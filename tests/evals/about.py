@@ -9,7 +9,6 @@ question about the page, and is right where it is searched for or checked.
 
 import json
 import statistics
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,7 +22,8 @@ from onboarding.routing.reading import Reading
 from onboarding.routing.router import FALLBACK, Route
 from onboarding.routing.routing import Routing, load_routing
 from rag.embedding.embedder import Embedder
-from tests.evals.routing import Row, confusion, parse, read_rows
+from rag.reading.rows import read_rows
+from tests.evals.routing import Row, confusion, parse
 
 KNOWLEDGE = "knowledge"
 REFUSED = "refused"
@@ -122,7 +122,3 @@ def _table(figures: dict[str, Any]) -> str:
               for name in ("by_kind", "by_language")]  # fmt: skip
     rows = [f"  {true:16} {given}" for true, given in figures["confusion"].items()]
     return "\n".join([*plain, *tables, "confusion, true kind first:", *rows])
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

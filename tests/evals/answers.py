@@ -30,8 +30,9 @@ from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from rag.embedding.embedder import Embedder
 from rag.index.build import build
+from rag.reading.rows import read_rows
 from tests.evals.facts import stated
-from tests.evals.retrieval import Row, read_rows
+from tests.evals.retrieval import Row
 
 OWN = Path(__file__).with_name("own_corpus.jsonl")
 LOADING_S = 900.0  # a model of a few gigabytes, and an index that may have to be built first

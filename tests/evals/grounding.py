@@ -10,7 +10,6 @@ A sentence that does not hold counts as found whatever it is taken for; "as agai
 import argparse
 import json
 import statistics
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -150,7 +149,3 @@ def _parser() -> argparse.ArgumentParser:
         "--misses", action="store_true", help="also list the sentences that are taken for what they are not"
     )
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -13,9 +13,10 @@ from pathlib import Path
 from model.prompting.system_prompts import load_prompt_texts
 from onboarding.tours.content import load_tours
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder
+from rag.reading.rows import read_rows
 from rag.search.retriever import open_or_build
 from rag.search.tiers import Searching, with_upstream
-from tests.evals.retrieval import Row, heading_hit, read_rows
+from tests.evals.retrieval import Row, heading_hit
 
 JUDGED = {row["question"]: row for row in read_rows(Path(__file__).with_name("offered.jsonl"))}
 TOOLS = {row["question"] for row in read_rows(Path(__file__).with_name("offered_tools.jsonl"))}  # they run a check

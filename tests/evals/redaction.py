@@ -8,7 +8,6 @@ that come back unchanged; `kept` the words around a secret that are still there.
 
 import argparse
 import json
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -94,7 +93,3 @@ def _share(hits: list[bool]) -> float:
 
 def _table(figures: dict[str, Any]) -> str:
     return "\n".join(f"{name:20} {value}" for name, value in figures.items())
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

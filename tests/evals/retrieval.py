@@ -23,6 +23,7 @@ from onboarding.routing.language.text import fold
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder
 from rag.index.build import build
 from rag.index.store import load
+from rag.reading.rows import read_rows
 from rag.search.retriever import Retriever
 from rag.search.tiers import Searching, with_upstream
 from rag.types import Passage, State
@@ -71,11 +72,6 @@ def main(argv: Sequence[str]) -> int:
     if options.misses:
         _print_misses(judged)
     return 0
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Read one JSON object per line."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
 def measure(judged: Sequence[Judged]) -> dict[str, float | int]:

@@ -9,7 +9,6 @@ are as good).
 import argparse
 import json
 import statistics
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import Any
 from onboarding.routing.router import ROUTES, Route
 from onboarding.routing.routing import Routing, load_routing
 from rag.embedding.embedder import Embedder
+from rag.reading.rows import read_rows
 
 Row = dict[str, Any]
 
@@ -92,11 +92,6 @@ def parse(argv: Sequence[str], name: str, default: Path | None = None) -> argpar
     return parser.parse_args(argv)
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read one JSON object per line."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
-
-
 def _route(routing: Routing, row: Row) -> Routed:
     start = time.perf_counter()
     route = routing.router.route(routing.reader.read(row["text"], row.get("history", ())))
@@ -111,7 +106,3 @@ def _table(figures: dict[str, Any]) -> str:
     plain = [f"{name:20} {value}" for name, value in figures.items() if not isinstance(value, dict)]
     rows = [f"  {true:16} {given}" for true, given in figures["confusion"].items()]
     return "\n".join([*plain, "confusion, true route first:", *rows])
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -11,7 +11,6 @@ the app without a language model; what it finds is what the next message leans o
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -27,10 +26,11 @@ from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.routing.routing import load_routing
 from rag.embedding.embedder import Embedder
 from rag.index.store import load
+from rag.reading.rows import read_rows
 from rag.search.retriever import Retriever, open_or_build
 from rag.search.tiers import TwoTiers
 from rag.types import Passage
-from tests.evals.retrieval import heading_hit, read_rows
+from tests.evals.retrieval import heading_hit
 
 Row = dict[str, Any]
 CASES = Path(__file__).with_name("talks.jsonl")
@@ -180,7 +180,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--misses", action="store_true", help="also list the conversations whose last turn went wrong")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -10,7 +10,6 @@ action or none), how often that is right is told as well.
 
 import json
 import statistics
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ from typing import Any
 from onboarding.routing.routing import Routing, load_routing
 from onboarding.routing.tool_choice import ToolChoice
 from rag.embedding.embedder import Embedder
-from tests.evals.routing import Row, confusion, parse, read_rows
+from rag.reading.rows import read_rows
+from tests.evals.routing import Row, confusion, parse
 from tools.registry import Registry
 
 NO_TOOL = "none"
@@ -111,7 +111,3 @@ def _table(figures: dict[str, Any]) -> str:
     plain = [f"{name:24} {value}" for name, value in figures.items() if not isinstance(value, dict)]
     rows = [f"  {true:20} {given}" for true, given in figures["confusion"].items()]
     return "\n".join([*plain, "confusion, expected tool first:", *rows])
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -27,6 +27,7 @@ from onboarding.api import Programs
 from onboarding.assistant.guide import Status
 from onboarding.edge.allowlist import Allowlist
 from onboarding.edge.call_check import CallCheck
+from onboarding.mcp_tools import McpTools
 from onboarding.ui.page.page import build_page, mount_options
 from rag.types import Embedded, Passage, SearchResult
 from tests.browser.serving import HOSTS, serving
@@ -72,8 +73,10 @@ class OnePageGuide:
 def served(engine: LocalEngine) -> Iterator[str]:
     guide: Any = OnePageGuide(engine)
     app = FastAPI()
-    page = build_page(guide, HOSTS, endpoints=Programs(guide, load_hosts()).build)
+    programs = Programs(guide, load_hosts())
+    page = build_page(guide, HOSTS, endpoints=programs.build)
     gr.mount_gradio_app(app, page, "/", **mount_options())
+    McpTools(programs.endpoints()).serve(page, "test")
     app.add_middleware(Allowlist, check=CallCheck(page))
     with serving(app) as url:
         yield url
@@ -90,22 +93,29 @@ def until(what: Callable[[], bool]) -> None:
 class Visitor:
     """A raw connection to the stream of one question, so that it can be torn off at any byte."""
 
-    def __init__(self, url: str, question: str, *, page: bool) -> None:
+    def __init__(self, url: str, question: str, *, way: str) -> None:
         self._netloc = urlsplit(url).netloc
-        if page:
+        if way == "page":
             handler = next(h for h in httpx2.get(f"{url}/config").json()["dependencies"] if h["api_name"] == "_ask")
             body = {"data": ["healthy", None], "event_data": {"kind": "question", "text": question}, "fn_index": handler["id"], "session_hash": question.replace(" ", "-"),
                     "trigger_id": handler["targets"][0][0]}  # fmt: skip
             assert httpx2.post(f"{url}/gradio_api/queue/join", json=body, timeout=60).status_code == 200
             self._open(f"/gradio_api/queue/data?session_hash={question.replace(chr(32), chr(45))}")
+        elif way == "mcp":
+            call = {"name": "ask", "arguments": {"question": question}, "_meta": {"progressToken": 1}}
+            sent = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call})
+            self._open(
+                "/gradio_api/mcp/", "POST", sent,
+                f"Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: {len(sent)}\r\n",
+            )  # fmt: skip
         else:
             joined = httpx2.post(f"{url}/gradio_api/call/ask", json={"data": [question, "healthy"]}, timeout=60)
             self._open(f"/gradio_api/call/ask/{joined.json()['event_id']}")
 
-    def _open(self, path: str) -> None:
+    def _open(self, path: str, method: str = "GET", body: str = "", headers: str = "") -> None:
         host, port = self._netloc.split(":")
         self._socket = socket.create_connection((host, int(port)), timeout=PATIENCE_S)
-        self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: {self._netloc}\r\n\r\n".encode())
+        self._socket.sendall(f"{method} {path} HTTP/1.1\r\nHost: {self._netloc}\r\n{headers}\r\n{body}".encode())
 
     def hear(self) -> str:
         return self._socket.recv(65_536).decode("utf-8", "replace")
@@ -115,20 +125,20 @@ class Visitor:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("page", [True, False], ids=["page", "program"])
+@pytest.mark.parametrize("way", ["page", "program", "mcp"])
 @pytest.mark.parametrize("moment", ["prefill", "decode", "queue"])
 def test_who_leaves_frees_the_engine_and_the_next_visitor_is_answered(
-    open_engine: OpenEngine, moment: str, page: bool
+    open_engine: OpenEngine, moment: str, way: str
 ) -> None:
     engine = open_engine(cells=4096, options=EngineOptions(slots=1))
     with served(engine) as url:
-        first = Visitor(url, f"long question {moment}1", page=page)
+        first = Visitor(url, f"long question {moment}1", way=way)
         until(lambda: engine.load().running == 1)
         if moment == "decode":
             until(lambda: any(job.generated for job in list(engine._running)))
         leaver = first
         if moment == "queue":
-            leaver = Visitor(url, f"long question {moment}2", page=page)
+            leaver = Visitor(url, f"long question {moment}2", way=way)
             until(lambda: engine.load().waiting == 1)
         leaver.hear()
         leaver.leave()
@@ -138,7 +148,7 @@ def test_who_leaves_frees_the_engine_and_the_next_visitor_is_answered(
             assert engine._running == [staying]  # who stayed is served on, and nobody else in the leaver's place
             first.leave()
         until(lambda: engine.load().running == 0)
-        last = Visitor(url, "short question", page=page)
+        last = Visitor(url, "short question", way=way)
         heard = ""
         while "done" not in heard:
             heard += last.hear()

@@ -21,8 +21,8 @@ from onboarding.routing.routing import Routing
 from onboarding.tours.content import load_tours
 from onboarding.ui.chat.render import tab_key
 from onboarding.ui.kit.languages import load_texts
+from rag.reading.rows import read_rows
 from rag.search.retriever import Holding
-from tests.evals.routing import read_rows
 from tests.onboarding.test_talk import Shelf
 from tests.routing_parts import read, route_of
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx2
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from jsonschema import Draft202012Validator
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
@@ -19,7 +23,6 @@ from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.tours.content import load_tours
 from tests.browser.serving import serving
 from tools.registry import Registry
-from tools.simulation.hosts import load_hosts
 
 TOOLS = set(Registry.default().list_tools())
 NAMES = {"ask", "search", "route", "tours", *TOOLS}
@@ -44,12 +47,12 @@ def client(address: str) -> Client:
     return Client(address, verbose=False)
 
 
-def in_session(address: str, use: Callable[[ClientSession], Awaitable[Any]]) -> Any:
-    """What `use` returns of a session with the MCP server."""
+def in_session(address: str, use: Callable[[ClientSession], Awaitable[Any]], path: str = "/gradio_api/mcp/") -> Any:
+    """What `use` returns of a session with the MCP server; the client checks results against the schemas it is told."""
 
     async def run() -> Any:
         async with (
-            streamablehttp_client(f"{address}/gradio_api/mcp/") as (read, write, _),
+            streamablehttp_client(f"{address}{path}") as (read, write, _),
             ClientSession(read, write) as session,
         ):
             await session.initialize()
@@ -140,17 +143,163 @@ def test_an_mcp_client_finds_each_tool_described_and_called_simulated(address: s
     assert tools["process_info"].inputSchema["properties"]["top_n"]["type"] == "integer"
 
 
-def test_an_mcp_client_searches_and_runs_a_tool(address: str) -> None:
-    async def use(session: ClientSession) -> tuple[Any, Any, Any]:
-        arguments = {"services": ["libvirtd"], "host": "libvirtd-down"}
-        return (
-            await session.call_tool("service_status", arguments),
-            await session.call_tool("search", {"question": QUESTION}),
-            await session.call_tool("service_status", {"host": "moon"}),
-        )
+def test_every_mcp_tool_answers_in_json_that_its_schema_describes(address: str) -> None:
+    arguments: dict[str, dict[str, Any]] = {
+        "ask": {"question": "Is libvirtd running on the demo host?", "host": "libvirtd-down"},
+        "search": {"question": QUESTION},
+        "route": {"question": "and on it?", "earlier": [QUESTION]},
+        "service_status": {"services": ["libvirtd"], "host": "libvirtd-down"},
+    }
 
-    status, found, refused = in_session(address, use)
-    assert "'activestate': 'failed'" in text_of(status)
-    assert "RHEL 8" in text_of(found)
-    assert refused.isError
-    assert all(host in text_of(refused) for host in load_hosts())
+    async def use(session: ClientSession) -> dict[str, Any]:
+        tools = (await session.list_tools()).tools
+        return {tool.name: (tool, await session.call_tool(tool.name, arguments.get(tool.name, {}))) for tool in tools}
+
+    called = in_session(address, use)
+    assert set(called) == NAMES
+    for tool, answer in called.values():
+        assert not answer.isError, answer
+        assert json.loads(text_of(answer)) == answer.structuredContent
+        Draft202012Validator(tool.outputSchema).validate(answer.structuredContent)
+        assert tool.outputSchema["required"]
+    told = {name: answer.structuredContent for name, (_, answer) in called.items()}
+    assert told["service_status"]["data"]["services"]["libvirtd"]["activestate"] == "failed"
+    assert [check["tool_name"] for check in told["ask"]["tools"]] == ["service_status"]
+    assert any("RHEL 8" in passage["text"] for passage in told["search"]["passages"])
+    assert {tour["name"] for tour in told["tours"]["result"]} == set(load_tours())
+
+
+BAD_CALLS: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "service_status",
+        {"services": "libvirtd"},
+        "services is not of the kind that is expected there: a list, each a text",
+    ),
+    ("service_status", {"services": [1]}, "services is not of the kind"),
+    ("service_status", {"host": "moon"}, "No simulated host 'moon'; choose one of: healthy"),
+    ("service_status", {"unit": "libvirtd"}, "There is no argument 'unit'; service_status takes services, host"),
+    ("tours", {"n": 1}, "There is no argument 'n'; tours takes no arguments"),
+    ("search", {}, "question is missing; search takes question, k"),
+    ("search", {"question": None}, "question is not of the kind that is expected there: a text"),
+    ("search", {"question": QUESTION, "k": "5"}, "k is not of the kind that is expected there: a whole number"),
+    ("search", {"question": "x"}, "Search for 3 to 300 characters"),
+    ("ask", {"question": "x" * 4001}, "4,001 characters and 4,000 are allowed"),
+    ("ask", {"question": QUESTION, "request": {}}, "There is no argument 'request'"),
+    ("route", {"question": ""}, "Please write a question first"),
+    ("moon\n" + "x" * 5000, {}, "There is no tool 'moon"),
+]
+
+
+def test_whatever_a_tool_refuses_is_one_sentence_without_a_result(address: str) -> None:
+    async def use(session: ClientSession) -> list[Any]:
+        return [await session.call_tool(name, arguments) for name, arguments, _ in BAD_CALLS]
+
+    for answer, (name, _, says) in zip(in_session(address, use), BAD_CALLS, strict=True):
+        assert answer.isError, name
+        assert text_of(answer).startswith(says) or says in text_of(answer)
+        assert len(text_of(answer).splitlines()) == 1
+        assert len(text_of(answer)) < 400
+        assert answer.structuredContent is None
+
+
+def test_null_is_what_a_client_leaves_out(address: str, client: Client) -> None:
+    async def use(session: ClientSession) -> list[Any]:
+        return [
+            await session.call_tool("search", {"question": QUESTION, "k": None}),
+            await session.call_tool("service_status", {"services": None, "host": None}),
+            await session.call_tool("route", {"question": QUESTION, "earlier": None}),
+        ]
+
+    assert [answer.isError for answer in in_session(address, use)] == [False] * 3
+    assert len(client.predict(QUESTION, None, api_name="/search")["passages"]) == 5
+    told = httpx2.post(f"{address}/gradio_api/call/search", json={"data": [QUESTION, None]})
+    assert told.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ({"method": "tools/list", "params": None}, "service_status"),
+        ({"method": "tools/call", "params": {"name": "tours"}}, "contribute"),
+        ({"method": "tools/call", "params": {"name": "tours", "arguments": None}}, "contribute"),
+        ({"method": "tools/call", "params": {"name": "tours", "arguments": []}}, "error"),
+        ({"method": "tools/call", "params": {"name": "tours", "arguments": "x"}}, "error"),
+        ({"method": "tools/call", "params": {"name": None}}, "error"),
+        ({"method": "tools/call"}, "error"),
+        ({"method": "prompts/get", "params": {"name": "x"}}, "error"),
+        ({"method": "resources/read", "params": {"uri": "file:///etc/passwd"}}, "error"),
+    ],
+)
+def test_a_message_in_any_form_is_answered(address: str, message: dict[str, Any], says: str) -> None:
+    accept = {"Accept": "application/json, text/event-stream"}
+    body = {"jsonrpc": "2.0", "id": 1, **message}
+    answer = httpx2.post(f"{address}/gradio_api/mcp", json=body, headers=accept, timeout=30)
+    assert answer.status_code in (200, 400)
+    assert says in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_the_mcp_address_works_without_a_slash_and_without_a_redirect(address: str) -> None:
+    found = in_session(address, lambda session: session.call_tool("tours", {}), "/gradio_api/mcp")
+    assert not found.isError
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    accept = {"Accept": "application/json, text/event-stream"}
+    assert httpx2.post(f"{address}/gradio_api/mcp", json=call, headers=accept).status_code == 200
+    for path in ("/gradio_api/mcp", "/gradio_api/mcp/"):
+        told = httpx2.get(f"{address}{path}", headers={"X-Forwarded-Host": "</script>"})
+        assert (told.status_code, "Give it to an MCP client" in told.text, "script" in told.text) == (200, True, False)
+
+
+def test_a_caller_is_told_of_the_states_before_the_answer(address: str) -> None:
+    heard: list[str | None] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message)
+
+    in_session(address, lambda session: session.call_tool("ask", {"question": QUESTION}, progress_callback=hear))
+    assert heard
+    assert heard[-1] == "done"
+
+
+def test_a_tool_that_breaks_says_so_and_nothing_else(
+    address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_args: object) -> None:
+        raise KeyError("a visitor's words")
+
+    monkeypatch.setattr("onboarding.api.tours_of", broken)
+    answer = in_session(address, lambda session: session.call_tool("tours", {}))
+    assert (answer.isError, "Something broke" in text_of(answer)) == (True, True)
+    assert "a visitor's words" not in text_of(answer) + caplog.text
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "values", "says"),
+    [
+        ("/service_status", ("libvirtd", "libvirtd-down"), "services. is not of the kind that is expected there"),
+        ("/service_status", (["libvirtd"], 5), "Value 2 .host. is not of the kind that is expected there: a text"),
+        ("/search", (QUESTION, "five"), "k. is not of the kind that is expected there: a whole number"),
+        ("/route", (QUESTION, "earlier"), "earlier. is not of the kind"),
+        ("/ask", (None,), "question. is not of the kind that is expected there: a text"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_with_the_sentence_that_curl_gets(
+    address: str, client: Client, endpoint: str, values: tuple[Any, ...], says: str
+) -> None:
+    with pytest.raises(AppError, match=says) as refused:
+        client.predict(*values, api_name=endpoint)
+    told = httpx2.post(f"{address}/gradio_api/call{endpoint}", json={"data": list(values)})
+    assert (told.status_code, told.json()["detail"]) == (422, str(refused.value))
+
+
+def in_loop(job: Any) -> int:
+    """How many states a loop over an answer gives; it fails where the loop would never end."""
+    return len(ThreadPoolExecutor(1).submit(list, job).result(timeout=30))
+
+
+def test_a_loop_over_an_answer_ends_whatever_refuses_it(client: Client) -> None:
+    assert in_loop(client.submit(QUESTION, api_name="/ask")) > 0
+    for values in ((None,), ("",), ("x" * 4001,), (QUESTION, "moon"), (QUESTION, 5)):
+        job = client.submit(*values, api_name="/ask")
+        assert in_loop(job) == 0
+        assert isinstance(job.exception(), AppError)

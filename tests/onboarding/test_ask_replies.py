@@ -10,8 +10,8 @@ from model.checking.gate import Judged
 from model.engine.events import Counts, Prefill, Queued, TextDelta, Timings
 from model.prompting.conversation import Conversation
 from model.turn.events import Notice, RouteChosen, SourcesFound, ToolFinished, ToolStarted, TurnEvent, TurnFinished
-from onboarding.api import reply_of
 from onboarding.assistant.turns import Turn, advance_all
+from onboarding.results import reply_of
 from tests.fakes import RHEL10
 from tools.types import ToolCall, ToolResult
 

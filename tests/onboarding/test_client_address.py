@@ -10,13 +10,13 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from onboarding.edge.allowlist import HEADERS
-from onboarding.edge.client_address import CARRIED, PRIVATE, ClientAddress, asker_of, bucket, trusted
+from onboarding.edge.client_address import PRIVATE, ClientAddress, asker_of, bucket, trusted
 from onboarding.edge.rate_limits import NO_LIMITS, RateLimits, Rates, RequestRateLimit
 
 
 async def echo(request: Request) -> JSONResponse:
     asker = asker_of(request)
-    return JSONResponse({"address": asker.address, "carried": request.headers.get(CARRIED, "")})
+    return JSONResponse({"address": asker.address})
 
 
 def client(trust: str = "", peer: str = "10.16.4.1", limits: RateLimits | None = None) -> TestClient:
@@ -76,24 +76,6 @@ def test_too_many_requests_are_429_with_the_time_to_wait_and_only_for_their_addr
     assert {name: refused[0].headers.get(name) for name in HEADERS} == HEADERS
     assert other.post("/gradio_api/queue/join").status_code == 200
     assert flooding.get("/healthz").status_code == 200
-
-
-def test_an_mcp_client_is_known_again_when_gradio_asks_in_its_name() -> None:
-    """Gradio's MCP server sends a queued call over loopback, with the headers of the request that it serves."""
-    outer = client(peer="203.0.113.5")
-    carried = outer.post("/gradio_api/mcp").json()["carried"]
-    assert carried.endswith(" 203.0.113.5")
-    inner = TestClient(outer.app, client=("127.0.0.1", 4000))
-    assert inner.post("/gradio_api/queue/join", headers={CARRIED: carried}).json() == {
-        "address": "203.0.113.5", "carried": "",
-    }  # fmt: skip
-
-
-def test_nobody_else_can_say_who_they_are() -> None:
-    outer = client(peer="203.0.113.5")
-    forged = {CARRIED: "0" * 32 + " 198.51.100.7"}
-    assert outer.post("/gradio_api/queue/join", headers=forged).json() == {"address": "203.0.113.5", "carried": ""}
-    assert outer.post("/gradio_api/mcp", headers=forged).json()["carried"].endswith(" 203.0.113.5")
 
 
 def test_a_call_without_any_request_is_somebody() -> None:

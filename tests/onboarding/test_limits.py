@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,6 +168,15 @@ def test_mcp_clients_are_limited_by_their_own_addresses(place: Place) -> None:
     assert asked[:4] == [False] * 4
     assert True in asked
     assert asyncio.run(call("203.0.113.48", 1)) == [False]
+
+
+def test_a_loop_over_an_answer_ends_when_its_address_is_turned_away(place: Place) -> None:
+    client, said = place.client("203.0.113.77"), []
+    for _ in range(16):
+        job = client.submit("Is it supported?", api_name="/ask")
+        assert ThreadPoolExecutor(1).submit(list, job).result(timeout=30) is not None
+        said.append(str(job.exception() or ""))
+    assert any("Too many questions from your address; try again in about" in one for one in said)
 
 
 def test_the_page_says_how_long_to_wait_and_keeps_what_was_typed(place: Place) -> None:

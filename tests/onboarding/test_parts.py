@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
+
+from model.engine.events import Queued
 from model.prompting.conversation import Conversation
-from model.turn.events import RouteChosen
-from onboarding.assistant.guide import Guide
+from model.turn.events import Notice, RouteChosen, SourcesFound, TurnFinished
+from onboarding.assistant.guide import Guide, Unusable
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.routing.classifier import ArtefactStale
 from onboarding.routing.train import train
 from rag.search.retriever import WordEncoder
+from rag.search.tiers import Searching
 from tests.rag_fakes import WordHashEncoder
 from tools.sandbox.sandbox import Sandbox
 from tools.sandbox.worker_process import SandboxError
@@ -34,6 +38,58 @@ def test_without_a_sandbox_the_search_still_loads(tmp_path: Path) -> None:
         assert {parts.status[part] for part in ("model", "search", "router")} == {"ready"}
         assert parts.retriever is not None
     finally:
+        parts.close()
+
+
+class HeldIndex(Parts):
+    """All parts, the index being built until the test lets go of it."""
+
+    def __init__(self, data: Path) -> None:
+        super().__init__(PartsSettings(engine="scripted", data=data))
+        self.building, self.go = threading.Event(), threading.Event()
+
+    def _open_retriever(self, embedder: WordEncoder) -> Searching:
+        self._indexing(12, 40)
+        self.building.set()
+        self.go.wait(60)
+        return super()._open_retriever(embedder)
+
+
+def test_a_question_waits_for_an_index_that_is_being_built_and_is_answered_from_it(tmp_path: Path) -> None:
+    parts = HeldIndex(tmp_path)
+    parts.start()
+    try:
+        assert parts.building.wait(120)
+        events = Guide(parts).ask("Is RHEL 8 supported?", Conversation.new())
+        first = next(events)
+        assert isinstance(first, Notice)
+        assert "still being indexed" in first.text
+        assert isinstance(next(events), Queued)  # and a sign of life, at which who left is noticed
+        parts.go.set()
+        rest = list(events)
+        assert any(isinstance(event, SourcesFound) and event.result.passages for event in rest)
+        assert isinstance(rest[-1], TurnFinished)
+        assert "cannot be searched" not in rest[-1].answer
+    finally:
+        parts.go.set()
+        parts.close()
+
+
+def test_an_index_that_takes_too_long_keeps_nothing_and_small_talk_waits_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onboarding.assistant.guide.LOADING_WAIT_S", 1.0)
+    parts = HeldIndex(tmp_path)
+    parts.start()
+    try:
+        assert parts.building.wait(120)
+        guide = Guide(parts)
+        with pytest.raises(Unusable, match=r"still being indexed \(building 12/40\); ask again in a minute"):
+            list(guide.ask("Is RHEL 8 supported?", Conversation.new()))
+        greeted = list(guide.ask("hello there", Conversation.new()))
+        assert not any(isinstance(event, Notice) for event in greeted)
+    finally:
+        parts.go.set()
         parts.close()
 
 

@@ -214,3 +214,10 @@ def test_what_is_remembered_of_a_flood_is_forgotten(clock: time_machine.Travelle
     ask(admission, ANNA)  # starts the storage's own clearing up, on a thread of its own
     storage.timer.join(10)
     assert len(storage.storage) < 20
+
+
+@pytest.mark.parametrize(("asks", "page"), [(1, 1), (2, 2), (3, 2), (6, 4), (12, 8), (60, 40)])
+def test_a_page_may_ask_two_thirds_of_what_its_address_may_rounded_up(
+    clock: time_machine.Traveller, asks: int, page: int
+) -> None:
+    assert asked(limited(asks), ANNA, asks + 1) == page

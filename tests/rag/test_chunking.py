@@ -1,10 +1,12 @@
 """Chunking keeps code, tables and small sections together, keeps topics apart, and loses nothing."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.chunking import markdown
 from rag.chunking.chunker import CHUNK_CHARS, HEADING_CHARS, UNIT_CHARS, chunk
+from rag.chunking.splitting import LONGEST_LINE, clipped, width
 from rag.types import Document, Lines, Unit
 
 
@@ -241,3 +243,47 @@ def test_a_heading_keeps_what_stands_in_code_and_a_pictures_words() -> None:
 
 def test_code_that_holds_a_fence_gets_a_longer_one() -> None:
     assert kinds("    ```bash\n    make\n    ```\n") == [("code", "````\n```bash\nmake\n```\n````")]
+
+
+SCRIPTS = {
+    "cuneiform": "\U00012000", "hieroglyphs": "\U00013000", "Gothic": "\U00010330", "mathematical": "\U0001d400",
+    "private use": "\U000f0000", "Chinese": "\u4e2d", "rare Chinese": "\U00020000", "Hangul": "\uac00", "Thai": "\u0e01",
+    "Devanagari": "\u0915", "Ethiopic": "\u1200", "Cyrillic": "\u0436", "Arabic": "\u0639",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("form", ["text", "code", "table", "heading", "item"])
+def test_no_unit_of_any_script_is_longer_than_a_model_reads(script: str, form: str) -> None:
+    """A byte is the most that a token of these can be; the window of a conversation is 4,096 tokens."""
+    run = SCRIPTS[script] * 3_000
+    text = {
+        "text": f"# Page\n\n{run}\n",
+        "code": f"# Page\n\n```text\n{run}\n```\n",
+        "table": f"# Page\n\n| a | b |\n| --- | --- |\n| {run} | {run} |\n",
+        "heading": f"# {run}\n\n## {run}\n\nText.\n",
+        "item": f"# Page\n\n- {run}\n",
+    }[form]
+    units = units_of(text, title=clipped(run, HEADING_CHARS) if form == "heading" else "Page")
+    assert units
+    for unit in units:
+        read = " > ".join([unit.title, *unit.headings]) + unit.text
+        assert width(read) <= UNIT_CHARS + 3 * HEADING_CHARS + 200
+        assert len(read.encode()) <= 3_600 or script in {"Thai", "Devanagari", "Ethiopic", "Cyrillic", "Arabic"}
+        assert all(width(piece.text) <= 2 * LONGEST_LINE for piece in unit.chunks)
+
+
+@pytest.mark.parametrize("text", ["", "plain", "Grüße — “quoted” → ✅ 🚀", "x" * 5_000])
+def test_latin_text_with_its_signs_counts_its_characters(text: str) -> None:
+    assert width(text) == len(text)
+    assert clipped(text, 100) == text[:100]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_clipped_text_is_the_longest_beginning_that_fits(script: str) -> None:
+    sign = SCRIPTS[script]
+    for text in (sign * 500, f"abc {sign}" * 100, "a" * 159 + sign * 9):
+        begun = clipped(text, 160)
+        assert text.startswith(begun)
+        assert width(begun) <= 160
+        assert width(text[: len(begun) + 1]) > 160 - 16

@@ -113,7 +113,8 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     inside = tmp_path / "corpus"
     inside.mkdir()
     (inside / "link.md").symlink_to(outside)
-    assert reasons(inside) == {}
+    assert set(reasons(inside)) == {"link.md"}
+    assert [document.path for document in read_corpus(inside).documents] == ["good.md"]
 
 
 def test_a_tar_archive_reads_like_its_folder(tmp_path: Path) -> None:
@@ -212,3 +213,56 @@ def test_an_archive_with_a_pipe_and_a_link_gives_its_pages(tmp_path: Path) -> No
         for name in ("pipe.md", "link.md", "a.md"):
             tar.add(tmp_path / name, f"top/{name}")
     assert [document.path for document in read_corpus(tmp_path / "a.tar").documents] == ["a.md"]
+
+
+def test_links_are_named_and_skipped_whatever_they_lead_to(tmp_path: Path) -> None:
+    corpus, beside = tmp_path / "corpus", tmp_path / "beside"
+    corpus.mkdir()
+    beside.mkdir()
+    (beside / "page.md").write_text("# Beside\n\nText.\n")
+    for name, target in (
+        ("page.md", beside / "page.md"), ("folder", beside), ("nowhere.md", beside / "gone.md"),
+        ("loop.md", corpus / "loop.md"), ("twice.md", Path("good.md")),
+    ):  # fmt: skip
+        (corpus / name).symlink_to(target)
+    told = reasons(corpus)
+    assert sorted(told) == ["folder", "loop.md", "nowhere.md", "page.md", "twice.md"]
+    assert all("a link; give the file or folder that it leads to" in reason for reason in told.values())
+
+
+def test_folders_that_nest_without_end_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    """A thousand levels and more: too deep for a walk that calls itself, and for removing them so."""
+    folder = tmp_path
+    for _ in range(150):
+        folder = folder / "d"
+        folder.mkdir()
+    (folder / "deep.md").write_text("# Deep\n")
+    told = reasons(tmp_path)
+    assert list(told.values()) == ["folders nest deeper than 100 levels"]
+
+
+@pytest.mark.parametrize("levels", [1_200, 1_900, 5_000])
+def test_an_archive_that_nests_without_end_gives_its_other_pages(tmp_path: Path, levels: int) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\nText.\n")
+    archive = tmp_path / "deep.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(page, "page.md")
+        tar.add(page, "d/" * levels + "deep.md")
+    corpus = read_corpus(archive)
+    assert [document.title for document in corpus.documents] == ["Page"]
+    assert [skipped.reason for skipped in corpus.skipped] == ["folders nest deeper than 100 levels"]
+    assert len(corpus.skipped[0].path) <= 300
+
+
+def test_what_is_left_in_an_archive_is_named(tmp_path: Path) -> None:
+    archive, page = tmp_path / "links.tar", tmp_path / "page.md"
+    page.write_text("# Page\n\nText.\n")
+    with tarfile.open(archive, "w") as tar:
+        tar.add(page, "page.md")
+        for name, kind, target in (("out.md", tarfile.SYMTYPE, "../../etc/passwd"), ("pipe.md", tarfile.FIFOTYPE, "")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            tar.addfile(member)
+    told = {skipped.path: skipped.reason for skipped in read_corpus(archive).skipped}
+    assert told == dict.fromkeys(("out.md", "pipe.md"), "a device or a link out of the archive")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rag.embedding.embedder import Embedder
+from rag.reading.rows import read_rows
 from rag.search.near import (
     NO_WORD,
     QUESTION_SIGNALS,
@@ -21,7 +22,6 @@ from rag.search.near import (
 )
 from rag.search.query import load_glossary
 from rag.search.retriever import Retriever, open_or_build
-from tests.evals.retrieval import read_rows
 from tests.rag_fakes import WordHashEncoder
 
 PAGES = {

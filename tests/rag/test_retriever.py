@@ -11,6 +11,7 @@ from rag.cli import main
 from rag.embedding.embedder import Embedder
 from rag.errors import IndexCorrupt, ModelMissing
 from rag.index.store import load
+from rag.reading.rows import read_rows
 from rag.search.fusion import BEST_PAGE_MOST, varied
 from rag.search.retriever import Retriever, open_or_build
 from rag.types import Passage
@@ -263,18 +264,18 @@ def test_no_question_that_is_held_out_is_trained_on_or_listed_on_a_page() -> Non
         row["question"].lower()
         for path in (*EVALS.glob("*_fresh.jsonl"), EVALS / "absent_own.jsonl")
         if not path.name.startswith(("routing", "tools", "sentences"))
-        for row in retrieval.read_rows(path)
+        for row in read_rows(path)
     }
     texts = (path.read_text("utf-8").lower() for path in (*Path("rag/training").glob("*.*"), *CORPUS.glob("*.md")))
     known = {line.strip(" -'").translate(MARKS) for text in texts for line in text.splitlines()}
-    known |= {row["question"].lower() for row in retrieval.read_rows(Path("rag/training/upstream.jsonl"))}
+    known |= {row["question"].lower() for row in read_rows(Path("rag/training/upstream.jsonl"))}
     assert len(held) >= 150
     assert not held & known
 
 
 @pytest.mark.parametrize(("name", "least"), [("own_corpus", 120), ("own_fresh", 70)])
 def test_every_judged_question_names_a_page_and_a_heading_that_exist(name: str, least: int) -> None:
-    rows = retrieval.read_rows(EVALS / f"{name}.jsonl")
+    rows = read_rows(EVALS / f"{name}.jsonl")
     pages = {path.name: path.read_text("utf-8") for path in CORPUS.glob("*.md")}
     for row in rows:
         if row["kind"] == "unanswerable":

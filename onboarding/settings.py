@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,8 +160,8 @@ def _feedback(env: Mapping[str, str], data: Path) -> FeedbackSettings:
 def _writable(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".write-test").touch()
-        (folder / ".write-test").unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         sys.exit(f"{folder} cannot be written ({error.strerror}); name another folder with DATA_DIR=.")
     return folder.resolve()

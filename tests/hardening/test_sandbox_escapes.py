@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import socket
 import textwrap
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -386,6 +389,23 @@ def test_a_file_that_never_ends_loading_is_stopped(tmp_path: Path, monkeypatch: 
         with pytest.raises(SandboxError, match="did not answer within 3 s and was stopped"):
             box.list_tools()
         assert ours_are_true(box)
+
+
+def test_a_busy_check_of_another_file_holds_up_nobody_else(tmp_path: Path) -> None:
+    file = tmp_path / "slow_check.py"
+    file.write_text('import time\n\ndef slow(host):\n    """Be slow."""\n    time.sleep(3600)\n')
+    with Sandbox(files=[file], limits=WorkerLimits(call_s=60), clock=lambda: NOW) as box:
+        box.list_tools()
+        worker = box._foreign[0].start()
+        slow = threading.Thread(target=box.call, args=("slow", {}, "healthy"))
+        slow.start()
+        while not worker.calls:
+            time.sleep(0.01)
+        assert ours_are_true(box)
+        assert box.call("reboot", {}, "healthy").error == "Tool 'reboot' not found"
+        assert slow.is_alive()
+        os.kill(worker._process.pid, signal.SIGKILL)
+        slow.join()
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ The sandbox does not cover:
 * a file's own results: it controls its worker's Python, the audit hook included if it tries hard, and may answer
   anything in the right form, say that nothing was refused, or spoil its own later calls
 * the checks of this repository among each other: they share a worker, and a change to one is reviewed
-* a busy tool delays other calls of its worker by up to the deadline
+* a busy tool delays other calls of its worker by up to the deadline; a file's check may go on computing after its
+  answer, until its worker's limit of CPU time ends it
 * it needs a POSIX system and is tested on Linux; macOS has no such filter and refuses to limit the address space
 * for root the kernel does not enforce the limit on processes; the filter refuses `clone` all the same
 * side channels (timing, CPU caches), and the clock
@@ -206,16 +207,16 @@ class _Cell:
 
         A file that failed is not tried again unless it `tries_again`: waiting for it would hold up the others.
         """
-        with self._lock:
-            if self._trouble:
-                raise SandboxError(self._trouble)
-            if self._tools is None:
+        if self._tools is None and not self._trouble:  # else nobody waits for a call that takes long
+            with self._lock:
                 try:
-                    self._tools = self.start().tools
+                    self._tools = self._tools or self.start().tools
                 except SandboxError as error:
                     self._trouble = "" if self._tries_again else str(error)
                     raise
-            return self._tools
+        if self._tools is None:
+            raise SandboxError(self._trouble)
+        return self._tools
 
     def where(self) -> str:
         """Return the file or folder of the checks."""

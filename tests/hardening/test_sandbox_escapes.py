@@ -434,7 +434,7 @@ def test_a_file_that_cannot_be_a_check_costs_itself_only(
 
 
 def test_without_a_filter_our_checks_run_and_foreign_ones_do_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = check(tmp_path, "FOUND['ran'] = 1")
     monkeypatch.setattr(worker_process, "is_filtered", lambda pid: False)
@@ -451,6 +451,7 @@ def test_without_a_filter_our_checks_run_and_foreign_ones_do_not(
         assert box.filtered is False
         result = box.call("escape", {}, "healthy")
     assert (result.success, "install libseccomp" in str(result.error)) == (False, True)
+    assert "the kernel filters no system calls" in caplog.text
     assert not any(b"FOUND['ran']" in line for line in sent)  # its text never reached a worker
 
 
@@ -464,6 +465,7 @@ def test_the_workers_are_seen_to_be_filtered_from_outside(tmp_path: Path) -> Non
         assert worker_process.is_filtered(pid)
     assert "Seccomp:\t2" in status
     assert "NoNewPrivs:\t1" in status
+    assert "Threads:\t1" in status
     assert descriptors == ["0", "1", "2", "3"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import os
 import select
@@ -18,6 +19,8 @@ from typing import IO, Any
 from tools.sandbox.lockdown import WorkerLimits
 from tools.sandbox.replies import WorkerLostError, as_object, tools_of
 from tools.sandbox.sources import Checks
+
+logger = logging.getLogger(__name__)
 
 START_S = 15.0  # ~0.1 s on an idle machine, more when it is busy and its disk is cold
 MAX_CALLS = 10_000  # of one worker, before the parent replaces it
@@ -66,6 +69,8 @@ class WorkerProcess:
                 "a check from outside this repository runs only where the kernel filters its calls, and here it does "
                 "not; install libseccomp (Debian: libseccomp2) or leave the file out"
             )
+        if not filtered:
+            logger.warning("the kernel filters no system calls of the tools' worker; an audit hook alone confines them")
         self._send(json.dumps({"machines": machines, "texts": checks.texts, "load": checks.load}).encode() + b"\n")
         return filtered, tools_of(self._read(START_S, HELLO_BYTES))
 

@@ -6,6 +6,7 @@ while it loads stops that file alone. After each, our own checks answer, and not
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import shutil
@@ -257,6 +258,20 @@ def test_no_way_out_while_loading_or_called(escape: Escape, monkeypatch: pytest.
     assert SECRET not in str(found)
     assert "secret.txt" not in str(found)
     assert set(found) == {"stopped"} or set(found.values()) <= REFUSALS, found
+
+
+def test_native_code_opens_nothing_either(escape: Escape) -> None:
+    """The classes of ctypes are found among object's subclasses, and call a function of the interpreter by address."""
+    if not hasattr(ctypes.pythonapi, "_Py_open_noraise"):  # open(2) without an audit event
+        pytest.skip("this Python does not export the function")
+    address = ctypes.cast(ctypes.pythonapi._Py_open_noraise, ctypes.c_void_p).value or 0
+    found = escape(f"""
+        found = classes(object, {{}})
+        class Native(found["CFuncPtr"]):
+            _flags_, _restype_ = 1, found["c_int"]
+        attempt("opened", lambda: Native(id(None) + {address - id(None)})(FILE.encode(), os.O_RDONLY))
+    """)
+    assert found == {"opened, loading": "-1", "opened, called": "-1"}  # it ran, and the kernel refused
 
 
 FORGERIES = {

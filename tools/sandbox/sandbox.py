@@ -27,8 +27,9 @@ The sandbox does not cover:
 
 * without libseccomp (`Sandbox.filtered` is false) this repository's own checks run behind the audit hook alone; it does
   not stop native code or a bug of the interpreter that corrupts memory
-* a file's own results: it controls its worker's Python, the audit hook included if it tries hard, and may answer
-  anything in the right form, say that nothing was refused, or spoil its own later calls
+* a file's own results: it controls its worker's Python and may answer anything in the right form, say that nothing was
+  refused, or spoil its own later calls. It can get at native code, since the filter is loaded by `ctypes`, whose
+  classes stay, and so past the audit hook; then the kernel's filter is what holds
 * the checks of this repository among each other: they share a worker, and a change to one is reviewed
 * a busy tool delays other calls of its worker by up to the deadline; a file's check may go on computing after its
   answer, until its worker's limit of CPU time ends it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -290,8 +291,8 @@ def _writable(folder: Path) -> Path:
     """Return the folder by its whole name. A full disk is no reason to refuse it: it costs cached states only."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".write-test").touch()
-        (folder / ".write-test").unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
         return folder.resolve()
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         why = getattr(error, "strerror", None) or "its links lead nowhere"

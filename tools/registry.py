@@ -63,8 +63,7 @@ class Registry:
 
         This process runs the bodies of those modules: give a file that you do not trust to `Sandbox` instead.
         """
-        names = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
-        modules = [importlib.import_module(f"{checks.__name__}.{name}") for name in names]
+        modules = [importlib.import_module(name) for name in check_modules()]
         return cls(tool for module in [*modules, *map(load_module, files)] for tool in tools_in(module))
 
     def get_tool(self, name: str) -> Tool | None:
@@ -125,6 +124,11 @@ def report(results: dict[str, ToolResult], now: float) -> Report:
     adds = {"note": NOTE, "true_time": now}
     every = {name: result.to_dict() for name, result in results.items()}
     return {"summary": summary, "tool_results": every, "space_adds": adds}
+
+
+def check_modules() -> list[str]:
+    """Return the full names of the modules in `tools/checks/`."""
+    return sorted(f"{checks.__name__}.{module.name}" for module in pkgutil.iter_modules(checks.__path__))
 
 
 def load_module(path: Path) -> ModuleType:

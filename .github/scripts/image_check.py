@@ -33,7 +33,7 @@ from tags import LATEST, TagRefused
 
 IMAGE = "localhost/qubinode:check"
 EMULATED = 16  # an emulated processor is that many times slower
-EMULATOR_LACKS = {"tools": "the emulator has no system call filter"}  # without one their sandbox refuses to start
+EMULATOR_LACKS = {"tools": "the emulator has no system call filter"}  # and their sandbox may not start
 MB = 1_000_000
 LARGEST_MB = 900  # unpacked, without the chat model
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from model.engine.protocol import ModelInfo, ModelUnusable
+from model.private_files import read_json, write_private
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ SUBSTITUTE = "qwen2.5-coder-1.5b"  # the best model that can be had where the Hu
 EMBEDDED = "smollm2-135m"
 LOCK = Path(__file__).with_name("models.lock")
 LOCKED = ("revision", "bytes", "sha256", "template_sha256")
+MEMORY_BYTES = 1_000_000  # of remembered digests; a row has less than 500
 _BLOCK = 1 << 20
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0: unknown)
@@ -126,14 +127,11 @@ def prove(path: Path, entry: Entry | None, memory: Path) -> None:
 
 
 def _remember(memory: Path, known: dict[str, str]) -> None:
-    """Write the digests to a part file and swap it in; on a full disk, log a warning and go on without them."""
-    part = memory.with_suffix(f".{os.getpid()}.part")
+    """Replace the file of digests; on a full disk, log a warning and go on without them."""
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(known, indent=1))
-        os.replace(part, memory)
+        write_private(memory, json.dumps(known, indent=1).encode())
     except OSError as error:
-        part.unlink(missing_ok=True)
         logger.warning("digests are not remembered (%s); they are computed again at the next start", error.strerror)
 
 
@@ -143,8 +141,6 @@ def _stamp(path: Path) -> str:
 
 
 def _known(memory: Path | None) -> dict[str, str]:
-    try:
-        known = json.loads(memory.read_text()) if memory else {}
-    except (OSError, ValueError):
-        return {}
+    """Return the digests by stamp. What others can write is left out: it decides which model counts as proven."""
+    known = read_json(memory, MEMORY_BYTES) if memory else None
     return {stamp: sha for stamp, sha in known.items() if isinstance(sha, str)} if isinstance(known, dict) else {}

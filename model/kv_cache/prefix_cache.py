@@ -3,16 +3,19 @@
 A snapshot holds positions [start, end) only; another snapshot holds what comes before. So a lead passage costs the
 bytes of its own tokens, not those of the system prompt before it. llama.cpp's state loader is not safe against hostile
 bytes: it gets a file only when the keyed checksum (BLAKE2b, key file of mode 0600 beside the cache) proves that this
-installation wrote it for this very model, library and context.
+installation wrote it for this very model, library and context. A key that others can read or write, or that is no
+random number, proves nothing: a new one takes its place, and what the old one proved is computed afresh.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import logging
 import os
 import queue
+import re
 import secrets
 import struct
 import tempfile
@@ -26,11 +29,22 @@ from pathlib import Path
 import numpy as np
 
 from model.kv_cache.state import is_packed, packed
+from model.private_files import (
+    OTHERS,
+    OpenToOthers,
+    private_folder,
+    read_private,
+    regular_files,
+    set_aside,
+    write_private,
+)
 
 logger = logging.getLogger(__name__)
 
 MAGIC = b"QNKV\x00\x00\x00\x01"  # name and format version
 MAC_BYTES = 32
+KEY_BYTES = 32  # of this installation's secret
+KEY = re.compile("[0-9a-f]{32}")  # the name of a snapshot's file
 HEADER = struct.Struct("<8s32s16sIIQ")  # magic, checksum, key, start, end, bytes of data
 
 
@@ -144,12 +158,13 @@ class DiskTier:
 
     def __init__(self, folder: Path, fingerprint: str, limit: int) -> None:
         self.limit = limit
-        self._root = folder
-        self._folder = folder / hashlib.blake2b(fingerprint.encode(), digest_size=8).hexdigest()
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._root = private_folder(folder)
+        self._folder = private_folder(folder / hashlib.blake2b(fingerprint.encode(), digest_size=8).hexdigest())
         self._mac_key = _installation_key(folder / "key")
         self._fingerprint = fingerprint.encode()
-        self._known = {bytes.fromhex(path.stem) for path in self._folder.glob("*.kv") if len(path.stem) == 32}
+        self._known = {
+            bytes.fromhex(path.stem) for path in regular_files(self._folder, ".kv") if KEY.fullmatch(path.stem)
+        }
         self._useful: dict[bytes, int] = {}  # bytes of what was stored or asked for since the start: the rest may go
         self.last = 0  # bytes of the last file
         self._queue: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
@@ -163,7 +178,10 @@ class DiskTier:
         """Return the snapshot if its file exists and its checksum proves it ours, else None; remove any other file."""
         path = self._path(key)
         try:
-            raw = path.read_bytes()
+            raw = read_private(path, self.limit)
+        except OpenToOthers as error:
+            logger.warning("%s; dropped, it will be computed afresh", error)
+            raw = b""
         except OSError:
             self._known.discard(key)
             return None
@@ -268,12 +286,12 @@ class DiskTier:
 
 
 def _files(root: Path) -> list[tuple[Path, os.stat_result]]:
+    """Return this cache's files of all fingerprints; what links lead to is not of them."""
     found = []
-    for path in root.glob("*/*.kv"):
-        try:
-            found.append((path, path.stat()))
-        except OSError:
-            continue  # another process removed it
+    for folder in root.iterdir():
+        for path in regular_files(folder, ".kv"):
+            with contextlib.suppress(OSError):  # another process removed it
+                found.append((path, path.lstat()))
     return found
 
 
@@ -285,16 +303,31 @@ def _touch(path: Path) -> None:
 
 
 def _installation_key(path: Path) -> bytes:
-    """Return this installation's secret of 32 bytes; create it at first use, one for processes that start together."""
-    if not path.exists():
+    """Return this installation's secret; create it at first use, one for processes that start together."""
+    if not path.exists() and not path.is_symlink():
         with tempfile.NamedTemporaryFile(dir=path.parent) as file:  # mode 0600 by default
-            file.write(secrets.token_bytes(32))
+            file.write(secrets.token_bytes(KEY_BYTES))
             file.flush()
             try:
                 os.link(file.name, path)
             except FileExistsError:
                 logger.debug("another process made the cache key first")
-    key = path.read_bytes()
-    if len(key) != 32:
-        raise ValueError(f"{path} is damaged; delete it and the cache folder it lies in")
+    if (key := _sound_key(path)) is None:
+        logger.warning("the key of the prefix cache is not private or damaged; a new one takes its place")
+        if path.is_dir():
+            set_aside(path)
+        key = secrets.token_bytes(KEY_BYTES)
+        write_private(path, key)
     return key
+
+
+def _sound_key(path: Path) -> bytes | None:
+    """Return the key that the file holds; None for one that others know or could have written, or that is no key."""
+    try:
+        if path.lstat().st_mode & OTHERS:
+            return None
+        key = read_private(path, KEY_BYTES)
+    except OSError:
+        return None
+    # Of 32 random bytes fewer than 16 different ones are seen once in 10**16 keys; a file of zeros has one.
+    return key if len(key) == KEY_BYTES and len(set(key)) >= KEY_BYTES // 2 else None

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections import Counter
 from pathlib import Path
+
+from model.private_files import read_json, write_private
 
 logger = logging.getLogger(__name__)
 
 MOST_KEPT = 2000  # passages; our pages have a thousand
 HALVE_AT = 2000  # of the largest count: what was popular long ago gives way
 SAVE_EVERY = 10  # answers
+MOST_BYTES = 1_000_000  # of the file; a row has less than 100
 
 
 class PassageCounts:
@@ -47,16 +49,17 @@ class PassageCounts:
     def _save(self) -> None:
         self._unsaved = 0
         rows = [[passage, count] for passage, count in self._counts.most_common(MOST_KEPT)]
-        part = self._path.with_suffix(".part")
         try:
-            part.write_text(json.dumps(rows))
-            os.replace(part, self._path)
+            write_private(self._path, json.dumps(rows).encode())
         except OSError as error:
             logger.debug("the counts of lead passages could not be stored: %s", error)
 
 
 def _read(path: Path) -> Counter[str]:
-    try:
-        return Counter({str(passage): int(count) for passage, count in json.loads(path.read_text())})
-    except (OSError, ValueError, TypeError):
-        return Counter()
+    rows = read_json(path, MOST_BYTES)
+    counts = Counter[str]()
+    for row in rows if isinstance(rows, list) else []:
+        match row:
+            case [str(passage), int(count)] if 0 < count <= HALVE_AT and len(counts) < MOST_KEPT:
+                counts[passage] = count
+    return counts

@@ -23,7 +23,7 @@ class Source(BaseModel, frozen=True):
     url: str = ""
 
 
-class Took(BaseModel, frozen=True):
+class Took(BaseModel, frozen=True, allow_inf_nan=False):
     """The time that the answer took, and the tokens it was."""
 
     queued_s: float = 0.0
@@ -32,12 +32,12 @@ class Took(BaseModel, frozen=True):
     generated: int = 0  # tokens
 
 
-class FeedbackRow(BaseModel, frozen=True):
+class FeedbackRow(BaseModel, frozen=True, allow_inf_nan=False):
     """One piece of feedback; `desk.Feedback` redacts its texts before it keeps the row."""
 
     version: Literal[1] = 1  # of the format; readers skip rows of one they do not know
     id: str = Field(default_factory=lambda: secrets.token_hex(16))
-    at: float = Field(default_factory=time.time)  # seconds since the epoch
+    at: float = Field(default_factory=time.time, ge=0, lt=253_402_300_800)  # seconds since the epoch, to the year 9999
     visitor: str  # `visitor_of` the key in the browser
     kind: Kind
     verdict: Verdict = ""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from model.private_files import FILE_MODE, make_private, private_folder, regular_files, write_private
 from onboarding.feedback.row import FeedbackRow
 
 OPEN, WAITING, KEPT, FORGET = "open", "waiting", "kept", "forget"
@@ -34,7 +35,7 @@ class NotStored(Exception):
 def read_rows(folder: Path) -> Iterator[FeedbackRow]:
     """Yield every row below `folder` once, oldest file first; skip torn lines and unknown versions."""
     seen: set[str] = set()
-    names = sorted({path.name for stage in STAGES for path in (folder / stage).glob("*.jsonl")})
+    names = sorted({path.name for stage in STAGES for path in regular_files(folder / stage, ".jsonl")})
     for name in names:
         for row in rows_in(_bytes(folder, name)):
             if row.id not in seen:
@@ -82,9 +83,11 @@ class Store:
         self._lock = threading.Lock()
         self._gone: set[str] = set()
         self._current: Path | None = None
-        for name in (*STAGES, FORGET):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        for left in (folder / OPEN).glob("*.jsonl"):  # by a process that ended
+        for one in (folder, *(folder / name for name in (*STAGES, FORGET))):
+            private_folder(one)
+        for path in self._files():
+            make_private(path)
+        for left in regular_files(folder / OPEN, ".jsonl"):  # by a process that ended
             self._close(left)
         self._bytes = sum(path.stat().st_size for path in self._files())
 
@@ -113,7 +116,7 @@ class Store:
 
     def waiting(self) -> list[Path]:
         """Return the closed files that the Hub does not have, oldest first."""
-        return sorted((self.folder / WAITING).glob("*.jsonl"))
+        return regular_files(self.folder / WAITING, ".jsonl")
 
     def sent(self, path: Path) -> None:
         """Note that the Hub has a file."""
@@ -129,7 +132,7 @@ class Store:
             count = sum(self._drop(path, visitor) for path in self._files())
             self._bytes = sum(path.stat().st_size for path in self._files())
             if self.sends:
-                (self.folder / FORGET / visitor).touch()
+                (self.folder / FORGET / visitor).touch(FILE_MODE)
             return count
 
     def to_forget(self) -> list[str]:
@@ -142,7 +145,7 @@ class Store:
             (self.folder / FORGET / visitor).unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:
-        return [path for stage in STAGES for path in sorted((self.folder / stage).glob("*.jsonl"))]
+        return [path for stage in STAGES for path in regular_files(self.folder / stage, ".jsonl")]
 
     def _close_current(self) -> None:
         if self._current:
@@ -155,7 +158,7 @@ class Store:
             path.rename(self.folder / (WAITING if self.sends else KEPT) / path.name)
 
     def _make_room(self, wanted: int) -> bool:
-        for path in sorted((self.folder / KEPT).glob("*.jsonl")):
+        for path in regular_files(self.folder / KEPT, ".jsonl"):
             self._bytes -= path.stat().st_size
             path.unlink()
             if self._bytes + wanted <= self._folder_bytes:
@@ -181,7 +184,7 @@ def _new_name() -> str:
 
 def _append(path: Path, line: bytes) -> int:
     """Write one line and return the file's size; restore the file after a failure."""
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
     try:
         before = os.fstat(file).st_size
         try:
@@ -200,15 +203,9 @@ def _append(path: Path, line: bytes) -> int:
 
 def _rewrite(path: Path, data: bytes) -> None:
     """Replace a file with a shorter one: atomically, or in place where the disk is full."""
-    new = path.with_suffix(".new")
     try:
-        with new.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+        write_private(path, data)
     except OSError as error:
-        new.unlink(missing_ok=True)
         if error.errno != errno.ENOSPC:
             raise
         with path.open("r+b") as file:

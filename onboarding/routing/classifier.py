@@ -75,9 +75,13 @@ def load(name: str, encoder: Encoder, folder: Path = ARTEFACT) -> Classifier:
         TRAIN if folder == ARTEFACT else f"{TRAIN} --model {shlex.quote(encoder.name)} --out {shlex.quote(str(folder))}"
     )
     try:
+        if not (path.is_file() and path.with_suffix(".json").is_file()):  # a pipe or a device would never end
+            raise FileNotFoundError("it or its description is missing")
         manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         content = path.read_bytes()
-    except (OSError, ValueError) as error:
+        if not isinstance(manifest, dict):
+            raise TypeError("its description is no JSON object")
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ArtefactStale(f"{path} cannot be read ({error}); run: {remedy}") from error
     for key, value in {**_expected(encoder), "sha256": hashlib.sha256(content).hexdigest()}.items():
         if manifest.get(key) != value:

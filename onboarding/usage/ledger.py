@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from model.private_files import private_file
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +102,7 @@ class Ledger:
             return []
         with self._open() as ledger:
             query = "SELECT hour, name, labels, amount FROM counts WHERE hour >= ? ORDER BY hour, name, labels"
-            return [CountRow(*row) for row in ledger.execute(query, (since,)) if isinstance(row[3], float)]
+            return [CountRow(*row) for row in ledger.execute(query, (since,)) if _is_sound(*row)]
 
     def _tidy(self, hour: int) -> None:
         """Fold old hours into days, delete old days, shrink the file."""
@@ -148,7 +151,11 @@ class Ledger:
             raise LedgerTrouble(f"{self.path.name}: {error}; it was set aside and a new one is begun") from error
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, timeout=self._patience_s)
+        """Return a connection to a private file; SQLite gives its journal the same mode."""
+        try:
+            return sqlite3.connect(private_file(self.path), timeout=self._patience_s)
+        except OSError as error:
+            raise LedgerTrouble(f"{self.path.name}: unable to open database file ({error.strerror})") from error
 
     def _set_aside(self) -> None:
         """Rename the file, over the one set aside before."""
@@ -156,3 +163,9 @@ class Ledger:
         with contextlib.suppress(OSError):
             self.path.replace(self.path.with_name(f"{self.path.name}.damaged"))
             self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
+
+
+def _is_sound(hour: object, name: object, labels: object, amount: object) -> bool:
+    """Return true for a row that this module can have written; another program's hand reaches into the file too."""
+    texts = isinstance(name, str) and isinstance(labels, str)
+    return texts and isinstance(hour, int) and isinstance(amount, float) and math.isfinite(amount)

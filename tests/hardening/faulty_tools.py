@@ -1,4 +1,4 @@
-"""The six tools as somebody might break them: the argument `fault` says how. Loaded by the sandbox's worker."""
+"""The six tools as somebody might break them: the argument `fault` says how. Loaded by a worker of the sandbox."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def _break(fault: str) -> dict[str, Any]:
     return {"too much": "x" * BIG} if fault == "10 MB" else garbage
 
 
-def system_info(host: HostView, fault: str = "") -> dict[str, Any]:
+def broken_system_info(host: HostView, fault: str = "") -> dict[str, Any]:
     """Break."""
     return _break(fault)
 
 
-def resource_usage(host: HostView, fault: str = "") -> dict[str, Any]:
+def broken_resource_usage(host: HostView, fault: str = "") -> dict[str, Any]:
     """Break."""
     return _break(fault)
 
 
-def service_status(host: HostView, fault: str = "") -> dict[str, Any]:
+def broken_service_status(host: HostView, fault: str = "") -> dict[str, Any]:
     """Break."""
     return _break(fault)
 
 
-def process_info(host: HostView, fault: str = "") -> dict[str, Any]:
+def broken_process_info(host: HostView, fault: str = "") -> dict[str, Any]:
     """Break."""
     return _break(fault)
 
 
-def kvm_diagnostics(host: HostView, fault: str = "") -> dict[str, Any]:
+def broken_kvm_diagnostics(host: HostView, fault: str = "") -> dict[str, Any]:
     """Break."""
     return _break(fault)
 
 
-def network_diagnostics(host: HostView, fault: str = "") -> dict[str, Any]:
+def broken_network_diagnostics(host: HostView, fault: str = "") -> dict[str, Any]:
     """Break."""
     return _break(fault)

@@ -26,7 +26,7 @@ FAULTS = {
     "dies": "",
 }
 MODULE = Path(__file__).with_name("faulty_tools.py")
-TOOLS = tuple(name for name in Registry.default().list_tools() if hasattr(faulty_tools, name))
+TOOLS = tuple(name for tool in Registry.default().list_tools() if hasattr(faulty_tools, name := f"broken_{tool}"))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_a_broken_tool_is_a_failed_result_and_the_answer_goes_on(box: Sandbox, t
 
 def test_after_all_of_them_a_sound_tool_answers() -> None:
     with Sandbox(files=[MODULE], limits=WorkerLimits(call_s=0.5)) as box:
-        assert not box.call("system_info", {"fault": "dies"}, "healthy").success
+        assert not box.call("broken_system_info", {"fault": "dies"}, "healthy").success
     with Sandbox() as box:
         assert box.call("system_info", {}, "healthy").success
     assert WorkerLimits().call_s <= 2.0  # what a visitor waits for at most

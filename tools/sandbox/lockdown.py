@@ -1,6 +1,6 @@
-"""Lock the sandbox's worker down, from inside: resource limits, an audit hook, a system-call filter.
+"""Close the sandbox's worker, from inside and for good: resource limits, a system-call filter, an audit hook.
 
-It takes two steps: `Lockdown.enter` still allows reading, so that the worker can load tools and hosts; `seal` ends it.
+`close` comes before the first line of a check runs; nothing opens the worker again.
 """
 
 from __future__ import annotations
@@ -8,38 +8,20 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
 
 MIB = 2**20
 OPEN_FILES = 4  # standard input, output, error and the reply channel; the worker can open no other
-WRITING = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC  # flags of open(2); O_RDONLY is 0
-# Audit events (docs.python.org, "Audit events table") that the hook allows, besides `open`, while the worker loads
-# modules. It refuses every event that is on no list, those of future Pythons included.
-LOADING = frozenset(
-    {
-        "import",
-        "os.listdir",
-        "compile",
-        "exec",
-        "marshal.load",
-        "marshal.loads",
-        "code.__new__",
-        "object.__getattr__",
-        "object.__setattr__",
-        "object.__delattr__",
-        "sys._getframe",
-        "sys._getframemodulename",  # since Python 3.12; named tuples and enumerations raise it
-        "builtins.id",
-        "re.compile",
-        "time.sleep",
-    }
-)
-# Modules that reach native code, other modules' state, or an interpreter without the hook.
-NATIVE = frozenset({"ctypes", "_ctypes", "gc", "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters"})
-SEALING = frozenset({"resource.setrlimit"})  # allowed while `seal` runs
-CALLING = frozenset({"builtins.id", "time.sleep"})  # allowed while a tool runs
+# Audit events (docs.python.org, "Audit events table") that the hook allows while a tool runs. It refuses every event
+# that is on no list, those of future Pythons included.
+CALLING = frozenset({"builtins.id", "time.sleep"})
+# What Python itself raises besides while it runs a module's text and reads its functions' signatures: data classes,
+# named tuples and enumerations execute code that they wrote, and look at the frame that defines them.
+LOADING = CALLING | {"compile", "exec", "sys._getframe", "sys._getframemodulename", "object.__setattr__"}
+LOADED, REFUSALS = "tools.sandbox.loaded", "tools.sandbox.refusals"
+SIGNATURE = frozenset({"__code__", "__defaults__", "__kwdefaults__"})  # of `object.__getattr__`, while modules load
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,74 +35,81 @@ class WorkerLimits:
     request_bytes: int = 16 * 1024  # of one call; below a pipe's 64 KiB, so that writing never waits for the worker
 
 
-@dataclass(frozen=True, slots=True)
-class AuditHook:
-    """The handles of the audit hook."""
+def close(limits: WorkerLimits, modules: Collection[str]) -> bool:
+    """Close this process for good; it can still import the modules that it has, and `modules` from memory.
 
-    allow: Callable[[frozenset[str]], None]  # change the list of allowed events
-    refusals: Callable[[], int]  # return the number of events that the hook has refused
+    Returns:
+        Whether the kernel filters system calls; the limits and the audit hook hold either way.
 
-
-class Lockdown:
-    """Keep the state of this process's lockdown; nothing can take it back."""
-
-    def __init__(self, hook: AuditHook, seal_filter: Callable[[], None] | None) -> None:
-        """Take a hook in force and a filter that is ready; `enter` makes both."""
-        self.filtered = seal_filter is not None  # the kernel filters system calls as well
-        self.refusals = hook.refusals
-        self._allow = hook.allow
-        self._seal_filter = seal_filter
-
-    @classmethod
-    def enter(cls, limits: WorkerLimits, roots: Sequence[str]) -> Lockdown:
-        """Limit this process for good; allow reading below `roots` (absolute, folders end with a slash)."""
-        limit_resources(limits)
-        seccomp = import_module("tools.sandbox.seccomp")
-        loading = seccomp.prepare([*seccomp.COMPUTE, *seccomp.LOAD], {"openat": seccomp.READ_ONLY})
-        calling = seccomp.prepare(seccomp.COMPUTE, dict.fromkeys(("mmap", "mprotect"), seccomp.NO_NEW_CODE))
-        if loading is not None:
-            loading()
-        _forget("tools.sandbox.seccomp", "ctypes", "ctypes._endian", "_ctypes")
-        return cls(add_hook(tuple(roots)), calling)
-
-    def seal(self) -> None:
-        """End loading: from now on this process opens nothing and imports nothing."""
-        allow = self._allow
-        allow(SEALING)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-        if self._seal_filter is not None:
-            self._seal_filter()
-        allow(CALLING)
-        del self._allow  # no tool can reach it any more
+    """
+    seccomp = import_module("tools.sandbox.seccomp")
+    filter_calls = seccomp.prepare(seccomp.COMPUTE, seccomp.ARGUMENTS)
+    limit_resources(limits)
+    if filter_calls is not None:
+        filter_calls()
+    _forget("tools.sandbox.seccomp", "ctypes", "ctypes._endian", "_ctypes")
+    filtered = refused_by_the_kernel()
+    add_hook(frozenset(modules))
+    return filtered
 
 
-def add_hook(roots: tuple[str, ...]) -> AuditHook:
-    """Refuse every audit event that is on no list; allow reading below `roots` while modules load.
+def loaded() -> None:
+    """Say that the checks are loaded: from now on the hook allows what a call needs, and no more."""
+    sys.audit(LOADED)
 
-    The hook is a closure: a tool can replace a class's methods, but cannot reach a local variable.
+
+def refusals() -> int:
+    """Return the number of audit events that the hook has refused."""
+    found: list[int] = []
+    sys.audit(REFUSALS, found)
+    return found[0]
+
+
+def refused_by_the_kernel() -> bool:
+    """Return true when the kernel refuses to look at a file, at limits, at a process, as the filter must make it.
+
+    Without a filter each of these succeeds in the very process that asks.
+    """
+    canaries: tuple[Callable[[], object], ...] = (
+        lambda: os.stat(os.devnull),  # noqa: PTH116 - the call itself
+        lambda: resource.prlimit(0, resource.RLIMIT_CORE) if sys.platform == "linux" else None,
+        lambda: os.kill(os.getpid(), 0),
+    )
+    for canary in canaries:
+        try:
+            canary()
+        except PermissionError:
+            continue
+        return False
+    return True
+
+
+def add_hook(modules: frozenset[str]) -> None:
+    """Refuse every audit event that is on no list; while checks load, allow the import of `modules`.
+
+    The hook and its state are local variables that no object leads to, so a tool cannot reach them in Python; the
+    worker talks to the hook through two events of its own. `LOADED` only takes away. Arguments may be a tool's own
+    objects, so the hook looks at texts and lists alone.
     """
     allowed, refused = LOADING, 0
 
-    def may_read(path: object, flags: object) -> bool:
-        if not isinstance(path, str) or not isinstance(flags, int) or flags & WRITING:
-            return False
-        return path.startswith(roots) and ".." not in path
-
     def audit(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal refused
-        if event in allowed and not (event == "import" and arguments[0] in NATIVE):
+        nonlocal allowed, refused
+        if event in allowed:
             return
-        if event == "open" and allowed is LOADING and may_read(arguments[0], arguments[2]):
+        if event == LOADED:
+            allowed = CALLING
+            return
+        if event == REFUSALS and type(arguments[0]) is list:
+            arguments[0].append(refused)
+            return
+        name = arguments[event == "object.__getattr__"] if event in ("import", "object.__getattr__") else None
+        if type(name) is str and allowed is LOADING and name in (modules if event == "import" else SIGNATURE):
             return
         refused += 1
-        raise PermissionError(f"the sandbox refuses {event}")
-
-    def allow(events: frozenset[str]) -> None:
-        nonlocal allowed
-        allowed = events
+        raise PermissionError(f"the sandbox refuses {event}{f' of {name}' if type(name) is str else ''}")
 
     sys.addaudithook(audit)
-    return AuditHook(allow, lambda: refused)
 
 
 def limit_resources(limits: WorkerLimits) -> None:
@@ -129,7 +118,7 @@ def limit_resources(limits: WorkerLimits) -> None:
         (resource.RLIMIT_CPU, limits.cpu_s),
         (resource.RLIMIT_AS, limits.memory_mib * MIB),
         (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, 32),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_CORE, 0),
     ):

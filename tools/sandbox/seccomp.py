@@ -15,22 +15,25 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 
 # fmt: off
-# The calls that a single-threaded Python needs to compute, print, wait and exit.
+# The calls that a single-threaded Python needs to compute, print, wait and exit. None of them opens anything or touches
+# another process.
 COMPUTE = (
     "read", "write", "close", "lseek", "mmap", "munmap", "mprotect", "mremap", "brk", "madvise", "futex",
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "sched_yield",
     "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "getrandom", "getpid", "gettid",
-    "getrusage", "exit", "exit_group",
-)
-# Further calls that it needs to import modules and read files, and to narrow the filter afterwards.
-LOAD = (
-    "openat", "open", "fstat", "newfstatat", "stat", "lstat", "statx", "readlink", "readlinkat", "getdents64",
-    "getcwd", "prlimit64", "setrlimit", "prctl", "seccomp",
+    "getrusage", "getcwd", "exit", "exit_group",
 )
 # fmt: on
 
-READ_ONLY = {2: (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC, os.O_RDONLY)}  # openat: argument -> (mask, wanted)
-NO_NEW_CODE = {2: (4, 0)}  # mmap, mprotect: no PROT_EXEC, so no new machine code
+_NO_NEW_CODE = {2: (4, 0)}  # no PROT_EXEC, so no new machine code
+_OWN_CLOCK = {0: (0xFFFF_FFF0, 0)}  # numbers below 16; the clock of another process has a negative one
+_OWN_ADVICE = {2: (0xFFFF_FFE0, 0)}  # numbers below 32; those from 100 on take memory away from the whole machine
+# system call -> what its arguments must be
+ARGUMENTS = {
+    "madvise": _OWN_ADVICE,
+    **dict.fromkeys(("mmap", "mprotect"), _NO_NEW_CODE),
+    **dict.fromkeys(("clock_gettime", "clock_getres", "clock_nanosleep"), _OWN_CLOCK),
+}
 
 _ALLOW = 0x7FFF0000  # SCMP_ACT_ALLOW
 _FAIL = 0x00050000 | errno.EPERM  # SCMP_ACT_ERRNO(EPERM)
@@ -52,7 +55,7 @@ class _Comparison(ctypes.Structure):
 
 def prepare(
     names: Iterable[str], conditions: Mapping[str, Condition], library_name: str = "libseccomp.so.2"
-) -> Callable[[], None] | None:
+) -> Callable[[], bool] | None:
     """Return a function that puts a filter in force, which allows only `names`; None where libseccomp is missing.
 
     Args:
@@ -61,8 +64,8 @@ def prepare(
         library_name: The shared library to use.
 
     Returns:
-        A function that filters this process, and all that it starts, for good. It raises OSError when the kernel
-        refuses the filter. Filters add up: a call passes when all of them allow it.
+        A function that filters this process, and all that it starts, for good; true when the kernel took the filter.
+        Filters add up: a call passes when all of them allow it.
 
     """
     try:
@@ -82,7 +85,7 @@ def prepare(
         if number >= 0:
             array = (_Comparison * len(rules))(*rules)
             _check(library.seccomp_rule_add_array(context, _ALLOW, number, len(rules), array), f"rule for {name}")
-    return lambda: _check(library.seccomp_load(context), "filter")
+    return lambda: bool(library.seccomp_load(context) == 0)
 
 
 def _check(code: int, what: str) -> None:

@@ -1,6 +1,9 @@
 """Runs every command line of the project with every kind of bad path, and says which end in a traceback.
 
-    python -m tests.hardening.command_lines [--all] [ENTRY ...]    # one JSON object a run; --all: hours, not minutes
+    python -m tests.hardening.command_lines [--few | --all] [ENTRY ...]    # one JSON object a run
+
+--few tries some kinds with each command, others with the next: a minute or two. --all tries every kind with every
+argument: hours.
 
 The entries are the files that Python can run; the commands, options and arguments of an entry come from its own
 parsers, so that a new one is covered by itself. An entry is imported once, and each of its runs is a fork of that
@@ -23,18 +26,19 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 5.0  # for one run; one that goes on working then is ended, which is no fault
+SECONDS = 2.0  # for one run; one that goes on working then is ended, which is no fault
 NOT_OURS = {"app.py"}  # takes no arguments; tests/onboarding/test_bad_settings.py has its settings
 PLACES = ("rag", "model", "onboarding", "tools", "tests/evals", ".github/scripts")
 SERVE_OR_FUZZ = {"tools/sandbox/worker.py", ".github/scripts/image_probe.py"}  # a process of another's, fed by it
 LONGEST = 1_500  # characters of all that a refusal says, usage included
-ALL = "--all"
+ALL, FEW = "--all", "--few"
+AS_FEW = 3  # kinds of a command
 SLOW = ("huggingface_hub", "pyarrow.parquet", "scipy.optimize", "sklearn.svm", "sentence_transformers")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "OMP_THREAD_LIMIT": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -157,7 +161,7 @@ def _scope(entry: str) -> dict[str, Any]:
     with _silence(), contextlib.suppress(SystemExit, ImportError):
         if entry.startswith("."):
             return runpy.run_path(entry, run_name="imported")
-        return runpy.run_module(name, run_name="imported")
+        return runpy.run_module(name, run_name="imported", alter_sys=True)
     return {}
 
 
@@ -337,14 +341,15 @@ def _preload() -> None:
             importlib.import_module(name)
 
 
-def _some(lines: list[Line], kinds: int) -> list[Line]:
-    """One line of each kind, each for another argument, and the last, which is bad throughout: minutes instead of hours."""
+def _some(lines: list[Line], kinds: int, number: int, most: int) -> list[Line]:
+    """Lines of `most` kinds, each for another argument, and the last, which is bad throughout; number: of the command."""
     arguments = max(1, len(lines) // kinds)
-    return [*(lines[kind * arguments + kind % arguments] for kind in range(kinds)), *lines[kinds * arguments :]]
+    chosen = [(number * most + at) % kinds for at in range(most)]
+    return [*(lines[kind * arguments + (number + kind) % arguments] for kind in chosen), *lines[kinds * arguments :]]
 
 
-def runs(entry: str, folder: Path, *, everything: bool = False) -> Iterator[Run]:
-    """The runs of an entry: every kind for every argument, or some of them."""
+def runs(entry: str, folder: Path, how: str = "") -> Iterator[Run]:
+    """The runs of an entry. how: ALL, FEW, or "" for every kind with one argument of each command."""
     _preload()
     good = folder / "good"
     (good / "pages").mkdir(parents=True)
@@ -354,9 +359,10 @@ def runs(entry: str, folder: Path, *, everything: bool = False) -> Iterator[Run]
     )
     (folder / "bad").mkdir()
     bad = bad_paths(folder / "bad")
-    for command in commands(entry):
+    for number, command in enumerate(commands(entry)):
         lines = list(command_lines(command, bad, good))
-        for arguments, what in lines if everything else _some(lines, len(bad)):
+        few = AS_FEW if how == FEW else len(bad)
+        for arguments, what in lines if how == ALL else _some(lines, len(bad), number, few):
             yield fork(entry, arguments, what)
         sound = list(_line(command, {}, good))
         yield fork(entry, sound, "no file may grow", prepare=no_room)
@@ -376,12 +382,13 @@ def copied() -> Iterator[Path]:
         yield Path(name)
 
 
-def main(names: Iterable[str]) -> int:
+def main(names: Sequence[str]) -> int:
     """Print the runs of the entries as JSON lines; 1 when one went wrong."""
-    wrong, named = 0, list(names)
+    wrong, named = 0, [name for name in names if not name.startswith("--")]
+    how = next((name for name in (ALL, FEW) if name in names), "")
     with copied() as folder:
-        for number, entry in enumerate([name for name in named if name != ALL] or entries()):
-            for run in runs(entry, folder / str(number), everything=ALL in named):
+        for number, entry in enumerate(named or entries()):
+            for run in runs(entry, folder / str(number), how):
                 print(json.dumps(asdict(run) | {"fault": run.fault}), flush=True)
                 wrong += bool(run.fault)
     return int(wrong > 0)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from rag.command_line import FAILED, INTERRUPTED, ended
-from tests.hardening.command_lines import ROOT, Run, entries
+from tests.hardening.command_lines import FEW, ROOT, Run, entries
 
 KNOWN = {
     "rag/__main__.py",
@@ -21,13 +21,14 @@ KNOWN = {
 ENTRIES = entries()
 
 
-@pytest.mark.timeout(900)  # hundreds of forks of one process, on a busy machine
-@pytest.mark.parametrize("entry", ENTRIES)
-def test_no_command_line_ends_in_a_traceback(entry: str) -> None:
-    command = [sys.executable, "-m", "tests.hardening.command_lines", entry]
+@pytest.mark.timeout(300)  # a hundred forks of one process, on a busy machine
+@pytest.mark.parametrize("place", sorted({entry.partition("/")[0] for entry in ENTRIES}))
+def test_no_command_line_ends_in_a_traceback(place: str) -> None:
+    named = [entry for entry in ENTRIES if entry.startswith(f"{place}/")]
+    command = [sys.executable, "-m", "tests.hardening.command_lines", FEW, *named]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(rows) >= 10, done.stderr
+    assert {row["entry"] for row in rows} == set(named), done.stderr
     wrong = [f"{row['what']} {row['arguments']}: {row['fault']}\n{row['said'][-600:]}" for row in rows if row["fault"]]
     assert not wrong, "\n\n".join(wrong[:5])
     assert done.returncode == 0, done.stderr
@@ -35,7 +36,7 @@ def test_no_command_line_ends_in_a_traceback(entry: str) -> None:
 
 def test_the_entries_are_found_where_they_lie() -> None:
     assert set(ENTRIES) > KNOWN
-    assert sum(entry.startswith(".github/scripts/") for entry in ENTRIES) > 15
+    assert sum(entry.startswith(".github/scripts/") for entry in ENTRIES) >= 5
 
 
 def test_a_traceback_a_signal_and_a_silent_end_are_faults() -> None:

@@ -2,8 +2,9 @@
 
     python .github/scripts/commit_subjects.py [SINCE] [--folder CHECKOUT]
 
-Reads the commits of HEAD that SINCE (origin/main unless named) does not have, merges left out. A subject has at most 72
-characters, ends without a full stop, and a body follows after an empty line. Does not judge the words.
+Reads the commits of HEAD that SINCE (origin/main unless named) does not have, merges left out; HEAD alone where SINCE
+is the forty zeros that GitHub gives for a new branch. A subject has at most 72 characters, ends without a full stop, and a
+body follows after an empty line. Does not judge the words.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def faults(message: str) -> list[str]:
 
 def messages(folder: Path, since: str) -> list[tuple[str, str]]:
     """Return the short hash and the message of every new commit. Raises ValueError where git knows no such range."""
-    command = ["git", "-C", str(folder), "log", "--no-merges", "--format=%h%n%B%x00", f"{since}..HEAD", "--"]
+    new = [f"{since}..HEAD"] if since.strip("0") else ["-1", "HEAD"]
+    command = ["git", "-C", str(folder), "log", "--no-merges", "--format=%h%n%B%x00", *new, "--"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(f"git cannot list {since}..HEAD ({done.stderr.strip()}); fetch it, or name another start")

@@ -1,6 +1,6 @@
 """Start an image locked down and see that it works: health, a real answer, a tool, and writes refused.
 
-    image_smoke.py [--engine docker] [--option=--runtime=runc ...] [--without "PART: REASON" ...] IMAGE
+    image_smoke.py [--engine docker] [--option=--ulimit=nproc=1024:1024 ...] [--without "PART: REASON" ...] IMAGE
 
 Standard library only: it runs where nothing of the project is installed. The container has no network at all, a
 read-only root, no capabilities, and user 1000; it is looked at from inside, by image_probe.py. Every part must be
@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-
-from image_engine import Engine, EngineFailed, find_engine
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 READY_S = 180.0  # a cold start on a loaded runner; the Space itself allows 30 minutes
@@ -118,17 +116,16 @@ def main(argv: Sequence[str]) -> int:
     """Start, look, stop; 1 with the container's log when something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image")
-    parser.add_argument("--engine", type=shlex.split, help="the command with its options, if not this machine's")
+    parser.add_argument("--engine", type=shlex.split, default=["docker"], help="the command with its options")
     parser.add_argument("--ready", type=float, default=READY_S, help="seconds until /healthz must answer")
     parser.add_argument("--option", action="append", default=[], help="one more option for `run`")
     parser.add_argument("--without", action="append", type=part_and_reason, default=[], help='"PART: REASON"')
     options = parser.parse_args(argv)
     container = None
     try:
-        engine = Engine(tuple(options.engine), (), "", "") if options.engine else find_engine()
-        container = start(engine.run, options.image, [*engine.run_options, *options.option])
+        container = start(options.engine, options.image, options.option)
         print(*check(container, options.ready, dict(options.without)), sep="\n")
-    except (SmokeFailed, EngineFailed) as error:
+    except SmokeFailed as error:
         print(error, file=sys.stderr)
         if container:
             print(_run([*container.engine, "logs", container.id], 30).stderr[-3000:], file=sys.stderr)

@@ -31,42 +31,33 @@ def fallen(needs: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 def report(needs: Mapping[str, Mapping[str, str]], url: str, gh: Gh) -> str:
     """Bring the one issue in line with the jobs' results; return what was done."""
-    number = _number(TITLE, gh)
     bad = "\n".join(f"- {line}" for line in fallen(needs))
-    if not bad:
-        if not number:
-            return "all well"
-        gh(["issue", "close", number, "--comment", f"Well again: {url}"])
-        return f"closed {number}"
-    if number:
-        gh(["issue", "comment", number, "--body", f"Again, {url}\n\n{bad}"])
-        return f"commented on {number}"
-    gh(["issue", "create", "--title", TITLE, "--body", f"{url}\n\n{bad}"])
-    return "opened"
+    return _bring(gh, TITLE, f"{url}\n\n{bad}" if bad else "", "comment", f"Well again: {url}")
 
 
 def report_upstream(checked: str, code: int, url: str, gh: Gh) -> str:
     """Bring the issue of the pages in line with what the check printed; return what was done."""
-    number = _number(UPSTREAM_TITLE, gh)
-    if not code and not re.search(r"  (changed|moved|vanished)  ", checked):
-        if not number:
-            return "all well"
-        gh(["issue", "close", number, "--comment", f"The pages agree with upstream's head again: {url}"])
-        return f"closed {number}"
     fence = "`" * 4  # a page's own fence has three
     cut = "\n... and more, see the run" if len(checked) > MOST_CHARACTERS else ""
     body = f"{url}\n\n{fence}text\n{checked[:MOST_CHARACTERS].replace(fence, '')}{cut}\n{fence}\n"
-    if number:
-        gh(["issue", "edit", number, "--body", body])
-        return f"rewrote {number}"
-    gh(["issue", "create", "--title", UPSTREAM_TITLE, "--body", body])
-    return "opened"
+    bad = code or re.search(r"  (changed|moved|vanished)  ", checked)
+    return _bring(gh, UPSTREAM_TITLE, body if bad else "", "edit", f"The pages agree with upstream's head again: {url}")
 
 
-def _number(title: str, gh: Gh) -> str:
-    """Return the number of the open issue of that title, "" when there is none."""
+def _bring(gh: Gh, title: str, body: str, again: str, well: str) -> str:
+    """Keep one open issue of that title while there is a body: create it, or `again` (comment or edit); else close."""
     search = ["--state", "open", "--search", f'in:title "{title}"', "--json", "number", "--jq", ".[0].number"]
-    return gh(["issue", "list", *search]).strip()
+    number = gh(["issue", "list", *search]).strip()
+    if body:
+        gh(
+            ["issue", again, number, "--body", body]
+            if number
+            else ["issue", "create", "--title", title, "--body", body]
+        )
+        return f"{again} on {number}" if number else "opened"
+    if number:
+        gh(["issue", "close", number, "--comment", well])
+    return f"closed {number}" if number else "all well"
 
 
 def _gh(arguments: Sequence[str]) -> str:

@@ -67,5 +67,14 @@ def test_a_merge_is_passed_over(checkout: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_a_start_that_git_does_not_know_is_said(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["0" * 40, "--folder", str(checkout)]) == 2
+    assert main(["1" * 40, "--folder", str(checkout)]) == 2
     assert "fetch it, or name another start" in capsys.readouterr().out
+
+
+def test_a_new_branch_has_its_newest_commit_looked_at(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zeros = "0" * 40  # what GitHub gives as the commit before a first push
+    commit(checkout, "Fits")
+    assert main([zeros, "--folder", str(checkout)]) == 0
+    commit(checkout, FITS + "y")
+    assert main([zeros, "--folder", str(checkout)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "1 commits, 1 findings"

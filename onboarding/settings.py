@@ -62,8 +62,8 @@ class Settings:
         )
         return cls(
             parts,
-            env.get("HOST", "127.0.0.1"),
-            _number(env, "PORT", 7860),
+            env.get("HOST") or env.get("GRADIO_SERVER_NAME") or "127.0.0.1",  # the second as a Space of the SDK gradio
+            _number(env, "PORT", _number(env, "GRADIO_SERVER_PORT", 7860)),
             _number(env, "ASKS_PER_MINUTE", Rates().asks, least=0),
             float(_number(env, "WAIT_SECONDS", round(LONGEST_WAIT_S))),
             _networks(env),

@@ -3,8 +3,8 @@
     python .github/scripts/commit_subjects.py [SINCE] [--folder CHECKOUT]
 
 Reads the commits of HEAD that SINCE (origin/main unless named) does not have, merges left out; HEAD alone where SINCE
-is the forty zeros that GitHub gives for a new branch. A subject has at most 72 characters, ends without a full stop, and a
-body follows after an empty line. Does not judge the words.
+is the forty zeros that GitHub gives for a new branch. A subject has at most 72 characters, ends without a full stop,
+and a body follows after an empty line. Does not judge the words.
 """
 
 from __future__ import annotations

@@ -77,10 +77,8 @@ def _imported(tree: ast.AST, known: Mapping[str, str]) -> Iterator[str]:
 
 def _code_lines(text: str, tree: ast.AST) -> int:
     documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    words: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, documented) and ast.get_docstring(node) is not None:
-            words.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    first = [node.body[0] for node in ast.walk(tree) if isinstance(node, documented) and ast.get_docstring(node)]
+    words = {number for node in first for number in range(node.lineno, (node.end_lineno or 0) + 1)}
     lines = enumerate((line.strip() for line in text.splitlines()), 1)
     return sum(1 for number, line in lines if line and not line.startswith("#") and number not in words)
 
@@ -96,23 +94,13 @@ def table(rooms: Mapping[str, Room]) -> str:
 
 def circles(rooms: Mapping[str, Room]) -> list[set[str]]:
     """Return each set of rooms that reach one another by imports."""
-    reached = {name: _reached(name, rooms) for name in rooms}
-    found: list[set[str]] = []
-    for name in rooms:
-        circle = {other for other in reached[name] if name in reached[other]}
-        if circle and circle not in found:
-            found.append(circle)
-    return found
-
-
-def _reached(start: str, rooms: Mapping[str, Room]) -> set[str]:
-    seen: set[str] = set()
-    waiting = [start]
-    while waiting:
-        new = {name for name in rooms[waiting.pop()].imports if name in rooms} - seen
-        seen |= new
-        waiting += new
-    return seen
+    reached = {name: room.imports & rooms.keys() for name, room in rooms.items()}
+    for through in rooms:  # Warshall's closure
+        for name in rooms:
+            if through in reached[name]:
+                reached[name] |= reached[through]
+    found = [{other for other in reached[name] if name in reached[other]} for name in rooms if name in reached[name]]
+    return [circle for number, circle in enumerate(found) if circle not in found[:number]]
 
 
 def faults(rooms: Mapping[str, Room]) -> list[str]:

@@ -232,7 +232,8 @@ def main(argv: Sequence[str]) -> int:
         env: dict[str, str] = {}
         if not options.plan:
             subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-            (folder / ".venv").symlink_to(ROOT / os.environ.get("VENV", ".venv"))
+            if (ROOT / ".venv").is_dir():
+                (folder / ".venv").symlink_to(ROOT / ".venv")
             head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
             env = world(stack, folder, head.stdout.strip())
         for name in EVENTS if options.plan else PLAYED:

@@ -4,9 +4,9 @@
                      [--send]
 
 Writes what the Space gets into the folder: tracked files of the app, nothing else. With --image a docker Space runs
-that image instead of building its own. A gradio Space is installed by the Hub from requirements.txt, so it gets the lock
-without hashes, and the embedding model's package as files, since its requirements would bring torch. Without --send
-nothing leaves; the differences are printed. Files of the Space are deleted only inside the app's packages.
+that image instead of building its own. A gradio Space is installed by the Hub from requirements.txt, so it gets the
+lock without hashes, and the embedding model's package as files, since its requirements would bring torch. Without
+--send nothing leaves; the differences are printed. Files of the Space are deleted only inside the app's packages.
 """
 
 from __future__ import annotations

@@ -44,10 +44,12 @@ EVENTS: dict[str, dict[str, Any]] = {
     "dispatch": {"event_name": "workflow_dispatch", "ref": "refs/heads/main", "event": {}},
 }  # fmt: skip
 PLAYED = ("push", "pull request", "tag", "night")
-# Programs that ask a service which this machine has no stand-in for.
-OUTSIDE = {"gh": "GitHub", "cosign": "Sigstore", "grype": "today's vulnerabilities", "pip-audit": "today's vulnerabilities",
-           "ls-remote": "GitHub", "curl": "a service", "fetch": "a service"}  # fmt: skip
+# Programs that ask a service which this machine has no stand-in for, and programs that it may lack.
+OUTSIDE = {"gh": "GitHub", "git ls-remote": "GitHub", "cosign": "Sigstore", "curl": "a service",
+           "grype": "today's vulnerabilities", "pip-audit": "today's vulnerabilities", "python -m model fetch granite": "the Hub",
+           "git -C .data/ci/upstream fetch": "GitHub"}  # fmt: skip
 LOCAL = ("docker", "podman", "skopeo", "syft", "jq")
+_PROGRAM = r"(?:^|[;|&({]|\bdo\b|\bthen\b)\s*(?:[A-Z_]+=\S* )*(?:\S*/)?%s(?=\s|$)"
 _TOKEN = re.compile(r"\s*(?:(?P<op>&&|\|\||==|!=|!|[(),])|'(?P<text>[^']*)'|(?P<name>[A-Za-z_][\w.-]*)(?P<call>\()?)")
 _PYTHON = {"&&": " and ", "||": " or ", "!": " not "}
 
@@ -180,10 +182,10 @@ def lacking(target: str, folder: Path, env: Mapping[str, str]) -> str:
     )
     if done.returncode:
         return done.stderr.strip().splitlines()[-1]
-    words = set(re.findall(r"[\w-]+", done.stdout))
-    missing = [f"asks {what}" for word, what in OUTSIDE.items() if word in words]
-    missing += [f"needs {word}" for word in LOCAL if word in words and not shutil.which(word)]
-    if "docker" in words and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+    called = [one for one in (*OUTSIDE, *LOCAL) if re.search(_PROGRAM % re.escape(one), done.stdout, re.MULTILINE)]
+    missing = [f"asks {OUTSIDE[one]}" for one in called if one in OUTSIDE]
+    missing += [f"needs {one}" for one in called if one in LOCAL and not shutil.which(one)]
+    if "docker" in called and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         missing.append("needs a docker daemon")
     return ", ".join(sorted(set(missing)))
 
@@ -212,6 +214,7 @@ def world(stack: ExitStack, folder: Path, commit: str) -> dict[str, str]:
     hub = stack.enter_context(serve())
     env = {**os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "GITHUB_REPOSITORY": OURS, "COMMIT": commit}
     env |= {"GITHUB_OUTPUT": str(folder / "output"), "SPACE": "someone/space", "SINCE": "HEAD~1", "BASE_REF": "HEAD~1"}
+    env.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))  # what pip keeps; HOME changes with the registry
     nested(folder / "image-amd64.tar", "amd64")
     if shutil.which("docker-registry") and shutil.which("skopeo"):
         address = stack.enter_context(serving(folder / "registry", env))

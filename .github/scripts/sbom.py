@@ -1,6 +1,6 @@
 """Complete and check a bill of materials (CycloneDX JSON).
 
-    sbom.py IN.json OUT.json --requirements requirements.lock [--weights FILE ...]
+    sbom.py IN.json OUT.json LOCK WEIGHTS...
 
 Every pinned requirement must be listed with its version; weights, which no package scanner sees, are added with their
 sha256. At least one file of weights is needed: an image without any cannot answer.
@@ -8,7 +8,6 @@ sha256. At least one file of weights is needed: an image without any cannot answ
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import sys
@@ -82,20 +81,15 @@ def complete(bill: Tree, pins: Mapping[str, str], weights: Sequence[Path]) -> Tr
 
 def main(argv: Sequence[str]) -> int:
     """Complete a bill; 1 with one sentence when something is missing."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bill", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--requirements", type=Path, default=Path("requirements.lock"))
-    parser.add_argument("--weights", type=Path, nargs="*", default=[])
-    options = parser.parse_args(argv)
+    source, out, lock, *weights = map(Path, argv)
     try:
-        pins = pinned(options.requirements.read_text("utf-8"))
-        bill = complete(json.loads(options.bill.read_text("utf-8")), pins, options.weights)
+        pins = pinned(lock.read_text("utf-8"))
+        bill = complete(json.loads(source.read_text("utf-8")), pins, weights)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    options.out.write_text(json.dumps(bill, indent=1) + "\n", "utf-8")
-    print(f"{len(bill['components'])} components, {len(pins)} pins, all listed -> {options.out}")
+    out.write_text(json.dumps(bill, indent=1) + "\n", "utf-8")
+    print(f"{len(bill['components'])} components, {len(pins)} pins, all listed -> {out}")
     return 0
 
 

@@ -205,7 +205,7 @@ def play(steps: Sequence[Step], folder: Path, env: Mapping[str, str], only: Sequ
         well = well and not done.returncode
         print(f"  {'FAILED' if done.returncode else 'well':10}  {step.job}: make {step.what}", flush=True)
         if done.returncode:
-            print(*done.stderr.strip().splitlines()[-8:], sep="\n")
+            print(*f"{done.stdout}\n{done.stderr}".strip().splitlines()[-12:], sep="\n")
     return well
 
 

@@ -11,15 +11,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import eval_gate
-import perf_gate
 import pytest
 import sbom
 import waivers
-from perf_gate import RunsUnfit, judge
 from sbom import BillIncomplete, complete, missing, pinned
 
 from rag.secrets.find import find_secrets
+from tests.benchmarks import gate as perf_gate
+from tests.benchmarks.gate import RunsUnfit, judge
+from tests.evals import gate as eval_gate
 
 ROOT = Path(__file__).parents[2]
 PINS = "gradio==6.31.0\n# a comment\ntorch==2.13.0\nJinja2==3.1.6 \\\n    --hash=sha256:00\nwinonly==1 ; sys_platform == 'win32'\n"
@@ -72,7 +72,7 @@ def test_weights_are_added_with_their_digest_and_only_once(tmp_path: Path) -> No
 def test_what_is_no_bill_is_refused(tmp_path: Path, tree: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bill.json"
     path.write_text(json.dumps(tree))
-    assert sbom.main([str(path), str(tmp_path / "out.json"), "--requirements", str(ROOT / "requirements.txt")]) == 1
+    assert sbom.main([str(path), str(tmp_path / "out.json"), str(ROOT / "requirements.txt")]) == 1
     assert "CycloneDX" in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
 
@@ -175,13 +175,13 @@ def test_a_threshold_is_a_floor_or_a_ceiling(result: dict[str, Any], limits: dic
 def test_an_evaluation_without_thresholds_is_no_pass(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text("{}")
     (tmp_path / "t.toml").write_text("[routing]\naccuracy = 0.9\n")
-    arguments = [str(tmp_path / "r.json"), "--thresholds", str(tmp_path / "t.toml")]
+    arguments = [str(tmp_path / "r.json"), str(tmp_path / "t.toml")]
     assert eval_gate.main(["retrieval", *arguments]) == 2
     assert eval_gate.main(["routing", *arguments]) == 1
 
 
 def test_every_evaluation_that_a_target_judges_has_committed_thresholds() -> None:
-    judged = re.findall(r"eval_gate\.py (\w+) ", (ROOT / ".github" / "ci.mk").read_text())
+    judged = re.findall(r"tests\.evals\.gate (\w+) ", (ROOT / ".github" / "ci.mk").read_text())
     assert set(judged) == set(tomllib.loads((ROOT / ".github" / "thresholds.toml").read_text()))
     assert {"retrieval", "routing", "tools", "answers"} <= set(judged)
 

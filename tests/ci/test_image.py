@@ -2,96 +2,73 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import image_probe
-import image_smoke
 import pytest
-from image_smoke import SmokeFailed, judge
 
 ROOT = Path(__file__).parents[2]
 GOOD: dict[str, Any] = {
-    "healthy_at": 103.5, "ready_at": 112.0, "user": 1000, "wrongly_writable": [], "writable": ["/app/.data", "/tmp"],
-    "answer": "It is not [1].", "sources": 3, "done": True, "answer_s": 4.2, "tool": "libvirtd is inactive",
-    "parts": {"model": "ready", "search": "ready", "tools": "ready"},
+    "user": 1000, "wrongly_writable": [], "writable": ["/app/.data", "/tmp"], "answer": "It is not [1].", "sources": 3,
+    "done": True, "answer_s": 4.2, "tool": "libvirtd is inactive",
 }  # fmt: skip
 
 ENGINE = """#!{python}
 import sys
 arguments = sys.argv[1:]
 with open({log!r}, "a") as log:
-    print(*[one for one in arguments if "\\n" not in one], file=log)
+    print(*arguments, file=log)
 if arguments[0] == "run":
-    print("pulled\\nc0ffee")
+    print("c0ffee")
 elif arguments[0] == "exec":
-    print({said!r})
+    probe = sys.stdin.read()
+    print("looked" if "def until(" in probe else "no probe")
     sys.exit({code})
+elif arguments[0] == "logs":
+    print("its last words")
 """
 
 
-def engine(folder: Path, seen: object = GOOD, code: int = 0) -> tuple[str, ...]:
-    path = folder / "engine"
-    said = seen if isinstance(seen, str) else json.dumps(seen)
-    path.write_text(ENGINE.format(python=sys.executable, log=str(folder / "log"), said=said, code=code))
-    path.chmod(0o755)
-    return (str(path),)
-
-
-def logged(folder: Path) -> list[str]:
-    return (folder / "log").read_text().splitlines()
-
-
-def test_a_container_is_started_locked_down_and_looked_at_from_inside(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = " ".join(engine(tmp_path))
-    assert image_smoke.main(["--engine", command, "--option=--runtime=runc", "app:1"]) == 0
-    started, looked, ended = logged(tmp_path)
-    for option in ("--read-only", "--tmpfs=/tmp", "--cap-drop=all", "--security-opt=no-new-privileges",
-                   "--network=none", "--pids-limit=256", "--user=1000", "--runtime=runc app:1"):  # fmt: skip
-        assert option in started.split(" ") or option in started
-    assert looked.startswith("exec c0ffee python -c")
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_container_is_started_locked_down_looked_at_from_inside_and_removed(tmp_path: Path, code: int) -> None:
+    engine, log = tmp_path / "engine", tmp_path / "log"
+    engine.write_text(ENGINE.format(python=sys.executable, log=str(log), code=code))
+    engine.chmod(0o755)
+    command = ["make", "--no-print-directory", f"ENGINE={engine}", "RUN_OPTIONS=--ulimit=nproc=9", "image-smoke"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert bool(done.returncode) == bool(code)
+    assert ("its last words" in done.stdout, "looked" in done.stdout) == (bool(code), True)
+    started, looked, *_, ended = log.read_text().splitlines()
+    for option in ("--read-only", "--tmpfs=/tmp", "--cap-drop=all", "--security-opt=no-new-privileges", "--network=none",
+                   "--pids-limit=256", "--user=1000", "--volume=/app/.data", "--ulimit=nproc=9"):  # fmt: skip
+        assert option in started.split()
+    assert looked == "exec --interactive c0ffee python -"
     assert ended == "rm --force --volumes c0ffee"
-    assert "answered with 3 sources in 4.2 s: It is not [1]." in capsys.readouterr().out
 
 
-def test_seconds_count_from_before_the_start() -> None:
-    assert judge(GOOD, started=100.0)[0] == "/healthz 3.5 s after the start, model, search, tools ready after 12.0 s"
+def test_an_engine_that_is_not_there_fails() -> None:
+    command = ["make", "ENGINE=/nowhere/engine", "image-smoke"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 2
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"user": 0}, "as user 0"),
-        ({"wrongly_writable": ["/app"]}, "writable: /app"),
-        ({"writable": ["/tmp"]}, "can be written"),
-        ({"answer": " "}, "no answer"),
-        ({"done": False}, "no answer"),
-        ({"sources": 0}, "no sources"),
-        ({"tool": "error"}, "the tool said error"),
-        ({"parts": {"model": "ready", "tools": "failed: no filter"}}, "tools is not ready: failed: no filter"),
+        ({}, []),
+        ({"user": 0}, ["it runs as user 0 instead of 1000"]),
+        ({"wrongly_writable": ["/app"]}, ["writable: /app"]),
+        ({"writable": ["/tmp"]}, ["only ['/tmp'] can be written"]),
+        ({"answer": " "}, ["the model gave no answer"]),
+        ({"done": False}, ["the model gave no answer"]),
+        ({"sources": 0}, ["the answer has no sources"]),
+        ({"tool": "error"}, ["the tool said error"]),
     ],
 )
-def test_a_container_that_falls_short_is_refused(change: dict[str, Any], why: str) -> None:
-    with pytest.raises(SmokeFailed, match=why):
-        judge({**GOOD, **change}, 100.0)
-
-
-def test_a_probe_that_fails_fails_and_the_container_is_removed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = " ".join(engine(tmp_path, "/healthz did not answer within 180 s", code=1))
-    assert image_smoke.main(["--engine", command, "app:1"]) == 1
-    assert logged(tmp_path)[-1] == "rm --force --volumes c0ffee"
-    assert "/healthz did not answer" in capsys.readouterr().err
-
-
-def test_an_engine_that_is_not_there_fails(tmp_path: Path) -> None:
-    assert image_smoke.main(["--engine", str(tmp_path / "none"), "app:1"]) == 1
+def test_a_container_that_falls_short_is_refused(change: dict[str, Any], why: list[str]) -> None:
+    assert image_probe.wrong({**GOOD, **change}) == why
 
 
 def test_the_probe_tells_where_files_can_be_made(tmp_path: Path) -> None:
@@ -99,73 +76,21 @@ def test_the_probe_tells_where_files_can_be_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_probe_waits_for_a_page_no_longer_than_it_is_told() -> None:
-    with pytest.raises(SystemExit, match="did not answer within 0 s"):
-        image_probe.until_healthy(0.0)
-
-
-NO_FILTER: dict[str, Any] = {
-    **GOOD, "parts": {"model": "ready", "search": "ready", "tools": "failed: no filter"}, "tool": "null",
-}  # fmt: skip
-WHY = {"tools": "the emulator has no system call filter"}
-
-
-def test_a_part_that_is_left_out_by_name_stands_in_the_result_with_the_reason() -> None:
-    lines = judge(NO_FILTER, 100.0, WHY)
-    assert lines[0] == "/healthz 3.5 s after the start, model, search ready after 12.0 s"
-    told = "tools: left out, the emulator has no system call filter; the app says 'failed: no filter'"
-    assert lines[-1] == told
-    assert "a simulated tool ran in its sandbox" not in lines
-
-
-def test_a_part_that_is_left_out_and_ready_is_looked_at_all_the_same() -> None:
-    assert judge(GOOD, 100.0, WHY) == judge(GOOD, 100.0)
-    with pytest.raises(SmokeFailed, match="the tool said error"):
-        judge({**GOOD, "tool": "error"}, 100.0, WHY)
-
-
-def test_only_the_named_part_is_left_out() -> None:
-    broken = {**NO_FILTER, "parts": {"model": "ready", "search": "failed: no index", "tools": "failed: no filter"}}
-    with pytest.raises(SmokeFailed, match=r"^search is not ready: failed: no index$"):
-        judge(broken, 100.0, WHY)
-
-
-def test_the_probe_is_told_by_name_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["--engine", " ".join(engine(tmp_path, NO_FILTER)), "app:1"]
-    assert image_smoke.main([*command, "--without", "tools: no filter here"]) == 0
-    assert logged(tmp_path)[1].endswith(" 180 360 tools")
-    assert "tools: left out, no filter here" in capsys.readouterr().out
-    assert image_smoke.main(command) == 1
-    with pytest.raises(SystemExit):
-        image_smoke.main([*command, "--without", "tools"])
-
-
 class App:
-    """What an app tells, look after look: states of its parts."""
+    """What an app answers, look after look."""
 
-    def __init__(self, *looks: dict[str, str]) -> None:
+    def __init__(self, *looks: tuple[int, str]) -> None:
         self._looks = iter(looks)
 
     def __call__(self, path: str) -> tuple[int, str]:
-        parts = next(self._looks)
-        return (200 if set(parts.values()) == {"ready"} else 503), json.dumps({"parts": parts})
+        return next(self._looks)
 
 
-def test_the_probe_waits_for_every_part_that_is_not_left_out_and_for_those_to_settle() -> None:
-    loading, broken, ready = (
-        {"search": "loading", "tools": "failed: no filter"},
-        {"search": "ready", "tools": "failed: no filter"},
-        {"search": "ready", "tools": "ready"},
-    )
-    unsettled = {"search": "ready", "tools": "loading"}
-    assert image_probe.until_ready(9.0, ["tools"], App(loading, unsettled, broken))[1] == broken
-    assert image_probe.until_ready(9.0, ["tools"], App(unsettled, ready))[1] == ready
-    assert image_probe.until_ready(9.0, [], App(broken, ready))[1] == ready
-
-
-def test_the_probe_refuses_to_leave_out_what_there_is_not() -> None:
-    with pytest.raises(SystemExit, match="no part is called tool; there are search, tools"):
-        image_probe.until_ready(9.0, ["tool"], App({"search": "ready", "tools": "ready"}))
+def test_the_probe_waits_for_200_and_no_longer_than_it_is_told() -> None:
+    app = App((0, "refused"), (503, '{"parts": {"tools": "failed: no filter"}}'), (200, "ready"))
+    assert image_probe.until("/readyz", 9.0, app)[1] == "ready"
+    with pytest.raises(SystemExit, match="/healthz did not answer with 200 within 0 s"):
+        image_probe.until("/healthz", 0.0)
 
 
 def test_a_checkout_gives_the_image_the_app_and_nothing_else() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ import nightly_report
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nightly_report import MOST_CHARACTERS, TITLE, UPSTREAM_TITLE, report, report_upstream
+from nightly_report import MOST_CHARACTERS, keep
 from release import Registry, ReleaseRefused, check_release, main, notes, parse, roll_back, tag_release, tags_of
 
 from tests.ci.registry import index, nested, serving
@@ -278,49 +279,68 @@ RUN = "https://example.org/run"
 
 
 @pytest.mark.parametrize(
-    ("result", "number", "done", "call"),
+    ("body", "number", "again", "done", "call"),
     [
-        ("success", "", "all well", "list"),
-        ("success", "7\n", "closed 7", "close"),
-        ("failure", "7\n", "comment on 7", "comment"),
-        ("failure", "", "opened", "create"),
-        ("cancelled", "", "opened", "create"),
-        ("skipped", "7\n", "comment on 7", "comment"),
+        ("\n", "", "edit", "all well", "list"),
+        ("", "7\n", "edit", "closed 7", "close"),
+        ("soak: failure\n", "7\n", "comment", "comment on 7", "comment"),
+        ("soak: failure\n", "", "comment", "opened", "create"),
+        ("  a.md:3  vanished  b.sh\n" * 9999, "7\n", "edit", "edit on 7", "edit"),
     ],
 )
-def test_a_failing_night_has_one_issue(result: str, number: str, done: str, call: str) -> None:
+def test_what_fell_has_one_issue(body: str, number: str, again: str, done: str, call: str) -> None:
     issues = Issues(number)
-    assert report({"answers": {"result": "success"}, "soak": {"result": result}}, RUN, issues) == done
+    assert keep("Something fails", body, again, RUN, issues) == done
     assert issues.calls[-1][:2] == ["issue", call]
-    assert f'in:title "{TITLE}"' in issues.calls[0]
-    if result != "success":
-        assert issues.calls[-1][-1] == f"{RUN}\n\n- soak: {result}"
-
-
-@pytest.mark.parametrize(
-    ("checked", "code", "number", "done", "call"),
-    [
-        ("0 cited files changed", 0, "", "all well", "list"),
-        ("0 cited files changed", 0, "7\n", "closed 7", "close"),
-        ("a.md:3  path  b.sh  (no such file)", 1, "", "opened", "create"),
-        ("a.md:3  path  b.sh  (no such file)", 1, "7\n", "edit on 7", "edit"),
-        ("  a.md:3  moved  b.sh  (now c/b.sh)", 0, "", "opened", "create"),
-        ("  a.md:3  vanished  b.sh\n" * 9999, 0, "7\n", "edit on 7", "edit"),
-    ],
-)
-def test_what_upstream_changed_has_one_issue_that_is_rewritten(
-    checked: str, code: int, number: str, done: str, call: str
-) -> None:
-    issues = Issues(number)
-    assert report_upstream(checked, code, RUN, issues) == done
-    assert issues.calls[-1][:2] == ["issue", call]
-    assert UPSTREAM_TITLE in issues.calls[0][5]
-    if call in {"create", "edit"}:
-        assert issues.calls[-1][-1].startswith(f"{RUN}\n\n````text\n{checked[:99]}")
+    assert 'in:title "Something fails"' in issues.calls[0]
+    if body.strip():
+        assert issues.calls[-1][-1].startswith(f"{RUN}\n\n````text\n{body.strip()[:99]}")
         assert len(issues.calls[-1][-1]) < MOST_CHARACTERS + 200
 
 
-def test_a_check_that_did_not_run_is_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "checked").write_text("")
-    assert nightly_report.main(["upstream", str(tmp_path / "checked"), "2"]) == 1
-    assert "the check ended with 2" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        ('{"bench": {"result": "success"}, "soak": {"result": "success"}}', ""),
+        ('{"bench": {"result": "success"}, "soak": {"result": "skipped"}, "harden": {"result": "failure"}}',
+         "soak: skipped\nharden: failure"),
+    ],
+)  # fmt: skip
+def test_the_night_names_the_jobs_that_fell(needs: str, said: str) -> None:
+    program = re.search(r"jq -er '(.*?)'", (ROOT / ".github/ci.mk").read_text().partition("nightly-report:")[2])
+    assert program
+    if not shutil.which("jq"):
+        pytest.skip("needs jq")
+    done = subprocess.run(["jq", "-er", program[1]], input=needs, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == said
+
+
+@pytest.mark.parametrize(
+    ("checked", "code", "said"),
+    [
+        ("0 cited files changed", 0, ""),
+        ("a.md:3  path  b.sh  (no such file)", 1, "a.md:3  path  b.sh  (no such file)"),
+        ("  a.md:3  moved  b.sh  (now c/b.sh)", 0, "  a.md:3  moved  b.sh  (now c/b.sh)"),
+        ("no data", 2, None),
+    ],
+)
+def test_what_upstream_changed_is_told_and_a_check_that_did_not_run_is_no_report(
+    tmp_path: Path, checked: str, code: int, said: str | None
+) -> None:
+    """The recipe's own words, with another check in the place of ours."""
+    recipe = (ROOT / ".github/ci.mk").read_text().partition("nightly-upstream:")[2].partition("\n\n")[0]
+    shell = recipe[recipe.index("code=0;") : recipe.index("\n\tpython3")].replace("\\\n", "").replace("$$", "$")
+    asked = re.sub(
+        r"\$\(PY\) -m rag check --upstream \S+ --since \S+", f"sh -c 'echo \"{checked}\"; exit {code}'", shell
+    )
+    done = subprocess.run(
+        ["sh", "-c", asked.replace("$(BUILD)", str(tmp_path))], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (code if said is None else 0)
+    if said is not None:
+        assert (tmp_path / "upstream.md").read_text().rstrip("\n") == said
+
+
+def test_nothing_to_report_from_is_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert nightly_report.main(["Title", str(tmp_path / "none")]) == 1
+    assert "not reported" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """Whether a change made a benchmark slower, against several runs of main on the same machine.
 
-    perf_gate.py --old A1.json ... A5.json --new B1.json ... B5.json
+    python -m tests.benchmarks.gate --old A1.json ... A5.json --new B1.json ... B5.json
 
 A figure fails when its median got worse by more than a fifth and lies outside everything that the old runs gave. Both
 are asked for: the ratio alone fails on noise, the spread alone on changes too small to matter. Runs of several
@@ -14,9 +14,8 @@ import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.benchmarks.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER
 
@@ -30,13 +29,12 @@ class RunsUnfit(ValueError):
     """The runs cannot be compared; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One figure before and after; `worsening` is 1.0 for no change and 1.5 for half as bad again."""
+class Verdict(NamedTuple):
+    """One figure before and after, as medians; `worsening` is 1.0 for no change and 1.5 for half as bad again."""
 
     name: str
-    old: float  # median
-    new: float  # median
+    old: float
+    new: float
     worsening: float
     in_spread: bool  # whether the new median lies within what the old runs gave
 

@@ -56,8 +56,8 @@ actions:
 	  test "$$found" = "$$commit" || { echo "$$name $$version is $$found, not $$commit"; exit 1; }; done
 
 # What a push, a fork's pull request, a tag and a night would do here, in order; PLAN=1 runs nothing.
-rehearsal: $(VENV)/.development
-	$(PY) -m tests.ci.rehearsal $(if $(PLAN),--plan) $(addprefix --only=,$(ONLY))
+rehearsal: $(VENV)/.linters
+	PYTHONPATH=.:$(SCRIPTS) $(VENV)/bin/python -m tests.ci.rehearsal $(if $(PLAN),--plan) $(addprefix --only=,$(ONLY))
 
 # SINCE is the last commit that is not new.
 SINCE ?= origin/main

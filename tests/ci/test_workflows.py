@@ -14,7 +14,7 @@ import pytest
 import yaml
 from workflows import faults, main, makefile, pins, read, targets, triggers
 
-from tests.ci.rehearsal import EVENTS, Step, evaluate, plan
+from tests.ci.rehearsal import EVENTS, Step, evaluate, plan, play
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -179,6 +179,25 @@ def test_a_tag_releases_and_a_night_measures() -> None:
     jobs = events("tag")
     assert list(jobs) == ["release/check", "release/demo", "release/scan", "release/promote", "release/github"]
     assert {name.partition("/")[2] for name in events("night")} == {"bench", "answers", "harden", "upstream", "report"}
+
+
+def test_the_rehearsal_runs_what_can_run_and_says_why_the_rest_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipes = {"well": 'echo "docker://a pip-audit gh"', "asks": "cd . && gh pr list", "needs": "a=$$(skopeo list)",
+               "bad": "echo $$WHY && exit 3", "lost": "$(error it is lost)"}  # fmt: skip
+    (tmp_path / "Makefile").write_text("".join(f"{name}:\n\t{recipe}\n" for name, recipe in recipes.items()))
+    steps = [Step("ci/job", name, {"WHY": "because"}, frozenset()) for name in [*recipes, "well", "an/action@v1"]]
+    env = {"PATH": "/usr/bin:/bin"}
+    assert not play(steps, tmp_path, env, [])
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in said if "ci/job" in line] == [
+        ["well", "ci/job:"], ["not", "played"], *([["not", "played"]] if not shutil.which("skopeo") else [["FAILED", "ci/job:"]]),
+        ["FAILED", "ci/job:"], ["not", "played"],
+    ]  # fmt: skip
+    assert "because" in said
+    assert "asks GitHub" in said[1]
+    assert play(steps, tmp_path, env, ["well"])
 
 
 @pytest.mark.parametrize(

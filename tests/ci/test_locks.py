@@ -56,11 +56,6 @@ def test_the_image_and_the_gates_take_their_packages_out_of_the_lock() -> None:
     assert "--require-hashes -r $(BUILD)/gate-tools.txt" in recipes
 
 
-def test_make_installs_what_ships_from_the_lock() -> None:
-    recipe = (ROOT / "Makefile").read_text().partition("$(VENV)/.runtime: requirements.lock")[2].partition("\n\n")[0]
-    assert "--no-deps --require-hashes -r requirements.lock" in recipe
-
-
 def test_uv_has_one_version() -> None:
     pin = re.search(r"^uv==(\S+)$", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE)
     argument = re.search(r"^ARG UV=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)

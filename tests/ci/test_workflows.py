@@ -169,6 +169,9 @@ def no_job_that_checks_compiles_the_app(root: Path) -> None:
 def what_is_installed_and_renewed_is_the_lock(root: Path) -> None:
     recipe = makefile(root).partition("$(VENV)/.runtime: requirements.lock")[2].partition("\n\n")[0]
     assert "--no-deps --require-hashes -r requirements.lock" in recipe
+    recipe = makefile(root).partition("$(VENV)/.full: requirements.txt requirements-full.lock")[2].partition("\n\n")[0]
+    assert "requirements-full.lock > $(VENV)/full.lock" in recipe
+    assert "--no-deps --require-hashes -r $(VENV)/full.lock" in recipe
     updates = yaml.safe_load((root / ".github/dependabot.yml").read_text())["updates"]
     assert {one["package-ecosystem"] for one in updates} == {
         "github-actions",
@@ -210,6 +213,7 @@ KINDS: dict[str, tuple[str, str, str, str]] = {
     "a stored token": (".github/workflows/publish.yml", "HF_OIDC_RESOURCE: spaces/${{ vars.HF_SPACE }}", "HF_TOKEN: ${{ secrets.HF_TOKEN }}", "nothing_is"),
     "a Space from a private registry": (".github/ci.mk", "--image $$QUAY@", "--image $(IMAGE)@", "nothing_is"),
     "a linter that waits for a compiler": (".github/ci.mk", "workflows: $(VENV)/.linters", "workflows: $(VENV)/.development", "no_job"),
+    "training's packages from outside the lock": ("Makefile", "--no-deps --require-hashes -r $(VENV)/full.lock", "-r requirements.txt", "what_is"),
     "packages from outside the lock": ("Makefile", "--no-deps --require-hashes -r requirements.lock", "-r requirements.txt", "what_is"),
     "a base that Dependabot cannot read": ("Dockerfile", "FROM docker.io/library/python", "FROM ${REGISTRY}/library/python", "what_is"),
     "a comparison with no commit": (".github/workflows/bench.yml", "    if: ${{ !github.event.created }}\n", "", "a_first"),

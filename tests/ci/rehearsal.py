@@ -45,7 +45,7 @@ EVENTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 PLAYED = ("push", "pull request", "tag", "night")
 # Programs that ask a service which this machine has no stand-in for, and programs that it may lack.
-OUTSIDE = {"gh": "GitHub", "python3 .github/scripts/nightly_report.py": "GitHub", "git ls-remote": "GitHub", "cosign": "Sigstore", "curl": "a service",
+OUTSIDE = {"gh": "GitHub", "python3 .github/scripts/nightly_report.py": "GitHub", "git ls-remote": "GitHub", 'test -n "$GH_TOKEN"': "GitHub", "cosign": "Sigstore", "curl": "a service",
            "grype": "today's vulnerabilities", "pip-audit": "today's vulnerabilities", "python -m model fetch granite": "the Hub",
            "git -C .data/ci/upstream fetch": "GitHub"}  # fmt: skip
 LOCAL = ("docker", "podman", "skopeo", "syft", "jq")

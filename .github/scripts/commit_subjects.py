@@ -9,6 +9,7 @@ and a body follows after an empty line. Does not judge the words.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -40,9 +41,12 @@ def messages(folder: str, since: str) -> list[tuple[str, str]]:
 
 def main(argv: Sequence[str]) -> int:
     """Print the faults; 1 when there is one, 2 when the commits cannot be read."""
-    since, folder = [*argv, *("origin/main", ".")[len(argv) :]]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("since", nargs="?", default="origin/main")
+    parser.add_argument("checkout", nargs="?", default=".")
+    options = parser.parse_args(argv)
     try:
-        new = messages(folder, since)
+        new = messages(options.checkout, options.since)
     except ValueError as error:
         print(error)
         return 2

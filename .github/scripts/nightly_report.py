@@ -7,6 +7,7 @@ An empty body closes the issue. `gh` reads GH_TOKEN; RUN_URL stands above the bo
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -40,9 +41,13 @@ def _gh(arguments: Sequence[str]) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Report; 1 when GitHub did not take it or there is nothing to report from."""
-    title, body, again = (*argv, "edit")[:3]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("title")
+    parser.add_argument("body", type=Path)
+    parser.add_argument("again", nargs="?", choices=["edit", "comment"], default="edit")
+    options = parser.parse_args(argv)
     try:
-        print(keep(title, Path(body).read_text("utf-8"), again, os.environ["RUN_URL"], _gh))
+        print(keep(options.title, options.body.read_text("utf-8"), options.again, os.environ["RUN_URL"], _gh))
     except (KeyError, ValueError, OSError) as error:
         print(f"not reported: {error}", file=sys.stderr)
         return 1

@@ -171,7 +171,7 @@ def main(argv: Sequence[str]) -> int:
         refuse_private(options.folder, skip=RANDOM_LOOKING)
         target = Target(options.repo, "space", (*PACKAGES, CARRIER))
         print(_sent(target, options) if options.send else preview(target, options.folder))
-    except RagError as error:
+    except (RagError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -8,6 +8,7 @@ sha256. At least one file of weights is needed: an image without any cannot answ
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import sys
@@ -81,15 +82,18 @@ def complete(bill: Tree, pins: Mapping[str, str], weights: Sequence[Path]) -> Tr
 
 def main(argv: Sequence[str]) -> int:
     """Complete a bill; 1 with one sentence when something is missing."""
-    source, out, lock, *weights = map(Path, argv)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, number in {"bill": None, "out": None, "lock": None, "weights": "*"}.items():
+        parser.add_argument(name, type=Path, nargs=number)
+    options = parser.parse_args(argv)
     try:
-        pins = pinned(lock.read_text("utf-8"))
-        bill = complete(json.loads(source.read_text("utf-8")), pins, weights)
+        pins = pinned(options.lock.read_text("utf-8"))
+        bill = complete(json.loads(options.bill.read_text("utf-8")), pins, options.weights)
+        options.out.write_text(json.dumps(bill, indent=1) + "\n", "utf-8")
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    out.write_text(json.dumps(bill, indent=1) + "\n", "utf-8")
-    print(f"{len(bill['components'])} components, {len(pins)} pins, all listed -> {out}")
+    print(f"{len(bill['components'])} components, {len(pins)} pins, all listed -> {options.out}")
     return 0
 
 

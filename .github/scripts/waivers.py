@@ -8,6 +8,7 @@ with it the scan.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import tomllib
@@ -22,7 +23,7 @@ LONGEST = timedelta(days=90)  # long enough for a release of the package, short 
 def fault(waiver: dict[str, Any], today: date) -> str:
     """What is wrong with a waiver, or ""."""
     if set(waiver) != {"id", "reason", "expires"} or type(waiver["expires"]) is not date:
-        return f"{waiver.get('id', waiver)}: give id, reason and expires = 2026-01-31"
+        return f"{waiver}: give id, reason and expires = 2026-01-31"
     if len(str(waiver["reason"]).split()) < 3:
         return f"{waiver['id']} has no reason; say why the image is not affected"
     if not today <= waiver["expires"] <= today + LONGEST:
@@ -32,12 +33,19 @@ def fault(waiver: dict[str, Any], today: date) -> str:
 
 def main(argv: Sequence[str], today: date | None = None) -> int:
     """Print what the scanner reads; 1 with a sentence for each waiver that may not be used."""
-    scanner, path = argv[0], Path(argv[1] if argv[1:] else ".github/waivers.toml")
-    waivers = tomllib.loads(path.read_text("utf-8")).get("waiver", [])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scanner", choices=["grype", "pip-audit"])
+    parser.add_argument("file", type=Path, nargs="?", default=Path(".github/waivers.toml"))
+    options = parser.parse_args(argv)
+    try:
+        waivers = tomllib.loads(options.file.read_text("utf-8")).get("waiver", [])
+    except (OSError, ValueError) as error:
+        print(f"{options.file} cannot be read: {error}", file=sys.stderr)
+        return 1
     if faults := [text for one in waivers if (text := fault(one, today or datetime.now(UTC).date()))]:
         print(*faults, sep="\n", file=sys.stderr)
         return 1
-    if scanner == "grype":
+    if options.scanner == "grype":
         print(json.dumps({"ignore": [{"vulnerability": one["id"], "reason": one["reason"]} for one in waivers]}))
     else:
         print(*(f"--ignore-vuln {one['id']}" for one in waivers))

@@ -10,6 +10,7 @@ target that it runs.
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,8 +97,11 @@ def _of_job(job: Tree, known: set[str]) -> Iterator[str]:
 
 def main(argv: Sequence[str]) -> int:
     """Print the breaches; 1 when there is one, 2 when the workflows cannot be read."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, nargs="?", default=Path(__file__).parents[2])
+    options = parser.parse_args(argv)
     try:
-        found = list(faults(Path(argv[0]) if argv else Path(__file__).parents[2]))
+        found = list(faults(options.root))
     except (ValueError, OSError, yaml.YAMLError) as error:
         print(error)
         return 2

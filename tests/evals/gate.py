@@ -8,6 +8,7 @@ in the result. A figure that the result lacks fails.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import tomllib
@@ -37,10 +38,15 @@ def _breach(result: Mapping[str, Any], name: str, limit: float) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Print the verdict; 0 pass, 1 below a threshold, 2 nothing to judge."""
-    name, result, path = (*argv, ".github/thresholds.toml")[:3]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    parser.add_argument("result", type=Path)
+    parser.add_argument("thresholds", type=Path, nargs="?", default=Path(".github/thresholds.toml"))
+    options = parser.parse_args(argv)
+    name = options.name
     try:
-        thresholds = tomllib.loads(Path(path).read_text("utf-8"))[name]
-        found = breaches(json.loads(Path(result).read_text("utf-8")), thresholds)
+        thresholds = tomllib.loads(options.thresholds.read_text("utf-8"))[name]
+        found = breaches(json.loads(options.result.read_text("utf-8")), thresholds)
     except (OSError, ValueError, KeyError) as error:
         print(f"cannot judge {name}: {error}", file=sys.stderr)
         return 2

@@ -7,19 +7,23 @@
 #   docker build --build-arg EMBEDDINGS=1 .               with sentence-transformers for other embedding models (1 GB more)
 #   docker build --build-context llama=<image> .          with llama.cpp's wheel out of that image's /wheels, where this
 #                                                         machine only emulates the architecture it builds for
-# The base: the index over all architectures of python:3.11.16-slim-bookworm; renew tag and digest together.
-ARG BASE=docker.io/library/python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
+#   docker build --build-context base=docker-image://NAME .     on another base
+# The base by its digest: the index over all architectures. A literal name, since Dependabot reads no variables.
+FROM docker.io/library/python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b AS base
+
+# The lock's lines on llama.cpp alone, so that no other package's version makes it compile again.
+FROM base AS pin
+COPY requirements.lock /
+RUN sed -n '/^llama-cpp-python==/,/[^\\]$/p' /requirements.lock > /pin.txt
 
 # llama.cpp takes minutes to compile: a stage of its own, rebuilt only when its version changes.
-FROM ${BASE} AS llama
+FROM base AS llama
 RUN apt-get update && apt-get install -y --no-install-recommends build-essential cmake ninja-build \
     && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir scikit-build-core==1.1.2
-ARG LLAMA_CPP_PYTHON=0.3.36
-ARG LLAMA_CPP_SHA256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 WORKDIR /src
-RUN echo "llama-cpp-python==$LLAMA_CPP_PYTHON --hash=sha256:$LLAMA_CPP_SHA256" > pin.txt \
-    && /opt/build/bin/pip download --no-cache-dir --no-deps --no-build-isolation --no-binary llama-cpp-python \
+COPY --from=pin /pin.txt .
+RUN /opt/build/bin/pip download --no-cache-dir --no-deps --no-build-isolation --no-binary llama-cpp-python \
        --require-hashes -r pin.txt \
     && tar --strip-components=1 -xzf llama_cpp_python-*.tar.gz && rm llama_cpp_python-*.tar.gz
 # amd64: one library for each kind of CPU from plain x86-64 to AMX; the best one is taken when the app starts. arm64:
@@ -33,18 +37,19 @@ RUN sed -i 's/LLAMA_BUILD_COMMON ON/LLAMA_BUILD_COMMON OFF/' CMakeLists.txt \
     && CMAKE_ARGS="-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF -DCMAKE_INSTALL_RPATH=\$ORIGIN $flags" \
        /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
 
-FROM ${BASE} AS packages
+FROM base AS packages
 RUN apt-get update && apt-get install -y --no-install-recommends git libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements*.txt requirements*.lock /tmp/
 # torch and llama.cpp are builds of our choice, so a lock cannot know their hashes; everything else is held to it.
 ARG EMBEDDINGS=0
+ARG UV=0.13.9
 RUN pip install "$(grep '^pip==' /tmp/requirements.txt)" \
     && lock=/tmp/requirements.lock \
     && if [ "$EMBEDDINGS" = 1 ]; then \
          lock=/tmp/requirements-full.lock torch="$(grep '^torch==' /tmp/requirements.txt)" \
-         && pip install uv==0.13.9 \
+         && pip install "uv==$UV" \
          && { UV_HTTP_RETRIES=1 uv pip install --no-cache --torch-backend=cpu --no-deps "$torch" || pip install --no-deps "$torch"; } \
          && pip uninstall -y uv; \
        fi \
@@ -84,7 +89,7 @@ ARG WARM=0
 COPY onboarding/prompts onboarding/prompts
 RUN [ "$WARM" = 0 ] || python -m model warm --limit-mb "$WARM"
 
-FROM ${BASE} AS runtime
+FROM base AS runtime
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libgomp1 libseccomp2 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* && useradd -m -u 1000 user
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \

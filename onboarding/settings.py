@@ -88,7 +88,7 @@ class Settings:
         return cls(
             parts,
             _host(env),
-            _number(env, "PORT", 7860, 1, 65_535),
+            _number(env, "PORT", _number(env, "GRADIO_SERVER_PORT", 7860, 1, 65_535), 1, 65_535),
             _number(env, "ASKS_PER_MINUTE", Rates().asks, 0, MOST_ASKS),
             float(_number(env, "WAIT_SECONDS", round(LONGEST_WAIT_S), 1, MOST_SECONDS)),
             _networks(env),
@@ -169,7 +169,7 @@ def _token(env: Mapping[str, str], name: str) -> str:
 
 
 def _host(env: Mapping[str, str]) -> str:
-    text = env.get("HOST", "") or "127.0.0.1"
+    text = env.get("HOST") or env.get("GRADIO_SERVER_NAME") or "127.0.0.1"  # the second as a Space of the SDK gradio
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not re.fullmatch(r"[\w.:%-]{1,253}", host, re.ASCII) or (":" in host and not _is_ipv6(host)):
         _refuse("HOST", text, "is neither an address nor a name of this machine; the port goes into PORT")

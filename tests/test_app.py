@@ -30,8 +30,23 @@ def test_settings_have_working_defaults(tmp_path: Path) -> None:
     assert settings.parts.limits.ram_bytes * 4 == settings.parts.limits.disk_bytes == 3_000_000_000
 
 
+def test_a_space_of_the_sdk_gradio_names_host_and_port_in_gradios_words(tmp_path: Path) -> None:
+    env = {"DATA_DIR": str(tmp_path), "GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": "7861"}
+    for given, seen in (({}, ("0.0.0.0", 7861)), ({"HOST": "127.0.0.2", "PORT": "80"}, ("127.0.0.2", 80))):
+        settings = Settings.from_env(env | given)
+        assert (settings.host, settings.port) == seen
+
+
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "http"), ("SLOTS", "0"), ("CACHE_MB", "-1"), ("COMPOSED", "yes"), ("THREADS", "2.5")]
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("GRADIO_SERVER_PORT", "http"),
+        ("SLOTS", "0"),
+        ("CACHE_MB", "-1"),
+        ("COMPOSED", "yes"),
+        ("THREADS", "2.5"),
+    ],
 )
 def test_a_senseless_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(SystemExit, match=f"{name}={value}"):

@@ -1,9 +1,10 @@
 """Check the subjects of new commits.
 
-    python .github/scripts/commit_subjects.py [SINCE] [--folder CHECKOUT]
+    commit_subjects.py [SINCE [CHECKOUT]]
 
-Reads the commits of HEAD that SINCE (origin/main unless named) does not have, merges left out. A subject has at most 72
-characters, ends without a full stop, and a body follows after an empty line. Does not judge the words.
+Reads the commits of HEAD that SINCE (origin/main unless named) does not have, merges left out; HEAD alone where SINCE
+is the forty zeros that GitHub gives for a new branch. A subject has at most 72 characters, ends without a full stop,
+and a body follows after an empty line. Does not judge the words.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from command_line import ended
 
@@ -30,9 +30,10 @@ def faults(message: str) -> list[str]:
     return found
 
 
-def messages(folder: Path, since: str) -> list[tuple[str, str]]:
+def messages(folder: str, since: str) -> list[tuple[str, str]]:
     """Return the short hash and the message of every new commit. Raises ValueError where git knows no such range."""
-    command = ["git", "-C", str(folder), "log", "--no-merges", "--format=%h%n%B%x00", f"{since}..HEAD", "--"]
+    new = [f"{since}..HEAD"] if since.strip("0") else ["-1", "HEAD"]
+    command = ["git", "-C", folder, "log", "--no-merges", "--format=%h%n%B%x00", *new, "--"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(f"git cannot list {since}..HEAD ({done.stderr.strip()}); fetch it, or name another start")
@@ -44,10 +45,10 @@ def main(argv: Sequence[str]) -> int:
     """Print the faults; 1 when there is one, 2 when the commits cannot be read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("since", nargs="?", default="origin/main")
-    parser.add_argument("--folder", type=Path, default=Path())
+    parser.add_argument("checkout", nargs="?", default=".")
     options = parser.parse_args(argv)
     try:
-        new = messages(options.folder, options.since)
+        new = messages(options.checkout, options.since)
     except ValueError as error:
         print(error)
         return 2

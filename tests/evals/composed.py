@@ -40,10 +40,11 @@ from model.turn.chat import chosen
 from rag.embedding.embedder import Embedder
 from rag.embedding.llama_runtime import c
 from rag.index.store import load
+from rag.reading.rows import read_rows
 from rag.search.retriever import Retriever, open_or_build
 from rag.types import Passage
 from tests.evals.facts import stated
-from tests.evals.retrieval import Row, read_rows
+from tests.evals.retrieval import Row
 
 HERE = Path(__file__).parent
 CORPUS, PROMPTS = HERE.parents[1] / "rag" / "corpus", HERE.parents[1] / "onboarding" / "prompts"
@@ -120,7 +121,9 @@ def main(argv: Sequence[str]) -> int:
     retriever = Retriever(load(options.index, embedder), embedder) if options.index else open_or_build(
         CORPUS, options.data / "index", embedder, lambda *_: None
     )  # fmt: skip
-    rows = [row for path in options.questions for row in read_rows(path) if row.get("answer_facts")][: options.limit]
+    rows = [row for path in options.questions for row in read_rows(path, "question") if row.get("answer_facts")][
+        : options.limit
+    ]
     found = {row["question"]: retriever.search(row["question"], 5) for row in rows}
     rows = [row for row in rows if found[row["question"]].passages]
     options.answers.mkdir(parents=True, exist_ok=True)
@@ -188,7 +191,7 @@ def _answer_all(
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    return {answer["question"]: answer for answer in read_rows(path)}
+    return {answer["question"]: answer for answer in read_rows(path, "question")}
 
 
 def _judge(row: Row, result: Any, answer: dict[str, Any], embedder: Embedder) -> dict[str, Any]:

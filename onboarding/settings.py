@@ -169,10 +169,11 @@ def _token(env: Mapping[str, str], name: str) -> str:
 
 
 def _host(env: Mapping[str, str]) -> str:
-    text = env.get("HOST") or env.get("GRADIO_SERVER_NAME") or "127.0.0.1"  # the second as a Space of the SDK gradio
+    name = "HOST" if env.get("HOST") else "GRADIO_SERVER_NAME"  # the second as a Space of the SDK gradio
+    text = env.get(name) or "127.0.0.1"
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not re.fullmatch(r"[\w.:%-]{1,253}", host, re.ASCII) or (":" in host and not _is_ipv6(host)):
-        _refuse("HOST", text, "is neither an address nor a name of this machine; the port goes into PORT")
+        _refuse(name, text, "is neither an address nor a name of this machine; the port goes into PORT")
     return host
 
 

@@ -17,8 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from command_line import ended
-
+from rag.command_line import ended
 from tests.benchmarks.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER
 
 RUNS = 5  # fewer give no spread to speak of

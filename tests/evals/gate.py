@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from command_line import ended
+from rag.command_line import ended
 
 CEILING = "_max"
 

@@ -38,7 +38,7 @@ PLACES = ("rag", "model", "onboarding", "tools", "tests/evals", ".github/scripts
 SERVE_OR_FUZZ = {"tools/sandbox/worker.py", ".github/scripts/image_probe.py"}  # a process of another's, fed by it
 LONGEST = 1_500  # characters of all that a refusal says, usage included
 ALL, FEW = "--all", "--few"
-AS_FEW = 3  # kinds of a command
+AS_FEW = 2  # kinds of a command
 SLOW = ("huggingface_hub", "pyarrow.parquet", "scipy.optimize", "sklearn.svm", "sentence_transformers")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "OMP_THREAD_LIMIT": "1", "TOKENIZERS_PARALLELISM": "false"}
 

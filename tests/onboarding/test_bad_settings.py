@@ -22,6 +22,8 @@ LONG, LINES, BYTES = "x" * 5000, "a\nforged: line", "\udcff\udcfe"
 BAD: dict[str, list[str]] = {
     "HOST": ["http://127.0.0.1", "127.0.0.1 ", "::g", "[::1", "a/b", "1.2.3.4:80", LONG, LINES, BYTES],
     "PORT": [*NO_NUMBERS, "0", "65536", "http"],
+    "GRADIO_SERVER_NAME": ["http://0.0.0.0", "::g"],
+    "GRADIO_SERVER_PORT": [*NO_NUMBERS, "0", "65536"],
     "MODEL": ["granite", "AUTO", LONG, LINES, BYTES],
     "HF_HUB_OFFLINE": ["2", "ture", LINES],
     "TRANSFORMERS_OFFLINE": ["offline"],

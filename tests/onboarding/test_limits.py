@@ -181,13 +181,13 @@ def test_a_loop_over_an_answer_ends_when_its_address_is_turned_away(place: Place
 
 def test_the_page_says_how_long_to_wait_and_keeps_what_was_typed(place: Place) -> None:
     with httpx2.Client(base_url=place.url, headers={"X-Forwarded-For": "203.0.113.57"}, timeout=30) as http:
-        config = http.get("/config").json()
-        box = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "question")
-        event = next(d["id"] for d in config["dependencies"] if [box, "submit"] in d["targets"])
+        handlers = http.get("/config").json()["dependencies"]
+        handler = next(one["id"] for one in handlers if one["api_name"] == "_ask")
+        asked = {"kind": "question", "text": "Is it supported?"}
         said = ""
         for number in range(9):
             session = f"page{number}"
-            join = {"data": ["Is it supported?", "healthy", None, None], "fn_index": event, "session_hash": session}
+            join = {"data": ["healthy", None], "event_data": asked, "fn_index": handler, "session_hash": session}
             assert http.post("/gradio_api/queue/join", json=join).status_code == 200
             said += http.get("/gradio_api/queue/data", params={"session_hash": session}).text
     refused = [line for line in said.splitlines() if "try again in about" in line]

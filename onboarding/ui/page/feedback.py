@@ -164,6 +164,7 @@ def row_of(sent: Submission, turns: list[Turn], key: str) -> FeedbackRow | None:
         reported=_source(turn.sources[sent.number - 1]) if kind == "source" else None,
         model=turn.finished.model if turn.finished else "",
         took=_took(turn),
+        from_browser=turn.from_browser,
     )
 
 

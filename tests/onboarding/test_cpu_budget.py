@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import anyio.to_thread
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from onboarding.edge.admission import Admission, Refused, carried
 from onboarding.edge.budgets import Budgets
-from onboarding.edge.cpu_budget import CpuBudget, Pay, meter_threads, metered
-from onboarding.edge.rate_limits import NO_LIMITS, Rates
+from onboarding.edge.client_address import Asker
+from onboarding.edge.cpu_budget import CpuBudget, Pay, meter_handlers, meter_threads, metered
+from onboarding.edge.rate_limits import NO_LIMITS, RateLimits, Rates
 
 ANNA, BERT = "192.0.2.1", "192.0.2.2"
 
@@ -163,3 +167,24 @@ def test_an_address_holds_only_so_many_requests_open() -> None:
         return statuses
 
     assert asyncio.run(tried()).count(200) == Rates().open_requests + 1
+
+
+def test_a_handler_that_ends_with_an_exception_gives_its_place_back_and_is_paid_for() -> None:
+    admission, budget = Admission(RateLimits(Rates())), CpuBudget(clock=Clock())
+    request = SimpleNamespace(state=SimpleNamespace(), client=SimpleNamespace(host=ANNA), session_hash="anna")
+
+    class Page:
+        async def process_api(self, request: object) -> None:
+            burn(0.02)
+            raise ValueError("no such choice")
+
+    page: Any = Page()
+    meter_handlers(page, lambda one: budget.payer(one.client.host), lambda one: admission.release(carried(one)))
+    for _ in range(5):
+        place = admission.decide(Asker("anna", ANNA))
+        assert not isinstance(place, Refused)
+        request.state.admitted = place
+        with pytest.raises(ValueError, match="no such choice"):
+            asyncio.run(page.process_api(request=request))
+    assert admission.waiting.ahead == 0 and not admission._places
+    assert 0.1 <= budget._debts[ANNA][0] < 0.3

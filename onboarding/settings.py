@@ -78,6 +78,7 @@ class Settings:
             engine=engine,
             engine_url=_server(env),
             engine_token=_token(env, "ENGINE_TOKEN"),
+            engine_is_own=_switch(env, "ENGINE_OWN") or False,
             data=_writable(_path(env, "DATA_DIR") or Path(".data")),
             embedding=_embedding(env),
             index=_index(env, "INDEX"),

@@ -26,6 +26,7 @@ BAD: dict[str, list[str]] = {
     "HF_HUB_OFFLINE": ["2", "ture", LINES],
     "TRANSFORMERS_OFFLINE": ["offline"],
     "ENGINE": ["vllm", "Local", "remote", LONG, LINES, BYTES],
+    "ENGINE_OWN": ["yes", "2", LINES],
     "ENGINE_TOKEN": ["two words", "key\n", "clé", LINES],
     "DATA_DIR": [
         "{file}",

@@ -141,8 +141,10 @@ class CallCheck:
 
 def token_fault(token: str, scope: Scope) -> str:
     """Return one sentence for a program that does not bring the token, "" for one that does or where there is none."""
+    if not token:
+        return ""
     given = Headers(scope=scope).get("authorization", "")
-    is_good = not token or hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+    is_good = hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
     return "" if is_good else "Programs need a token here: send it as `Authorization: Bearer TOKEN`."
 
 

@@ -183,6 +183,6 @@ def test_a_poisoned_page_that_a_step_looks_up_is_as_inert_as_in_the_chat(guide: 
     assert isinstance(look_up.outputs[0], gr.HTML)  # gr.Markdown would make the links and the form live
     html = look_up.fn("Is RHEL 8 supported?")
     assert re.findall(r'href="([^"]*)"', html) == [own]
-    assert not re.search(r"<(?!/?(p|a|br|em|strong|code)\b)", html), html
+    assert not re.search(r"<(?!/?(div|p|a|br|em|strong|code)\b)", html), html
     lead = replace(lead, url="javascript:alert(1)")
     assert "href" not in look_up.fn("Is RHEL 8 supported?")

@@ -43,6 +43,7 @@ from model.prompting.plain_text import plain
 from onboarding.ui.kit.markup import fill, trusted
 
 CITATION = re.compile(r"\[(\d{1,2})\]")
+DRAWN = '<div class="answer"><div class="text">{}</div></div>'  # around foreign text outside the chat, to look as there
 LANGUAGES = frozenset(
     (
         "bash",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from onboarding.assistant.turns import ToolStep
 from onboarding.tours.fault_round import judge, proofs
 from onboarding.ui.chat.evidence import step
-from onboarding.ui.kit.markdown import to_html
+from onboarding.ui.kit.markdown import DRAWN, to_html
 from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.tabs.vitals import Past, vitals_html
 from tools.diagnosis.diagnose import diagnose
@@ -65,7 +65,9 @@ class HostLook:
         calls = [
             ToolStep(ToolCall(name, {}, host), ToolResult(**result)) for name, result in run["tool_results"].items()
         ]
-        return str(join(map(step, calls))), to_html("#### What the rules conclude\n\n" + diagnosis_text(diagnose(run)))
+        return str(join(map(step, calls))), str(
+            fill(DRAWN, to_html(f"#### What the rules conclude\n\n{diagnosis_text(diagnose(run))}"))
+        )
 
     def judge(self, host: str, guess: str) -> str:
         """Return the verdict on a guess and its reason, as Markdown."""

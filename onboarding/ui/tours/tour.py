@@ -13,7 +13,7 @@ from onboarding.edge.client_address import asker_of
 from onboarding.tours.content import TOURS, Tour, TourStep, load_tours, named_links
 from onboarding.ui.chat.evidence import CITATIONS
 from onboarding.ui.kit.languages import say
-from onboarding.ui.kit.markdown import safe_url, to_html
+from onboarding.ui.kit.markdown import DRAWN, safe_url, to_html
 from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.kit.tab_context import QUIET, TabContext
 from tools.simulation.hosts import Host
@@ -179,7 +179,7 @@ class TourTab(ABC):
         lead = result.passages[0]
         words = to_html(CITATIONS.sub("", result.extract), urls=[lead.url])
         link = '<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>' if safe_url(lead.url) else "{1}"
-        return words + fill("<p>Source: " + link + "</p>", lead.url, lead.title)
+        return fill(DRAWN, words + fill("<p>Source: " + link + "</p>", lead.url, lead.title))
 
     def _build_topics(self, number: int, step: TourStep) -> None:
         """Offer the step's questions, and look up the one that the visitor chooses."""

@@ -26,13 +26,18 @@ from fastapi import FastAPI
 from onboarding.api import Programs
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts
-from onboarding.edge.admission import Admission
+from onboarding.edge.admission import Admission, carried
 from onboarding.edge.allowlist import Allowlist
+from onboarding.edge.budgets import Budgets
 from onboarding.edge.call_check import CallCheck
-from onboarding.edge.client_address import ClientAddress
+from onboarding.edge.client_address import ClientAddress, asker_of
+from onboarding.edge.cpu_budget import CpuBudget, meter_handlers, meter_threads
 from onboarding.edge.open_pages import OpenPages, keep_small
 from onboarding.edge.page_cache import PageCache
 from onboarding.edge.rate_limits import RateLimits, Rates, RequestRateLimit
+from onboarding.edge.sessions import Readers, Sessions
+from onboarding.edge.sockets.connections import HEADER_BYTES, KEEP_ALIVE_S, bounded, most_connections
+from onboarding.edge.sockets.outbound import Outbound, allowed_hosts
 from onboarding.edge.sub_path import SubPath
 from onboarding.feedback.service import Feedback
 from onboarding.mcp_tools import McpAddress, McpTools
@@ -70,6 +75,8 @@ class Around:
     metrics: Audience = "nobody"
     feedback: Feedback | None = None  # without it nobody is asked for any
     root_path: str = ""  # as in Settings
+    hosts: tuple[str, ...] = ()  # as in Settings
+    api_token: str = ""  # as in Settings
 
 
 def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool = True) -> FastAPI:
@@ -119,14 +126,24 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     page = build_page(guide, titles, tabs, programs.build, usage=usage, admission=admission, feedback=feedback)
     gr.mount_gradio_app(app, page, "/", root_path=around.root_path, **mount_options())
     McpTools(programs.endpoints()).serve(page, str(page.title))
-    app.add_middleware(McpAddress)
+    rates = admission.limits.rates
+    budget, sessions = CpuBudget(rates.cpu_share), Sessions(admission.limits)
+    meter_threads()
+    meter_handlers(
+        page, lambda request: budget.payer(asker_of(request).address), lambda r: admission.release(carried(r))
+    )
+    app.add_middleware(McpAddress, token=around.api_token)
     app.add_middleware(OpenPages, open_pages=open_pages)
-    app.add_middleware(PageCache)
+    app.add_middleware(Readers, sessions=sessions, page=page)
+    mounted = next(inner for route in app.routes if isinstance(inner := getattr(route, "app", None), gr.routes.App))
+    app.add_middleware(PageCache, forget=lambda: setattr(mounted, "api_info", None))
     extra = () if around.metrics == "nobody" else (METRICS,)
-    app.add_middleware(Allowlist, CallCheck(page, admission), extra=extra)
+    app.add_middleware(Allowlist, CallCheck(page, admission, sessions, around.api_token), extra=extra)
     app.add_middleware(RequestRateLimit, limits=admission.limits, refused=usage.refused)
+    app.add_middleware(Budgets, budget=budget, rates=rates, refused=usage.refused)
     app.add_middleware(SubPath, root=around.root_path)
-    app.add_middleware(ClientAddress, trust=around.trust)  # outermost: everything inside sees who really asks
+    # Outermost: everything inside sees who really asks.
+    app.add_middleware(ClientAddress, trust=around.trust, hosts=around.hosts)
     return app
 
 
@@ -157,12 +174,19 @@ def _serve(settings: Settings) -> None:
         )
         feedback = Feedback.of(settings.feedback, usage.feedback, usage.upload_failed)
         usage.watch_uploads(lambda: float(feedback.status().files_waiting))
-        around = Around(usage, admission, writer, settings.trust, settings.metrics, feedback, settings.root_path)
+        around = Around(
+            usage, admission, writer, settings.trust, settings.metrics, feedback, settings.root_path, settings.hosts,
+            settings.api_token,
+        )  # fmt: skip
         app = create_app(Guide(parts, usage.turn), around)
+        Outbound(allowed_hosts(settings.parts.engine_url)).watch()
         logging.getLogger("app").info("%s", _address(settings.host, settings.port))
         config = uvicorn.Config(
             app, log_config=None, log_level="warning", timeout_graceful_shutdown=GRACE_S, access_log=False,
             proxy_headers=False,  # the edge's part
+            http=bounded(admission.limits.rates.open_requests, settings.trust), ws="none",
+            h11_max_incomplete_event_size=HEADER_BYTES, timeout_keep_alive=KEEP_ALIVE_S,
+            limit_concurrency=most_connections(),
         )  # fmt: skip
         printed = contextlib.redirect_stderr(PrintedLines()) if settings.log == "json" else contextlib.nullcontext()
         with printed:

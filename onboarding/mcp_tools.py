@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from onboarding.api import FAULTS, Endpoint
 from onboarding.assistant.guide import Unusable
 from onboarding.edge.admission import LANE_LIMIT
-from onboarding.edge.call_check import fault_in
+from onboarding.edge.call_check import fault_in, token_fault
 from onboarding.operation.gradio_faults import innermost_frames
 
 logger = logging.getLogger(__name__)
@@ -49,8 +49,10 @@ class McpAddress:
     what it is for; Gradio's own page would name an address made of the request's headers, without a proxy's path.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, token: str = "") -> None:
+        """token: what a client has to bring, "" for nothing."""
         self._app = app
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a client's request on under the address with the slash; tell a person."""
@@ -58,6 +60,8 @@ class McpAddress:
             await self._app(scope, receive, send)
         elif scope["method"] == "GET" and "text/event-stream" not in Headers(scope=scope).get("accept", ""):
             await PlainTextResponse(FOR_PEOPLE)(scope, receive, send)
+        elif refusal := token_fault(self._token, scope):
+            await PlainTextResponse(refusal, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
         else:
             await self._app({**scope, "path": f"{PATH}/", "raw_path": f"{PATH}/".encode()}, receive, send)
 

@@ -54,6 +54,8 @@ class Settings:
     trust: str = ""  # networks whose X-Forwarded-For is believed
     metrics: Audience = "nobody"
     log: str = "text"
+    hosts: tuple[str, ...] = ()  # names by which the page may be asked for, () for every one
+    api_token: str = ""  # what programs and MCP clients have to bring, "" for nothing
     root_path: str = ""  # the path or address below which a proxy serves the page
     feedback: FeedbackSettings = field(default_factory=FeedbackSettings)
 
@@ -77,6 +79,7 @@ class Settings:
             engine=engine,
             engine_url=_server(env),
             engine_token=_token(env, "ENGINE_TOKEN"),
+            engine_is_own=_switch(env, "ENGINE_OWN") or False,
             data=_writable(_path(env, "DATA_DIR") or Path(".data")),
             embedding=_embedding(env),
             index=_index(env, "INDEX"),
@@ -94,6 +97,8 @@ class Settings:
             _networks(env),
             _metrics(env),
             _choice(env, "LOG_FORMAT", ("text", "json") if sys.stderr.isatty() else ("json", "text")),
+            _names(env),
+            _token(env, "API_TOKEN"),
             _root_path(env),
             _feedback(env, parts.data),
         )
@@ -264,6 +269,15 @@ def _networks(env: Mapping[str, str]) -> str:
         _refuse(
             "TRUST_PROXY", text, f"is neither 1 nor networks separated by commas ({' '.join(str(error).split())[:99]})"
         )
+
+
+def _names(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names, without port, by which the page may be asked for; on the Hub nothing has to be set."""
+    text = env.get("ALLOWED_HOSTS", "")
+    names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
+    if not all(re.fullmatch(r"[a-z0-9_.-]{1,253}|\[[0-9a-f:.]+\]", name) for name in names):
+        _refuse("ALLOWED_HOSTS", text, "is not a list of names separated by commas; leave out scheme, port and path")
+    return names
 
 
 def _metrics(env: Mapping[str, str]) -> Audience:

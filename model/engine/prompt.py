@@ -42,8 +42,12 @@ class Prompt:
     @property
     def messages(self) -> tuple[tuple[str, str], ...]:
         """The contents as (role, text), oldest first, for engines that apply a template themselves."""
+        return self.worded(lambda segment: segment.text)
+
+    def worded(self, words: Callable[[PromptSegment], str]) -> tuple[tuple[str, str], ...]:
+        """Return the messages with each segment in the words that `words` gives it."""
         contents = groupby((s for s in self.segments if s.role), key=lambda segment: (segment.turn, segment.role))
-        return tuple((role, "".join(s.text for s in segments)) for (_, role), segments in contents)
+        return tuple((role, "".join(map(words, segments))) for (_, role), segments in contents)
 
     def encode(self, tokenize: Callable[[str, bool], list[int]], window: int) -> Encoded:
         """Return the token ids; mark the oldest turns for dropping until the rest fits `window` tokens.

@@ -14,15 +14,16 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import httpx2
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from model.engine.events import Counts, Finished, FinishReason, TextDelta, Timings
-from model.engine.prompt import Prompt
+from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import NO_ANSWER, Generation, Load, ModelInfo, ModelUnusable, Options, QueueFull
+from model.streaming.control_tags import without_control_tags
 from model.streaming.server_fault import ServerFault, broken, unanswered
 from model.streaming.server_stream import choices, chunks, count, delta
 from model.streaming.thoughts import Thoughts
@@ -39,12 +40,9 @@ NO_TEXT = "The model server sent no text; please try again soon."
 ASKS_TOO_MUCH = (400, 422, 500)  # statuses by which servers say that their template refuses a system message
 NO_TOOL: dict[str, Any] = {  # servers only know "some tool" and "as you like"; this is how a model says none
     "type": "function",
-    "function": {
-        "name": "no_check",
-        "description": "The request asks for no check of the host.",
-        "parameters": {"type": "object", "properties": {}},
-    },
-}
+    "function": {"name": "no_check", "description": "The request asks for no check of the host.",
+                 "parameters": {"type": "object", "properties": {}}},
+}  # fmt: skip
 
 
 def checked_url(text: str) -> httpx2.URL:
@@ -70,7 +68,12 @@ class RemoteEngine:
     Raises ModelUnusable for an address that is none.
     """
 
-    def __init__(self, url: str, model: str = "", *, token: str = "", most: int = MOST, wait_s: float = 0.5) -> None:
+    def __init__(
+        self, url: str, model: str = "", *, token: str = "", most: int = MOST, wait_s: float = 0.5,
+        clean: Callable[[str], str] = str,
+    ) -> None:  # fmt: skip
+        """clean: what a visitor's own words become before they leave for the server."""
+        self._clean = clean
         name = "" if model == "auto" else model
         self._url = checked_url(url)
         self.info = ModelInfo(name or "remote", f"{name or 'the model'} at {self._url.host}", 0)
@@ -219,7 +222,7 @@ class RemoteEngine:
     def _request(self, prompt: Prompt, options: Options) -> dict[str, Any]:
         sampling = options.sampling
         request: dict[str, Any] = {
-            "messages": self._messages(prompt.messages),
+            "messages": self._messages(prompt.worded(self._words)),
             "model": self._model,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -236,6 +239,11 @@ class RemoteEngine:
         elif sampling.grammar:
             request["grammar"] = sampling.grammar  # llama-server alone reads GBNF
         return request
+
+    def _words(self, segment: PromptSegment) -> str:
+        """Return what the server is sent of a segment: nothing of it but our own rules is a control token there."""
+        text = self._clean(segment.text) if segment.private else segment.text
+        return text if segment.role == "system" else without_control_tags(text)
 
     def _messages(self, messages: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
         if self._folds and messages[0][0] == "system":

@@ -38,6 +38,7 @@ from model.prompting.system_prompts import load_prompt_texts
 from model.prompting.trial import try_out
 from model.turn.limits import USUAL_LIMITS, TurnLimits
 from model.turn.tool_calling import ToolMenu
+from onboarding.redaction import redact
 from onboarding.routing.classifier import ARTEFACT, ArtefactStale
 from onboarding.routing.routing import Routing, load_routing, routing_without_classifiers
 from rag.embedding.embedder import DEFAULT_MODEL, Embedder, NoEncoder
@@ -71,6 +72,7 @@ class PartsSettings:
     engine: str = "local"  # or "scripted": no model, for work on the page
     engine_url: str = ""  # an OpenAI-compatible server instead of a local model
     engine_token: str = ""  # what that server wants as its API key
+    engine_is_own: bool = False  # that server is the operator's: what a visitor typed reaches it as it is
     data: Path = Path(".data")
     embedding: str = ""  # another sentence-transformers model, by name or folder
     index: Path | None = None  # a ready-made index to use as it is, instead of one over our own pages
@@ -238,7 +240,9 @@ class Parts:
         elif settings.engine_url:
             from model.engine.remote import RemoteEngine  # only where a server is used
 
-            opens = partial(RemoteEngine, settings.engine_url, settings.model, token=settings.engine_token)
+            clean = str if settings.engine_is_own else redact
+            url, token = settings.engine_url, settings.engine_token
+            opens = partial(RemoteEngine, url, settings.model, token=token, clean=clean)
             self._serve(engine := opens(), opens)
             threading.Thread(target=self._try_server, args=(engine,), name="trial", daemon=True).start()
         elif looks_like_path(settings.model):

@@ -53,6 +53,7 @@ class Turn:
     finished: TurnFinished | None = None
     stopped: bool = False
     failure: str = ""  # one sentence when the turn broke
+    from_browser: bool = False  # a browser brought it back: nobody knows that the server ever said it
 
     @property
     def phase(self) -> Phase:

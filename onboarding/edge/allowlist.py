@@ -46,7 +46,7 @@ PATTERNS: Mapping[re.Pattern[str], frozenset[str]] = {
     re.compile(r"/gradio_api/call/[a-z_]+"): POST,
     re.compile(r"/gradio_api/call/[a-z_]+/[0-9a-f]{1,64}"): READ,
 }
-FRAMES = "'self' https://huggingface.co https://*.hf.space"
+FRAMES = "'self' https://huggingface.co"  # the Hub frames a Space on its own page, and no Space frames another
 POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -68,6 +68,7 @@ HEADERS = {
     "Referrer-Policy": "strict-origin-when-cross-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), interest-cohort=()",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
 }
 GRANTS = tuple(
     f"access-control-{name}"
@@ -77,10 +78,11 @@ GRANTS = tuple(
 
 FOREIGN = (
     "Not from another site's page. If this is the site's own page behind a proxy, the proxy must send the Host header "
-    "that the browser sent, or X-Forwarded-Host; docs/operators.md shows how."
+    "that the browser sent, or X-Forwarded-Host with TRUST_PROXY set here; docs/operators.md shows how."
 )
 Check = Callable[[Scope, Any], Any]  # the request and its JSON body -> the body that may pass; raises CallRefused
 REFUSED = "refused"  # key of a refusal in a request's state
+BODY_S = 30.0  # for a body, which a telephone sends within seconds
 HOLD_S = 1.0  # a flood's refusals are held back so long: what asks again at each answer slows itself down
 
 
@@ -115,15 +117,17 @@ class Allowlist:
         check: Check = lambda _scope, body: body,
         extra: Collection[str] = frozenset(),
         hold_s: float = HOLD_S,
+        body_s: float = BODY_S,
     ) -> None:
-        """extra: further paths that may be read."""
+        """extra: further paths that may be read. body_s: how long a body may take to come."""
         self._app = app
+        self._body_s = body_s
         self._hold_s = hold_s
         self._check = check
         self._extra = frozenset(extra)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 403, 404, 413 or 422, or hand on with headers added."""
+        """Answer 403, 404, 408, 413 or 422, or hand on with headers added."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -134,7 +138,18 @@ class Allowlist:
             await PlainTextResponse(FOREIGN, 403)(scope, receive, send)
         elif scope["method"] != "POST":
             await self._hand_on(scope, receive, send)
-        elif (body := await _whole_body(scope, receive)) is None:
+        else:
+            await self._take(scope, receive, send)
+
+    async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(self._body_s):
+                body = await _whole_body(scope, receive)
+        except TimeoutError:
+            closing = {"Connection": "close"}
+            await PlainTextResponse("The body did not come in time.", 408, closing)(scope, receive, send)
+            return
+        if body is None:
             await PlainTextResponse(f"The request is larger than {MAX_BODY // 1024} KiB", 413)(scope, receive, send)
         else:
             await self._post(body, scope, receive, send)
@@ -186,8 +201,7 @@ def is_foreign(method: str, headers: Mapping[str, str]) -> bool:
         return False
     if site:
         return not (method in READ and headers.get("sec-fetch-mode") == "navigate")
-    own = {headers.get("host", ""), headers.get("x-forwarded-host", "").split(",")[0].strip()}
-    return "origin" in headers and _host(headers["origin"]) not in own
+    return "origin" in headers and _host(headers["origin"]) != headers.get("host", "")
 
 
 def _host(origin: str) -> str:

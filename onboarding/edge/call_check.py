@@ -10,6 +10,7 @@ Does not check: a choice among choices that change while the page is open; Gradi
 
 from __future__ import annotations
 
+import hmac
 import inspect
 import re
 import secrets
@@ -18,11 +19,13 @@ from typing import Any
 
 import gradio as gr
 from jsonschema import Draft202012Validator
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from onboarding.edge.admission import LANE, Admission, Refused, carry
 from onboarding.edge.allowlist import CallRefused, refuse_later
 from onboarding.edge.client_address import Asker, address
+from onboarding.edge.sessions import Sessions
 
 JOIN = "/gradio_api/queue/join"
 CALL = re.compile(r"/gradio_api/call/([a-z_]+)")
@@ -42,9 +45,20 @@ ANYTHING = (gr.BrowserState,)  # foreign data; ui.chat.saved_conversations and u
 class CallCheck:
     """Checks calls against the page's handlers, and lets Admission decide about questions before a page is drawn."""
 
-    def __init__(self, page: gr.Blocks, admission: Admission | None = None) -> None:
-        """Without an admission every question is let through undecided."""
+    def __init__(
+        self,
+        page: gr.Blocks,
+        admission: Admission | None = None,
+        sessions: Sessions | None = None,
+        token: str = "",
+    ) -> None:
+        """Without an admission every question is let through undecided.
+
+        sessions: bounds what an address leaves behind. token: what a call by name has to bring, "" for nothing.
+        """
         self._admission = admission
+        self._sessions = sessions
+        self._token = token
         self._handlers = page.fns
         self._blocks = page.blocks
         self._named = {str(fn.api_name): fn for fn in page.fns.values() if fn.api_visibility == "public"}
@@ -57,9 +71,12 @@ class CallCheck:
             handler = self._named.get(called[1])
             if handler is None:
                 raise CallRefused(f"There is no endpoint {called[1]}; choose one of: {', '.join(self._named)}.", 404)
+            self._refuse_stranger(scope)
             values = self._values(handler, _counted(handler, _with_defaults(handler, _object(body).get("data"))))
-            self._decide(handler, scope, secrets.token_hex(8))  # Gradio makes a session for each of these calls
-            return {"data": values}
+            session = secrets.token_hex(8)  # each of these calls has one of its own
+            self._begin(scope, session)
+            self._decide(handler, scope, session)
+            return {"data": values, "session_hash": session}
         if path in {JOIN, "/gradio_api/run/predict"}:
             return self._call(scope, _object(body))
         return body
@@ -75,7 +92,10 @@ class CallCheck:
         is_public = self._named.get(str(handler.api_name)) is handler
         data = _counted(handler, body.get("data"))
         try:
+            if is_public:
+                self._refuse_stranger(scope)
             values = self._values(handler, _with_defaults(handler, data) if is_public else data)
+            self._begin(scope, session)
             self._decide(handler, scope, session)
         except CallRefused as refused:
             if scope["path"] != JOIN or not is_public:
@@ -89,6 +109,14 @@ class CallCheck:
             "session_hash": session,
             "trigger_id": known,
         }
+
+    def _refuse_stranger(self, scope: Scope) -> None:
+        if fault := token_fault(self._token, scope):
+            raise CallRefused(fault, 401)
+
+    def _begin(self, scope: Scope, session: str) -> None:
+        if self._sessions:
+            self._sessions.begin(address(scope), session)
 
     def _decide(self, handler: Any, scope: Scope, session: str) -> None:
         """Have a question decided about, and send the decision along to its handler.
@@ -109,6 +137,15 @@ class CallCheck:
             _value(f"Value {at}{named} ", block, value)
             for at, (block, value, named) in enumerate(zip(handler.inputs, data, told, strict=False), 1)
         ]
+
+
+def token_fault(token: str, scope: Scope) -> str:
+    """Return one sentence for a program that does not bring the token, "" for one that does or where there is none."""
+    if not token:
+        return ""
+    given = Headers(scope=scope).get("authorization", "")
+    is_good = hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+    return "" if is_good else "Programs need a token here: send it as `Authorization: Bearer TOKEN`."
 
 
 def _counted(handler: Any, data: Any) -> list[Any]:

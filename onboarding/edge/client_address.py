@@ -1,20 +1,32 @@
-"""Finds the address a request really comes from: pure ASGI, outside everything else.
+"""Finds the address a request really comes from, and the name it really asks for: pure ASGI, outside everything else.
 
-A proxy's X-Forwarded-For is believed only from the networks that TRUST_PROXY names; uvicorn's own middleware reads
-it, and takes the last address that is not a proxy's.
+A proxy's headers are believed only from the networks that TRUST_PROXY names. uvicorn's own middleware reads
+X-Forwarded-For and -Proto, and takes the last address that is not a proxy's; X-Forwarded-Host becomes the Host. Inside,
+nothing is left of headers by which a request could say where this server lives, so no part of it can follow them.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 PRIVATE = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,::1/128,fc00::/7"  # where proxies live
 UNKNOWN = "unknown"  # no address is known, as over a Unix socket; all of those count as one
+# X-Forwarded-For stays: /metrics reads from it that a proxy asks. The rest names this server, which the Host does.
+NAMES_US = re.compile(
+    rb"x-gradio-server|x-(forwarded|original|rewrite)-(?!for$)[a-z-]+|x-(host|original|rewrite)-?[a-z]*"
+)
+HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]{1,253})(:\d{1,5})?", re.ASCII)
+LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})  # probes of the container itself
+NOT_HERE = "This server has no such name; open it by the address that its operator gave."
 IPV6_PREFIX = 64  # what one household or host gets; single addresses of it are free to choose
 
 
@@ -35,16 +47,52 @@ class Asker:
 
 
 class ClientAddress:
-    """ASGI middleware that sets the scope's client to the address that really asks."""
+    """ASGI middleware that sets the scope's client, scheme and Host to those that really ask and are asked for."""
 
-    def __init__(self, app: ASGIApp, trust: str = "") -> None:
-        """trust: proxies' networks separated by commas, or "" to believe nobody; see `trusted`."""
+    def __init__(self, app: ASGIApp, trust: str = "", hosts: Collection[str] = ()) -> None:
+        """trust: proxies' networks separated by commas, or "" to believe nobody; see `trusted`.
+
+        hosts: names without port by which this server may be asked, () for every one.
+        """
         self._app = app
-        self._entry: Any = ProxyHeadersMiddleware(app, trust) if trust else app  # type: ignore[arg-type]
+        self._proxies = [ipaddress.ip_network(network.strip()) for network in trust.split(",") if network]
+        self._entry: Any = ProxyHeadersMiddleware(self._named, trust) if trust else self._named  # type: ignore[arg-type]
+        self._hosts = frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find the address and pass the request on."""
-        await (self._entry if scope["type"] == "http" else self._app)(scope, receive, send)
+        """Find the address and pass the request on; answer 421 to a name that is not this server's."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = _own_headers(scope, is_proxy(scope, self._proxies))
+        host = Headers(raw=headers).get("host", "")
+        if self._hosts and re.sub(r":\d*$", "", host).lower() not in self._hosts | LOCAL:
+            await PlainTextResponse(NOT_HERE, 421)(scope, receive, send)
+        else:
+            await self._entry({**scope, "named": headers}, receive, send)
+
+    async def _named(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on a request whose address and scheme are known, under the name that it is asked for."""
+        headers = scope.pop("named")
+        await self._app({**scope, "headers": headers}, receive, send)
+
+
+def _own_headers(scope: Scope, trusts: bool) -> list[tuple[bytes, bytes]]:
+    """Return the headers without those that name this server; a trusted proxy's X-Forwarded-Host becomes the Host."""
+    given = Headers(scope=scope).get("x-forwarded-host", "").split(",")[0].strip()
+    kept = [(name, value) for name, value in scope["headers"] if not NAMES_US.fullmatch(name)]
+    if not (trusts and HOST.fullmatch(given)):
+        return kept
+    return [*((name, value) for name, value in kept if name != b"host"), (b"host", given.encode())]
+
+
+def is_proxy(scope: Scope, proxies: Collection[Any]) -> bool:
+    """Return whether a request comes from one of these networks."""
+    try:
+        peer = ipaddress.ip_address((scope.get("client") or (UNKNOWN, 0))[0])
+    except ValueError:
+        return False
+    return any(peer in network for network in proxies)
 
 
 def address(scope: Scope) -> str:

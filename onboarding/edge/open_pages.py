@@ -59,6 +59,8 @@ def forget_closed(page: gr.Blocks, open_pages: Collection[str], closed_s: float 
         for session in gone:
             del holder.session_data[session]
             holder.time_last_used.pop(session, None)
+            page._queue.pending_messages_per_session.pop(session, None)
+            page._queue.pending_event_ids_session.pop(session, None)
     return len(gone)
 
 

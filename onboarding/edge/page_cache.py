@@ -5,22 +5,20 @@ hundred milliseconds of this process while answers are being written. What comes
 page is reached and on the encodings that the browser takes, on nothing else: there are no logins, cookies or
 run-time layouts here. So it is kept as sent, by exactly those, and the whole answer with its headers is sent again.
 
-Does not cover: what a query parameter of Gradio's own changes (`page`, `deep_link`), HEAD, answers other than 200 and
-answers that set a cookie; those are drawn each time.
+The query stays outside: Gradio would read `page` and `deep_link` there, of which this page has none, and draw anew or
+fail. Does not cover: answers other than 200 and answers that set a cookie; those are drawn each time.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from urllib.parse import parse_qs
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PATHS = frozenset({"/", "/config"})
-OWN = frozenset({"page", "deep_link"})  # parameters that Gradio reads; the rest is read by the page's script
-ORIGIN = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")  # what Gradio makes its own address from
+PATHS = frozenset({"/", "/config", "/gradio_api/info"})
 ENCODINGS = ("br", "gzip")
 KEPT = 64  # a client can invent hosts: the addresses by which the page is really reached are few, and asked for often
 
@@ -30,8 +28,10 @@ Key = tuple[str, ...]
 class PageCache:
     """ASGI middleware that keeps the page as drawn. Belongs to one event loop."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, forget: Callable[[], None] = lambda: None) -> None:
+        """forget: called before each drawing. Gradio keeps the address of whoever asked first for its description."""
         self._app = app
+        self._forget = forget
         self._kept: OrderedDict[Key, list[Message]] = OrderedDict()
         self._drawing = asyncio.Lock()  # a crowd that comes at once draws it once
 
@@ -40,6 +40,7 @@ class PageCache:
         if not _is_shell(scope):
             await self._app(scope, receive, send)
             return
+        is_head, scope = scope["method"] == "HEAD", {**scope, "method": "GET", "query_string": b""}
         key = _key(scope)
         if key not in self._kept:
             async with self._drawing:
@@ -48,10 +49,11 @@ class PageCache:
         if key in self._kept:
             self._kept.move_to_end(key)
             for message in self._kept[key]:
-                await send(_copied(message))
+                await send({**_copied(message), "body": b""} if is_head and "body" in message else _copied(message))
 
     async def _drawn(self, scope: Scope, receive: Receive, send: Send) -> list[Message]:
         """Return the messages of the answer; [] when it is not to be kept, and then it has been sent."""
+        self._forget()
         messages: list[Message] = []
         passing = False
 
@@ -80,9 +82,7 @@ def _copied(message: Message) -> Message:
 
 
 def _is_shell(scope: Scope) -> bool:
-    if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] not in PATHS:
-        return False
-    return OWN.isdisjoint(parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    return scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and scope["path"] in PATHS
 
 
 def _key(scope: Scope) -> Key:
@@ -93,6 +93,6 @@ def _key(scope: Scope) -> Key:
         scope["path"],
         scope["scheme"],
         scope.get("root_path", ""),
-        *(headers.get(name, "") for name in ORIGIN),
+        headers.get("host", ""),  # Gradio makes its own address from it; client_address.py leaves no other way
         *encodings,
     )

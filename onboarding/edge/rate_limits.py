@@ -23,16 +23,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from onboarding.edge.allowlist import HOLD_S, with_headers
 from onboarding.edge.client_address import Asker, address
+from onboarding.edge.cpu_budget import SHARE
 
 # Refusals a minute that an address reads on its page: a person needs no more, and drawing one costs what a search does.
 DRAWN_REFUSALS = 6
+USUAL_ASKS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
     """The rates that are allowed. The defaults fit two cores that finish about six answers a minute."""
 
-    asks: int = 12  # questions an address may ask a minute; 0 lifts every limit
+    asks: int = USUAL_ASKS  # questions an address may ask a minute; 0 lifts every limit
 
     @property
     def at_once(self) -> int:
@@ -67,6 +69,39 @@ class Rates:
     def requests(self) -> RateLimitItem:
         """HTTP requests of an address that make the server work: a page polls twice a second at most."""
         return RateLimitItemPerMinute(self.asks * 100, namespace="request")
+
+    @property
+    def sessions(self) -> RateLimitItem:
+        """New sessions of an address: each keeps memory that all share, and a program's call takes one."""
+        return RateLimitItemPerMinute(self.asks * 10, namespace="session")
+
+    @property
+    def feedback(self) -> list[RateLimitItem]:
+        """Rows of feedback, and deletions, of an address: a thumb on each answer, and some words."""
+        return [
+            RateLimitItemPerMinute(self.asks, namespace="feedback"),
+            RateLimitItemPerHour(self.asks * 10, namespace="feedback"),
+        ]
+
+    @property
+    def visits(self) -> RateLimitItem:
+        """Opened pages of an address that are counted."""
+        return RateLimitItemPerMinute(max(1, self.asks // 2), namespace="visit")
+
+    @property
+    def unread(self) -> int:
+        """Sessions of an address whose results nobody reads."""
+        return self.asks * 2
+
+    @property
+    def open_requests(self) -> int:
+        """Requests of an address that are open at once, streams among them; an open page holds one or two."""
+        return self.asks * 10
+
+    @property
+    def cpu_share(self) -> float:
+        """CPU seconds a second that an address may use, beside the engine's."""
+        return SHARE * self.asks / USUAL_ASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +152,24 @@ class RateLimits:
 
     def request_wait_s(self, host: str) -> float:
         """Count an HTTP request of an address: 0.0, or the seconds to wait when it is one too many."""
-        item = self.rates.requests
-        return 0.0 if self.is_off or self._limiter.hit(item, host) else self._wait_s(item, host)
+        return self._hit([self.rates.requests], host)
+
+    def session_wait_s(self, host: str) -> float:
+        """Count a new session of an address: 0.0, or the seconds to wait when it is one too many."""
+        return self._hit([self.rates.sessions], host)
+
+    def feedback_wait_s(self, host: str) -> float:
+        """Count a row of feedback or a deletion: 0.0, or the seconds to wait when it is one too many."""
+        return self._hit(self.rates.feedback, host)
+
+    def counts_visit(self, host: str) -> bool:
+        """Count an opened page of an address; False when it is one too many to be a person's."""
+        return not self._hit([self.rates.visits], host)
+
+    def _hit(self, items: list[RateLimitItem], host: str) -> float:
+        if self.is_off:
+            return 0.0
+        return max((0.0 if self._limiter.hit(item, host) else self._wait_s(item, host) for item in items), default=0.0)
 
     def _wait_s(self, item: RateLimitItem, *key: str) -> float:
         return max(1.0, self._limiter.get_window_stats(item, *key).reset_time - time.time())

@@ -3,7 +3,8 @@
     python -m onboarding candidates [--data DIR] [--out FILE.jsonl]
 
 Prints one JSON object a line: the question, the answer, its sources, and the visitor's complaints. A person then adds
-the right page and moves the case to tests/evals/.
+the right page and moves the case to tests/evals/. Answers that a browser brought back are left out: it may have made
+them up.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def candidates(rows: Iterable[FeedbackRow]) -> list[dict[str, Any]]:
     """Return one case for each question with a valid complaint, in the order of the first complaint."""
     cases: dict[str, dict[str, Any]] = {}
     for row in latest(rows):
-        if row.reason in WRONG and row.question:
+        if row.reason in WRONG and row.question and not row.from_browser:
             case = cases.setdefault(" ".join(row.question.casefold().split()), _case(row))
             case["complaints"].append(_complaint(row))
     return list(cases.values())

@@ -51,6 +51,7 @@ class FeedbackRow(BaseModel, frozen=True, allow_inf_nan=False):
     reported: Source | None = None  # the source that a report is about
     model: str = ""
     took: Took = Took()
+    from_browser: bool = False  # question, answer and sources are what a browser brought back, and may be forged
 
 
 def visitor_of(key: str) -> str:

@@ -2,9 +2,11 @@
 
 Covers: the project's own events carry names, counts and timings only; in JSON an exception is its type and its frames
 without its message, because a message may quote its cause; lines that a library prints to the error stream become
-records, and tracebacks among them lose their message too. Does not cover: a library that logs, at level warning or
-above, a sentence with a visitor's words in it (tests/onboarding/test_canaries.py looks for that), and what native code
-writes to the file descriptor itself.
+records, and tracebacks among them lose their message too. What a library logs without a logger of its own loses its
+message, for such lines quote what came in. No line is a target: each is cut, its line ends are escaped, and of lines
+alike only so many a minute are written, with the number of the others. Does not cover: a library that logs, at level
+warning or above, a sentence with a visitor's words in it (tests/onboarding/test_canaries.py looks for that), and what
+native code writes to the file descriptor itself.
 """
 
 from __future__ import annotations
@@ -12,19 +14,29 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
 import traceback
+from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
-QUIET = ("httpx", "httpx2", "huggingface_hub", "sentence_transformers")  # they name every address they fetch
+# They name every address that they fetch, or write several lines for each request.
+QUIET = ("httpx", "httpx2", "huggingface_hub", "mcp", "sentence_transformers")
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)')
 HEAD = "Traceback (most recent call last):"
 KIND = re.compile(r"^[A-Za-z_][\w.]*")
 MARGIN = re.compile(r"^\s*[+|] ?")  # of an exception group's traceback
 LINE_CHARS = 400  # of a printed line
+MESSAGE_CHARS = 2_000
+ALIKE = 60  # lines a minute of one logger and template; a full house refuses and answers fewer
+ALIKE_KEYS = 500  # of which something is remembered: libraries log whole sentences as templates
+MINUTE_S = 60.0
+CONTROLS = {number: repr(chr(number))[1:-1] for number in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+PROJECT = str(Path(__file__).parents[2])
 
 
 def event(logger: logging.Logger, name: str, **fields: object) -> None:
@@ -36,11 +48,43 @@ def set_up_logging(form: str, stream: TextIO | None = None) -> None:
     """Send every logger's records, and Python's warnings, to `stream` (standard error) as "json" or "text"."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text("%(asctime)s %(name)s: %(message)s"))
+    handler.addFilter(Sparing())
     handler.setLevel(logging.INFO)  # for libraries that lower their own logger's level
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
     for library in QUIET:
         logging.getLogger(library).setLevel(logging.ERROR)
+
+
+class Sparing(logging.Filter):
+    """Lets a record pass unless many like it have passed this minute; withholds what libraries say without a name."""
+
+    def __init__(self, alike: int = ALIKE, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._alike = alike
+        self._clock = clock
+        self._passed: dict[tuple[str, str], tuple[float, int]] = {}  # what is alike -> when its minute began, how many
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record passes, with what is added to it or withheld."""
+        now, key = self._clock(), (record.name, str(record.msg)[:LINE_CHARS])
+        began, count = self._passed.get(key, (now, 0))
+        dropped = max(0, count - self._alike) if now - began >= MINUTE_S else 0
+        if now - began >= MINUTE_S:
+            began, count = now, 0
+        if key not in self._passed and len(self._passed) >= ALIKE_KEYS:
+            self._passed = {key: value for key, value in self._passed.items() if now - value[0] < MINUTE_S}
+            key = key if len(self._passed) < ALIKE_KEYS else (record.name, "")
+        self._passed[key] = (began, count + 1)
+        if count >= self._alike:
+            return False
+        fields, message = dict(getattr(record, "fields", None) or {}), record.getMessage()[:MESSAGE_CHARS]
+        if record.name == "root" and not record.pathname.startswith(PROJECT):
+            message = f"withheld, from {_short(record.pathname)}:{record.lineno}"
+        if dropped:
+            message, fields = f"{message} (and {dropped} more like it)", fields and fields | {"more": dropped}
+        record.msg, record.args, record.__dict__["fields"] = message, (), fields
+        return True
 
 
 class _Json(JsonFormatter):
@@ -79,6 +123,13 @@ class _Text(logging.Formatter):
         fields = getattr(record, "fields", None) or {}
         said = " ".join(f"{name}={value}" for name, value in fields.items() if name != "event")
         return f"{line} {said}" if said else line
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the name is logging's
+        return super().formatMessage(record).translate(CONTROLS)
+
+    def formatException(self, ei: ExcInfo) -> str:  # noqa: N802  the name is logging's
+        """Return the traceback, indented: a message with line ends makes no lines that look like ours."""
+        return super().formatException(ei).replace("\n", "\n  ")
 
 
 class PrintedLines:

@@ -69,7 +69,7 @@ class Usage:
         self._removed = counter("removed_citations", "Citations and addresses that no source held")
         self._stops = counter("stops", "Presses of Stop")
         self._thumbs = counter("thumbs", "Judgements of answers", "way")
-        self._feedback = counter("feedback_rows", "Rows of feedback kept", "kind", "reason")
+        self._feedback = counter("feedback_rows", "Rows of feedback kept, on answers of this process", "kind", "reason")
         self._tool_runs = counter("tool_runs", "Runs of simulated tools", "tool", "result")
         self._looks = counter("whole_checks", "Runs of all tools at once, each look at a host's vital signs included")
         self._calls = counter("program_calls", "Calls of the named endpoints", "endpoint")
@@ -160,7 +160,9 @@ class Usage:
         event(logger, "thumb", up=up)
 
     def feedback(self, row: FeedbackRow) -> None:
-        """Count a kept row of feedback by its kind and reason, and the first thumb on each answer."""
+        """Count a kept row of feedback by its kind and reason, and the first thumb on each answer of ours."""
+        if row.from_browser:
+            return
         if row.kind == "thumb" and row.verdict and self._first(row.visitor, f"thumb/{row.turn}"):
             self.thumb(row.verdict == "up")
         self._feedback.labels(row.kind, row.reason or "none").inc()

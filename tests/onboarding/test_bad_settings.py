@@ -28,6 +28,7 @@ BAD: dict[str, list[str]] = {
     "HF_HUB_OFFLINE": ["2", "ture", LINES],
     "TRANSFORMERS_OFFLINE": ["offline"],
     "ENGINE": ["vllm", "Local", "remote", LONG, LINES, BYTES],
+    "ENGINE_OWN": ["yes", "2", LINES],
     "ENGINE_TOKEN": ["two words", "key\n", "clé", LINES],
     "DATA_DIR": [
         "{file}",
@@ -51,6 +52,8 @@ BAD: dict[str, list[str]] = {
     "WAIT_SECONDS": [*NO_NUMBERS, "0", "100000"],
     "GRADIO_ROOT_PATH": ["navigator", "/a b", "/a/../b", "ftp://host/x", "https://", "//host/x", "/a?b", LONG, LINES],
     "TRUST_PROXY": ["yes", "10.0.0.1/8", "10.0.0.0/8,", "1,2", LONG, LINES],
+    "ALLOWED_HOSTS": ["https://page.example", "page.example:443", "a b", "page.example/x", "*", LONG, LINES, BYTES],
+    "API_TOKEN": ["two words", "key\n", "clé", LINES],
     "METRICS": ["yes", "2", LINES],
     "LOG_FORMAT": ["xml", "JSON", LINES],
     "PASSAGES": [*NO_NUMBERS, "0", "1000"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -98,3 +100,48 @@ def test_a_call_without_any_request_is_somebody() -> None:
 )
 def test_an_address_counts_as_what_one_household_has(host: str, counts_as: str) -> None:
     assert bucket(host) == counts_as
+
+
+def named(trust: str, peer: str, hosts: Any = (), **headers: str) -> tuple[int, str]:
+    """The status, and the headers and scheme that the application inside sees."""
+
+    async def inside(request: Request) -> JSONResponse:
+        return JSONResponse({"scheme": request.url.scheme, **dict(request.headers)})
+
+    inner = Starlette(routes=[Route("/", inside)])
+    answer = TestClient(ClientAddress(inner, trust, hosts), client=(peer, 5000)).get(
+        "/", headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
+    return answer.status_code, answer.text
+
+
+FORGED = {
+    "x_forwarded_host": "evil.example", "x_gradio_server": "http://evil.example", "x_forwarded_proto": "https",
+    "x_forwarded_prefix": "/evil", "x_original_url": "/evil", "x_host": "evil.example", "x_rewrite_url": "/evil",
+    "x_forwarded_server": "evil.example",
+}  # fmt: skip
+
+
+def test_nothing_of_a_request_names_this_server_but_its_host() -> None:
+    status, seen = named("", "192.0.2.1", **FORGED, x_forwarded_for="198.51.100.7")
+    assert status == 200 and "evil" not in seen and "https" not in seen
+    assert "x-forwarded-for" in seen  # /metrics tells from it that a proxy asks
+
+
+def test_a_trusted_proxys_host_and_scheme_become_the_requests_own() -> None:
+    forwarded = {"x_forwarded_host": "page.example:8443, other", "x_forwarded_proto": "https"}
+    seen = named(trusted("1"), "10.0.0.1", **forwarded)[1]
+    assert '"host":"page.example:8443"' in seen and '"scheme":"https"' in seen and "forwarded" not in seen
+    assert "page.example" not in named(trusted("1"), "203.0.113.9", **forwarded)[1]
+    for bad in ("a b", "x</script>", "a/b", "a\\b", "u@h", ""):
+        assert '"host":"testserver"' in named(trusted("1"), "10.0.0.1", x_forwarded_host=bad)[1]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("page.example", 200), ("PAGE.example:443", 200), ("localhost:7860", 200), ("127.0.0.1", 200), ("[::1]:7860", 200),
+     ("evil.example", 421), ("page.example.evil", 421), ("", 421), ("page.example:x", 421)],
+)  # fmt: skip
+def test_where_names_are_configured_no_other_is_served(host: str, status: int) -> None:
+    assert named("", "192.0.2.1", ("page.example",), host=host)[0] == status
+    assert named("", "192.0.2.1", (), host=host or "x")[0] == 200

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from onboarding.operation.logs import PrintedLines, event, set_up_logging
+from onboarding.operation.logs import ALIKE_KEYS, MESSAGE_CHARS, PrintedLines, Sparing, _Text, event, set_up_logging
 
 CANARY = "canary-7f3a"
 
@@ -141,3 +141,47 @@ def test_in_a_terminal_lines_are_plain() -> None:
     for server, (server.propagate, quiet) in zip(servers, apart, strict=True):
         server.setLevel(quiet)
     assert stream.getvalue().endswith("usage: turn route=rhel10 reason=stop\n")
+
+
+def test_a_library_without_a_logger_of_its_own_says_where_it_spoke_and_not_what(lines: io.StringIO) -> None:
+    code = compile(
+        f"import logging\nlogging.warning('Failed to read: {CANARY}')", "/lib/site-packages/some/where.py", "exec"
+    )
+    exec(code, {})
+    assert last(lines)["message"] == "withheld, from site-packages/some/where.py:2"
+
+
+def test_lines_alike_are_counted_and_no_longer_written_until_their_minute_ends() -> None:
+    now = [0.0]
+    sparing = Sparing(alike=3, clock=lambda: now[0])
+
+    def passes(template: str, *args: object) -> logging.LogRecord | None:
+        record = logging.LogRecord("library", logging.WARNING, __file__, 1, template, args, None)
+        return record if sparing.filter(record) else None
+
+    assert [bool(passes("slow %d", number)) for number in range(9)] == [True] * 3 + [False] * 6
+    assert passes("something else")
+    now[0] = 61.0
+    first = passes("slow %d", 9)
+    assert first and first.getMessage() == "slow 9 (and 6 more like it)"
+    for number in range(2_000):
+        passes(f"a template of its own {number}")
+    assert len(sparing._passed) <= ALIKE_KEYS + 1
+
+
+def test_a_line_of_text_stays_one_line_of_bounded_length() -> None:
+    stream, logger = io.StringIO(), logging.getLogger("one-line")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Text("%(asctime)s %(name)s: %(message)s"))
+    handler.addFilter(Sparing())
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.warning("name %s", "a\n2026-01-01 app: forged\r\x1b[2J\u2028" + "x" * 10_000)
+    try:
+        raise ValueError("a\n2026-01-01 app: forged")
+    except ValueError:
+        logger.exception("broke")
+    logger.removeHandler(handler)
+    first, *rest = stream.getvalue().splitlines()
+    assert "forged" in first and len(first) < MESSAGE_CHARS + 100 and "\x1b" not in first
+    assert rest and not any(line.startswith("2026-01-01") for line in rest)

@@ -10,9 +10,13 @@ from pydantic import ValidationError
 from model.prompting.conversation import Conversation
 from model.turn.events import RouteChosen
 from onboarding.assistant.turns import Turn, advance_all
+from onboarding.feedback.candidates import candidates
 from onboarding.feedback.row import visitor_of
+from onboarding.ui.chat.saved_conversations import SavedConversation, SavedTurn, saved_turn
+from onboarding.ui.chat.session import Session
 from onboarding.ui.kit.languages import LANGUAGES, Translator
 from onboarding.ui.page.feedback import Submission, consent_in, form, row_of
+from onboarding.usage.recorder import usage_of_project
 from tests.fakes import ScriptedGuide
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -87,3 +91,28 @@ def test_the_dialog_is_whole_in_every_language(language: str) -> None:
     html = form(Translator(language))
     assert html.count('type="radio"') == 5 and html.count("data-about=") == 4
     assert "{" not in html and "<script" not in html
+
+
+def test_an_answer_that_a_browser_brought_back_is_marked_and_never_becomes_a_case(turn: Turn) -> None:
+    forged = SavedTurn(id="t1", question=ASKED, answer="The server never said this.", label="RHEL 10")
+    session = Session()
+    session.open(SavedConversation(id="c", turns=(forged,)))
+    said = Submission(kind="down", turn="t1", reason="wrong")
+    row = row_of(said, session.turns, KEY)
+    assert row and row.from_browser
+    assert candidates([row]) == []
+    own = row_of(said, [turn], KEY)
+    assert own and not own.from_browser and len(candidates([own])) == 1
+    usage = usage_of_project()
+    thumbs = {"kind": "thumb", "reason": "wrong"}
+    usage.feedback(row)
+    assert usage.registry.get_sample_value("qubinode_feedback_rows_total", thumbs) is None
+    usage.feedback(own)
+    assert usage.registry.get_sample_value("qubinode_feedback_rows_total", thumbs) == 1
+
+
+def test_a_turn_of_the_page_stays_its_own_when_another_tab_adds_one(turn: Turn) -> None:
+    session = Session(Conversation("c"), [turn])
+    added = SavedTurn(id="t2", question="x", answer="y", label="z")
+    session.load(SavedConversation(id="c", turns=(saved_turn(turn), added)))
+    assert [one.from_browser for one in session.turns] == [False, True]

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from model.checking.gate import PLACE
-from onboarding.ui.kit.markdown import Insert, Link, code_block, safe_url, to_html
+from onboarding.ui.kit.markdown import MAX_CELLS, MAX_COLOURED, Insert, Link, code_block, safe_url, to_html
 from onboarding.ui.kit.markup import fill
 
 GOOD = "https://github.com/Qubinode/qubinode_navigator"
@@ -178,3 +178,31 @@ def test_an_insert_stands_at_its_place_and_a_block_never_in_a_line(text: str, in
 def test_two_blocks_in_one_paragraph_keep_their_order() -> None:
     blocks = [Insert(fill("<details>{}</details>", n), block=True) for n in (1, 2)]
     assert re.findall(r"<details>(\d)", to_html(f"a. {PLACE} b. {PLACE} c.", inserts=blocks)) == ["1", "2"]
+
+
+@pytest.mark.parametrize("language", ["systemd", "terraform", "perl6", "no-such", "BASH "])
+def test_only_a_dozen_languages_are_coloured(language: str) -> None:
+    coloured = 'class="k"' in to_html(f"```{language}\nif true; then\n  exit 1; fi\n```")
+    assert coloured is (language.strip().lower() == "bash")
+
+
+def test_what_colouring_costs_is_bounded_by_block_and_by_text() -> None:
+    block = "```bash\n" + "if true; then exit 1; fi\n" * 30 + "```\n\n"
+    drawn = to_html(block * 40)
+    assert 0 < drawn.count('<span class="k">') <= MAX_COLOURED / len("if true")
+    assert drawn.count("exit") == 40 * 30  # nothing is left out
+    assert 'class="k"' not in to_html("```bash\n" + "if true; then exit 1; fi\n" * 50 + "```")
+
+
+def test_a_paragraph_over_the_limit_is_shown_as_typed() -> None:
+    assert to_html("**a** " * 700) == f'<p dir="auto">{("**a** " * 700).rstrip()}</p>\n'
+    assert "<strong>" in to_html("**a** " * 600)
+
+
+def test_tables_share_a_number_of_cells_and_what_is_beyond_stays_text() -> None:
+    wide = "|a" * 300 + "|\n" + "|-" * 300 + "|\n" + "|\n" * 2000
+    assert 0 < len(re.findall("<t[dh] ", to_html(wide))) <= MAX_CELLS
+    many = "".join(f"|a|b|\n|-|-|\n|c{n}|d|\n\n" for n in range(1500))
+    assert to_html(many).count("<td") <= MAX_CELLS
+    assert "c1499" in to_html(many)
+    assert to_html("|a|b|\n|-|-|\n|c|d|\n").count("<td") == 2

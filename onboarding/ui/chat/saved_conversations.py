@@ -145,6 +145,7 @@ def restored(saved: SavedTurn, before: Conversation) -> Turn:
         text=past.answer,
         judged=tuple((min(one.at, len(past.answer)), _judged(one)) for one in sorted(past.judged, key=_place)),
         finished=TurnFinished(past.answer, past.reason, Counts(), Timings(), "", bool(passages), after),
+        from_browser=True,
     )
 
 

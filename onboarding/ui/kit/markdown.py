@@ -5,6 +5,10 @@ description, a link as its words. The only live links are `[n]` for a source of 
 a source's address. A terminal escape that Markdown alone puts together loses its effect. `nh3` (ammonia) then removes
 everything that is not on a short list, in case the parser errs. Does not judge what the text says.
 
+What a text costs is bounded: only the LANGUAGES are coloured, a thousand characters of a block and four thousand of a
+text; a paragraph over MAX_INLINE characters shows as typed; tables share MAX_CELLS. Every grammar and parser here has
+inputs on which it takes quadratic time, so length is what holds.
+
 Where the text has a PLACE, an `Insert` of the page's own stands: within the line, or as a block, which parts a
 paragraph in two and follows a heading, a table or a block of code.
 """
@@ -22,6 +26,8 @@ from urllib.parse import urlsplit
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block.table import table
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
@@ -30,7 +36,6 @@ from markupsafe import Markup, escape
 from pygments import highlight
 from pygments.formatters.html import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
-from pygments.util import ClassNotFound
 
 from model.checking.gate import PLACE
 from model.checking.terminal_escapes import TerminalEscapes
@@ -38,7 +43,29 @@ from model.prompting.plain_text import plain
 from onboarding.ui.kit.markup import fill, trusted
 
 CITATION = re.compile(r"\[(\d{1,2})\]")
-MAX_HIGHLIGHTED = 4_000  # characters; a longer block is shown plain, so that streaming stays cheap
+DRAWN = '<div class="answer"><div class="text">{}</div></div>'  # around foreign text outside the chat, to look as there
+LANGUAGES = frozenset(
+    (
+        "bash",
+        "sh",
+        "shell",
+        "yaml",
+        "json",
+        "python",
+        "ini",
+        "toml",
+        "dockerfile",
+        "diff",
+        "xml",
+        "nginx",
+        "jinja",
+        "sql",
+    )
+)
+MAX_HIGHLIGHTED = 1_000  # characters of a block; a longer one is shown plain
+MAX_COLOURED = 4_000  # characters of a text's blocks together
+MAX_INLINE = 4_000  # characters of a paragraph, a heading or a cell
+MAX_CELLS = 2_000  # of a text's tables together; a table takes as many as its rows have columns, written or not
 BLOCKS = ("paragraph_open", "heading_open", "blockquote_open", "list_item_open", "th_open", "td_open")
 
 TAGS = {
@@ -139,6 +166,8 @@ def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
     parser.disable("reference")  # "[1]: https://elsewhere" must not redefine a citation
     parser.inline.ruler.before("link", "citation", _citation)
+    parser.core.ruler.at("inline", _parse_lines)
+    parser.block.ruler.at("table", _small_table, {"alt": ["paragraph", "reference"]})
     parser.core.ruler.push("inert", _make_inert)
     parser.core.ruler.push("places", _fill_places)
     for name, rule in (
@@ -149,6 +178,31 @@ def _parser() -> MarkdownIt:
     ):
         parser.add_render_rule(name, rule)
     return parser
+
+
+def _parse_lines(state: StateCore) -> None:
+    """Parse what stands in each line, except in one that is too long for it."""
+    for token in state.tokens:
+        if token.type != "inline":
+            continue
+        token.children = token.children or []
+        if len(token.content) > MAX_INLINE:
+            token.children.append(Token("text", "", 0, content=token.content))
+        else:
+            state.md.inline.parse(token.content, state.md, state.env, token.children)
+
+
+def _small_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Recognise a table as far as its text may have cells; the rest of its rows are lines of a paragraph."""
+    if start + 2 > end:
+        return False
+    columns = max(1, state.getLines(start + 1, start + 2, 0, False).count("|"))
+    left = MAX_CELLS - state.env.get("cells", 0)
+    rows = left // columns
+    if rows < 1 or not table(state, start, min(end, start + 1 + rows), silent):
+        return False
+    state.env["cells"] = state.env.get("cells", 0) + columns * (state.line - start)
+    return True
 
 
 def _citation(state: StateInline, silent: bool) -> bool:
@@ -301,24 +355,26 @@ def citation(number: int, link: Link) -> Markup:
 
 
 def _render_code(
-    _: RendererHTML, tokens: Sequence[Token], at: int, __: OptionsDict, ___: MutableMapping[str, Any]
+    _: RendererHTML, tokens: Sequence[Token], at: int, __: OptionsDict, env: MutableMapping[str, Any]
 ) -> str:
-    language = tokens[at].info.split()[0] if tokens[at].info.split() else ""
-    return code_block(tokens[at].content, language)
+    code, info = tokens[at].content, tokens[at].info.split()
+    env["coloured"] = env.get("coloured", 0) + len(code)
+    return code_block(code, info[0] if info and env["coloured"] <= MAX_COLOURED else "")
 
 
 def code_block(code: str, language: str = "") -> Markup:
-    """Return a code block with a copy button, highlighted when Pygments knows the language."""
+    """Return a code block with a copy button, highlighted when it is short and in one of LANGUAGES."""
     button = '<button type="button" class="copy-code" data-act="copy-code">Copy</button>'
     html = '<div class="code" dir="ltr">' + button + '<pre tabindex="0"><code>{}</code></pre></div>\n'
     return fill(html, _coloured(code.rstrip("\n"), language))
 
 
 def _coloured(code: str, language: str) -> Markup:
-    if not language or len(code) > MAX_HIGHLIGHTED:
+    if language.lower() not in LANGUAGES or len(code) > MAX_HIGHLIGHTED:
         return escape(code)
-    try:
-        lexer = get_lexer_by_name(language, stripnl=False)
-    except ClassNotFound:
-        return escape(code)
-    return trusted(highlight(code, lexer, HtmlFormatter(nowrap=True)).rstrip("\n"))
+    return trusted(highlight(code, _lexer(language.lower()), HtmlFormatter(nowrap=True)).rstrip("\n"))
+
+
+@cache
+def _lexer(language: str) -> Any:
+    return get_lexer_by_name(language, stripnl=False)

@@ -15,6 +15,8 @@ import gradio as gr
 from pydantic import BaseModel, Field, ValidationError
 
 from onboarding.assistant.turns import Turn
+from onboarding.edge.client_address import asker_of
+from onboarding.edge.rate_limits import NO_LIMITS, RateLimits
 from onboarding.feedback.row import REASONS, FeedbackRow, Kind, Reason, Source, Took, Verdict, visitor_of
 from onboarding.feedback.store import NotStored
 from onboarding.ui.chat.session import Session
@@ -56,8 +58,10 @@ class Submission(BaseModel, frozen=True):
 class FeedbackDesk:
     """Builds the dialog below the tabs; `wire` connects it with the chat's session."""
 
-    def __init__(self, feedback: Feedback) -> None:
+    def __init__(self, feedback: Feedback, limits: RateLimits | None = None) -> None:
+        """limits: bounds what an address may have kept and deleted; by default nothing does."""
         self._feedback = feedback
+        self._limits = limits or RateLimits(NO_LIMITS)
 
     def build(self) -> None:
         """Lay out the dialog."""
@@ -84,10 +88,12 @@ class FeedbackDesk:
             sent = Submission.model_validate(getattr(event, "_data", None))
         except ValidationError:
             return self._answer(translate, known, translate("feedback_not_kept"), ok=False)
+        if not known and not sent.agreed and sent.kind != "forget":
+            return self._answer(translate, None, translate("feedback_agree_first"), ok=False)
+        if self._limits.feedback_wait_s(asker_of(request).address):
+            return self._answer(translate, known, translate("feedback_not_kept"), ok=False)
         if sent.kind == "forget":
             return self._forget(translate, known)
-        if not known and not sent.agreed:
-            return self._answer(translate, None, translate("feedback_agree_first"), ok=False)
         known = known or Consent(key=secrets.token_hex(16))
         return self._keep(sent, session, known, translate)
 
@@ -164,6 +170,7 @@ def row_of(sent: Submission, turns: list[Turn], key: str) -> FeedbackRow | None:
         reported=_source(turn.sources[sent.number - 1]) if kind == "source" else None,
         model=turn.finished.model if turn.finished else "",
         took=_took(turn),
+        from_browser=turn.from_browser,
     )
 
 

@@ -75,10 +75,10 @@ def build_page(
         welcome.wire(page, tabs_row)
         chat.wire(tabs_row)
         if feedback:
-            desk = FeedbackDesk(feedback)
+            desk = FeedbackDesk(feedback, admission.limits)
             desk.build()
             desk.wire(page, chat.session)
-        page.load(_visit(usage), None, None, **QUIET)
+        page.load(_visit(usage, admission), None, None, **QUIET)
         page.load(_open_tab_of_address([tab.id for tab in tabs]), None, tabs_row, **QUIET)
         endpoints()
     page.state_session_capacity = MOST
@@ -105,9 +105,11 @@ def _open_tab_of_address(tabs: Sequence[str]) -> Callable[[gr.Request], Any]:
     return opened
 
 
-def _visit(usage: Usage) -> Callable[[gr.Request], None]:
+def _visit(usage: Usage, admission: Admission) -> Callable[[gr.Request], None]:
     def visit(request: gr.Request) -> None:
-        usage.visit(asker_of(request).visitor)
+        asker = asker_of(request)
+        if admission.limits.counts_visit(asker.address):
+            usage.visit(asker.visitor)
 
     return visit
 

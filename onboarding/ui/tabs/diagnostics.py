@@ -56,7 +56,7 @@ class DiagnosticsTab:
             every = gr.Button(say("run_all"), size="sm", elem_id="diag-all", min_width=180)
         described = gr.Markdown(self._look.tools[names[0]].description, elem_id="diag-described")
         result = gr.HTML("", elem_id="diag-result", apply_default_css=False)
-        verdict = gr.Markdown("", elem_id="diag-verdict")
+        verdict = gr.HTML("", elem_id="diag-verdict", apply_default_css=False)
         inputs = [tool, self._host, *fields.values()]
         tool.change(self._choose, tool, [described, *fields.values()], **QUIET)
         run.click(lambda *values: (self._run(list(fields), *values), ""), inputs, [result, verdict], **QUIET)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from onboarding.assistant.turns import ToolStep
 from onboarding.tours.fault_round import judge, proofs
 from onboarding.ui.chat.evidence import step
+from onboarding.ui.kit.markdown import DRAWN, to_html
 from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.tabs.vitals import Past, vitals_html
 from tools.diagnosis.diagnose import diagnose
@@ -59,12 +60,14 @@ class HostLook:
         return html.replace("<details", "<details open", 1)
 
     def run_every(self, host: str) -> tuple[str, str]:
-        """Return the six calls as HTML, and as Markdown what the rules conclude from them."""
+        """Return as HTML the six calls, and what the rules conclude from them."""
         run = self._run(host)
         calls = [
             ToolStep(ToolCall(name, {}, host), ToolResult(**result)) for name, result in run["tool_results"].items()
         ]
-        return str(join(map(step, calls))), "#### What the rules conclude\n\n" + diagnosis_text(diagnose(run))
+        return str(join(map(step, calls))), str(
+            fill(DRAWN, to_html(f"#### What the rules conclude\n\n{diagnosis_text(diagnose(run))}"))
+        )
 
     def judge(self, host: str, guess: str) -> str:
         """Return the verdict on a guess and its reason, as Markdown."""

@@ -82,7 +82,7 @@ class DiagnosticsTour(TourTab):
 
     def _build_all_tools(self) -> None:
         run = gr.Button("Run all tools", size="sm", elem_id="dtour-all")
-        verdict = gr.Markdown("", elem_id="dtour-verdict")
+        verdict = gr.HTML("", elem_id="dtour-verdict", apply_default_css=False)
         self._shown_on(run, lambda host: self._look.run_every(host)[1], verdict)
 
     def _shown_on(self, button: gr.Button, show: Callable[[str], str], where: gr.components.Component) -> None:

@@ -13,6 +13,7 @@ from onboarding.edge.client_address import asker_of
 from onboarding.tours.content import TOURS, Tour, TourStep, load_tours, named_links
 from onboarding.ui.chat.evidence import CITATIONS
 from onboarding.ui.kit.languages import say
+from onboarding.ui.kit.markdown import DRAWN, safe_url, to_html
 from onboarding.ui.kit.markup import fill, join
 from onboarding.ui.kit.tab_context import QUIET, TabContext
 from tools.simulation.hosts import Host
@@ -168,20 +169,23 @@ class TourTab(ABC):
         return int(text) if text.isdecimal() and 1 <= int(text) <= len(self.tour.steps) else 1
 
     def _look_up(self, question: str) -> str:
-        """Return as Markdown what the documentation says to a question; no model takes part."""
+        """Return as HTML what the documentation says to a question; no model takes part."""
         retriever = self._guide.retriever
         if retriever is None:
-            return NO_SEARCH
+            return to_html(NO_SEARCH)
         result = retriever.search(question)
         if not result.passages:
-            return NOT_SAID
+            return to_html(NOT_SAID)
         lead = result.passages[0]
-        return f"{CITATIONS.sub('', result.extract)}\n\nSource: [{lead.title}]({lead.url})"
+        words = to_html(CITATIONS.sub("", result.extract), urls=[lead.url])
+        link = '<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>' if safe_url(lead.url) else "{1}"
+        return fill(DRAWN, words + fill("<p>Source: " + link + "</p>", lead.url, lead.title))
 
     def _build_topics(self, number: int, step: TourStep) -> None:
         """Offer the step's questions, and look up the one that the visitor chooses."""
         topic = gr.Radio(list(step.topics), label=say("look_up"), elem_id=f"{self.name}-topic-{number}")
-        shown = gr.Markdown(say("choose_question"), elem_id=f"{self.name}-extract-{number}")
+        where = f"{self.name}-extract-{number}"
+        shown = gr.HTML(say("choose_question"), elem_id=where, apply_default_css=False)
         topic.change(self._look_up, topic, shown, **QUIET)
 
 

@@ -248,7 +248,10 @@ def test_a_message_in_any_form_is_answered(address: str, message: dict[str, Any]
         ({"jsonrpc": "1.0", "id": 1, "method": "ping"}, '"2.0"'),
         ({"id": 1, "method": "ping"}, '"2.0"'),
         ({"jsonrpc": "2.0", "id": 1}, "method"),
-        *[({"jsonrpc": "2.0", "id": one, "method": "ping"}, "id") for one in (None, 1.5, 1.0, True, [], {})],
+        ({"jsonrpc": "2.0", "id": None, "method": "ping"}, "The id"),
+        ({"jsonrpc": "2.0", "id": 1.5, "method": "ping"}, "The id"),
+        ({"jsonrpc": "2.0", "id": True, "method": "ping"}, "The id"),
+        ({"jsonrpc": "2.0", "id": [1], "method": "ping"}, "The id"),
     ],
 )
 def test_what_is_no_message_of_mcp_is_refused_in_one_sentence(address: str, body: Any, says: str) -> None:

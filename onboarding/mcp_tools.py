@@ -27,12 +27,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from onboarding.api import FAULTS, Endpoint
 from onboarding.assistant.guide import Unusable
 from onboarding.edge.admission import LANE_LIMIT
-from onboarding.edge.call_check import fault_in, token_fault
+from onboarding.edge.call_check import MCP, fault_in, token_fault
 from onboarding.operation.gradio_faults import innermost_frames
 
 logger = logging.getLogger(__name__)
 
-PATH = "/gradio_api/mcp"
 FILLED_IN = "request"  # the argument that the server gives
 LONGEST_NAME = 64  # characters of an unknown name that an answer repeats
 FOR_PEOPLE = (
@@ -56,14 +55,17 @@ class McpAddress:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a client's request on under the address with the slash; tell a person."""
-        if scope["type"] != "http" or scope["path"].rstrip("/") != PATH:
+        if scope["type"] != "http" or scope["path"].rstrip("/") != MCP:
             await self._app(scope, receive, send)
         elif scope["method"] == "GET" and "text/event-stream" not in Headers(scope=scope).get("accept", ""):
             await PlainTextResponse(FOR_PEOPLE)(scope, receive, send)
         elif refusal := token_fault(self._token, scope):
             await PlainTextResponse(refusal, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
         else:
-            await self._app({**scope, "path": f"{PATH}/", "raw_path": f"{PATH}/".encode()}, receive, send)
+            # No event is kept, so a client that comes back gets a new stream; the transport would not answer at all.
+            headers = [(name, value) for name, value in scope["headers"] if name != b"last-event-id"]
+            here = {"path": f"{MCP}/", "raw_path": f"{MCP}/".encode(), "headers": headers}
+            await self._app({**scope, **here}, receive, send)
 
 
 class McpTools:

@@ -6,6 +6,7 @@ The stream is that of OpenAI's chat completions: server-sent events, each one JS
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -23,21 +24,37 @@ async def chunks(response: httpx2.Response) -> AsyncIterator[dict[str, Any]]:
     """Yield the JSON objects of a stream. Raises ServerFault where it is none, breaks off, or reports a fault."""
     await _check(response)
     is_complete = False
-    async for line in _lines(response):
-        if not line.startswith(b"data:"):
-            continue  # a comment that keeps the connection open, or the name of an event
-        data = line[5:].strip()
-        if data == b"[DONE]":
+    async for chunk in _events(response):
+        if chunk is None:
             return
-        chunk = _object(data)
-        if not chunk:
-            raise broken("a chunk that is no JSON object")
         if chunk.get("error"):
             raise failed(chunk["error"])
         is_complete = is_complete or any(choice.get("finish_reason") for choice in choices(chunk))
         yield chunk
     if not is_complete:
         raise cut()
+
+
+async def _events(response: httpx2.Response) -> AsyncIterator[dict[str, Any] | None]:
+    """Yield the object of each event, None for `[DONE]`; everything without data is passed over.
+
+    An event may spread its object over several lines, and ends with an empty one; some servers leave that out behind
+    an object in one line.
+    """
+    held: list[bytes] = []
+    async for line in _lines(response):
+        data = line[5:].strip() if line.startswith(b"data:") else b""
+        found: dict[str, Any] | None = {}
+        if data and not held:
+            found = None if data == b"[DONE]" else _object(data)
+        elif not line and held:
+            found, data, held = _object(b"\n".join(held)), b"", []
+            if not found:
+                raise broken("a chunk that is no JSON object")
+        if found is None or found:
+            yield found
+        elif data:
+            held.append(data)
 
 
 async def _check(response: httpx2.Response) -> None:
@@ -81,14 +98,18 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 async def _lines(response: httpx2.Response) -> AsyncIterator[bytes]:
-    total, left = 0, b""
+    total, left, is_first = 0, b"", True
     async for piece in response.aiter_raw():
         total += len(piece)
         if total > MOST_OF_A_STREAM:
             raise broken("a stream without end")
-        *lines, left = (left + piece).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        text = left + piece
+        end = len(text) - text.endswith(b"\r")  # what comes next may make it \r\n, which is one line end
+        *lines, left = text[:end].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        left += text[end:]
         for line in lines:
-            yield line
+            yield line.removeprefix(BOM_UTF8) if is_first else line
+            is_first = False
         if len(left) > MOST_OF_A_LINE:
             raise broken("a line without end")
     if left.removeprefix(b"data:").strip() == b"[DONE]":  # anything else without a line end is cut off

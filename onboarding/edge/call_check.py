@@ -29,6 +29,7 @@ from onboarding.edge.sessions import Sessions
 
 JOIN = "/gradio_api/queue/join"
 CALL = re.compile(r"/gradio_api/call/([a-z_]+)")
+MCP = "/gradio_api/mcp"
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 OPTIONAL = (gr.Textbox, gr.Code, gr.Number, gr.CheckboxGroup)  # may be empty
 KINDS = {
@@ -79,7 +80,7 @@ class CallCheck:
             return {"data": values, "session_hash": session}
         if path in {JOIN, "/gradio_api/run/predict"}:
             return self._call(scope, _object(body))
-        return body
+        return _message(body) if path.rstrip("/") == MCP else body
 
     def _call(self, scope: Scope, body: Mapping[str, Any]) -> dict[str, Any]:
         index, session, trigger = body.get("fn_index"), body.get("session_hash"), body.get("trigger_id")
@@ -146,6 +147,23 @@ def token_fault(token: str, scope: Scope) -> str:
     given = Headers(scope=scope).get("authorization", "")
     is_good = hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
     return "" if is_good else "Programs need a token here: send it as `Authorization: Bearer TOKEN`."
+
+
+def _message(body: Any) -> Mapping[str, Any]:
+    """Return the message of an MCP client; raises CallRefused for what the transport would never answer, or at length.
+
+    A request whose id is no text and no whole number would count as a notification, and its client would wait.
+    """
+    if isinstance(body, list):
+        raise CallRefused("MCP has no batches; send each message on its own.", 400)
+    message = _object(body)
+    if message.get("jsonrpc") != "2.0":
+        raise CallRefused('A message of MCP needs "jsonrpc": "2.0".', 400)
+    if not message.keys() & {"method", "result", "error"}:
+        raise CallRefused("A message of MCP needs a method, such as tools/list.", 400)
+    if "method" in message and type(message.get("id", "")) not in (str, int):
+        raise CallRefused("The id of a message must be a text or a whole number.", 400)
+    return message
 
 
 def _counted(handler: Any, data: Any) -> list[Any]:

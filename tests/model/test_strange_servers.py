@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import socket
-from collections.abc import Iterator
+from codecs import BOM_UTF8
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
+import httpx2
 import pytest
 
 from model.engine.protocol import NO_ANSWER, ModelUnusable, Options, Sampling
 from model.engine.remote import THOUGHT_TOKENS, RemoteEngine, checked_url
+from model.streaming.server_stream import chunks
 from tests.model.strange_servers import (
     DONE,
     Act,
@@ -56,6 +61,17 @@ WAYS: dict[str, tuple[Act, str, str, str, str]] = {
     "deep JSON": (says(chunk("Good"), event(b"[" * 200_000)), "Good", "error", "no JSON object", ""),
     "deep JSON that closes": (
         says(chunk("Good"), event(b'{"a":' * 150_000 + b"1" + b"}" * 150_000)), "Good", "error", "no JSON object", "",
+    ),
+    "an event in several lines": (
+        says(b'data: {"choices":\ndata: [{"delta":\ndata: {"content": "Good"}}]}\n\n', *GOOD[1:]), "Good day", "stop", "", "",
+    ),
+    "events without an empty line between": (
+        says(GOOD[0].replace(b"\n\n", b"\n"), GOOD[1].replace(b"\n\n", b"\n"), DONE), "Good day", "stop", "", "",
+    ),
+    "events without data": (says(b"event: ping\ndata:\n\ndata\n\n", *GOOD), "Good day", "stop", "", ""),
+    "a byte order mark": (says(BOM_UTF8, *GOOD), "Good day", "stop", "", ""),
+    "closed within an event of several lines": (
+        says(chunk("Good"), b'data: {"choices":\n'), "Good", "error", "broke off in the middle", "",
     ),
     "a list for a chunk": (says(chunk("Good"), event([1])), "Good", "error", "no JSON object", ""),
     "no UTF-8": (says(chunk("Good"), event(b'{"choices": "\xff\xfe"}')), "Good", "error", "no JSON object", ""),
@@ -116,6 +132,23 @@ def test_a_server_that_misbehaves_ends_its_answer_with_a_reason(way: tuple[Act, 
         assert finish(engine.submit(prompt("Hello"), SHORT))[0] == "Good day"
         assert engine.load().running == 0
         engine.close()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_an_event_is_the_same_wherever_the_network_cuts_it(size: int, end: bytes) -> None:
+    lines = ('data:{"choices":', 'data: [{"delta": {"content": "использовать 😀"}}]}', "", "data: [DONE]", "", "")
+    sent = BOM_UTF8 + end.join(line.encode() for line in lines)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(sent), size):
+            yield sent[at : at + size]
+
+    async def read() -> list[dict[str, Any]]:
+        headers = {"Content-Type": "text/event-stream"}
+        return [found async for found in chunks(httpx2.Response(200, headers=headers, content=pieces()))]
+
+    assert asyncio.run(read()) == [{"choices": [{"delta": {"content": "использовать 😀"}}]}]
 
 
 def test_a_redirect_is_not_followed_and_takes_no_key_along() -> None:

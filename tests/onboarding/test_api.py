@@ -239,6 +239,37 @@ def test_a_message_in_any_form_is_answered(address: str, message: dict[str, Any]
     assert "Traceback" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ([{"jsonrpc": "2.0", "id": 1, "method": "ping"}, {"jsonrpc": "2.0", "id": 2, "method": "ping"}], "batches"),
+        ([], "batches"),
+        ("ping", "object"),
+        ({"jsonrpc": "1.0", "id": 1, "method": "ping"}, '"2.0"'),
+        ({"id": 1, "method": "ping"}, '"2.0"'),
+        ({"jsonrpc": "2.0", "id": 1}, "method"),
+        ({"jsonrpc": "2.0", "id": None, "method": "ping"}, "The id"),
+        ({"jsonrpc": "2.0", "id": 1.5, "method": "ping"}, "The id"),
+        ({"jsonrpc": "2.0", "id": True, "method": "ping"}, "The id"),
+        ({"jsonrpc": "2.0", "id": [1], "method": "ping"}, "The id"),
+    ],
+)
+def test_what_is_no_message_of_mcp_is_refused_in_one_sentence(address: str, body: Any, says: str) -> None:
+    accept = {"Accept": "application/json, text/event-stream"}
+    for path in ("/gradio_api/mcp", "/gradio_api/mcp/"):
+        answer = httpx2.post(f"{address}{path}", json=body, headers=accept, timeout=30)
+        assert answer.status_code in (400, 422)
+        said = answer.json()["detail"]
+        assert says in said and said.count(".") - said.count("2.0") == 1
+
+
+@pytest.mark.parametrize("given", [{}, {"Last-Event-ID": "999"}, {"last-event-id": "a_b"}])
+def test_an_mcp_client_that_comes_back_for_its_stream_gets_one(address: str, given: dict[str, str]) -> None:
+    headers = {"Accept": "text/event-stream", **given}
+    with httpx2.stream("GET", f"{address}/gradio_api/mcp", headers=headers, timeout=30) as answer:
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
+
+
 def test_the_mcp_address_works_without_a_slash_and_without_a_redirect(address: str) -> None:
     found = in_session(address, lambda session: session.call_tool("tours", {}), "/gradio_api/mcp")
     assert not found.isError

@@ -43,6 +43,41 @@ def test_a_rule_at_the_top_is_not_front_matter() -> None:
     assert frontmatter.split(text) == ({}, text)
 
 
+@pytest.mark.parametrize(
+    ("written", "title"),
+    [
+        ("Governance: the manifest", "Governance: the manifest"),
+        ("L2 Core (Split: Core)", "L2 Core (Split: Core)"),
+        ('"Run" the app', '"Run" the app'),
+        ("@home and `code`", "@home and `code`"),
+        ("\tTabbed", "Tabbed"),
+        ("'It''s quoted: well'", "It's quoted: well"),
+    ],
+)
+def test_a_title_that_is_no_yaml_counts_as_it_is_written(tmp_path: Path, written: str, title: str) -> None:
+    text = (
+        f"---\nquestions:\n  - which port\n# a note\ntitle: {written}\nnote: 'never closed\n---\n\n# Other\n\nText.\n"
+    )
+    (tmp_path / "a.md").write_text(text)
+    document = read_corpus(tmp_path).documents[0]
+    assert (document.title, document.questions) == (title, {"": ("which port",)})
+    assert document.text == "\n" * 8 + "# Other\n\nText.\n"
+
+
+def test_a_list_that_is_no_yaml_counts_as_it_is_written() -> None:
+    fields, rest = frontmatter.split("---\ntitle: Ports\nquestions:\n- which port\n- 'what: is: this\n---\nText.\n")
+    assert fields == {"title": "Ports", "questions": ["which port", "'what: is: this"]}
+    assert rest.strip() == "Text."
+
+
+@pytest.mark.parametrize(
+    "prose", ["Note: this is: prose.\n\nIt goes on.", "\nNote: this is: prose.\n", "Note: this: is\nprose."]
+)
+def test_prose_between_two_rules_stays_however_many_colons_it_has(prose: str) -> None:
+    text = f"---\n{prose}\n---\n\nMore.\n"
+    assert frontmatter.split(text) == ({}, text)
+
+
 def test_a_title_comes_from_the_first_heading_or_the_name(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("# **Bold** title\n\nText.\n")
     (tmp_path / "clean-install.md").write_text("Text only.\n")

@@ -17,7 +17,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -36,7 +35,6 @@ ALIKE = 60  # lines a minute of one logger and template; a full house refuses an
 ALIKE_KEYS = 500  # of which something is remembered: libraries log whole sentences as templates
 MINUTE_S = 60.0
 CONTROLS = {number: repr(chr(number))[1:-1] for number in (*range(32), *range(127, 160), 0x2028, 0x2029)}
-PROJECT = str(Path(__file__).parents[2])
 
 
 def event(logger: logging.Logger, name: str, **fields: object) -> None:
@@ -79,7 +77,7 @@ class Sparing(logging.Filter):
         if count >= self._alike:
             return False
         fields, message = dict(getattr(record, "fields", None) or {}), record.getMessage()[:MESSAGE_CHARS]
-        if record.name == "root" and not record.pathname.startswith(PROJECT):
+        if record.name == "root":  # nothing of the project logs there
             message = f"withheld, from {_short(record.pathname)}:{record.lineno}"
         if dropped:
             message, fields = f"{message} (and {dropped} more like it)", fields and fields | {"more": dropped}

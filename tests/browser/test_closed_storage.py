@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,7 @@ def test_with_all_cookies_blocked_every_tab_opens_and_tours_walk(visit: Visit, a
     expect(page.locator("#search-box")).to_be_visible()
     page.get_by_role("tab", name="RHEL 10 tour").click()
     expect(page.locator("#rhel10-next-2")).to_be_visible()  # while the page is open, it knows where one was
+    expect(page).to_have_url(re.compile(r"tour=rhel10&step=2"))
     page.reload()
     expect(page.locator("#rhel10-next-2")).to_be_visible()  # and its address says so
     expect(page.locator("#welcome")).to_be_hidden()

@@ -146,7 +146,7 @@ CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cup
   nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver \
   nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 \
   nvidia-nvtx triton
-NOT_IN_IMAGE := pyarrow scikit-learn scipy sentence-transformers torch transformers
+NOT_IN_IMAGE := accelerate datasets peft pyarrow scikit-learn scipy sentence-transformers torch transformers trl
 LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-emit-index-url --no-header $(addprefix --no-emit-package ,$(CUDA))
 lock: $(VENV)/bin/python | $(BUILD)

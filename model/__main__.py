@@ -3,6 +3,7 @@
 python -m model "what is qubinode navigator?" [--model NAME|PATH] [--prompts FOLDER]
 python -m model fetch NAME
 python -m model publish --variant NAME [--file GGUF] --repo USER/NAME [--send]
+python -m model tune --base NAME|GGUF --data DATASET --out FOLDER [--questions FILE ...]
 python -m model lock [NAME ...]
 python -m model warm [--model NAME|PATH] [--limit-mb N] [--prompts FOLDER]
 """
@@ -28,6 +29,7 @@ from model.engine.protocol import ModelUnusable
 from model.prompting.conversation import Conversation
 from model.prompting.system_prompts import load_prompt_texts
 from model.publishing.repository import main as publish
+from model.tuning.command import main as tune
 from model.turn.chat import Ask, Chat
 from model.turn.events import Notice, SourcesFound, TurnFinished
 from model.turn.prewarm import warm_prompts
@@ -51,6 +53,9 @@ def main(argv: Sequence[str]) -> int:
 def _run(argv: Sequence[str]) -> None:
     if argv[:1] == ["publish"]:
         print(publish(argv[1:]))
+        return
+    if argv[:1] == ["tune"]:
+        print(tune(argv[1:]))
         return
     options = _arguments(argv)
     COMMANDS.get(options.words[0], _ask)(options)

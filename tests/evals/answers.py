@@ -21,10 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from model.catalogue.load import EngineLimits
-from model.checking.gate import Judged
+from model.checking.answer_filter import AnswerFilter
+from model.checking.gate import Gate, Judged
+from model.checking.verdict import SentenceChecker
 from model.engine.events import Prefill, TextDelta
+from model.engine.protocol import ModelInfo
+from model.prompting.assemble import place
 from model.prompting.conversation import Conversation
-from model.turn.chat import TurnRecord
+from model.statements.evidence import Given
+from model.turn.chat import TurnRecord, chosen
 from model.turn.events import Notice, RouteChosen, SourcesFound, ToolFinished, TurnEvent, TurnFinished
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
@@ -38,6 +43,11 @@ OWN = Path(__file__).with_name("own_corpus.jsonl")
 LOADING_S = 900.0  # a model of a few gigabytes, and an index that may have to be built first
 POLL_S = 0.2
 CITATION = re.compile(r"\[\d+\]")
+ANY_MODEL = ModelInfo("", "", 0)  # whatever fewer passages a model reads, its words are judged by these
+SAYS_NOTHING = re.compile(
+    r"(?:n't|\b(?:no|not|never|nothing|cannot|without))\b[^.!?\n]{0,60}"
+    r"\b(?:sa(?:y|id)|speak|mention|cover|describe|state|contain|provide|hold|include|specif|tell|document|answer)"
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -76,6 +86,8 @@ def judge(row: Row, answer: dict[str, Any], embedder: Any) -> dict[str, Any]:
         "in_extract": stated(facts, answer["extract"], embedder.encode),
         "in_answer": stated(facts, f"{answer['extract']}\n\n{answer['text']}", embedder.encode),
         "in_generated": stated(facts, generated, embedder.encode),
+        "written": written(generated, answer.get("read") or (), row["question"]),
+        "says_nothing": bool(SAYS_NOTHING.search(generated)),
         "cited": answer["cited"],
         "removed": answer["removed"],
         "shown": answer["shown"],
@@ -86,12 +98,27 @@ def judge(row: Row, answer: dict[str, Any], embedder: Any) -> dict[str, Any]:
     }
 
 
+def written(generated: str, read: Sequence[str], question: str) -> dict[str, int]:
+    """Return how many sentences a model wrote and how many do not hold, before any gate kept something back."""
+    if not generated.strip() or not read:
+        return {"sentences": 0, "unsupported": 0}
+    evidence, said = Given(tuple(read), (), question), AnswerFilter()
+    gate = Gate(SentenceChecker(evidence, before=question))
+    said.expect(evidence, [text.partition("\n")[0] for text in read], gate)
+    marked = sum(
+        isinstance(piece, Judged) and piece.kind == "not_found" for piece in (*said.feed(generated), *said.flush())
+    )
+    return {"sentences": gate.standing + gate.left_out, "unsupported": marked + gate.left_out}
+
+
 def measure(judged: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the shares over all turns; facts are counted one by one, over answerable questions."""
     asked = [item for item in judged if item["answerable"]]
     others = [item for item in judged if not item["answerable"]]
     read = [item for item in asked if item["answered"] and not item["tools"]]  # answered from the documentation
     facts = {name: [hit for item in read for hit in item[name]] for name in ("in_extract", "in_generated", "in_answer")}
+    wrote = [item["written"] for item in read]
+    unanswered = [item for item in others if item["written"]["sentences"]]  # near passages were read all the same
     whole = [all(item["in_answer"]) for item in read if item["in_answer"]]
     shown, marked, left_out = (sum(item[name] for item in read) for name in ("shown", "marked", "left_out"))
     waits = [item["first_words_s"] - item["first_token_s"] for item in read if item["first_words_s"]]
@@ -108,10 +135,19 @@ def measure(judged: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "facts_in_generated_text": _share(facts["in_generated"]),
         "facts_in_extract_or_text": _share(facts["in_answer"]),
         "every_fact_in_extract_or_text": _share(whole),
+        "sentences_written": sum(item["sentences"] for item in wrote),
+        "unsupported_of_written": _ratio(
+            sum(item["unsupported"] for item in wrote), sum(item["sentences"] for item in wrote)
+        ),
+        "unsupported_where_unanswerable": _ratio(
+            sum(item["written"]["unsupported"] for item in unanswered), len(unanswered)
+        ),
+        "says_so_where_unanswerable": _share([item["says_nothing"] for item in unanswered]),
+        "says_so_where_answerable": _share([item["says_nothing"] for item in read]),
         "sentences_shown": shown,
         "sentences_left_out": left_out,
-        "marked_of_shown": round(marked / shown, 3) if shown else 0.0,
-        "left_out_of_written": round(left_out / (shown + left_out), 3) if shown + left_out else 0.0,
+        "marked_of_shown": _ratio(marked, shown),
+        "left_out_of_written": _ratio(left_out, shown + left_out),
         "turns_left_out_whole": sum(bool(item["left_out"]) and not item["shown"] for item in read),
         "held_back_s": round(statistics.median(waits), 2) if waits else 0.0,  # from the first token to the first words
     }
@@ -120,7 +156,7 @@ def measure(judged: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _ask(parts: Parts, row: Row) -> dict[str, Any]:
     records: list[TurnRecord] = []
     guide = Guide(parts, records.append)
-    answer: dict[str, Any] = {"question": row["question"], "route": "", "extract": "", "passages": []}
+    answer: dict[str, Any] = {"question": row["question"], "route": "", "extract": "", "passages": [], "read": []}
     answer |= {"tools": [], "notices": []}
     started = time.monotonic()
     events = [(time.monotonic() - started, event) for event in guide.ask(row["question"], Conversation.new())]
@@ -131,6 +167,7 @@ def _ask(parts: Parts, row: Row) -> dict[str, Any]:
             answer["extract"] = event.result.extract
             answer["answerable"] = round(event.result.answerable, 3)
             answer["passages"] = [f"{p.path}:{p.lines[0]}-{p.lines[1]}" for p in event.result.passages]
+            answer["read"] = [f"{place(p)}\n{p.text}" for p in chosen(event.result.passages, ANY_MODEL)]
         elif isinstance(event, ToolFinished):
             answer["tools"].append(event.call.tool)
         elif isinstance(event, Notice):
@@ -199,7 +236,11 @@ def _done(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _share(hits: Sequence[bool]) -> float:
-    return round(sum(hits) / len(hits), 3) if hits else 0.0
+    return _ratio(sum(hits), len(hits))
+
+
+def _ratio(count: int, of: int) -> float:
+    return round(count / of, 3) if of else 0.0
 
 
 def _table(figures: dict[str, Any]) -> str:

@@ -228,7 +228,7 @@ def compare(judged: dict[str, list[dict[str, Any]]], logits: dict[str, np.ndarra
         one["facts_counted"] = sum(len(item["facts"]) for item in items)
         if name != base:
             one["against_" + base] = {
-                measure: _difference(take, items, judged[base]) for measure, take in MEASURES.items()
+                measure: difference(take, items, judged[base]) for measure, take in MEASURES.items()
             }
             one["kl_median"], one["kl_p90"] = _divergences(logits[base], logits[name])
         figures[name] = one
@@ -255,7 +255,7 @@ MEASURES: dict[str, Callable[[Sequence[dict[str, Any]]], float]] = {
 }
 
 
-def _difference(
+def difference(
     take: Callable[[Sequence[dict[str, Any]]], float], items: list[dict[str, Any]], base: list[dict[str, Any]]
 ) -> tuple[float, float, float]:
     """Return a difference and the bounds of its 95 % interval; both arms answer the same drawn questions."""

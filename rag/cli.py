@@ -172,6 +172,7 @@ def _publish(options: argparse.Namespace) -> int:
     target = hub.Target(options.repo, "dataset", ("data",))
     if options.send:
         hub.refuse_dirty(options.corpus)
+        hub.check_folder(target.kind, options.folder)
         print(hub.send(hub.client(), target, options.folder, "Update the corpus"))
     else:
         print(hub.preview(target, options.folder))

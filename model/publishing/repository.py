@@ -16,10 +16,9 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from model.catalogue.download import fetch, find
+from model.catalogue.download import find_or_fetch
 from model.catalogue.entries import catalogue, digest, verify
-from model.catalogue.gguf_header import read_header
-from model.engine.llama import check_gguf
+from model.catalogue.gguf_header import check_gguf, read_header
 from model.publishing.card import FOLDER, CardIncomplete, Variant, render, variants
 from rag.errors import RagError
 from rag.publishing import hub
@@ -50,8 +49,7 @@ def _catalogued(variant: Variant) -> Path:
     """Return the file of the variant's catalogue entry; fetch it if it is not here yet. Raises ModelUnusable."""
     if not variant.catalogue:
         raise CardIncomplete(f"{variant.name} is not in the catalogue; name its GGUF with --file")
-    entry = catalogue()[variant.catalogue]
-    return find(entry, MODELS) or fetch(entry, MODELS, lambda _done, _total: None)
+    return find_or_fetch(catalogue()[variant.catalogue], MODELS, lambda _done, _total: None)
 
 
 def write(variant: Variant, file: Path, out: Path, results: Path) -> Path:

@@ -24,6 +24,7 @@ from model.engine.protocol import Generation, ModelInfo, Options, Sampling
 from model.kv_cache.prefix_cache import DiskTier, PrefixCache
 from model.prompting.template import ChatTemplate
 from tests.benchmarks.workload import Message, prompt, workload
+from tests.given_model import HELP, given_model
 
 MB = 1_000_000
 LETTERS = "root ::= [a-z ] root"  # every token then is text at once, and none ends it
@@ -32,7 +33,7 @@ LETTERS = "root ::= [a-z ] root"  # every token then is text at once, and none e
 def main(argv: Sequence[str]) -> int:
     """Run the workload; print JSON, or a short table."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks engine")
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--model", type=given_model, required=True, help=HELP)
     parser.add_argument("--visitors", type=int, default=3)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=16)
@@ -64,7 +65,8 @@ class Bench:
         ahead_s = self._read_ahead(engine) if self._options.composed else 0.0
         rows = list(self._turns(engine))
         result: dict[str, Any] = {
-            "model": self._options.model.name,
+            "model": self._options.model.file_name,
+            "sha256": self._options.model.digests(),
             "first_token_sum_s": round(sum(row["first_token_s"] for row in rows), 2),
             "read_ahead_s": round(ahead_s, 1),
             "rows": rows,
@@ -90,11 +92,13 @@ class Bench:
             repack=self._options.repack,
             flash=not self._options.composed,
         )
-        disk = DiskTier(folder or self._folder, f"{self._options.model} {context}", 2000 * MB)
+        disk = DiskTier(folder or self._folder, f"{self._options.model.digests()} {context}", 2000 * MB)
         cache = PrefixCache(512 * MB, disk)
         info = ModelInfo("bench", "bench", 0)
         options = EngineOptions(composed=self._options.composed)
-        engine = LocalEngine(lambda: Llama(self._options.model, context), cache, info, options)
+        engine = LocalEngine(
+            lambda: Llama(self._options.model.path, context, self._options.model.lora), cache, info, options
+        )
         self._template = ChatTemplate(engine.chat_template, engine.bos, engine.eos)
         return engine
 

@@ -1,6 +1,6 @@
 """Whole turns measured on judged questions, with a model: routed, retrieved, answered, checked.
 
-    python -m tests.evals answers --model FILE.gguf [--questions FILE.jsonl] [--limit N] [--json]
+    python -m tests.evals answers --model NAME|FILE.gguf[+ADAPTER] [--questions FILE.jsonl] [--limit N] [--json]
 
 A row has `question`, `kind` ("unanswerable" or another) and `answer_facts`. The answers are written in full to --answers
 as they come, one JSON object a line, each with what was marked and left out at which place of its text; a second run
@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from model.catalogue.choice import chosen_model, model_files
 from model.catalogue.load import EngineLimits
 from model.checking.answer_filter import AnswerFilter
 from model.checking.gate import Gate, Judged
@@ -69,7 +70,9 @@ def main(argv: Sequence[str]) -> int:
         finally:
             parts.close()
     judged = [judge(row, done[row["question"]], embedder) for row in rows]
-    figures = measure(judged) | {"model": options.model.stem, "corpus": options.corpus or "rag/corpus"}
+    files = model_files(options.model, options.data / "models")
+    figures = measure(judged) | {"model": chosen_model(options.model).name, "corpus": options.corpus or "rag/corpus"}
+    figures |= {"questions": options.questions.name, "sha256": files.digests()}
     print(json.dumps(figures, indent=1) if options.json else _table(figures))
     return 0
 
@@ -217,7 +220,7 @@ def _load(options: argparse.Namespace, embedder: Embedder) -> Parts:
         build(options.corpus, index, embedder)
     limits = EngineLimits(threads=options.threads, slots=options.visitors, disk_bytes=0)
     settings = PartsSettings(
-        model=str(options.model), data=options.data, index=index, upstream=options.upstream, limits=limits
+        model=options.model, data=options.data, index=index, upstream=options.upstream, limits=limits
     )
     parts = Parts(settings)
     parts.start()
@@ -249,7 +252,7 @@ def _table(figures: dict[str, Any]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.evals answers", description="Measure whole turns.")
-    parser.add_argument("--model", type=Path, required=True, help="GGUF that answers")
+    parser.add_argument("--model", required=True, help="what answers, as MODEL= names it: NAME|FILE.gguf[+ADAPTER]")
     parser.add_argument("--questions", type=Path, default=OWN, help="judged questions, one JSON object per line")
     parser.add_argument("--corpus", default="", help="folder, tar archive or git URL; our own pages when left out")
     parser.add_argument("--index", type=Path, help="folder of an index that is built already")

@@ -54,7 +54,7 @@ def write(path: Path, architecture: str = "llama", seed: int = 0) -> Path:
 
     keys = WIDTH // HEADS * KEY_HEADS
     tensor("token_embd.weight", len(tokens), WIDTH)
-    if architecture == "qwen2":
+    if architecture not in ("llama", "granite"):
         tensor("output.weight", len(tokens), WIDTH)
     writer.add_tensor("output_norm.weight", np.ones(WIDTH, np.float32))
     for block in range(BLOCKS):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from model.catalogue.gguf_header import on_hub
 from model.engine.protocol import ModelUnusable
 from model.tuning.base import Shapes, served_order
 
@@ -14,11 +15,11 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"  # as peft 
 _PREFIX = "base_model.model."
 
 
-def write_adapter(folder: Path, shapes: Shapes, out: Path, name: str, base: str, base_sha256: str) -> int:
+def write_adapter(folder: Path, shapes: Shapes, out: Path, base: str) -> int:
     """Write peft's adapter in `folder` to the GGUF `out`, as half floats; return the number of adapted tensors.
 
-    llama.cpp multiplies by alpha / rank. name, base, base_sha256: what the file says of itself and of the file that it
-    belongs to. Raises ModelUnusable for an adapter that is not a plain LoRA.
+    llama.cpp multiplies by alpha / rank. base: user/name on the Hub of the model that it was trained on, or what else
+    is known of it. Raises ModelUnusable for an adapter that is not a plain LoRA.
     """
     from gguf import GGUFType, GGUFWriter, LlamaFileType
     from safetensors.numpy import load_file
@@ -29,11 +30,12 @@ def write_adapter(folder: Path, shapes: Shapes, out: Path, name: str, base: str,
     halves = load_file(folder / WEIGHTS)
     writer = GGUFWriter(out, shapes.architecture)
     writer.add_type(GGUFType.ADAPTER)
-    writer.add_name(name)
+    writer.add_name(out.stem)
     writer.add_file_type(LlamaFileType.MOSTLY_F16)
     writer.add_base_model_count(1)
-    writer.add_base_model_name(0, base)
-    writer.add_string("general.base_model.0.sha256", base_sha256)
+    writer.add_base_model_name(0, base.rpartition("/")[2])
+    if on_hub(base):
+        writer.add_base_model_repo_url(0, f"https://huggingface.co/{base}")
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", float(config["lora_alpha"]))
     modules = sorted(key.removesuffix(".lora_A.weight") for key in halves if key.endswith(".lora_A.weight"))

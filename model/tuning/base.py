@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from model.catalogue.gguf_header import open_reader
 from model.engine.protocol import ModelUnusable
 
 # Whether llama.cpp turns neighbouring rows of queries and keys by position, where transformers turns the two halves of
@@ -48,14 +50,18 @@ class Shapes:
 
     def tensor_name(self, module: str) -> str:
         """Return llama.cpp's name of a parameter, such as "model.layers.0.self_attn.q_proj.weight"."""
-        from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, get_tensor_name_map
-
-        arch = next(arch for arch in MODEL_ARCH if MODEL_ARCH_NAMES.get(arch) == self.architecture)
-        names = get_tensor_name_map(arch, int(self.fields["block_count"]))
+        names = _tensor_names(self.architecture, int(self.fields["block_count"]))
         name = names.get_name(module, try_suffixes=(".weight", ".bias"))
         if name is None:
             raise ModelUnusable(f"{module} has no place in a GGUF of {self.architecture}; tune another base")
         return str(name)
+
+
+@cache
+def _tensor_names(architecture: str, blocks: int) -> Any:
+    from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, get_tensor_name_map
+
+    return get_tensor_name_map(next(a for a in MODEL_ARCH if MODEL_ARCH_NAMES.get(a) == architecture), blocks)
 
 
 def served_order(rows: np.ndarray, heads: int) -> np.ndarray:
@@ -73,20 +79,20 @@ def _halves_swapped(rows: np.ndarray, split: tuple[int, int, int]) -> np.ndarray
     return rows[order]
 
 
-def open_base(path: Path) -> tuple[Any, Shapes]:
-    """Return a GGUF's reader, and what it says of its shapes. Raises ModelUnusable for one that cannot be tuned."""
-    from gguf import GGUFReader
-
-    try:
-        reader = GGUFReader(path)
-    except (OSError, ValueError, IndexError) as error:
-        raise ModelUnusable(f"{path.name} is no GGUF that can be read ({error}); fetch it again") from error
-    architecture = str(reader.fields["general.architecture"].contents())
+def require_known(architecture: str, path: Path) -> None:
+    """Raise ModelUnusable where adapters are not trained for the architecture of a base."""
     if architecture not in INTERLEAVED:
         raise ModelUnusable(
             f"{path.name} has the architecture {architecture}, and adapters are trained for {', '.join(INTERLEAVED)}; "
             "name another base"
         )
+
+
+def open_base(path: Path) -> tuple[Any, Shapes]:
+    """Return a GGUF's reader, and what it says of its shapes. Raises ModelUnusable for one that cannot be tuned."""
+    reader = open_reader(path)
+    architecture = str(reader.fields["general.architecture"].contents())
+    require_known(architecture, path)
     start = f"{architecture}."
     fields = {
         key.removeprefix(start): field.contents() for key, field in reader.fields.items() if key.startswith(start)

@@ -18,14 +18,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.catalogue.download import fetch, find
-from model.catalogue.entries import Entry, catalogue, digest
+from model.catalogue.choice import ModelFiles, model_files
+from model.catalogue.gguf_header import check_gguf
 from model.engine.llama import LEAST_CELLS, ContextOptions, Llama
 from model.engine.protocol import ModelUnusable
 from model.prompting.system_prompts import PromptTexts, load_prompt_texts
 from model.tuning.adapter import write_adapter
-from model.tuning.base import load_base
-from model.tuning.describe import About, write_card
+from model.tuning.base import load_base, require_known
+from model.tuning.describe import About, base_name, write_card
 from model.tuning.packs import Pack, drawn, packs
 from model.tuning.rows import Row, RowEncoder, read_split
 from model.tuning.training import Recipe, Trained, device, train
@@ -34,7 +34,7 @@ from rag.errors import RowsUnreadable
 NEEDED = ("torch", "transformers", "peft", "trl", "datasets")
 PROMPTS = Path(__file__).parents[2] / "onboarding" / "prompts"
 USUAL = Recipe()
-HELD_OUT = 30  # rows of the validation split on which the loss is taken
+HELD_OUT = 16  # rows of the validation split on which the loss is taken
 PACKED = 4096  # tokens of one pack on a GPU; on a CPU a pack is no longer than its longest row may be
 
 
@@ -43,14 +43,14 @@ def main(argv: Sequence[str]) -> str:
     options = _parser().parse_args(argv)
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise ModelUnusable(f"training needs {', '.join(missing)}, not installed here; run: make setup-full")
-    entry, path = _base(options.base, options.models)
-    name = options.name or f"{entry.name if entry else path.stem}-tuned"
+    base = _base(options.base, options.models)
+    name = options.name or f"{base.info().name}-tuned"
     options.out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    learnt, held_out = _packs(options, path, entry)
-    trained, adapted = _trained(options, path, learnt, held_out, options.out / f"{name}.gguf")
-    rows = sum(pack.rows for pack in learnt)
+    learnt, held_out = _packs(options, base)
     adapter = options.out / f"{name}.gguf"
+    trained, adapted = _trained(options, base, learnt, held_out, adapter)
+    rows = sum(pack.rows for pack in learnt)
     report = [
         f"{adapter}: {adapted} tensors, {adapter.stat().st_size:,} bytes",
         f"{rows} rows in {len(learnt)} packs, {trained.steps} updates, {(time.monotonic() - started) / 60:.0f} minutes",
@@ -60,29 +60,26 @@ def main(argv: Sequence[str]) -> str:
     if options.questions:
         report.append(_measured(options, name, rows, trained))
         measured = "result.json"
-    card = write_card(options.out, name, About(entry, path, options.languages, rows, measured))
+    card = write_card(options.out, name, About(base, options.languages, rows, measured))
     return "\n".join([*report, f"{card}: the card, from variant.toml beside it"])
 
 
-def _base(base: str, models: Path) -> tuple[Entry | None, Path]:
-    entries = catalogue()
-    if base in entries:
-        entry = entries[base]
-        return entry, find(entry, models) or fetch(entry, models, lambda _done, _total: None)
-    if not Path(base).is_file():
-        raise ModelUnusable(
-            f"{base} is neither a file nor in the catalogue; give a GGUF or one of {', '.join(entries)}"
-        )
-    return None, Path(base)
+def _base(base: str, models: Path) -> ModelFiles:
+    files = model_files(base, models)
+    if files.adapter:
+        raise ModelUnusable(f"{base} has an adapter already; name the model alone with --base")
+    check_gguf(files.path)
+    return files
 
 
-def _packs(options: argparse.Namespace, path: Path, entry: Entry | None) -> tuple[list[Pack], list[Pack]]:
+def _packs(options: argparse.Namespace, files: ModelFiles) -> tuple[list[Pack], list[Pack]]:
     """Return what is trained on and what the loss is taken on, in tokens."""
     texts: PromptTexts = load_prompt_texts(options.prompts)
-    most = 1 if entry and entry.stand_in else entry.passages if entry else 0
-    base = Llama(path, ContextOptions(cells=LEAST_CELLS, sequences=2, threads=options.threads))
+    most = 1 if files.info().stand_in else files.info().passages
+    base = Llama(files.path, ContextOptions(cells=LEAST_CELLS, sequences=2, threads=options.threads))
     window = options.window if device()[0] == "cpu" else max(options.window, PACKED)
     try:
+        require_known(base.metadata("general.architecture"), files.path)
         encoder, both = RowEncoder(base, texts, most), []
         for split, rows in (("train", options.rows), ("validation", HELD_OUT)):
             encoded = [encoder.encode(row, options.window) for row in _asked(options, split)]
@@ -109,19 +106,19 @@ def _asked(options: argparse.Namespace, split: str) -> list[Row]:
 
 
 def _trained(
-    options: argparse.Namespace, path: Path, learnt: Sequence[Pack], held_out: Sequence[Pack], out: Path
+    options: argparse.Namespace, base: ModelFiles, learnt: Sequence[Pack], held_out: Sequence[Pack], out: Path
 ) -> tuple[Trained, int]:
     """Return what training gave, and the number of tensors in the adapter's GGUF."""
     import torch
 
     torch.set_num_threads(options.threads)
     where, dtype = device()
-    model, shapes = load_base(path, dtype)
+    model, shapes = load_base(base.path, dtype)
     recipe = Recipe(
         options.rank, options.alpha, options.epochs, options.learning_rate, options.packs, options.minutes, options.seed
     )
     trained = train(model.to(where), learnt, held_out, recipe, options.out)
-    return trained, write_adapter(trained.folder, shapes, out, out.stem, path.name, digest(path))
+    return trained, write_adapter(trained.folder, shapes, out, base_name(base))
 
 
 def _measured(options: argparse.Namespace, name: str, rows: int, trained: Trained) -> str:
@@ -129,13 +126,12 @@ def _measured(options: argparse.Namespace, name: str, rows: int, trained: Traine
     out: Path = options.out
     adapter = out / f"{name}.gguf"
     answers = {kind: out / f"answers-{kind}.jsonl" for kind in ("base", "variant")}
-    for questions in options.questions:
-        for kind, model in (("base", options.base), ("variant", f"{options.base}+{adapter}")):
-            limit = ["--limit", str(options.limit)] if options.limit else []
-            _evaluate("answers", "--model", model, "--questions", str(questions), "--answers", str(answers[kind]),
-                      "--threads", str(options.threads), *limit)  # fmt: skip
-    compare = ["variant", "--base", str(answers["base"]), "--variant", str(answers["variant"]), "--questions",
-               *map(str, options.questions)]  # fmt: skip
+    questions = ["--questions", *map(str, options.questions)]
+    limit = ["--limit", str(options.limit)] if options.limit else []
+    for kind, model in (("base", options.base), ("variant", f"{options.base}+{adapter}")):
+        _evaluate("answers", "--model", model, *questions, "--answers", str(answers[kind]), "--threads",
+                  str(options.threads), *limit)  # fmt: skip
+    compare = ["variant", "--base", str(answers["base"]), "--variant", str(answers["variant"]), *questions]
     figures = json.loads(_evaluate(*compare, "--json"))
     result = {"model": adapter.name, **figures, "loss_before": trained.loss_before, "loss_after": trained.loss_after,
               "rows": rows, "made_with": "python -m model tune " + " ".join(_told(options))}  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.catalogue.entries import Entry
+from model.catalogue.choice import ModelFiles
 from model.catalogue.gguf_header import read_header
 from model.publishing.card import render, variants
 
@@ -19,11 +19,15 @@ ENDS = {"base": "base", "variant": "with the adapter", "low": "difference, 95 % 
 class About:
     """The facts of a card that neither the adapter's header nor a result file holds."""
 
-    entry: Entry | None  # of the base
-    base: Path
+    base: ModelFiles
     languages: Sequence[str]
     rows: int
     result: str  # name of the result file, "" where nothing was measured
+
+
+def base_name(base: ModelFiles) -> str:
+    """Return user/name on the Hub of a base where the catalogue knows it, else the name of its file."""
+    return (base.entry.base_model if base.entry else "") or base.path.stem
 
 
 def write_card(out: Path, name: str, about: About) -> Path:
@@ -36,12 +40,12 @@ def write_card(out: Path, name: str, about: About) -> Path:
 
 
 def _table(name: str, about: About, words: Mapping[str, str]) -> str:
-    entry = about.entry
+    entry = about.base.entry
     table = {
         "kind": "adapter",
         "version": "1.0.0",
-        "title": f"{entry.label if entry else about.base.stem}, adapter for grounded answers",
-        "base_model": about.base.stem,
+        "title": f"{about.base.info().label}, adapter for grounded answers",
+        "base_model": base_name(about.base),
         "license": entry.license.lower() if entry else "other",
         "languages": list(about.languages) or ["en"],
         "intended_use": "Answers questions about Qubinode Navigator from the passages in its prompt, and says where "

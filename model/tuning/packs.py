@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from model.tuning.rows import Example
+from model.tuning.rows import EncodedRow
 
 SHARED = 0  # the branch of tokens that all rows of a pack see; the rows are 1, 2, 3, ...
 
@@ -40,7 +40,7 @@ class Pack:
         }
 
 
-def packs(examples: Sequence[Example], window: int, seed: int = 0) -> list[Pack]:
+def packs(examples: Sequence[EncodedRow], window: int, seed: int = 0) -> list[Pack]:
     """Return packs of at most `window` tokens with every example once, in an order drawn at random."""
     chance = random.Random(seed)  # noqa: S311 - no secrets
     drawn = sorted(chance.sample(examples, len(examples)), key=_shared)
@@ -72,13 +72,13 @@ def batch(given: Sequence[dict[str, list[int]]]) -> dict[str, Any]:
     return {**ids, "attention_mask": mask}
 
 
-def _shared(example: Example) -> list[int]:
+def _shared(example: EncodedRow) -> list[int]:
     return example.tokens[: example.shared]
 
 
-def _fitting(rows: list[Example], window: int) -> Iterator[list[Example]]:
+def _fitting(rows: list[EncodedRow], window: int) -> Iterator[list[EncodedRow]]:
     """Yield the rows in groups that fit, one row at least."""
-    group, size = list[Example](), 0
+    group, size = list[EncodedRow](), 0
     for row in rows:
         own = len(row.tokens) - row.shared
         if group and size + own > window:
@@ -90,7 +90,7 @@ def _fitting(rows: list[Example], window: int) -> Iterator[list[Example]]:
         yield group
 
 
-def _pack(rows: Sequence[Example]) -> Pack:
+def _pack(rows: Sequence[EncodedRow]) -> Pack:
     shared = rows[0].shared
     pack = Pack(rows[0].tokens[:shared], rows[0].labels[:shared], list(range(shared)), [SHARED] * shared)
     for number, row in enumerate(rows, 1):

@@ -33,7 +33,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class EncodedRow:
     """A row as tokens. `labels` repeats the tokens of the answer; all before them is IGNORED.
 
     The first `shared` tokens, up to the end of its passages, are those of other rows about the same passages too.
@@ -153,7 +153,7 @@ class RowEncoder:
         )
         return build(Conversation("", past), system["content"], self._parts(talk[-2], cited), self._template, "")
 
-    def encode(self, row: Row, window: int) -> Example | None:
+    def encode(self, row: Row, window: int) -> EncodedRow | None:
         """Return a row as the tokens that the model reads and is to write; None where they are more than `window`.
 
         The answer is without numbers of passages, which the page puts behind its sentences by itself, and ends as the
@@ -167,7 +167,7 @@ class RowEncoder:
         if len(read) + len(answer) > window:
             return None
         last = max((at for at, segment in enumerate(prompt.segments) if segment.passage), default=0)
-        return Example([*read, *answer], [IGNORED] * len(read) + answer, sum(map(len, pieces[: last + 1])))
+        return EncodedRow([*read, *answer], [IGNORED] * len(read) + answer, sum(map(len, pieces[: last + 1])))
 
     def _parts(self, message: Row, cited: Collection[int] = ()) -> tuple[MessagePart, ...]:
         return _fewer(parts(message["content"], self._texts), self._passages, cited)

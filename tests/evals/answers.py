@@ -1,6 +1,6 @@
 """Whole turns measured on judged questions, with a model: routed, retrieved, answered, checked.
 
-    python -m tests.evals answers --model NAME|FILE.gguf[+ADAPTER] [--questions FILE.jsonl] [--limit N] [--json]
+    python -m tests.evals answers --model NAME|FILE.gguf[+ADAPTER] [--questions FILE.jsonl ...] [--limit N] [--json]
 
 A row has `question`, `kind` ("unanswerable" or another) and `answer_facts`. The answers are written in full to --answers
 as they come, one JSON object a line, each with what was marked and left out at which place of its text; a second run
@@ -54,7 +54,7 @@ SAYS_NOTHING = re.compile(
 def main(argv: Sequence[str]) -> int:
     """Load the parts, run the turns that are not done yet, print the figures of all."""
     options = _parser().parse_args(argv)
-    rows = read_rows(options.questions)[: options.limit]
+    rows = [row for path in options.questions for row in read_rows(path)[: options.limit]]
     done = {answer["question"]: answer for answer in _done(options.answers)}
     missing = [row for row in rows if row["question"] not in done]
     embedder = Embedder()
@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
     judged = [judge(row, done[row["question"]], embedder) for row in rows]
     files = model_files(options.model, options.data / "models")
     figures = measure(judged) | {"model": chosen_model(options.model).name, "corpus": options.corpus or "rag/corpus"}
-    figures |= {"questions": options.questions.name, "sha256": files.digests()}
+    figures |= {"questions": " ".join(path.name for path in options.questions), "sha256": files.digests()}
     print(json.dumps(figures, indent=1) if options.json else _table(figures))
     return 0
 
@@ -253,11 +253,11 @@ def _table(figures: dict[str, Any]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.evals answers", description="Measure whole turns.")
     parser.add_argument("--model", required=True, help="what answers, as MODEL= names it: NAME|FILE.gguf[+ADAPTER]")
-    parser.add_argument("--questions", type=Path, default=OWN, help="judged questions, one JSON object per line")
+    parser.add_argument("--questions", type=Path, nargs="+", default=[OWN], help="judged questions, JSON lines")
     parser.add_argument("--corpus", default="", help="folder, tar archive or git URL; our own pages when left out")
     parser.add_argument("--index", type=Path, help="folder of an index that is built already")
     parser.add_argument("--upstream", type=Path, help="folder of an index of upstream's text, as the second tier")
-    parser.add_argument("--limit", type=int, help="only the first N questions")
+    parser.add_argument("--limit", type=int, help="only the first N questions of each file")
     parser.add_argument("--answers", type=Path, default=Path(".data/answers.jsonl"), help="where the answers go")
     parser.add_argument("--data", type=Path, default=Path(".data"), help="folder for indexes")
     parser.add_argument("--visitors", type=int, default=4, help="questions answered at once, in one batch")

@@ -23,7 +23,8 @@ from model.prompting.conversation import Conversation, PastTurn
 from model.tuning import command
 from model.tuning.base import INTERLEAVED
 from model.tuning.packs import Pack, batch, drawn, packs
-from model.tuning.rows import IGNORED, Example, Row, RowEncoder, parts, read_split
+from model.tuning.rows import IGNORED, EncodedRow, Row, RowEncoder, parts, read_split
+from model.tuning.training import Trained
 from model.turn.tool_calling import ToolMenu, menu_prompt
 from rag.chunking.chunker import chunk
 from rag.embedding.llama_runtime import c
@@ -134,11 +135,11 @@ def test_a_row_made_for_other_prompt_texts_is_refused(engine: Engine, base: Llam
     assert RowEncoder(base, TEXTS).encode(row_of(alone(engine)), 40) is None  # too long for the window
 
 
-def rows_about_one_passage(seed: int = 1) -> list[Example]:
+def rows_about_one_passage(seed: int = 1) -> list[EncodedRow]:
     dice = np.random.default_rng(seed)
     shared = dice.integers(0, 255, 40).tolist()
     return [
-        Example([*shared, *own], [IGNORED] * (40 + 4) + own[4:], 40)
+        EncodedRow([*shared, *own], [IGNORED] * (40 + 4) + own[4:], 40)
         for length in (12, 20, 9)
         if (own := dice.integers(0, 255, length).tolist())
     ]
@@ -161,7 +162,7 @@ def learnt(pack: Pack) -> list[int]:
     return [label for label in pack.labels if label != IGNORED]
 
 
-def answers(row: Example) -> list[int]:
+def answers(row: EncodedRow) -> list[int]:
     return [label for label in row.labels if label != IGNORED]
 
 
@@ -224,7 +225,7 @@ def test_llama_cpp_computes_what_the_trained_model_computes(architecture: str, t
         with torch.no_grad():
             after = adapted(torch.tensor([tokens])).logits[0].numpy()
         gguf = tmp_path / "adapter.gguf"
-        assert write_adapter(tmp_path / "adapter", shapes, gguf, "tiny-tuned", "tiny.gguf", "00") == 14
+        assert write_adapter(tmp_path / "adapter", shapes, gguf, "someone/tiny") == 14
         put_on(llama, gguf)
         assert np.abs(after - before).max() > 1
         assert np.abs(served(llama, tokens) - after).max() < 0.02
@@ -313,11 +314,11 @@ def test_a_dataset_that_cannot_be_trained_on_is_refused_in_one_sentence(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--base", "no-such-model"], "neither a file nor in the catalogue"),
+        (["--base", "no-such-model"], "is not known"),
         (["--base", "README.md"], "README.md"),
         (["--base", "TINY", "--kinds", "poem"], "no rows of these --kinds"),
         (["--base", "TINY", "--window", "1"], "raise --window"),
-        (["--base", "OTHER"], "architecture gpt2"),
+        (["--base", "OTHER"], "architecture internlm2"),
     ],
 )
 def test_the_command_ends_with_one_sentence(
@@ -325,8 +326,7 @@ def test_the_command_ends_with_one_sentence(
 ) -> None:
     monkeypatch.setattr(command, "NEEDED", ())
     tiny = tiny_llama.write(tmp_path / "tiny.gguf")
-    other = tmp_path / "other.gguf"
-    other.write_bytes(tiny.read_bytes().replace(b"llama", b"gpt2\0"))
+    other = tiny_llama.write(tmp_path / "other.gguf", "internlm2")
     data = dataset(tmp_path / "data", ROWS)
     given = [{"TINY": str(tiny), "OTHER": str(other)}.get(word, word) for word in arguments]
     with pytest.raises((ValueError, RowsUnreadable), match=says):
@@ -353,7 +353,7 @@ def test_a_result_file_names_its_adapter_and_its_figures(tmp_path: Path, monkeyp
     options = command._parser().parse_args(
         ["--base", "b", "--data", "d", "--out", str(tmp_path), "--questions", "q.jsonl", "--limit", "5"]
     )
-    command._measured(options, "n", 7, command.Trained(tmp_path, 1, 2.0, 1.0))
+    command._measured(options, "n", 7, Trained(tmp_path, 1, 2.0, 1.0))
     result = json.loads((tmp_path / "result.json").read_text())
     assert (result["model"], result["facts_base"], result["rows"]) == ("n.gguf", 0.1, 7)
     assert "--limit 5" in result["made_with"]

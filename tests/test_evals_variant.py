@@ -27,7 +27,7 @@ def answers(path: Path, generated: str, questions: int = 6) -> Path:
 def questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(variant, "Embedder", WordHashEncoder)
     path = tmp_path / "questions.jsonl"
-    rows = [{"question": f"q{n}?", "kind": "single", "answer_facts": ["RHEL 8 is refused"]} for n in range(8)]
+    rows = [{"question": f"q{n}?", "kind": "single", "answer_facts": ["the deployment script refuses RHEL 8"]} for n in range(8)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from model.engine.events import TextDelta
+from model.prompting.conversation import Conversation
 from rag.errors import RowsUnreadable
 from tests.evals import variant
-from tests.evals.answers import SAYS_NOTHING, measure, written
+from tests.evals.answers import SAYS_NOTHING, Overheard, measure, written
 from tests.rag_fakes import WordHashEncoder
 from tests.test_evals_answers import ANSWER
 
@@ -18,7 +20,7 @@ GOOD, BAD = "RHEL 8 is refused by the deployment script.", "RHEL 8 runs on port 
 
 
 def answers(path: Path, generated: str, questions: int = 6) -> Path:
-    given = [{**ANSWER, "question": f"q{n}?", "generated": generated, "read": READ} for n in range(questions)]
+    given = [{**ANSWER, "question": f"q{n}?", "written": generated, "read": READ} for n in range(questions)]
     path.write_text("".join(json.dumps(one) + "\n" for one in given))
     return path
 
@@ -27,7 +29,10 @@ def answers(path: Path, generated: str, questions: int = 6) -> Path:
 def questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(variant, "Embedder", WordHashEncoder)
     path = tmp_path / "questions.jsonl"
-    rows = [{"question": f"q{n}?", "kind": "single", "answer_facts": ["the deployment script refuses RHEL 8"]} for n in range(8)]
+    rows = [
+        {"question": f"q{n}?", "kind": "single", "answer_facts": ["the deployment script refuses RHEL 8"]}
+        for n in range(8)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
@@ -40,8 +45,8 @@ def test_figures_of_both_stand_with_their_difference_and_interval(
     assert variant.main([*given, "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["questions"] == 6
-    assert (figures["facts_in_generated_text_base"], figures["facts_in_generated_text_variant"]) == (0, 1)
-    assert figures["facts_in_generated_text_low"] == figures["facts_in_generated_text_high"] == 1
+    assert (figures["facts_in_written_text_base"], figures["facts_in_written_text_variant"]) == (0, 1)
+    assert figures["facts_in_written_text_low"] == figures["facts_in_written_text_high"] == 1
     assert figures["unsupported_of_written_difference"] == -1
     assert set(figures["words"]) == set(variant.MEASURES)
     assert variant.main([*given, "--read", "1"]) == 0
@@ -74,3 +79,25 @@ def test_what_a_model_wrote_is_judged_before_any_gate() -> None:
 )
 def test_saying_that_nothing_is_said_is_told_from_denying(text: str, says: bool) -> None:
     assert bool(SAYS_NOTHING.search(text)) == says
+
+
+def test_what_a_model_writes_is_heard_whatever_a_gate_keeps_back() -> None:
+    class Engine:
+        info = "an engine's own attribute"
+
+        def submit(self, text: str) -> list[TextDelta]:
+            return [TextDelta(text), TextDelta(" More.")]
+
+    class Parts:
+        def engine_for(self, conversation: Conversation) -> Engine | None:
+            return Engine() if conversation.id else None
+
+    heard: list[str] = []
+    parts = Overheard(Parts(), heard)
+    engine = parts.engine_for(Conversation("c"))
+    assert engine
+    assert engine.info == Engine.info
+    list(engine.submit("A translation."))
+    assert [event.text for event in engine.submit("An answer.")] == ["An answer.", " More."]
+    assert "".join(heard) == "An answer. More."
+    assert parts.engine_for(Conversation("")) is None

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.catalogue.choice import ModelFiles, model_files
+from model.catalogue.entries import digest
 from model.catalogue.gguf_header import check_gguf
 from model.engine.llama import LEAST_CELLS, ContextOptions, Llama
 from model.engine.protocol import ModelUnusable
@@ -34,7 +35,8 @@ from rag.errors import RowsUnreadable
 NEEDED = ("torch", "transformers", "peft", "trl", "datasets")
 PROMPTS = Path(__file__).parents[2] / "onboarding" / "prompts"
 USUAL = Recipe()
-HELD_OUT = 16  # rows of the validation split on which the loss is taken
+HELD_OUT = 32  # rows of the validation split on which the loss is taken
+CHOICES = "choices.txt"  # of the run in a folder
 PACKED = 4096  # tokens of one pack on a GPU; on a CPU a pack is no longer than its longest row may be
 
 
@@ -45,15 +47,15 @@ def main(argv: Sequence[str]) -> str:
         raise ModelUnusable(f"training needs {', '.join(missing)}, not installed here; run: make setup-full")
     base = _base(options.base, options.models)
     name = options.name or f"{base.info().name}-tuned"
-    options.out.mkdir(parents=True, exist_ok=True)
+    _begin(options)
     started = time.monotonic()
     learnt, held_out = _packs(options, base)
     adapter = options.out / f"{name}.gguf"
     trained, adapted = _trained(options, base, learnt, held_out, adapter)
-    rows = sum(pack.rows for pack in learnt)
+    rows = round(min(1.0, trained.epochs) * sum(pack.rows for pack in learnt))
     report = [
         f"{adapter}: {adapted} tensors, {adapter.stat().st_size:,} bytes",
-        f"{rows} rows in {len(learnt)} packs, {trained.steps} updates, {(time.monotonic() - started) / 60:.0f} minutes",
+        f"{rows} rows, {trained.steps} updates, {(time.monotonic() - started) / 60:.0f} minutes",
         f"loss on held-out rows {trained.loss_before:.3f} before, {trained.loss_after:.3f} after",
     ]
     measured = ""
@@ -62,6 +64,16 @@ def main(argv: Sequence[str]) -> str:
         measured = "result.json"
     card = write_card(options.out, name, About(base, options.languages, rows, measured))
     return "\n".join([*report, f"{card}: the card, from variant.toml beside it"])
+
+
+def _begin(options: argparse.Namespace) -> None:
+    """Make the folder. Raises ModelUnusable where it holds a run with other choices, which cannot go on with these."""
+    said = options.out / CHOICES
+    choices = " ".join([*_told(options), f"--data {options.data}"])
+    if said.is_file() and said.read_text("utf-8") != choices:
+        raise ModelUnusable(f"{options.out} holds a run with other choices (see {CHOICES} there); give another --out")
+    options.out.mkdir(parents=True, exist_ok=True)
+    said.write_text(choices, "utf-8")
 
 
 def _base(base: str, models: Path) -> ModelFiles:
@@ -125,7 +137,7 @@ def _measured(options: argparse.Namespace, name: str, rows: int, trained: Traine
     """Answer the questions with and without the adapter, write the result file and return the table."""
     out: Path = options.out
     adapter = out / f"{name}.gguf"
-    answers = {kind: out / f"answers-{kind}.jsonl" for kind in ("base", "variant")}
+    answers = {"base": out / "answers-base.jsonl", "variant": out / f"answers-{digest(adapter)[:12]}.jsonl"}
     questions = ["--questions", *map(str, options.questions)]
     limit = ["--limit", str(options.limit)] if options.limit else []
     for kind, model in (("base", options.base), ("variant", f"{options.base}+{adapter}")):
@@ -153,20 +165,7 @@ def _evaluate(*arguments: str) -> str:
 
 def _told(options: argparse.Namespace) -> list[str]:
     """Return the arguments that made an adapter what it is, without paths."""
-    names = (
-        "base",
-        "rows",
-        "kinds",
-        "languages",
-        "rank",
-        "alpha",
-        "epochs",
-        "learning_rate",
-        "packs",
-        "minutes",
-        "seed",
-        "limit",
-    )
+    names = "base rows kinds languages window rank alpha epochs learning_rate packs minutes seed".split()
     given = {name: getattr(options, name) for name in names}
     words = {name: " ".join(value) if isinstance(value, list) else str(value) for name, value in given.items() if value}
     return [f"--{name.replace('_', '-')} {value}" for name, value in words.items()]

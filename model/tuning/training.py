@@ -34,6 +34,7 @@ class Trained:
 
     folder: Path
     steps: int
+    epochs: float  # how often each row was read; less than 1 where the time ended first
     loss_before: float
     loss_after: float
 
@@ -102,11 +103,12 @@ def train(model: Any, learnt: Sequence[Pack], held_out: Sequence[Pack], recipe: 
         peft_config=layers, callbacks=[Stop()],
     )  # fmt: skip
     before = trainer.evaluate()["eval_loss"]
+    clock = _Clock(time.monotonic(), 60 * recipe.minutes)
     begun = any((out / CHECKPOINTS).glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=begun or None)
     after = trainer.evaluate()["eval_loss"]
     trainer.model.save_pretrained(out / "adapter", save_embedding_layers=False)
-    return Trained(out / "adapter", trainer.state.global_step, before, after)
+    return Trained(out / "adapter", trainer.state.global_step, trainer.state.epoch or 0.0, before, after)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ goes on where the first one stopped. Without --corpus or --index the turns run o
 them. The facts that a visitor reads are those of the extract and of the text, without the sentences left out.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import re
@@ -18,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from model.catalogue.choice import chosen_model, model_files
 from model.catalogue.load import EngineLimits
@@ -80,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
 def judge(row: Row, answer: dict[str, Any], embedder: Any) -> dict[str, Any]:
     """Return what a turn got right: facts in the extract and in the answer, citations, sentences marked and left out."""
     facts = row.get("answer_facts") or []
-    generated = answer["generated"]
+    wrote = answer.get("written", answer["generated"])
     kinds = [judged["kind"] for _, judged in answer["judged"]]
     return {
         "answerable": row.get("kind") != "unanswerable",
@@ -88,9 +90,10 @@ def judge(row: Row, answer: dict[str, Any], embedder: Any) -> dict[str, Any]:
         "tools": bool(answer["tools"]),
         "in_extract": stated(facts, answer["extract"], embedder.encode),
         "in_answer": stated(facts, f"{answer['extract']}\n\n{answer['text']}", embedder.encode),
-        "in_generated": stated(facts, generated, embedder.encode),
-        "written": written(generated, answer.get("read") or (), row["question"]),
-        "says_nothing": bool(SAYS_NOTHING.search(generated)),
+        "in_generated": stated(facts, answer["generated"], embedder.encode),
+        "in_written": stated(facts, wrote, embedder.encode),
+        "written": written(wrote, answer.get("read") or (), row["question"]),
+        "says_nothing": bool(SAYS_NOTHING.search(wrote)),
         "cited": answer["cited"],
         "removed": answer["removed"],
         "shown": answer["shown"],
@@ -101,15 +104,15 @@ def judge(row: Row, answer: dict[str, Any], embedder: Any) -> dict[str, Any]:
     }
 
 
-def written(generated: str, read: Sequence[str], question: str) -> dict[str, int]:
+def written(wrote: str, read: Sequence[str], question: str) -> dict[str, int]:
     """Return how many sentences a model wrote and how many do not hold, before any gate kept something back."""
-    if not generated.strip() or not read:
+    if not wrote.strip() or not read:
         return {"sentences": 0, "unsupported": 0}
     evidence, said = Given(tuple(read), (), question), AnswerFilter()
     gate = Gate(SentenceChecker(evidence, before=question))
     said.expect(evidence, [text.partition("\n")[0] for text in read], gate)
     marked = sum(
-        isinstance(piece, Judged) and piece.kind == "not_found" for piece in (*said.feed(generated), *said.flush())
+        isinstance(piece, Judged) and piece.kind == "not_found" for piece in (*said.feed(wrote), *said.flush())
     )
     return {"sentences": gate.standing + gate.left_out, "unsupported": marked + gate.left_out}
 
@@ -119,7 +122,8 @@ def measure(judged: Sequence[dict[str, Any]]) -> dict[str, Any]:
     asked = [item for item in judged if item["answerable"]]
     others = [item for item in judged if not item["answerable"]]
     read = [item for item in asked if item["answered"] and not item["tools"]]  # answered from the documentation
-    facts = {name: [hit for item in read for hit in item[name]] for name in ("in_extract", "in_generated", "in_answer")}
+    kinds = ("in_extract", "in_written", "in_generated", "in_answer")
+    facts = {name: [hit for item in read for hit in item[name]] for name in kinds}
     wrote = [item["written"] for item in read]
     unanswered = [item for item in others if item["written"]["sentences"]]  # near passages were read all the same
     whole = [all(item["in_answer"]) for item in read if item["in_answer"]]
@@ -135,6 +139,7 @@ def measure(judged: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "citations_all_valid": _share([item["removed"] == 0 for item in read]),
         "cites_something": _share([item["cited"] > 0 for item in read]),
         "facts_in_extract": _share(facts["in_extract"]),
+        "facts_in_written_text": _share(facts["in_written"]),
         "facts_in_generated_text": _share(facts["in_generated"]),
         "facts_in_extract_or_text": _share(facts["in_answer"]),
         "every_fact_in_extract_or_text": _share(whole),
@@ -156,9 +161,36 @@ def measure(judged: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+class Overheard:
+    """The parts of an evaluation, or an engine of them: as they are, and what the model writes is kept in `heard`.
+
+    A gate keeps back what does not hold, so an answer does not show what a model wrote.
+    """
+
+    def __init__(self, inner: Any, heard: list[str]) -> None:
+        self._inner, self._heard = inner, heard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def engine_for(self, conversation: Conversation) -> Overheard | None:
+        engine = self._inner.engine_for(conversation)
+        return Overheard(engine, self._heard) if engine else None
+
+    def submit(self, *asked: Any) -> Overheard:
+        self._heard.clear()  # the last generation of a turn is its answer
+        return Overheard(self._inner.submit(*asked), self._heard)
+
+    def __iter__(self) -> Iterator[Any]:
+        for event in self._inner:
+            self._heard += [event.text] if isinstance(event, TextDelta) else []
+            yield event
+
+
 def _ask(parts: Parts, row: Row) -> dict[str, Any]:
     records: list[TurnRecord] = []
-    guide = Guide(parts, records.append)
+    heard: list[str] = []
+    guide = Guide(cast(Parts, Overheard(parts, heard)), records.append)
     answer: dict[str, Any] = {"question": row["question"], "route": "", "extract": "", "passages": [], "read": []}
     answer |= {"tools": [], "notices": []}
     started = time.monotonic()
@@ -178,6 +210,7 @@ def _ask(parts: Parts, row: Row) -> dict[str, Any]:
         elif isinstance(event, TurnFinished):
             answer |= _finished(event)
     answer |= {"judged": _judged(event for _, event in events), "first_words_s": _first_words(events)}
+    answer["written"] = "".join(heard)
     record = records[0]
     return answer | {"removed": record.removed, "shown": record.shown, "left_out": record.left_out}
 

@@ -23,7 +23,7 @@ from tests.evals.answers import judge, measure
 from tests.evals.composed import difference
 
 MEASURES = {  # figure of tests.evals.answers -> its words in a card
-    "facts_in_generated_text": "facts that the model's own text states",
+    "facts_in_written_text": "facts that the text states, before any gate",
     "facts_in_extract_or_text": "facts that a visitor reads, extract and text",
     "unsupported_of_written": "sentences written that the passages do not bear out",
     "unsupported_where_unanswerable": "such sentences for each question that the passages do not answer",
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     figures = {"questions": len(rows)} | compare(*judged)
     print(json.dumps(figures | {"words": MEASURES}, indent=1) if options.json else _table(figures))
     for row in rows[: options.read]:
-        given = [answers[row["question"]]["generated"].strip() or "(nothing)" for answers in (base, variant)]
+        given = [answers[row["question"]].get("written", "").strip() or "(nothing)" for answers in (base, variant)]
         print(
             f"\n## {row['question']}\nfacts: {row.get('answer_facts') or '(none)'}\n\nbase: {given[0]}\n\nvariant: {given[1]}"
         )

@@ -265,6 +265,8 @@ def test_the_command_trains_and_writes_an_adapter_for_llama_cpp(
     assert len(names) == 28
     assert {"blk.0.attn_q.weight.lora_a", "blk.1.ffn_down.weight.lora_b"} <= names
     assert "base_model: tiny" in (out / "README.md").read_text("utf-8")
+    with pytest.raises(ValueError, match="a run with other choices"):
+        command.main([*arguments, "--seed", "7"])
     llama = Llama(base, ContextOptions(cells=512, sequences=2))
     plain = served(llama, [5, 77, 200])
     put_on(llama, out / "tiny-tuned.gguf")
@@ -350,12 +352,14 @@ def test_a_result_file_names_its_adapter_and_its_figures(tmp_path: Path, monkeyp
         return json.dumps({"questions": 2, "facts_base": 0.1, "words": {"facts": "facts"}})
 
     monkeypatch.setattr(command, "_evaluate", evaluate)
+    (tmp_path / "n.gguf").write_bytes(b"x")
     options = command._parser().parse_args(
         ["--base", "b", "--data", "d", "--out", str(tmp_path), "--questions", "q.jsonl", "--limit", "5"]
     )
-    command._measured(options, "n", 7, Trained(tmp_path, 1, 2.0, 1.0))
+    command._measured(options, "n", 7, Trained(tmp_path, 1, 1.0, 2.0, 1.0))
     result = json.loads((tmp_path / "result.json").read_text())
     assert (result["model"], result["facts_base"], result["rows"]) == ("n.gguf", 0.1, 7)
-    assert "--limit 5" in result["made_with"]
+    assert "--base b --window 1024" in result["made_with"]
+    assert "--limit" in asked[0]
     assert [words[0] for words in asked] == ["answers", "answers", "variant", "variant"]
     assert asked[1][2] == f"b+{tmp_path / 'n.gguf'}"

@@ -120,7 +120,7 @@ def preview(target: Target, folder: Path) -> str:
         changes = str(compare(client(token_needed=False), target, folder))
     except HubFailed as error:
         changes = (
-            f"written and checked, not compared with the Hub: {error}\n{len(local_files(folder))} files would be sent"
+            f"written and checked, not compared with the Hub: {error}\n{len(local_files(folder))} file(s) would be sent"
         )
     return f"### {target.kind} {target.repo}\n\n```\n{changes}\n```"
 

@@ -293,10 +293,10 @@ def _use(variant: Variant, weights: Weights, base: Entry | None, *, peft: bool) 
     if not peft:
         return f"{text}\n\nIt is here for llama.cpp only, not as peft keeps an adapter."
     return (
-        f"{text}\n\nWith peft, on the base in floats (it was trained on the quantised file's weights):\n\n"
+        f"{text}\n\nWith peft, on {variant.base_model} in floats (it learnt on the weights of the quantised file):\n\n"
         "    from peft import PeftModel\n    from transformers import AutoModelForCausalLM\n\n"
-        f'    base = AutoModelForCausalLM.from_pretrained("{variant.base_model}")\n'
-        '    model = PeftModel.from_pretrained(base, "FOLDER OR REPOSITORY OF THIS CARD")'
+        "    base = AutoModelForCausalLM.from_pretrained(BASE)\n"
+        "    model = PeftModel.from_pretrained(base, FOLDER)  # or the name of this repository"
     )
 
 

@@ -110,7 +110,7 @@ def write(variant: Variant, file: Path | None, out: Path, results: Path) -> Path
         names = [_linked(file, out), *(_peft_files(file, variant, out) if with_peft else [])]
         sums = [f"{digest(out / name)}  {name}\n" for name in names]
         (out / SUMS).write_text("".join(sums), "utf-8")
-    hub.refuse_private(out)
+    hub.refuse_private(out, skip=(PEFT[0],))  # a base's name between quotes looks like a key
     return out
 
 

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Literal
 
 import httpx2
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, get_session
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import get_session
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from rag.errors import RagError, SecretFound

@@ -306,7 +306,12 @@ def test_a_wrong_adapter_by_name_is_said_and_where_the_choice_is_ours_the_base_a
 
 def test_memory_is_asked_for_the_adapter_too(tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(parts_module, "shortage", lambda _label, size: asked.append(size) or "")
+
+    def shortage(_label: str, size: int) -> str:
+        asked.append(size)
+        return ""
+
+    monkeypatch.setattr(parts_module, "shortage", shortage)
     load(tmp_path, TUNED.name).close()
     assert asked == [catalogue()[EMBEDDED].bytes + tuned.stat().st_size]
 

@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     judged = [judge(row, done[row["question"]], embedder) for row in rows]
     files = model_files(options.model, options.data / "models")
     figures = measure(judged) | {"model": chosen_model(options.model).name, "corpus": options.corpus or "rag/corpus"}
-    figures |= {"questions": options.questions.name, "sha256": files.digests()}
+    figures |= {"question_files": {options.questions.name: len(rows)}, "sha256": files.digests()}
     print(json.dumps(figures, indent=1) if options.json else _table(figures))
     return 0
 

@@ -29,6 +29,7 @@ def write_adapter(
     projections: dict[str, tuple[int, int]] = PROJECTIONS,
     kind: str = "lora",
     invocation: Sequence[int] = (),
+    base_sha256: str = "",
 ) -> Path:
     """Write an adapter and return its path. scale: standard deviation of the values of B, 0 for one without effect.
 
@@ -43,6 +44,8 @@ def write_adapter(
         writer.add_base_model_count(1)
         writer.add_base_model_name(0, base.rpartition("/")[2])
         writer.add_base_model_repo_url(0, f"https://huggingface.co/{base}")
+    if base_sha256:
+        writer.add_string("general.base_model.0.sha256", base_sha256)
     if invocation:
         writer.add_array("adapter.alora.invocation_tokens", list(invocation))
     for block in range(blocks):

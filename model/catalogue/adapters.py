@@ -2,11 +2,13 @@
 
 llama.cpp compares architecture, names and shapes of the tensors. What it does not see is judged here: an adapter of
 another model of the same shapes (base for instruct), numbers that are none, and an adapter that only counts behind its
-own invocation tokens.
+own invocation tokens. A header names its base by `general.base_model.0.repo_url` (a repository of the Hub) and, in what
+our own training writes, by `general.base_model.0.sha256` (the very file).
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ import numpy as np
 from model.catalogue.entries import Entry
 from model.catalogue.gguf_header import Header, check_gguf, header_of, open_reader
 from model.engine.protocol import ModelUnusable
+
+logger = logging.getLogger(__name__)
 
 AGAIN = "make it again, or leave it out of MODEL="
 ALORA = "adapter.alora.invocation_tokens"
@@ -59,6 +63,8 @@ def require_base(adapter: Path, trained_on: Sequence[str], model: str, known_as:
     trained_on: user/name on the Hub of what the adapter says it was trained on. known_as: the same of the model; where
     either is empty nothing is known, and tensors decide. Copies under another user keep the name, so names count.
     """
+    if not (trained_on and known_as):
+        logger.warning("whether %s was trained on %s is not known; its tensors fit", adapter.name, model)
     wanted, found = {_plain(name) for name in trained_on}, {_plain(name) for name in known_as}
     if wanted and found and not wanted & found:
         raise ModelUnusable(

@@ -13,6 +13,7 @@ from model.engine.protocol import ModelUnusable
 MAGIC = b"GGUF"
 # Where a GGUF says which repository of the Hub it was made from; converters differ.
 SOURCES = ("general.source.huggingface.repository", "general.source.repo_url", "general.source.url", "general.repo_url")
+BASE_SHA256 = "general.base_model.0.sha256"  # our own training writes it
 _ADAPTER = b"general.type" + struct.pack("<IQ", 8, len(b"adapter")) + b"adapter"  # key, type of a text, length, text
 _AHEAD = 1 << 16  # bytes; converters write it first
 _HUB = re.compile(r"(?:https://(?:huggingface\.co|hf\.co)/)?([\w.-]+/[\w.-]+?)(?:\.git)?/?")
@@ -28,6 +29,7 @@ class Header:
     template: str
     is_adapter: bool
     base_models: tuple[str, ...] = ()  # user/name on the Hub of what it was trained on
+    base_sha256: str = ""  # of the very file that it was trained on
 
 
 def check_gguf(path: Path) -> None:
@@ -86,6 +88,7 @@ def header_of(reader: Any) -> Header:
         str(value("tokenizer.chat_template", "")),
         value("general.type", "model") == "adapter",
         tuple(name for base in bases if (name := on_hub(str(base)))),
+        str(value(BASE_SHA256, "")),
     )
 
 

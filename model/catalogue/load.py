@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.catalogue.adapters import Adapter, read_adapter, require_base
 from model.catalogue.choice import ModelFiles
 from model.catalogue.entries import Entry, digest
-from model.catalogue.gguf_header import SOURCES, check_gguf, on_hub, says_adapter
+from model.catalogue.gguf_header import SOURCES, Header, check_gguf, on_hub, says_adapter
 from model.engine.llama import LEAST_CELLS, ContextOptions, Llama
 from model.engine.local import EngineOptions, LocalEngine
 from model.engine.protocol import ModelUnusable
@@ -55,18 +54,20 @@ def open_engine(
             f"MODEL=BASE+{path.name}."
         )
     require_locked(path, entry, data)
-    trained_on: tuple[str, ...] = ()
+    header: Header | None = None
     if adapter:
-        trained_on = read_adapter(adapter.path).base_models
+        header = read_adapter(adapter.path)
         require_locked(adapter.path, adapter.entry, data)
         digest(adapter.path, data / "digests.json")  # remembered, so that rot on the disk is found later
+        if header.base_sha256 and header.base_sha256 == digest(path, data / "digests.json"):
+            header = None  # trained on this very file
     composed = limits.composed if limits.composed is not None else files.composed
     context = ContextOptions(
         limits.cells, threads=limits.threads, kv_type=limits.kv_type, flash=not composed, repack=limits.repack
     )
     cache = PrefixCache(limits.ram_bytes, _disk_tier(files, data, limits, context))
     options = EngineOptions(slots=limits.slots, composed=composed)
-    engine = LocalEngine(lambda: _load(files, context, trained_on), cache, files.info(), options)
+    engine = LocalEngine(lambda: _load(files, context, header), cache, files.info(), options)
     try:
         try_out(engine, path.name)
     except ModelUnusable:
@@ -85,27 +86,30 @@ def require_locked(path: Path, entry: Entry | None, data: Path) -> None:
         logger.warning("%s is not locked; once it is trusted, run: python -m model lock %s", entry.label, entry.name)
 
 
-def _load(files: ModelFiles, context: ContextOptions, trained_on: Sequence[str]) -> Llama:
-    """Return the loaded model; raise ModelUnusable if it lacks something, is not the locked one or the adapter's."""
+def _load(files: ModelFiles, context: ContextOptions, doubted: Header | None) -> Llama:
+    """Return the loaded model; raise ModelUnusable if it lacks something, is not the locked one or the adapter's.
+
+    doubted: of an adapter that does not name this very file as its base.
+    """
     llama = Llama(files.path, context, files.lora)
     try:
-        _judge(llama, files, trained_on)
+        _judge(llama, files, doubted)
     except ModelUnusable:
         llama.close()
         raise
     return llama
 
 
-def _judge(llama: Llama, files: ModelFiles, trained_on: Sequence[str]) -> None:
+def _judge(llama: Llama, files: ModelFiles, doubted: Header | None) -> None:
     path, entry = files.path, files.entry
     if lacks := _lacks(llama):
         raise ModelUnusable(f"{path.name} cannot be used: {lacks}; {ADVICE}.")
     found = hashlib.sha256(llama.chat_template.encode()).hexdigest()
     if entry and entry.template_sha256 and entry.template_sha256 != found:
         raise ModelUnusable(f"The chat template of {path.name} is not the locked one; delete it and fetch it again.")
-    if files.lora:
+    if files.lora and doubted:
         known_as = [entry.base_model] if entry and entry.base_model else map(llama.metadata, SOURCES)
-        require_base(files.lora, trained_on, path.name, [name for text in known_as if (name := on_hub(text))])
+        require_base(files.lora, doubted.base_models, path.name, [name for text in known_as if (name := on_hub(text))])
 
 
 def _lacks(llama: Llama) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.catalogue.gguf_header import on_hub
+from model.catalogue.gguf_header import BASE_SHA256, on_hub
 from model.engine.protocol import ModelUnusable
 from model.tuning.base import Shapes, served_order
 
@@ -15,11 +15,11 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"  # as peft 
 _PREFIX = "base_model.model."
 
 
-def write_adapter(folder: Path, shapes: Shapes, out: Path, base: str) -> int:
+def write_adapter(folder: Path, shapes: Shapes, out: Path, base: str, base_sha256: str) -> int:
     """Write peft's adapter in `folder` to the GGUF `out`, as half floats; return the number of adapted tensors.
 
     llama.cpp multiplies by alpha / rank. base: user/name on the Hub of the model that it was trained on, or what else
-    is known of it. Raises ModelUnusable for an adapter that is not a plain LoRA.
+    is known of it. base_sha256: of the very file. Raises ModelUnusable for an adapter that is not a plain LoRA.
     """
     from gguf import GGUFType, GGUFWriter, LlamaFileType
     from safetensors.numpy import load_file
@@ -36,6 +36,7 @@ def write_adapter(folder: Path, shapes: Shapes, out: Path, base: str) -> int:
     writer.add_base_model_name(0, base.rpartition("/")[2])
     if on_hub(base):
         writer.add_base_model_repo_url(0, f"https://huggingface.co/{base}")
+    writer.add_string(BASE_SHA256, base_sha256)
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", float(config["lora_alpha"]))
     modules = sorted(key.removesuffix(".lora_A.weight") for key in halves if key.endswith(".lora_A.weight"))

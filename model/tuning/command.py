@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> str:
     ]
     measured = ""
     if options.questions:
-        report.append(_measured(options, name, rows, trained))
+        report.append(_measured(options, base, name, rows, trained))
         measured = "result.json"
     card = write_card(options.out, name, About(base, options.languages, rows, measured))
     return "\n".join([*report, f"{card}: the card, from variant.toml beside it"])
@@ -130,10 +130,10 @@ def _trained(
         options.rank, options.alpha, options.epochs, options.learning_rate, options.packs, options.minutes, options.seed
     )
     trained = train(model.to(where), learnt, held_out, recipe, options.out)
-    return trained, write_adapter(trained.folder, shapes, out, base_name(base))
+    return trained, write_adapter(trained.folder, shapes, out, base_name(base), digest(base.path))
 
 
-def _measured(options: argparse.Namespace, name: str, rows: int, trained: Trained) -> str:
+def _measured(options: argparse.Namespace, base: ModelFiles, name: str, rows: int, trained: Trained) -> str:
     """Answer the questions with and without the adapter, write the result file and return the table."""
     out: Path = options.out
     adapter = out / f"{name}.gguf"
@@ -145,7 +145,8 @@ def _measured(options: argparse.Namespace, name: str, rows: int, trained: Traine
                   str(options.threads), *limit)  # fmt: skip
     compare = ["variant", "--base", str(answers["base"]), "--variant", str(answers["variant"]), *questions]
     figures = json.loads(_evaluate(*compare, "--json"))
-    result = {"model": adapter.name, **figures, "loss_before": trained.loss_before, "loss_after": trained.loss_after,
+    sha256 = {path.name: digest(path) for path in (base.path, adapter)}
+    result = {"model": adapter.name, "sha256": sha256, **figures, "loss_before": trained.loss_before, "loss_after": trained.loss_after,
               "rows": rows, "made_with": "python -m model tune " + " ".join(_told(options))}  # fmt: skip
     (out / "result.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return _evaluate(*compare)

@@ -35,7 +35,7 @@ def write_card(out: Path, name: str, about: About) -> Path:
     words = json.loads((out / about.result).read_text("utf-8"))["words"] if about.result else {}
     (out / TABLE).write_text(_table(name, about, words), "utf-8")
     card, file = out / "README.md", out / f"{name}.gguf"
-    card.write_text(render(variants(out / TABLE)[name], file, read_header(file), out), "utf-8")
+    card.write_text(render(variants(out / TABLE)[name], file, read_header(file), out, about.base.entry), "utf-8")
     return card
 
 
@@ -51,11 +51,17 @@ def _table(name: str, about: About, words: Mapping[str, str]) -> str:
         "intended_use": "Answers questions about Qubinode Navigator from the passages in its prompt, and says where "
         "they do not hold the answer.",
         "limits": [
-            f"Trained on {about.rows} rows made of this project's pages; on other subjects it was not tried.",
+            "It learnt on this project's pages; on other subjects it was not tried.",
             "It answers from passages and may still get details wrong.",
         ],
+        "judged_in": ["en"] if words else [],
+    }
+    trained = {
+        "data": f"{about.rows} instruction rows made of this project's pages",
+        "split": "Rows are split by page; judged questions are in no split.",
     }
     lines = [f"[{json.dumps(name)}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    lines += ["", f"[{json.dumps(name)}.training]", *(f"{key} = {json.dumps(value)}" for key, value in trained.items())]
     if words:
         figures = [
             f"{figure}_{end} = {json.dumps(f'{said}: {which}')}"

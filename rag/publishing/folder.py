@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from huggingface_hub import DatasetCard, ModelCard, RepoCard, SpaceCard
 
 from rag.errors import RagError
@@ -40,7 +41,7 @@ def check_folder(kind: Literal["model", "dataset", "space"], folder: Path) -> No
 def _card(kind: str, folder: Path) -> dict[str, Any]:
     try:
         card = CARDS[kind].load(folder / "README.md")
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
         why = " ".join(str(error).split())
         raise FolderUnsound(f"README.md of {folder} has no front matter that can be read ({why}); mend it") from error
     return dict(card.data.to_dict())

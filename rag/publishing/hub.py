@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Literal
 
 import httpx2
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, get_session
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import get_session
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from rag.errors import RagError, SecretFound
@@ -34,7 +33,7 @@ LONGEST_WAIT_S = 60.0
 DIGESTS = frozenset({"Hex High Entropy String"})  # cards and lock files are full of sha256
 CONFLICTS = frozenset({409, 412})  # somebody else committed between the comparison and the upload
 TROUBLE = frozenset({408, 429, 500, 502, 503, 504})  # it passes; the client waits and tries again during an upload
-SILENCE = httpx2.Timeout(60.0, connect=10.0)  # seconds; by itself the Hub's client waits for ever
+SILENCE = {"connect": 10.0, "read": 60.0, "write": 60.0, "pool": 60.0}  # s; by itself the client waits for ever
 # What reading the Hub ends with where it refuses, fails, cannot be reached or is something else, such as a login page.
 UNREAD = (HfHubHTTPError, httpx2.HTTPError, OSError, ValueError, KeyError, TypeError, AttributeError)
 _BINARY = b"\0"
@@ -88,8 +87,16 @@ def client(token_needed: bool = True) -> HfApi:
     token = os.environ.get("HF_TOKEN", "")
     if token_needed and not token:
         raise PublishRefused("set HF_TOKEN to a token that may write, or leave out --send")
-    get_session().timeout = SILENCE
+    hooks = get_session().event_hooks
+    if _limit not in hooks["request"]:
+        get_session().event_hooks = {**hooks, "request": [*hooks["request"], _limit]}
     return HfApi(token=token or False)
+
+
+def _limit(request: httpx2.Request) -> None:
+    """End the waiting of a request that says nothing of it; several of the Hub's calls ask for none by name."""
+    given = request.extensions.get("timeout") or {}
+    request.extensions["timeout"] = SILENCE | {key: limit for key, limit in given.items() if limit is not None}
 
 
 def local_files(folder: Path) -> list[str]:
@@ -120,7 +127,7 @@ def preview(target: Target, folder: Path) -> str:
         changes = str(compare(client(token_needed=False), target, folder))
     except HubFailed as error:
         changes = (
-            f"written and checked, not compared with the Hub: {error}\n{len(local_files(folder))} files would be sent"
+            f"written and checked, not compared with the Hub: {error}\n{len(local_files(folder))} file(s) would be sent"
         )
     return f"### {target.kind} {target.repo}\n\n```\n{changes}\n```"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import platform
 import sys
 import tempfile
 import threading
@@ -67,6 +68,7 @@ class Bench:
         result: dict[str, Any] = {
             "model": self._options.model.file_name,
             "sha256": self._options.model.digests(),
+            "machine": _machine(self._options.threads),
             "first_token_sum_s": round(sum(row["first_token_s"] for row in rows), 2),
             "read_ahead_s": round(ahead_s, 1),
             "rows": rows,
@@ -213,6 +215,16 @@ def _stop(generation: Generation) -> float:
         if sum(process.cpu_times()[:2]) - before < 0.02:
             break
     return round(time.monotonic() - start, 2)
+
+
+def _machine(threads: int) -> str:
+    """Return how many threads of which processor, for a table that compares machines."""
+    try:
+        rows = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+    except OSError:  # no Linux
+        rows = {}
+    named = {key.strip(): value.strip() for key, value in rows.items()}.get("model name") or platform.processor()
+    return f"{threads} threads of {named or 'a processor without a name'} ({platform.machine()})"
 
 
 def _finish(generation: Generation) -> Finished:

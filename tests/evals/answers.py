@@ -56,7 +56,8 @@ SAYS_NOTHING = re.compile(
 def main(argv: Sequence[str]) -> int:
     """Load the parts, run the turns that are not done yet, print the figures of all."""
     options = _parser().parse_args(argv)
-    rows = [row for path in options.questions for row in read_rows(path)[: options.limit]]
+    given = {path: read_rows(path)[: options.limit] for path in options.questions}
+    rows = [row for found in given.values() for row in found]
     done = {answer["question"]: answer for answer in _done(options.answers)}
     missing = [row for row in rows if row["question"] not in done]
     embedder = Embedder()
@@ -74,7 +75,8 @@ def main(argv: Sequence[str]) -> int:
     judged = [judge(row, done[row["question"]], embedder) for row in rows]
     files = model_files(options.model, options.data / "models")
     figures = measure(judged) | {"model": chosen_model(options.model).name, "corpus": options.corpus or "rag/corpus"}
-    figures |= {"questions": " ".join(path.name for path in options.questions), "sha256": files.digests()}
+    counts = {path.name: len(found) for path, found in given.items()}
+    figures |= {"question_files": counts, "sha256": files.digests()}
     print(json.dumps(figures, indent=1) if options.json else _table(figures))
     return 0
 

@@ -37,15 +37,19 @@ FEWEST = 2  # questions, for an interval
 def main(argv: Sequence[str]) -> int:
     """Print the comparison."""
     options = _parser().parse_args(argv)
-    rows = [row for path in options.questions for row in read_rows(path, "question")]
     base, variant = (_answers(path) for path in (options.base, options.variant))
-    rows = [row for row in rows if row["question"] in base.keys() & variant.keys()]
+    both = base.keys() & variant.keys()
+    asked = {
+        path: [row for row in read_rows(path, "question") if row["question"] in both] for path in options.questions
+    }
+    rows = [row for found in asked.values() for row in found]
     if len(rows) < FEWEST:
         raise RowsUnreadable("both files must answer two of the questions at least; run tests.evals answers for both")
     embedder = Embedder()
     judged = [[judge(row, given[row["question"]], embedder) for row in rows] for given in (base, variant)]
     figures = {"questions": len(rows)} | compare(*judged)
-    print(json.dumps(figures | {"words": MEASURES}, indent=1) if options.json else _table(figures))
+    told = {"words": MEASURES, "question_files": {path.name: len(found) for path, found in asked.items()}}
+    print(json.dumps(figures | told, indent=1) if options.json else _table(figures))
     for row in rows[: options.read]:
         given = [answers[row["question"]].get("written", "").strip() or "(nothing)" for answers in (base, variant)]
         print(

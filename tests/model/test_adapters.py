@@ -121,6 +121,16 @@ def test_a_copy_of_the_base_under_another_user_is_the_base(put_on: Open, tmp_pat
     assert answer(put_on(file, catalogue()[EMBEDDED]))[0]
 
 
+def test_an_adapter_that_names_this_very_file_is_of_it_whatever_else_it_says(
+    put_on: Open, smol: Path, tmp_path: Path
+) -> None:
+    file = write_adapter(tmp_path / "x.gguf", base="someone/renamed", base_sha256=digest(smol))
+    put_on(file, catalogue()[EMBEDDED])
+    write_adapter(tmp_path / "y.gguf", base="someone/renamed", base_sha256="0" * 64)
+    with pytest.raises(ModelUnusable, match="was trained on someone/renamed"):
+        put_on(tmp_path / "y.gguf", catalogue()[EMBEDDED])
+
+
 def test_a_base_without_an_entry_is_known_by_what_its_own_header_says(
     smol: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,7 +306,12 @@ def test_a_wrong_adapter_by_name_is_said_and_where_the_choice_is_ours_the_base_a
 
 def test_memory_is_asked_for_the_adapter_too(tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(parts_module, "shortage", lambda _label, size: asked.append(size) or "")
+
+    def shortage(_label: str, size: int) -> str:
+        asked.append(size)
+        return ""
+
+    monkeypatch.setattr(parts_module, "shortage", shortage)
     load(tmp_path, TUNED.name).close()
     assert asked == [catalogue()[EMBEDDED].bytes + tuned.stat().st_size]
 

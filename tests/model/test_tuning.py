@@ -15,6 +15,7 @@ import pytest
 from gguf import GGUFReader
 from pyarrow import parquet
 
+from model.catalogue.choice import ModelFiles
 from model.engine.llama import BatchRow, ContextOptions, Llama
 from model.engine.prompt import Prompt
 from model.engine.scripted import ScriptedEngine
@@ -225,7 +226,7 @@ def test_llama_cpp_computes_what_the_trained_model_computes(architecture: str, t
         with torch.no_grad():
             after = adapted(torch.tensor([tokens])).logits[0].numpy()
         gguf = tmp_path / "adapter.gguf"
-        assert write_adapter(tmp_path / "adapter", shapes, gguf, "someone/tiny") == 14
+        assert write_adapter(tmp_path / "adapter", shapes, gguf, "someone/tiny", "00") == 14
         put_on(llama, gguf)
         assert np.abs(after - before).max() > 1
         assert np.abs(served(llama, tokens) - after).max() < 0.02
@@ -356,7 +357,7 @@ def test_a_result_file_names_its_adapter_and_its_figures(tmp_path: Path, monkeyp
     options = command._parser().parse_args(
         ["--base", "b", "--data", "d", "--out", str(tmp_path), "--questions", "q.jsonl", "--limit", "5"]
     )
-    command._measured(options, "n", 7, Trained(tmp_path, 1, 1.0, 2.0, 1.0))
+    command._measured(options, ModelFiles(tmp_path / "n.gguf"), "n", 7, Trained(tmp_path, 1, 1.0, 2.0, 1.0))
     result = json.loads((tmp_path / "result.json").read_text())
     assert (result["model"], result["facts_base"], result["rows"]) == ("n.gguf", 0.1, 7)
     assert "--base b --window 1024" in result["made_with"]

@@ -146,8 +146,9 @@ def _measured(options: argparse.Namespace, base: ModelFiles, name: str, rows: in
     compare = ["variant", "--base", str(answers["base"]), "--variant", str(answers["variant"]), *questions]
     figures = json.loads(_evaluate(*compare, "--json"))
     sha256 = {path.name: digest(path) for path in (base.path, adapter)}
-    result = {"model": adapter.name, "sha256": sha256, **figures, "loss_before": trained.loss_before, "loss_after": trained.loss_after,
-              "rows": rows, "made_with": "python -m model tune " + " ".join(_told(options))}  # fmt: skip
+    losses = {"loss_before": trained.loss_before, "loss_after": trained.loss_after}
+    made = {"rows": rows, "made_with": "python -m model tune " + " ".join(_told(options))}
+    result = {"model": adapter.name, "sha256": sha256, **figures, **losses, **made}
     (out / "result.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return _evaluate(*compare)
 

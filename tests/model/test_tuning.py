@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -250,10 +251,9 @@ def test_the_command_trains_and_writes_an_adapter_for_llama_cpp(
     arguments = ["--base", str(base), "--data", str(data), "--out", str(out), "--epochs", "8", "--learning-rate", "0.02",
                  "--packs", "1", "--rank", "4", "--name", "tiny-tuned", "--threads", "1"]  # fmt: skip
     report = command.main(arguments)
-    before, after = (
-        float(words.split()[0])
-        for words in report.partition("rows ")[2].partition("held-out rows ")[2].split(" before, ")
-    )
+    found = re.search(r"held-out rows ([\d.]+) before, ([\d.]+) after", report)
+    assert found
+    before, after = map(float, found.groups())
     assert after < before - 0.5
     assert (out / "adapter" / "adapter_model.safetensors").is_file()
     reader = GGUFReader(out / "tiny-tuned.gguf")

@@ -1,6 +1,7 @@
 """Runs every command line of the project with every kind of bad path, and says which end in a traceback.
 
     python -m tests.hardening.command_lines [--few | --all] [ENTRY ...]    # one JSON object a run
+    python -m tests.hardening.command_lines --list ENTRY ...               # one a command: its words and options
 
 --few tries some kinds with each command, others with the next: a minute or two. --all tries every kind with every
 argument: hours.
@@ -17,6 +18,7 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import resource
 import runpy
 import select
@@ -37,7 +39,7 @@ NOT_OURS = {"app.py"}  # takes no arguments; tests/onboarding/test_bad_settings.
 PLACES = ("rag", "model", "onboarding", "tools", "tests/evals", ".github/scripts")
 SERVE_OR_FUZZ = {"tools/sandbox/worker.py", ".github/scripts/image_probe.py"}  # a process of another's, fed by it
 LONGEST = 1_500  # characters of all that a refusal says, usage included
-ALL, FEW = "--all", "--few"
+ALL, FEW, LIST = "--all", "--few", "--list"
 AS_FEW = 2  # kinds of a command
 SLOW = ("huggingface_hub", "pyarrow.parquet", "scipy.optimize", "sklearn.svm", "sentence_transformers")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "OMP_THREAD_LIMIT": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -148,11 +150,16 @@ def commands(entry: str) -> list[Command]:
     return list(found.values()) or [Command((), ())]
 
 
+def _listed(command: Command) -> dict[str, Any]:
+    return {"words": command.words, "options": [name for action in command.actions for name in action.option_strings]}
+
+
 def _names(entry: str) -> set[str]:
-    """Words that the file itself knows as commands: its COMMANDS, or what its names() gives."""
+    """Words that the file itself knows as commands: COMMANDS, what names() gives, and those that it hands on."""
     scope = _scope(entry)
     known = scope.get("COMMANDS") or (scope["names"]() if "names" in scope else ())
-    return {str(name) for name in known}
+    handed_on = re.findall(r'argv\[:1\] == \["([\w-]+)"\]', (ROOT / entry).read_text("utf-8"))
+    return {*map(str, known), *handed_on}
 
 
 def _scope(entry: str) -> dict[str, Any]:
@@ -385,6 +392,10 @@ def copied() -> Iterator[Path]:
 def main(names: Sequence[str]) -> int:
     """Print the runs of the entries as JSON lines; 1 when one went wrong."""
     wrong, named = 0, [name for name in names if not name.startswith("--")]
+    if LIST in names:
+        for command in (one | {"entry": entry} for entry in named for one in map(_listed, commands(entry))):
+            print(json.dumps(command))
+        return 0
     how = next((name for name in (ALL, FEW) if name in names), "")
     with copied() as folder:
         for number, entry in enumerate(named or entries()):

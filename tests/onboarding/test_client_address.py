@@ -13,7 +13,9 @@ from starlette.testclient import TestClient
 
 from onboarding.edge.allowlist import HEADERS
 from onboarding.edge.client_address import PRIVATE, ClientAddress, asker_of, bucket, trusted
-from onboarding.edge.rate_limits import NO_LIMITS, RateLimits, Rates, RequestRateLimit
+from onboarding.edge.cpu_budget import CpuBudget
+from onboarding.edge.rate_limits import NO_LIMITS, RateLimits, Rates
+from onboarding.edge.throttle import Throttle
 
 
 async def echo(request: Request) -> JSONResponse:
@@ -23,7 +25,7 @@ async def echo(request: Request) -> JSONResponse:
 
 def client(trust: str = "", peer: str = "10.16.4.1", limits: RateLimits | None = None) -> TestClient:
     inner = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST"])])
-    limited = RequestRateLimit(inner, limits or RateLimits(NO_LIMITS), hold_s=0.0)
+    limited = Throttle(inner, limits or RateLimits(NO_LIMITS), CpuBudget(), hold_s=0.0)
     return TestClient(ClientAddress(limited, trust), client=(peer, 5000))
 
 
@@ -59,6 +61,12 @@ def test_a_client_that_reaches_the_server_past_the_proxy_is_not_believed() -> No
 def test_only_the_named_proxies_are_believed() -> None:
     assert seen(trusted("192.0.2.0/24"), "192.0.2.80", x_forwarded_for="198.51.100.7") == "198.51.100.7"
     assert seen(trusted("192.0.2.0/24"), "10.0.0.1", x_forwarded_for="198.51.100.7") == "10.0.0.1"
+
+
+def test_a_socket_of_both_families_shows_the_same_proxies_and_visitors() -> None:
+    assert seen(trusted("1"), "::ffff:10.16.4.1", x_forwarded_for="198.51.100.7") == "198.51.100.7"
+    assert seen(trusted("1"), "::ffff:203.0.113.9", x_forwarded_for="198.51.100.7") == "203.0.113.9"
+    assert '"host":"page.example"' in named(trusted("1"), "::ffff:10.0.0.1", x_forwarded_host="page.example")[1]
 
 
 def test_a_setting_that_names_no_network_is_refused() -> None:

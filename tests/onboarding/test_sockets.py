@@ -164,5 +164,7 @@ def test_what_is_allowed_is_the_hub_the_model_server_and_their_proxies_at_their_
     assert allowed == {
         **{host: {443} for host in HUB}, "127.0.0.1": {8099}, "proxy.example": {3128}, "mirror.example": {443},
     }  # fmt: skip
+    damaged = {"HTTPS_PROXY": "proxy.example:port", "HTTP_PROXY": "http://[::1", "HF_ENDPOINT": "https://x:99999"}
+    assert allowed_hosts("", damaged) == {host: {443} for host in HUB}  # leads nowhere, and ends no start
     guard = Outbound(allowed)
     assert guard._ports("cdn-lfs.hf.co") == {443} and not guard._ports("hf.co.evil.example")

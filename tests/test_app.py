@@ -18,8 +18,6 @@ import pytest
 from gradio_client import Client
 
 from onboarding.settings import Settings
-from rag.index.build import build
-from tests.rag_fakes import WordHashEncoder
 
 ROOT = Path(__file__).parent.parent
 
@@ -147,14 +145,3 @@ def test_ctrl_c_ends_cleanly_whatever_is_being_done(tmp_path: Path, smol: Path, 
         said = (process.stderr.read() if process.stderr else b"").decode()
     assert "terminate called" not in said
     assert "Segmentation" not in said
-
-
-def test_an_index_of_another_embedding_model_is_said_with_the_command_that_mends_it(tmp_path: Path) -> None:
-    page, folder = tmp_path / "corpus", tmp_path / "index"
-    page.mkdir()
-    (page / "one.md").write_text("# One\n\nA page about pizza dough.\n")
-    build(page, folder, WordHashEncoder("another-model", 384))
-    with running(tmp_path, ENGINE="scripted", INDEX=str(folder)) as (_process, url):
-        state = until(url, "search", "failed")
-    assert "another-model" in state
-    assert "python -m rag build" in state

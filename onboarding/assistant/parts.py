@@ -96,7 +96,7 @@ class Parts:
         self.on_ready: Callable[[Engine], None] = lambda _engine: None  # called when engine and search are there
         self.engines = Engines()
         self.closed = threading.Event()
-        self.watchdog = Watchdog(self)
+        self.watchdog = Watchdog(self, self._serve)
         self._ready = threading.Event()  # encoder and router
         self._thread = threading.Thread(target=self._load, name="parts", daemon=True)
 
@@ -184,14 +184,14 @@ class Parts:
         settings = self.settings
         self.status["model"] = "loading"
         if settings.engine == "scripted":
-            self.serve(ScriptedEngine())
+            self._serve(ScriptedEngine())
         elif settings.engine_url:
             from model.engine.remote import RemoteEngine  # only where a server is used
 
             clean = str if settings.engine_is_own else redact
             url, token = settings.engine_url, settings.engine_token
             opens = partial(RemoteEngine, url, settings.model, token=token, clean=clean)
-            self.serve(engine := opens(), opens)
+            self._serve(engine := opens(), opens)
             threading.Thread(target=self._try_server, args=(engine,), name="trial", daemon=True).start()
         elif looks_like_path(settings.model):
             self._open(Path(settings.model).expanduser(), None)
@@ -292,7 +292,7 @@ class Parts:
     def _open(self, path: Path, entry: Entry | None) -> None:
         lacks = shortage(entry.label if entry else path.name, path.stat().st_size) if path.is_file() else ""
         opens = partial(open_engine, path, self.settings.data, self.settings.limits, entry)
-        self.serve(engine := opens(), opens)
+        self._serve(engine := opens(), opens)
         if lacks:
             self.note = f"{lacks} Answers will be slow."
         elif engine.cells < self.settings.limits.cells:
@@ -319,7 +319,7 @@ class Parts:
         if self.engine is None and self._is_auto and name != EMBEDDED:
             self._attempt("model", lambda: self._open_entry(catalogue()[EMBEDDED]))
 
-    def serve(self, engine: Engine, opener: Opener | None = None) -> None:
+    def _serve(self, engine: Engine, opener: Opener | None = None) -> None:
         """Let an engine answer from the next conversation on. opener: opens it once more should it end."""
         self.engines.serve(engine, opener)
         self.status["model"] = "ready"

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Protocol
 
 from model.engine.protocol import Engine, ModelUnusable
@@ -25,16 +26,15 @@ class Watched(Protocol):
     status: dict[str, str]
     note: str
 
-    def serve(self, engine: Engine) -> None:
-        """Let an engine answer from the next conversation on."""
-
 
 class Watchdog:
     """Looks after the engines until `closed` is set."""
 
-    def __init__(self, parts: Watched) -> None:
+    def __init__(self, parts: Watched, serve: Callable[[Engine], None]) -> None:
+        """serve: lets an engine answer from the next conversation on."""
         self.gave_up = False  # an engine ended and could not be started again
         self._parts = parts
+        self._serve = serve
         self._ended: defaultdict[str, list[float]] = defaultdict(list)  # name -> when (monotonic)
 
     def start(self) -> None:
@@ -86,7 +86,7 @@ class Watchdog:
             engine.close()
             return False
         if was_current or not parts.engines.current:
-            parts.serve(engine)
+            self._serve(engine)
         else:
             parts.engines.stand_by(engine)
         return True

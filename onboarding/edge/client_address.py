@@ -18,6 +18,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from onboarding.edge.allowlist import with_headers
+
 PRIVATE = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,::1/128,fc00::/7"  # where proxies live
 UNKNOWN = "unknown"  # no address is known, as over a Unix socket; all of those count as one
 # X-Forwarded-For stays: /metrics reads from it that a proxy asks. The rest names this server, which the Host does.
@@ -70,7 +72,7 @@ class ClientAddress:
         headers = _own_headers(scope, is_in(_host(scope), self._proxies))
         host = Headers(raw=headers).get("host", "")
         if self._hosts and re.sub(r":\d*$", "", host).lower() not in self._hosts | LOCAL:
-            await PlainTextResponse(NOT_HERE, 421)(scope, receive, send)
+            await PlainTextResponse(NOT_HERE, 421)(scope, receive, with_headers(send))
         else:
             await self._entry({**scope, "named": headers}, receive, send)
 

@@ -3,8 +3,8 @@
     python -m tests.hardening.command_lines [--few | --all] [ENTRY ...]    # one JSON object a run
     python -m tests.hardening.command_lines --list ENTRY ...               # one a command: its words and options
 
---few tries some kinds with each command, others with the next: a minute or two. --all tries every kind with every
-argument: hours.
+--few tries one kind with each command and another with the next, and so it does without room and without an output:
+half a minute. --all tries every kind with every argument: hours.
 
 The entries are the files that Python can run; the commands, options and arguments of an entry come from its own
 parsers, so that a new one is covered by itself. An entry is imported once, and each of its runs is a fork of that
@@ -34,13 +34,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 2.0  # for one run; one that goes on working then is ended, which is no fault
+COMPUTING_S = 0.7  # CPU seconds of one run; one that goes on working then is ended, which is no fault
+SECONDS = 5.0  # the same for one that waits, or finds the machine busy
 NOT_OURS = {"app.py"}  # takes no arguments; tests/onboarding/test_bad_settings.py has its settings
 PLACES = ("rag", "model", "onboarding", "tools", "tests/evals", ".github/scripts")
 SERVE_OR_FUZZ = {"tools/sandbox/worker.py", ".github/scripts/image_probe.py"}  # a process of another's, fed by it
 LONGEST = 1_500  # characters of all that a refusal says, usage included
 ALL, FEW, LIST = "--all", "--few", "--list"
-AS_FEW = 2  # kinds of a command
+AS_FEW = 1  # kinds of a command
 SLOW = ("huggingface_hub", "pyarrow.parquet", "scipy.optimize", "sklearn.svm", "sentence_transformers")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "OMP_THREAD_LIMIT": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -304,6 +305,7 @@ def fork(entry: str, arguments: list[str], what: str, *, prepare: Callable[[], N
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL) if is_late else None
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    is_late = is_late or status == -signal.SIGPROF
     shown = [argument.encode("utf-8", "backslashreplace").decode() for argument in arguments]
     return Run(entry, shown, what, None if is_late else status, said.decode("utf-8", "replace"))
 
@@ -312,6 +314,7 @@ def _child(entry: str, arguments: Sequence[str], prepare: Callable[[], None]) ->
     """End this process as `python` would end it."""
     code = 1
     try:
+        signal.setitimer(signal.ITIMER_PROF, COMPUTING_S)  # whose signal ends the process
         prepare()
         execute(entry, arguments)
         code = 0
@@ -339,6 +342,9 @@ def no_room() -> None:
 def full_output() -> None:
     """Standard output is a full disk."""
     os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+
+FULL = {"no file may grow": no_room, "standard output is full": full_output}
 
 
 def _preload() -> None:
@@ -372,8 +378,8 @@ def runs(entry: str, folder: Path, how: str = "") -> Iterator[Run]:
         for arguments, what in lines if how == ALL else _some(lines, len(bad), number, few):
             yield fork(entry, arguments, what)
         sound = list(_line(command, {}, good))
-        yield fork(entry, sound, "no file may grow", prepare=no_room)
-        yield fork(entry, sound, "standard output is full", prepare=full_output)
+        for what, prepare in list(FULL.items())[number % 2 :: 2] if how == FEW else FULL.items():
+            yield fork(entry, sound, what, prepare=prepare)
 
 
 @contextlib.contextmanager

@@ -102,7 +102,7 @@ class PacedParts(Parts):
     """All parts, with the paced engine for a model."""
 
     def _load_first_model(self) -> None:
-        self.serve(open_paced(float(os.environ["PACED_S"]), alone=os.environ.get("PACED_ALONE") == "1"))
+        self._serve(open_paced(float(os.environ["PACED_S"]), alone=os.environ.get("PACED_ALONE") == "1"))
 
     def _load_default_model(self) -> None:
         pass  # none follows

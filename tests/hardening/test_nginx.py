@@ -34,9 +34,9 @@ def below(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         yield served
 
 
-@pytest.fixture(params=LOCATIONS)
-def url(request: pytest.FixtureRequest, below: App, tmp_path: Path) -> Iterator[str]:
-    with nginx(tmp_path, below.url, LOCATIONS[request.param]) as address:
+@pytest.fixture(scope="module", params=LOCATIONS)
+def url(request: pytest.FixtureRequest, below: App, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with nginx(tmp_path_factory.mktemp("nginx"), below.url, LOCATIONS[request.param]) as address:
         yield f"{address}{ROOT}"
 
 

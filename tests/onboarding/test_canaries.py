@@ -81,7 +81,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     set_up_logging("json", log)
     usage = usage_of_project()
     parts = Parts(PartsSettings(engine="scripted", data=data), CountedSandbox(usage))
-    parts.serve(ScriptedEngine(prefill_s=0.01, word_s=0.0))
+    parts._serve(ScriptedEngine(prefill_s=0.01, word_s=0.0))
     parts.retriever = MarkedSearch()  # type: ignore[assignment]
     parts._ready.set()  # no router is loaded: every message takes the general route
     writer = LedgerWriter(usage.registry, ledger_in(data))

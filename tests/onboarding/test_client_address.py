@@ -15,6 +15,7 @@ from onboarding.edge.allowlist import HEADERS
 from onboarding.edge.client_address import PRIVATE, ClientAddress, asker_of, bucket, trusted
 from onboarding.edge.cpu_budget import CpuBudget
 from onboarding.edge.rate_limits import NO_LIMITS, RateLimits, Rates
+from onboarding.edge.sub_path import SubPath
 from onboarding.edge.throttle import Throttle
 
 
@@ -153,3 +154,13 @@ def test_a_trusted_proxys_host_and_scheme_become_the_requests_own() -> None:
 def test_where_names_are_configured_no_other_is_served(host: str, status: int) -> None:
     assert named("", "192.0.2.1", ("page.example",), host=host)[0] == status
     assert named("", "192.0.2.1", (), host=host or "x")[0] == 200
+
+
+def test_what_is_answered_ahead_of_the_allowlist_carries_its_headers() -> None:
+    inner = Starlette(routes=[Route("/{path:path}", echo)])
+    refused = TestClient(ClientAddress(inner, hosts=("page.example",))).get("/", headers={"host": "evil.example"})
+    moved = TestClient(SubPath(inner, "/navigator")).get("/navigator?tab=search", follow_redirects=False)
+    assert (refused.status_code, moved.status_code) == (421, 308)
+    assert moved.headers["location"] == "/navigator/?tab=search"
+    for answer in (refused, moved):
+        assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS

@@ -137,7 +137,7 @@ def test_the_page_says_what_is_broken_and_503_only_when_a_restart_would_help(tmp
     engine = Silent()
     client = TestClient(create_app(Guide(parts), Around(usage, writer=writer), load_parts=False))
     assert client.get("/healthz").json()["status"] == "starting"
-    parts.serve(engine)
+    parts._serve(engine)
     parts.status.update(search="ready", router="ready", tools="ready")
     assert (client.get("/healthz").json()["status"], client.get("/readyz").status_code) == ("ok", 200)
     usage.visit("somebody")

@@ -92,7 +92,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     usage, engine = usage_of_project(), HeldEngine()
     engine.go.set()
     parts = Parts(PartsSettings(engine="scripted", data=tmp_path_factory.mktemp("data")))
-    parts.serve(engine)
+    parts._serve(engine)
     parts.retriever = Search()  # type: ignore[assignment]
     parts._ready.set()
     admission = Admission(RateLimits(Rates(6)), usage.refused)

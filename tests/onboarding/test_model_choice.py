@@ -56,7 +56,7 @@ class Choosing(Parts):
         if entry.name in self.unsound:
             raise ModelUnusable(f"{entry.file} is damaged; delete it.")
         self.opened.append(entry.name)
-        self.serve(Engine(entry))
+        self._serve(Engine(entry))
 
     def _load_search(self) -> None:
         self.status |= dict.fromkeys(("search", "router", "tools"), "ready")
@@ -183,7 +183,7 @@ def test_of_three_models_the_better_one_of_two_takes_over_from_one_that_rots(par
     found = parts()
     found.fails[DEFAULT] = NO_HUB
     found.run()
-    found.serve(Engine(GRANITE))
+    found._serve(Engine(GRANITE))
     found._retire(DEFAULT, "granite is damaged on the disk")
     assert label(found).startswith("Qwen2.5")
 

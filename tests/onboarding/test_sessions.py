@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections.abc import Callable
 from datetime import timedelta
 
 import gradio as gr
@@ -23,6 +20,7 @@ from onboarding.mcp_tools import McpAddress, McpTools
 from onboarding.ui.page.page import build_page, mount_options
 from tests.browser.serving import serving
 from tests.fakes import ScriptedGuide
+from tests.waiting import eventually
 from tools.simulation.hosts import load_hosts
 
 RATES = Rates()
@@ -71,14 +69,6 @@ def test_without_limits_nothing_is_counted() -> None:
     assert begun(sessions, ANNA, [f"a{number}" for number in range(500)], read=False) == 500
 
 
-def comes_true(check: Callable[[], bool]) -> bool:
-    """Whether it does before the patience ends."""
-    end = time.monotonic() + 60
-    while not check() and time.monotonic() < end:
-        threading.Event().wait(0.02)
-    return check()
-
-
 def test_a_session_is_forgotten_once_no_page_is_open_for_it_and_no_other() -> None:
     page, app = build_page(ScriptedGuide(), {}), FastAPI()  # type: ignore[arg-type]
     sessions = Sessions(RateLimits(NO_LIMITS))
@@ -100,7 +90,7 @@ def test_a_session_is_forgotten_once_no_page_is_open_for_it_and_no_other() -> No
                 leaving = leaves.iter_lines()
                 assert "ALIVE" in next(leaving)
                 assert set(open_pages) == {"stays", "leaves"}
-            assert comes_true(lambda: set(open_pages) == {"stays"})
+            eventually(lambda: set(open_pages) == {"stays"})
             assert forget_closed(page, open_pages) == 0, "it may have turned to another page for a moment"
             for session in held:
                 page.state_holder.time_last_used[session] -= timedelta(seconds=CLOSED_S)

@@ -61,7 +61,7 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
 def test_an_engine_that_ended_is_started_again_and_health_tells_the_truth_meanwhile(parts: Parts) -> None:
     opens = Opener()
     client = TestClient(create_app(Guide(parts), load_parts=False))
-    parts.serve(opens(), opens)
+    parts._serve(opens(), opens)
     ready: list[object] = []
     parts.on_ready = ready.append
     seen: list[object] = []
@@ -82,7 +82,7 @@ def test_an_engine_that_ended_is_started_again_and_health_tells_the_truth_meanwh
 
 def test_it_is_tried_again_when_it_cannot_be_opened_at_once(parts: Parts) -> None:
     opens = Opener(MemoryError(), ModelUnusable("The file is gone."))
-    parts.serve(opens(), opens)
+    parts._serve(opens(), opens)
     opens.opened[0].is_dead = True
     parts.watchdog.restart_ended()
     assert parts.engine is opens.opened[1]
@@ -94,7 +94,7 @@ def test_an_engine_that_ends_again_and_again_is_left_to_whoever_runs_the_process
 ) -> None:
     opens = Opener()
     client = TestClient(create_app(Guide(parts), load_parts=False))
-    parts.serve(opens(), opens)
+    parts._serve(opens(), opens)
     for _ in range(RESTARTS + 3):
         opens.opened[-1].is_dead = True
         parts.watchdog.restart_ended()
@@ -107,8 +107,8 @@ def test_an_engine_that_ends_again_and_again_is_left_to_whoever_runs_the_process
 
 def test_another_model_answers_meanwhile_and_stays_where_it_stands(parts: Parts) -> None:
     opens, other = Opener(), Mortal("other")
-    parts.serve(opens(), opens)
-    parts.serve(other)
+    parts._serve(opens(), opens)
+    parts._serve(other)
     opens.opened[0].is_dead = True
     parts.watchdog.restart_ended()
     assert parts.engine is other
@@ -117,7 +117,7 @@ def test_another_model_answers_meanwhile_and_stays_where_it_stands(parts: Parts)
 
 def test_closing_starts_nothing_again(parts: Parts) -> None:
     opens = Opener()
-    parts.serve(opens(), opens)
+    parts._serve(opens(), opens)
     opens.opened[0].is_dead = True
     parts.close()
     parts.watchdog.restart_ended()
@@ -126,8 +126,8 @@ def test_closing_starts_nothing_again(parts: Parts) -> None:
 
 def test_a_model_that_is_retired_while_it_is_started_again_stays_retired(parts: Parts) -> None:
     opens, other = Opener(), Mortal("other")
-    parts.serve(other)
-    parts.serve(opens(), opens)
+    parts._serve(other)
+    parts._serve(opens(), opens)
     opens.meanwhile = lambda: parts._retire("mortal", "Mortal is damaged on the disk.")
     opens.opened[0].is_dead = True
     parts.watchdog.restart_ended()

@@ -307,7 +307,7 @@ LOOPING = (
     "return {'text': sys.stdin.read()}",
 )
 PRINTING = tuple(
-    f"for _ in range(1024): {statement}\nreturn {{'done': True}}"
+    f"for _ in range(64): {statement}\nreturn {{'done': True}}"
     for statement in ("print('x' * 2**20)", "os.write(2, b'x' * 2**20)")
 )
 NO_JSON = (
@@ -427,7 +427,7 @@ def test_looping_for_ever_ends_at_the_deadline(attack: Attack, body: str) -> Non
 
 
 @pytest.mark.parametrize("body", PRINTING)
-def test_printing_a_gigabyte_leads_nowhere(attack: Attack, body: str) -> None:
+def test_what_is_printed_leads_nowhere(attack: Attack, body: str) -> None:
     assert attack(body).data == {"done": True}
 
 

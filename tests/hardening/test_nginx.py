@@ -57,6 +57,7 @@ def test_the_page_and_all_its_parts_come_through(url: str) -> None:
     assert httpx2.get(url, follow_redirects=True).status_code == 200
 
 
+@pytest.mark.parametrize("url", ["documented", "path left on", "HTTP/1.0 with buffers"], indirect=True)
 def test_programs_and_mcp_clients_are_answered(url: str) -> None:
     client = Client(url, verbose=False)
     job = client.submit(QUESTION, api_name="/ask")

@@ -84,7 +84,8 @@ browser-tests: setup-dev
 
 hardening: $(VENV)/.development
 	$(VENV)/bin/python -m pytest tests/onboarding/test_allowlist.py tests/ui/test_relay.py tests/rag/test_secrets.py \
-	  tests/tools/test_sandbox.py tests/tools/test_sandbox_attacks.py tests/tools/test_sandbox_layers.py tests/ui/test_render.py \
+	  tests/tools/test_sandbox.py tests/tools/test_sandbox_attacks.py tests/tools/test_sandbox_layers.py \
+	  tests/tools/test_sandbox_replies.py tests/ui/test_render.py \
 	  tests/model/test_plain_text.py tests/ui/test_markdown.py tests/model/test_citations.py tests/ui/test_session.py tests/rag/test_index.py \
 	  tests/hardening
 

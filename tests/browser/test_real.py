@@ -16,7 +16,7 @@ from model.catalogue.load import EngineLimits
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.edge.admission import Admission
-from tests.browser.conftest import SHOTS
+from tests.browser.conftest import shot
 from tests.browser.demo import Film, story
 from tests.browser.pictures import scenes
 from tests.browser.serving import serving
@@ -140,7 +140,7 @@ def test_three_busy_visitors_are_a_queue_that_is_shown_before_one_asks_and_while
         expect(page.locator("#header .queue.busy")).to_contain_text("ahead, ~", timeout=PATIENCE_MS)
         ask(page, "Which variables must I set?")
         expect(page.locator(".turn.last .progress")).to_contain_text("ahead of you", timeout=PATIENCE_MS)
-        page.screenshot(path=SHOTS / "queue.png")
+        shot(page, "queue", full_page=False)
         page.locator("#stop").click()
     expect(page.locator(".turn.last")).to_contain_text("Stopped", timeout=PATIENCE_MS)
     page.close()

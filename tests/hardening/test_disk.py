@@ -138,6 +138,7 @@ def test_answers_say_that_sources_are_missing_until_the_named_command_has_run(in
     """The index was built with another model than the app's; the command is taken from the app's own message."""
     with running(tmp_path, ENGINE="scripted", INDEX=str(index)) as app:
         said = app.wait_for("search", "failed")
+        assert "word-hash" in said
         assert app.state()["status"] == "degraded"
         answer = call(app, "ask", "Where does the router of the lab listen?", "healthy")[1]
         assert "cannot be searched right now" in answer["answer"]

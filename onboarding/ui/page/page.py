@@ -10,7 +10,7 @@ import gradio as gr
 
 from onboarding.edge.admission import LANE_LIMIT, Admission
 from onboarding.edge.client_address import asker_of
-from onboarding.edge.open_pages import MOST
+from onboarding.edge.sessions import MOST
 from onboarding.ui.chat.tab import ChatTab
 from onboarding.ui.kit.languages import say, translations
 from onboarding.ui.kit.palette import load_palette

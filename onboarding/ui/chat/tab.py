@@ -40,6 +40,7 @@ MAX_TYPED = 30_000  # characters that the box takes; the limit in tokens is the 
 SCRIPTED = (
     *("copy", "copied", "copy_blocked", "edit_field", "rename_field", "conversation", "simulated_host"),
     *("new_chat", "export", "earlier", "kept_here", "kept_nowhere", "rename", "forget", "ask_empty", "ask_busy"),
+    *("demo_label", "demo_pause", "demo_late", "next", "stop"),
 )
 
 WRITTEN = frozenset({"question", "edit"})  # kinds of requests whose words return to the box when they are refused

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app import Around, create_app
 from onboarding.feedback.service import Feedback, FeedbackSettings
@@ -40,9 +40,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, usage: Usage, port: int) -> I
 
 
 @pytest.fixture
-def visitor(context: object, site: str) -> Page:
+def visitor(context: BrowserContext, site: str) -> Page:
     """Somebody who was never here."""
-    page = newcomer(context, site)  # type: ignore[arg-type]
+    page = newcomer(context, site)
     page.goto(site)
     page.locator("#welcome-show").wait_for()
     return page
@@ -64,7 +64,7 @@ def test_it_plays_to_its_end_with_the_pages_own_parts_and_leaves_nothing(visitor
     page = visitor
     page.fill(BOX, DRAFT)
     stored, before = page.evaluate(STORED), counts(usage)
-    seen = {}
+    seen: dict[str, tuple[str, str, str]] = {}
     for step, _ in played(page):
         shown = page.locator("#tour-diagnostics-tour" if step in {"tour", "end"} else ".played")
         if step == "tour":

@@ -4,6 +4,7 @@
 window.demo = (() => {
   const TYPE_MS = 45, FRAME_MS = 700, BEAT_MS = 50, OPEN_MS = 5000, ANSWER_MS = 15000;
   const READS = "a[href], summary, [data-act=colours]"; // what a visitor may use meanwhile
+  const ACTS = /^(Enter| |Arrow.*)$/; // keys that send, or choose, in a field
   const root = document.documentElement;
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const STOPPED = Symbol("stopped");
@@ -37,7 +38,7 @@ window.demo = (() => {
     history.replaceState(history.state, "", url);
     const named = url.searchParams.get("tour") ?? url.searchParams.get("tab") ?? "chat"; // the server opens it
     const late = performance.now() + OPEN_MS;
-    const settle = () => (demo.stage?.settled && (tabOpen() === named || performance.now() > late) ? start() : requestAnimationFrame(settle));
+    const settle = () => (demo.stage?.settled() && (tabOpen() === named || performance.now() > late) ? start() : requestAnimationFrame(settle));
     settle();
   }
 
@@ -71,7 +72,7 @@ window.demo = (() => {
     part("[data-do=pause]").hidden = calm.matches;
     setPaused(false);
     bar.hidden = false;
-    part("[data-do=stop]").focus({ preventScroll: true });
+    part(`[data-do=${calm.matches ? "next" : "stop"}]`).focus({ preventScroll: true });
     try {
       if (before.tab !== "chat") await open(mine, "chat");
       demo.stage.begin();
@@ -120,13 +121,14 @@ window.demo = (() => {
       demo.stage.show({ ...frame, question: step.type });
       if (!calm.matches && number + 1 < step.frames.length) await wait(mine, FRAME_MS);
     }
-    for (const _ of step.see || step.type ? "ab" : "") see(step); // the first may bring the tabs to the window's edge
+    see(step);
+    see(step); // on a phone the first has brought the tabs to the window's edge
     await wait(mine, calm.matches ? Infinity : step.ms);
   }
 
   // Scrolls no further than needed to show a part whole, or from its beginning, between tabs and box.
   function see(step) {
-    const node = document.querySelector(`.played .turn.last ${step.see ?? ""}`);
+    const node = (step.see || step.type) && document.querySelector(`.played .turn.last ${step.see ?? ""}`);
     if (!node) return;
     const { top, bottom } = node.getBoundingClientRect();
     const ceiling = tabs().getBoundingClientRect().bottom + 12;
@@ -168,8 +170,7 @@ window.demo = (() => {
     if (!demo.playing || !event.isTrusted) return;
     if (event.type === "keydown" && event.key === "Escape") stop();
     else if (bar.contains(event.target) || event.target.closest?.(READS)) return;
-    else if (event.type === "keydown" && !event.target.matches?.("textarea, input, select, [role=tab]")) return;
-    else if (event.type === "keydown" && event.key === "Tab") return;
+    else if (event.type === "keydown" && !(ACTS.test(event.key) && event.target.matches?.("textarea, input"))) return;
     event.preventDefault();
     event.stopImmediatePropagation();
   };

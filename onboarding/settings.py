@@ -13,8 +13,8 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import NoReturn
 
-from model.catalogue.entries import catalogue
-from model.catalogue.load import DISK, MB, EngineLimits, looks_like_path
+from model.catalogue.choice import chosen_model
+from model.catalogue.load import DISK, MB, EngineLimits
 from model.engine.llama import ContextOptions
 from model.engine.local import EngineOptions
 from model.engine.protocol import ModelUnusable
@@ -26,6 +26,7 @@ from onboarding.edge.client_address import trusted
 from onboarding.edge.rate_limits import Rates
 from onboarding.feedback.service import BadFeedbackSettings, FeedbackSettings, check
 from onboarding.usage.scrape import Audience
+from rag.command_line import shown
 from rag.reading.links import UPSTREAM
 
 RAM_SHARE = 4  # the prefix cache may take this fraction of its disk limit in RAM
@@ -37,7 +38,6 @@ MOST_SECONDS = 86_400
 WINDOW = EngineOptions().window  # tokens
 MOST_PASSAGES, MOST_ROUNDS, MOST_CHARS = 20, 10, 4 * WINDOW  # about four characters are a token
 MOST_ASKS = 100_000
-LONGEST_SHOWN = 200  # characters of a value that a message repeats
 _HOST = r"[\w.-]+(:\d{1,5})?"
 YES, NO = ("1", "on", "yes", "true"), ("", "0", "off", "no", "false")  # as the Hub's own client reads them
 
@@ -115,13 +115,7 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int, most: i
 
 def _refuse(name: str, text: str, why: str) -> NoReturn:
     """End with one sentence about a setting."""
-    sys.exit(f"{name}={_shown(text)} {why}.")
-
-
-def _shown(text: str) -> str:
-    """Return a value as one readable line, whatever it holds."""
-    shown = text if text.isprintable() else ascii(text)
-    return shown if len(shown) <= LONGEST_SHOWN else shown[:LONGEST_SHOWN] + "..."
+    sys.exit(f"{name}={shown(text)} {why}.")
 
 
 def _choice(env: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
@@ -161,8 +155,11 @@ def _model(env: Mapping[str, str], engine: str) -> str:
     """Return the model's name or path; a name has to be known, a path may wait for its file, which is judged later."""
     text = env.get("MODEL", "") or "auto"
     is_elsewhere = engine == "scripted" or env.get("ENGINE_URL")  # where a name means something else, or nothing
-    if not is_elsewhere and text != "auto" and not looks_like_path(text) and text not in catalogue():
-        _refuse("MODEL", text, f"is not known; use auto, the path of a GGUF, or: {', '.join(catalogue())}")
+    if not is_elsewhere and text != "auto":
+        try:
+            chosen_model(text)
+        except ModelUnusable as error:
+            sys.exit(str(error))
     return text
 
 
@@ -298,7 +295,7 @@ def _feedback(env: Mapping[str, str], data: Path) -> FeedbackSettings:
     try:
         check(given)
     except BadFeedbackSettings as error:
-        sys.exit(str(error).replace(repo, _shown(repo)))
+        sys.exit(str(error).replace(repo, shown(repo)))
     return given
 
 
@@ -311,4 +308,4 @@ def _writable(folder: Path) -> Path:
         return folder.resolve()
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         why = getattr(error, "strerror", None) or "its links lead nowhere"
-        sys.exit(f"{_shown(str(folder))} cannot be written ({why}); name another folder with DATA_DIR=.")
+        sys.exit(f"{shown(str(folder))} cannot be written ({why}); name another folder with DATA_DIR=.")

@@ -165,6 +165,7 @@ def _build(options: argparse.Namespace) -> int:
 def _publish(options: argparse.Namespace) -> int:
     from rag.publishing import dataset as publish
     from rag.publishing import hub  # the Hub's client takes a second to import, which a search does not spend
+    from rag.publishing.folder import check_folder
 
     rows = publish.write_dataset(options.corpus, options.judged, options.folder, options.repo)
     for name, count in rows.items():
@@ -172,6 +173,7 @@ def _publish(options: argparse.Namespace) -> int:
     target = hub.Target(options.repo, "dataset", ("data",))
     if options.send:
         hub.refuse_dirty(options.corpus)
+        check_folder(target.kind, options.folder)
         print(hub.send(hub.client(), target, options.folder, "Update the corpus"))
     else:
         print(hub.preview(target, options.folder))

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 LONGEST = 600  # characters of a message
+LONGEST_SHOWN = 200  # characters of a value that a message repeats
 FAILED, INTERRUPTED = 2, 130
 
 
@@ -41,6 +42,12 @@ def ended(
         _drop(1) if isinstance(error, OSError) else None
         _say(_sentence(error, said))
         return failed
+
+
+def shown(text: str) -> str:
+    """Return a value as one readable line, whatever it holds."""
+    line = text if text.isprintable() else ascii(text)
+    return line if len(line) <= LONGEST_SHOWN else line[:LONGEST_SHOWN] + "..."
 
 
 def _sentence(error: Exception, said: tuple[type[Exception], ...]) -> str:

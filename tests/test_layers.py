@@ -22,7 +22,13 @@ OURS = {"app", *ALLOWED}
 HOMES = {
     "llama_cpp": {"rag/embedding/llama_runtime.py"},
     "sentence_transformers": {"rag/embedding/sentence_transformers.py"},
-    "transformers": {"rag/embedding/sentence_transformers.py"},
+    "transformers": {
+        "model/tuning/base.py",
+        "model/tuning/training.py",
+        "rag/embedding/sentence_transformers.py",
+    },
+    "peft": {"model/tuning/training.py"},
+    "trl": {"model/tuning/training.py"},
 }
 
 

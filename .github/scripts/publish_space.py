@@ -29,6 +29,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from model.catalogue.entries import DEFAULT, catalogue
 from rag.embedding.embedder import CARRIER
 from rag.errors import RagError
+from rag.publishing.folder import check_folder
 from rag.publishing.hub import (
     PublishRefused,
     Target,
@@ -47,7 +48,11 @@ SHOWN = (PICTURE, ".github/chat.png", ".github/demo.webp", ".github/diagnostics.
          ".github/tour.png")  # fmt: skip
 FILES = (*SHOWN, ".dockerignore", "Dockerfile", "LICENSE", "README.md", "app.py", "pyproject.toml",
          "requirements-full.lock", "requirements.lock", "requirements.txt")  # fmt: skip
-RANDOM_LOOKING = ("model/publishing/variants.toml", f"{CARRIER}/*")  # names on the Hub, other people's files
+RANDOM_LOOKING = (
+    "model/catalogue/models.toml",
+    "model/publishing/variants.toml",
+    f"{CARRIER}/*",
+)  # names on the Hub, other people's files
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}  # the Hub knows no others
 LONGEST_DESCRIPTION = 60  # characters, the Hub's limit
 # Upstream's own text is indexed here, where it is used, and is in no image that we publish: its licence is unclear.
@@ -189,6 +194,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _sent(target: Target, options: argparse.Namespace) -> str:
+    check_folder(target.kind, options.folder)
     api = client()
     create(api, target.repo, options.sdk)
     return f"{send(api, target, options.folder, 'Update the Space')}\nsent to {target.repo} and read back"

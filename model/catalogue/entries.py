@@ -1,4 +1,16 @@
-"""The models that have a name, and the digests that prove a file is the one an entry means."""
+"""The models and adapters that have a name, and the digests that prove a file is the one an entry means.
+
+A LoRA adapter that ships with the app lies in `model/catalogue/adapters/` and is an entry with `base`: in models.toml
+
+    ["smollm2-135m-NAME"]
+    label = "SmolLM2-135M-Instruct Q4_1, NAME adapter"
+    base = "smollm2-135m"
+    file = "smollm2-135m-NAME.gguf"
+    license = "Apache-2.0"
+
+then `python -m model lock smollm2-135m-NAME`. MODEL= takes that name, which stands for the base with the adapter on it.
+An entry with `repository` is fetched from the Hub instead; `file` may be an absolute path.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +32,7 @@ DEFAULT = "granite-4.0-micro"
 SUBSTITUTE = "qwen2.5-coder-1.5b"  # the best model that can be had where the Hub cannot be reached
 EMBEDDED = "smollm2-135m"
 LOCK = Path(__file__).with_name("models.lock")
+ADAPTERS = Path(__file__).with_name("adapters")  # those that ship with the app
 LOCKED = ("revision", "bytes", "sha256", "template_sha256")
 MEMORY_BYTES = 1_000_000  # of remembered digests; a row has less than 500
 _BLOCK = 1 << 20
@@ -37,7 +50,7 @@ class FetchStopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The entry of one model in `models.toml`, with what `models.lock` knows of it.
+    """The entry of one model or adapter in `models.toml`, with what `models.lock` knows of it.
 
     A file may be had in two places: from the Hub (`repository`), and from the package index (`package`), whole in one
     package or in parts, one package for each.
@@ -58,6 +71,8 @@ class Entry:
     stand_in: bool = False
     composed: bool = False  # passages read once are laid wherever they stand; models.toml gives the reason
     passages: int = 0  # that it answers best from, 0 for as many as a turn may have
+    base: str = ""  # of an adapter: the entry of the model that it is put on
+    base_model: str = ""  # user/name on the Hub of the model that these are the weights of; an adapter must name it too
     about: str = ""  # its kind, where the page says why it answers instead of another
 
     @property

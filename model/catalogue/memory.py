@@ -21,10 +21,15 @@ _FILES = (
 
 def shortage(label: str, weights: int, cgroup: Path = CGROUP) -> str:
     """Return a sentence that says how much memory lacks for `weights` bytes of a model; "" where it fits."""
-    needed, free = weights * (1 + CONTEXT_SHARE), free_bytes(cgroup)
+    needed, free = needed_bytes(weights), free_bytes(cgroup)
     if needed <= free:
         return ""
     return f"{label} needs about {needed / MB:,.0f} MB of memory and {free / MB:,.0f} MB are free."
+
+
+def needed_bytes(weights: int) -> float:
+    """Return the bytes that a model of `weights` bytes, adapters included, needs with its KV cells and buffers."""
+    return weights * (1 + CONTEXT_SHARE)
 
 
 def free_bytes(cgroup: Path = CGROUP) -> int:

@@ -26,9 +26,9 @@ MAX_BATCH = 512  # rows of one decode call; larger ones read no faster on two co
 MICRO_BATCH = 128  # rows computed together: attention needs memory for each of them against every cell
 LEAST_CELLS = 1024  # the system prompt, a question, a passage and an answer: with fewer nothing can be asked
 REPEAT_WINDOW = 64  # tokens back in which a repetition counts
-GGUF_MAGIC = b"GGUF"
 DECODED, NO_SLOT, ABORTED = 0, 1, 2  # results of llama_decode; below zero are errors
 FAR = 1000  # positions over which a rotation is proven
+OTHER_BASE = " (hint: maybe wrong base model?)"  # llama.cpp's own words
 KV_TYPES = {"f16": c.GGML_TYPE_F16, "q8_0": c.GGML_TYPE_Q8_0}
 
 
@@ -57,26 +57,31 @@ class BatchRow:
 
 
 class Llama:
-    """The model and context of one GGUF. Raises ModelUnusable if the file or the memory does not allow them."""
+    """The model and context of one GGUF, with the LoRA adapter of another on it if one is given.
 
-    def __init__(self, path: Path, options: ContextOptions) -> None:
-        check_gguf(path)
+    Raises ModelUnusable if the files or the memory do not allow them, and for an adapter of another model.
+    """
+
+    def __init__(self, path: Path, options: ContextOptions, adapter: Path | None = None) -> None:
         start()
         forget_errors()
         self._model = _load_model(path, options)
         self._vocab = c.llama_model_get_vocab(self._model)
         self._abort_flag = ctypes.create_string_buffer(2)
         try:
+            lora = _load_adapter(self._model, adapter, path) if adapter else None
             self._context, self.cells = self._make_context(options)
         except ModelUnusable:
-            c.llama_model_free(self._model)
+            c.llama_model_free(self._model)  # and the adapter with it
             raise
+        if lora:
+            c.llama_set_adapters_lora(
+                self._context, (c.llama_adapter_lora_p_ctypes * 1)(lora), 1, (ctypes.c_float * 1)(1)
+            )
         self.options = options
         self._memory = c.llama_get_memory(self._context)
         self._batch = c.llama_batch_init(MAX_BATCH, 0, 1)
         self.trained_context = int(c.llama_model_n_ctx_train(self._model))
-        self.parameters = int(c.llama_model_n_params(self._model))
-        self.bytes = int(c.llama_model_size(self._model))
         self.chat_template = (c.llama_model_chat_template(self._model, None) or b"").decode("utf-8", "replace")
         self.can_shift = bool(c.llama_memory_can_shift(self._memory))
         self.special_tokens = self._special(c.LLAMA_TOKEN_ATTR_CONTROL | c.LLAMA_TOKEN_ATTR_USER_DEFINED)
@@ -127,17 +132,16 @@ class Llama:
         kind = c.llama_model_rope_type(self._model)
         if kind not in (c.LLAMA_ROPE_TYPE_NORM, c.LLAMA_ROPE_TYPE_NEOX):
             raise ValueError(f"rope type {kind}")
-        name = self._meta("general.architecture")
-        heads = int(self._meta(f"{name}.attention.head_count"))
-        head = int(self._meta(f"{name}.attention.key_length") or c.llama_model_n_embd(self._model) // heads)
-        turning = int(self._meta(f"{name}.rope.dimension_count") or head)
-        base, scale = (
-            float(self._meta(f"{name}.rope.freq_base") or 10000.0),
-            c.llama_model_rope_freq_scale_train(self._model),
-        )
+        name = self.metadata("general.architecture")
+        heads = int(self.metadata(f"{name}.attention.head_count"))
+        head = int(self.metadata(f"{name}.attention.key_length") or c.llama_model_n_embd(self._model) // heads)
+        turning = int(self.metadata(f"{name}.rope.dimension_count") or head)
+        base = float(self.metadata(f"{name}.rope.freq_base") or 10000.0)
+        scale = c.llama_model_rope_freq_scale_train(self._model)
         return Rotation(head, turning, base, scale, halves=kind == c.LLAMA_ROPE_TYPE_NEOX)
 
-    def _meta(self, key: str) -> str:
+    def metadata(self, key: str) -> str:
+        """Return what the model's file says under a key, "" where it says nothing."""
         buffer = ctypes.create_string_buffer(256)
         size = c.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
         return buffer.value.decode("utf-8", "replace") if size >= 0 else ""
@@ -272,21 +276,6 @@ class Llama:
         return bool(c.llama_state_seq_set_data(self._context, pointer, len(data), sequence))
 
 
-def check_gguf(path: Path) -> None:
-    """Raise ModelUnusable with the likely cause for a file that is no GGUF; llama.cpp checks the rest at load."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError as error:
-        raise ModelUnusable(
-            f"{path} cannot be read ({error.strerror}); give MODEL= the path of a GGUF file."
-        ) from error
-    if head.startswith(b"version https://git-lfs"):
-        raise ModelUnusable(f"{path} is a Git LFS pointer, not the model; fetch it with: git lfs pull")
-    if not head.startswith(GGUF_MAGIC):
-        raise ModelUnusable(f"{path} is not a GGUF file; give MODEL= the path of a GGUF model or a catalogue name.")
-
-
 def schema_grammar(schema: str) -> str:
     """Return the GBNF grammar of a JSON schema given as JSON text."""
     return str(json_schema_to_gbnf(schema))
@@ -302,6 +291,18 @@ def _load_model(path: Path, options: ContextOptions) -> object:
             f"{path.name} cannot be loaded ({first_error()}); download it again or choose another MODEL=."
         )
     return model
+
+
+def _load_adapter(model: object, adapter: Path, base: Path) -> object:
+    """Return the LoRA adapter, which is freed with the model. Raises ModelUnusable with what llama.cpp says of it."""
+    forget_errors()
+    if lora := c.llama_adapter_lora_init(model, str(adapter).encode()):
+        return lora
+    why = first_error().rpartition("lora adapter: ")[2].removesuffix(OTHER_BASE)
+    raise ModelUnusable(
+        f"{adapter.name} cannot be put on {base.name} ({why}); give the model that it was trained on, as in "
+        f"MODEL=BASE+{adapter.name}, or make the adapter again."
+    )
 
 
 def _context_params(options: ContextOptions, cells: int) -> c.llama_context_params:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from model.catalogue.adapters import Adapter
+from model.catalogue.choice import ModelChoice, ModelFiles, chosen_model, of_entry
 from model.catalogue.download import fetch, find
 from model.catalogue.entries import (
     DEFAULT,
@@ -28,7 +30,7 @@ from model.catalogue.entries import (
     catalogue,
     prove,
 )
-from model.catalogue.load import EngineLimits, looks_like_path, open_engine
+from model.catalogue.load import EngineLimits, open_engine
 from model.catalogue.memory import shortage
 from model.engine.protocol import Engine, ModelUnusable, Options, QueueFull
 from model.engine.scripted import ScriptedEngine
@@ -66,7 +68,7 @@ STOPPING_S = 2.0  # for a download to end and remove what nobody can use
 class PartsSettings:
     """The parts to load, and the folders to keep things in."""
 
-    model: str = "auto"  # "auto", a catalogue name, or a path to a GGUF
+    model: str = "auto"  # "auto", a catalogue name or a path to a GGUF, with +ADAPTER for a LoRA adapter on it
     downloads: bool = False  # with "auto", fetch a better model in the background
     engine: str = "local"  # or "scripted": no model, for work on the page
     engine_url: str = ""  # an OpenAI-compatible server instead of a local model
@@ -193,12 +195,10 @@ class Parts:
             opens = partial(RemoteEngine, url, settings.model, token=token, clean=clean)
             self._serve(engine := opens(), opens)
             threading.Thread(target=self._try_server, args=(engine,), name="trial", daemon=True).start()
-        elif looks_like_path(settings.model):
-            self._open(Path(settings.model).expanduser(), None)
-        elif settings.model != "auto":
-            self._open_entry(self._entry(settings.model))
-        else:
+        elif settings.model == "auto":
             self._open_best_here()
+        else:
+            self._open_choice(chosen_model(settings.model))
 
     def _try_server(self, engine: Engine) -> None:
         """Let the log say at once what is wrong with a model server, and let the engine learn how it answers."""
@@ -262,12 +262,6 @@ class Parts:
         if lacks := shortage(entry.label, entry.bytes):
             raise ModelUnusable(lacks)
 
-    def _entry(self, name: str) -> Entry:
-        entries = catalogue()
-        if name not in entries:
-            raise ModelUnusable(f"MODEL={name} is not known; use auto, a path to a GGUF, or: {', '.join(entries)}.")
-        return entries[name]
-
     @property
     def _models(self) -> Path:
         return self.settings.data / "models"
@@ -283,30 +277,47 @@ class Parts:
             self.downloading = ""
 
     def _open_entry(self, entry: Entry) -> None:
-        self._open(self._find(entry) or self._fetch(entry), entry)
+        """Open an entry; where its adapter cannot be used, its base answers without it."""
+        try:
+            self._open_choice(of_entry(entry))
+        except ModelUnusable as error:
+            if not entry.base:
+                raise
+            logger.error("model: %s", error)
+            self._open_choice(of_entry(catalogue()[entry.base]))
+            self.note = str(error)
+
+    def _open_choice(self, choice: ModelChoice) -> None:
+        files = choice.files(lambda entry: self._find(entry) or self._fetch(entry))
+        self._open(files.path, files.entry, files.adapter)
 
     def _report(self, entry: Entry, done: int, total: int) -> None:
         size = total or entry.bytes
         self.downloading = f"{entry.label}: {done // MB:,} of {size // MB:,} MB"
 
-    def _open(self, path: Path, entry: Entry | None) -> None:
-        lacks = shortage(entry.label if entry else path.name, path.stat().st_size) if path.is_file() else ""
-        opens = partial(open_engine, path, self.settings.data, self.settings.limits, entry)
+    def _open(self, path: Path, entry: Entry | None, adapter: Adapter | None = None) -> None:
+        files, lacks = ModelFiles(path, entry, adapter), ""
+        with suppress(OSError):  # whoever opens it says what is wrong
+            lacks = shortage(entry.label if entry else path.name, files.bytes)
+        opens = partial(open_engine, path, self.settings.data, self.settings.limits, entry, adapter)
         self._serve(engine := opens(), opens)
         if lacks:
             self.note = f"{lacks} Answers will be slow."
         elif engine.cells < self.settings.limits.cells:
             self.note = f"Memory is short here: all conversations together share {engine.cells:,} tokens."
-        threading.Thread(target=self._prove, args=(path, entry, engine.info.name), name="proof", daemon=True).start()
+        threading.Thread(target=self._prove, args=(files, engine.info.name), name="proof", daemon=True).start()
 
-    def _prove(self, path: Path, entry: Entry | None, name: str) -> None:
-        """Read the whole file once more while it serves already, and take the model out of service if it has rotted."""
-        try:
-            prove(path, entry, self.settings.data / "digests.json")
-        except ModelUnusable as error:
-            self._retire(name, str(error))
-        except OSError as error:
-            logger.warning("%s cannot be read again: %s", path, error.strerror)
+    def _prove(self, files: ModelFiles, name: str) -> None:
+        """Read all files once more while they serve already, and take the model out of service if one has rotted."""
+        adapter = [(files.adapter.path, files.adapter.entry)] if files.adapter else []
+        for path, entry in [(files.path, files.entry), *adapter]:
+            try:
+                prove(path, entry, self.settings.data / "digests.json")
+            except ModelUnusable as error:
+                self._retire(name, str(error))
+                return
+            except OSError as error:
+                logger.warning("%s cannot be read again: %s", path, error.strerror)
 
     def _retire(self, name: str, why: str) -> None:
         """Take a model out of service: another model answers, or the documentation alone."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import yaml
+
 from rag.chunking.chunker import chunk
 from rag.errors import RagError, SecretFound, SourceUnreadable
 from rag.reading.documents import Corpus, read_corpus
@@ -70,6 +72,8 @@ def write_dataset(corpus: Path, judged: Path | None, out: Path, repo: str) -> di
     for name, table in tables.items():
         pq.write_table(table, out / name, compression="zstd")
     rows = {name: table.num_rows for name, table in tables.items()}
+    for name in (name for name, count in rows.items() if not count):  # a split without rows is none
+        (out / name).unlink()
     (out / "README.md").write_text(_card(repo, read, rows), "utf-8")
     return rows
 
@@ -153,5 +157,18 @@ def _card(repo: str, corpus: Corpus, rows: dict[str, int]) -> str:
         passages=rows["data/passages.parquet"],
         train=rows["data/questions_train.parquet"],
         judged=rows["data/questions_eval.parquet"],
+        configs=_configs(rows),
         commit=UPSTREAM_COMMIT,
     )
+
+
+def _configs(rows: dict[str, int]) -> str:
+    """Return the front matter that names the files with rows."""
+    splits = [
+        {"split": split, "path": path}
+        for split, path in (("train", "data/questions_train.parquet"), ("test", "data/questions_eval.parquet"))
+        if rows[path]
+    ]
+    configs: list[Row] = [{"config_name": "passages", "data_files": "data/passages.parquet"}]
+    configs += [{"config_name": "questions", "data_files": splits}] if splits else []
+    return yaml.safe_dump({"configs": configs}, sort_keys=False).strip()

@@ -2,8 +2,9 @@
 
 `send` compares first and reads back afterwards, so that a second run sends nothing and resumes a first one that was
 cut off. It deletes files only inside the folders that a target owns. Covers: wrong tokens, rate limits, a Hub that
-fails or is cut off, somebody else's commit in between, credentials and personal data in text files, uncommitted
-changes. Does not cover: the content of binary files, and two publishers of one repository that alternate.
+fails, is cut off, silent or forbidden (HF_HUB_OFFLINE), somebody else's commit in between, credentials and personal
+data in text files, uncommitted changes. Does not cover: the content of binary files, and two publishers of one
+repository that alternate.
 """
 
 import fnmatch
@@ -18,12 +19,13 @@ from pathlib import Path
 from typing import Literal
 
 import httpx2
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub import HfApi, get_session
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from rag.errors import RagError, SecretFound
+from rag.publishing.folder import check_folder
 from rag.secrets.find import find_secrets
 
 ATTEMPTS = 4
@@ -31,6 +33,9 @@ LONGEST_WAIT_S = 60.0
 DIGESTS = frozenset({"Hex High Entropy String"})  # cards and lock files are full of sha256
 CONFLICTS = frozenset({409, 412})  # somebody else committed between the comparison and the upload
 TROUBLE = frozenset({408, 429, 500, 502, 503, 504})  # it passes; the client waits and tries again during an upload
+SILENCE = {"connect": 10.0, "read": 60.0, "write": 60.0, "pool": 60.0}  # s; by itself the client waits for ever
+# What reading the Hub ends with where it refuses, fails, cannot be reached or is something else, such as a login page.
+UNREAD = (HfHubHTTPError, httpx2.HTTPError, OSError, ValueError, KeyError, TypeError, AttributeError)
 _BINARY = b"\0"
 _RESUME = "run the same command again, it resumes"
 
@@ -82,7 +87,16 @@ def client(token_needed: bool = True) -> HfApi:
     token = os.environ.get("HF_TOKEN", "")
     if token_needed and not token:
         raise PublishRefused("set HF_TOKEN to a token that may write, or leave out --send")
+    hooks = get_session().event_hooks
+    if _limit not in hooks["request"]:
+        get_session().event_hooks = {**hooks, "request": [*hooks["request"], _limit]}
     return HfApi(token=token or False)
+
+
+def _limit(request: httpx2.Request) -> None:
+    """End the waiting of a request that says nothing of it; several of the Hub's calls ask for none by name."""
+    given = request.extensions.get("timeout") or {}
+    request.extensions["timeout"] = SILENCE | {key: limit for key, limit in given.items() if limit is not None}
 
 
 def local_files(folder: Path) -> list[str]:
@@ -94,8 +108,8 @@ def compare(api: HfApi, target: Target, folder: Path) -> Changes:
     """Return the differences between `folder` and the Hub, by git and LFS digests. Raises HubFailed."""
     try:
         parent, remote = _remote(api, target)
-    except (HfHubHTTPError, httpx2.HTTPError) as error:
-        raise HubFailed(f"{target.repo} could not be read ({_short(error)}); run the same command again") from error
+    except UNREAD as error:
+        raise HubFailed(f"{target.repo} could not be read ({_short(error)}); {_advice(error)}") from error
     local = local_files(folder)
     added = tuple(path for path in local if path not in remote)
     changed = tuple(path for path in local if path in remote and not _same(folder / path, remote[path]))
@@ -104,11 +118,17 @@ def compare(api: HfApi, target: Target, folder: Path) -> Changes:
 
 
 def preview(target: Target, folder: Path) -> str:
-    """Return the changes that `send` would make, as Markdown, or why the Hub cannot be read; needs no token."""
+    """Return the changes that `send` would make, as Markdown, or that and why the Hub could not be asked.
+
+    Needs no token and no network. Raises FolderUnsound as `check_folder` does.
+    """
+    check_folder(target.kind, folder)
     try:
         changes = str(compare(client(token_needed=False), target, folder))
     except HubFailed as error:
-        changes = f"{error}\n{len(local_files(folder))} files would be sent"
+        changes = (
+            f"written and checked, not compared with the Hub: {error}\n{len(local_files(folder))} file(s) would be sent"
+        )
     return f"### {target.kind} {target.repo}\n\n```\n{changes}\n```"
 
 
@@ -116,8 +136,8 @@ def has_tag(api: HfApi, target: Target, tag: str) -> bool:
     """Return True when the repository has a tag of that name; False also without a repository. Raises HubFailed."""
     try:
         return bool(api.revision_exists(target.repo, tag, repo_type=target.kind))
-    except (HfHubHTTPError, httpx2.HTTPError) as error:
-        raise HubFailed(f"{target.repo} could not be read ({_short(error)}); {_RESUME}") from error
+    except UNREAD as error:
+        raise HubFailed(f"{target.repo} could not be read ({_short(error)}); {_advice(error)}") from error
 
 
 def send(api: HfApi, target: Target, folder: Path, message: str, pause_s: float = 1.0) -> Changes:
@@ -178,8 +198,8 @@ def _judged(again: frozenset[int]) -> Iterator[None]:
         if status in TROUBLE:
             raise HubFailed(f"the Hub is in trouble ({_short(error)}); {_RESUME}") from error
         raise PublishRefused(f"the Hub refused ({_short(error)}); check the token's rights") from error
-    except httpx2.HTTPError as error:
-        raise HubFailed(f"the connection broke ({_short(error)}); {_RESUME}") from error
+    except (httpx2.HTTPError, ConnectionError, TimeoutError) as error:
+        raise HubFailed(f"the connection broke ({_short(error)}); {_advice(error)}") from error
 
 
 def _check_token(api: HfApi) -> None:
@@ -189,8 +209,8 @@ def _check_token(api: HfApi) -> None:
         if error.response.status_code in {401, 403}:
             raise PublishRefused("the token is not valid; set HF_TOKEN to one that may write") from error
         raise HubFailed(f"the Hub does not answer ({_short(error)}); run the same command again") from error
-    except httpx2.HTTPError as error:
-        raise HubFailed(f"the Hub cannot be reached ({_short(error)}); check the network") from error
+    except UNREAD as error:
+        raise HubFailed(f"the Hub cannot be reached ({_short(error)}); {_advice(error)}") from error
 
 
 def _remote(api: HfApi, target: Target) -> tuple[str, dict[str, RepoFile]]:
@@ -222,8 +242,23 @@ def _owned(path: str, target: Target) -> bool:
 
 
 def _short(error: Exception) -> str:
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else ""
     return f"{type(error).__name__} {status}".strip()
+
+
+def _advice(error: Exception) -> str:
+    """Return what to do about a Hub that could not be read."""
+    if isinstance(error, OfflineModeIsEnabled):
+        return "unset it to ask the Hub"
+    if isinstance(error, HFValidationError):
+        return "name the repository as user/name"
+    if isinstance(error, HfHubHTTPError) and error.response.status_code in {401, 403}:
+        return "set HF_TOKEN to a token that may read it"
+    if isinstance(error, HfHubHTTPError) and error.response.status_code in TROUBLE:
+        return _RESUME
+    return f"check the network and HF_ENDPOINT, then {_RESUME}"
 
 
 def refuse_private(folder: Path, ignored: frozenset[str] = DIGESTS, skip: Sequence[str] = ()) -> None:

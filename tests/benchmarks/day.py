@@ -43,6 +43,7 @@ from rag.search.retriever import Retriever, open_or_build
 from rag.types import Passage
 from tests.benchmarks.server import Server
 from tests.benchmarks.workload import CORPUS
+from tests.given_model import HELP, given_model
 
 EVALS = Path(__file__).parents[1] / "evals"
 PROMPTS = Path(__file__).parents[2] / "onboarding" / "prompts"
@@ -82,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
     )  # fmt: skip
     visits = log(options, retriever, texts)
     result: dict[str, Any] = {
-        "model": options.model.name, "visits": len(visits), "turns": sum(len(visit.turns) for visit in visits)
+        "model": options.model.file_name, "visits": len(visits), "turns": sum(len(visit.turns) for visit in visits)
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         data = options.data if options.keep else Path(folder)
@@ -104,7 +105,7 @@ def log(options: argparse.Namespace, retriever: Retriever, texts: PromptTexts) -
     dice.shuffle(once)
     weights = [1 / (rank + 1) for rank in range(len(offered))]
     found: dict[str, list[Passage]] = {}
-    model = ModelInfo(options.model.stem, "", 0, passages=options.passages)
+    model = ModelInfo(options.model.path.stem, "", 0, passages=options.passages)
 
     def turn(row: dict[str, Any], pause_s: float) -> Turn:
         question = row["question"]
@@ -144,7 +145,7 @@ def _ours(
     result: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     limits = EngineLimits(disk_bytes=options.disk_mb * MB, composed=not options.exact, threads=options.threads)
-    engine = open_engine(options.model, data, limits)
+    engine = open_engine(options.model.path, data, limits, adapter=options.model.adapter)
     try:
         result["curve"] = curve(engine, visits, retriever, texts)
         wanted = dict.fromkeys(
@@ -341,7 +342,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks day", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--model", type=given_model, required=True, help=HELP)
     parser.add_argument("--hours", type=float, default=8.0)
     parser.add_argument("--visitors", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import platform
 import sys
 import tempfile
 import threading
@@ -24,6 +25,7 @@ from model.engine.protocol import Generation, ModelInfo, Options, Sampling
 from model.kv_cache.prefix_cache import DiskTier, PrefixCache
 from model.prompting.template import ChatTemplate
 from tests.benchmarks.workload import Message, prompt, workload
+from tests.given_model import HELP, given_model
 
 MB = 1_000_000
 LETTERS = "root ::= [a-z ] root"  # every token then is text at once, and none ends it
@@ -32,7 +34,7 @@ LETTERS = "root ::= [a-z ] root"  # every token then is text at once, and none e
 def main(argv: Sequence[str]) -> int:
     """Run the workload; print JSON, or a short table."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks engine")
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--model", type=given_model, required=True, help=HELP)
     parser.add_argument("--visitors", type=int, default=3)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=16)
@@ -64,7 +66,9 @@ class Bench:
         ahead_s = self._read_ahead(engine) if self._options.composed else 0.0
         rows = list(self._turns(engine))
         result: dict[str, Any] = {
-            "model": self._options.model.name,
+            "model": self._options.model.file_name,
+            "sha256": self._options.model.digests(),
+            "machine": _machine(self._options.threads),
             "first_token_sum_s": round(sum(row["first_token_s"] for row in rows), 2),
             "read_ahead_s": round(ahead_s, 1),
             "rows": rows,
@@ -90,11 +94,13 @@ class Bench:
             repack=self._options.repack,
             flash=not self._options.composed,
         )
-        disk = DiskTier(folder or self._folder, f"{self._options.model} {context}", 2000 * MB)
+        disk = DiskTier(folder or self._folder, f"{self._options.model.digests()} {context}", 2000 * MB)
         cache = PrefixCache(512 * MB, disk)
         info = ModelInfo("bench", "bench", 0)
         options = EngineOptions(composed=self._options.composed)
-        engine = LocalEngine(lambda: Llama(self._options.model, context), cache, info, options)
+        engine = LocalEngine(
+            lambda: Llama(self._options.model.path, context, self._options.model.lora), cache, info, options
+        )
         self._template = ChatTemplate(engine.chat_template, engine.bos, engine.eos)
         return engine
 
@@ -209,6 +215,16 @@ def _stop(generation: Generation) -> float:
         if sum(process.cpu_times()[:2]) - before < 0.02:
             break
     return round(time.monotonic() - start, 2)
+
+
+def _machine(threads: int) -> str:
+    """Return how many threads of which processor, for a table that compares machines."""
+    try:
+        rows = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+    except OSError:  # no Linux
+        rows = {}
+    named = {key.strip(): value.strip() for key, value in rows.items()}.get("model name") or platform.processor()
+    return f"{threads} threads of {named or 'a processor without a name'} ({platform.machine()})"
 
 
 def _finish(generation: Generation) -> Finished:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from model.catalogue.choice import ModelFiles
 from model.engine.events import Finished
 from model.engine.llama import BatchRow, ContextOptions, Llama
 from model.engine.local import LocalEngine
@@ -30,6 +31,7 @@ from model.turn.chat import chosen
 from rag.embedding.embedder import Embedder
 from rag.reading.rows import read_rows
 from rag.search.retriever import Retriever, open_or_build
+from tests.given_model import HELP, given_model
 
 ROOT = Path(__file__).parents[2]
 MB = 1_000_000
@@ -40,8 +42,8 @@ REPEATS = 9  # timings of a step; the median counts
 def main(argv: Sequence[str]) -> int:
     """Print what each draft length and n-gram would gain, as JSON."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks lookup")
-    parser.add_argument("--model", type=Path, required=True, help="writes the answers")
-    parser.add_argument("--cost-model", type=Path, help="times the steps; the same where not given")
+    parser.add_argument("--model", type=given_model, required=True, help=f"writes the answers: {HELP}")
+    parser.add_argument("--cost-model", type=given_model, help="times the steps; the same where not given")
     parser.add_argument("--questions", type=Path, default=ROOT / "tests" / "evals" / "own_corpus.jsonl")
     parser.add_argument("--limit", type=int, default=20)
     parser.add_argument("--tokens", type=int, default=160)
@@ -52,8 +54,8 @@ def main(argv: Sequence[str]) -> int:
     print(
         json.dumps(
             {
-                "model": options.model.name,
-                "cost_model": (options.cost_model or options.model).name,
+                "model": options.model.file_name,
+                "cost_model": (options.cost_model or options.model).file_name,
                 "answers": len(written),
                 "cost_of_rows": [round(cost / costs[1], 2) for cost in costs[1:]],
                 "settings": [
@@ -107,9 +109,9 @@ def lookup(known: Sequence[int], ngram: int, draft: int) -> list[int]:
     return []
 
 
-def step_costs(model: Path, threads: int) -> list[float]:
+def step_costs(model: ModelFiles, threads: int) -> list[float]:
     """Median seconds of a step of r rows behind a prompt of 600 tokens, at index r; index 0 is unused."""
-    llama = Llama(model, ContextOptions(cells=2048, sequences=2, threads=threads))
+    llama = Llama(model.path, ContextOptions(cells=2048, sequences=2, threads=threads), model.lora)
     prompt = [1000 + i % 500 for i in range(600)]
     for start in range(0, 600, 200):
         llama.decode([BatchRow(prompt[i], i, 0) for i in range(start, start + 200)])
@@ -133,8 +135,8 @@ def answers(options: argparse.Namespace) -> list[tuple[list[int], list[int]]]:
     texts = load_prompt_texts(ROOT / "onboarding" / "prompts")
     context = ContextOptions(cells=4096, threads=options.threads)
     info = ModelInfo("bench", "bench", 0)
-    engine = LocalEngine(lambda: Llama(options.model, context), PrefixCache(256 * MB), info)
-    tokenizer = Llama(options.model, ContextOptions(cells=256, sequences=2))  # the engine's belongs to its thread
+    engine = LocalEngine(lambda: Llama(options.model.path, context, options.model.lora), PrefixCache(256 * MB), info)
+    tokenizer = Llama(options.model.path, ContextOptions(cells=256, sequences=2))  # the engine's belongs to its thread
     written = []
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -17,7 +17,9 @@ from typing import Any
 
 import xllamacpp
 
+from model.catalogue.choice import ModelFiles
 from tests.benchmarks.workload import Message, workload
+from tests.given_model import HELP, given_model
 
 SLOTS, CELLS = 4, 4096  # cells of each slot, as large as a conversation may grow here
 
@@ -25,7 +27,7 @@ SLOTS, CELLS = 4, 4096  # cells of each slot, as large as a conversation may gro
 def main(argv: Sequence[str]) -> int:
     """Run the workload; print JSON."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks server")
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--model", type=given_model, required=True, help=HELP)
     parser.add_argument("--visitors", type=int, default=3)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=16)
@@ -38,7 +40,8 @@ def main(argv: Sequence[str]) -> int:
     rows = list(_turns(server, options, system, message))
     read = [row for row in rows if row["read_tokens"] > 64]
     result = {
-        "model": options.model.name,
+        "model": options.model.file_name,
+        "sha256": options.model.digests(),
         "first_token_sum_s": round(sum(row["first_token_s"] for row in rows), 2),
         "rows": rows,
         "prefill_tokens_per_s": round(
@@ -53,9 +56,13 @@ def main(argv: Sequence[str]) -> int:
 class Server:
     """The server in this process."""
 
-    def __init__(self, model: Path, threads: int) -> None:
+    def __init__(self, model: ModelFiles, threads: int) -> None:
         params = xllamacpp.CommonParams()
-        params.model.path = str(model)
+        params.model.path = str(model.path)
+        if model.lora:
+            adapter = xllamacpp.CommonAdapterLoraInfo()
+            adapter.path, adapter.scale = str(model.lora), 1.0
+            params.lora_adapters = [adapter]
         params.n_ctx, params.n_parallel = SLOTS * CELLS, SLOTS
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         self._server = xllamacpp.Server(params)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from gguf import GGUFWriter, LlamaFileType
 from huggingface_hub import HfApi, ModelCard
@@ -22,10 +23,12 @@ from model.catalogue.entries import EMBEDDED, LOCK, HubUnreachable, catalogue, r
 from model.catalogue.load import EngineLimits, open_engine
 from model.catalogue.lock import lock
 from model.engine.protocol import ModelUnusable
-from model.publishing.card import FOLDER, CardIncomplete, Evaluation, Variant, variants
+from model.publishing.card import FOLDER, CardIncomplete, Evaluation, TrainingData, Variant, variants
 from model.publishing.repository import main, send, write
 from rag.errors import SecretFound
+from rag.publishing.folder import check_folder
 from rag.publishing.hub import PublishRefused
+from rag.search.question_map import QUESTION_MAP_FILE, QuestionMap, save_question_map
 from tests.hub_stand_in import TOKEN, Hub, Repository, serve
 
 RESULTS = FOLDER / "results"
@@ -112,6 +115,125 @@ def test_an_adapter_says_how_it_is_loaded_and_is_not_taken_for_a_model(tmp_path:
     assert "base_model_relation: adapter" in (out / "README.md").read_text()
 
 
+def peft(folder: Path) -> None:
+    (folder / "adapter").mkdir()
+    (folder / "adapter" / "adapter_config.json").write_text('{"r": 8, "base_model_name_or_path": "/home/x/base"}')
+    (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"\0tensors")
+
+
+def test_an_adapters_card_names_base_memory_three_ways_to_load_it_and_its_rows(tmp_path: Path) -> None:
+    adapter, smol = gguf(tmp_path / "lora.gguf", adapter=True), catalogue()[EMBEDDED]
+    peft(tmp_path)
+    (tmp_path / "rows.json").write_text('{"rows": 3000, "test": 200, "made_with": "python -m model tune"}')
+    rows = TrainingData("someone/rows", "By page: no test page is trained on.", "rows.json",
+                        {"rows": "rows trained on", "test": "rows held out"})  # fmt: skip
+    variant = replace(VARIANT, kind="adapter", base_model=smol.base_model, training=rows)
+    out = write(variant, adapter, tmp_path / "out", tmp_path)
+    card = ModelCard.load(out / "README.md")
+    needs = (smol.bytes + adapter.stat().st_size) * 1.5 / 1e6
+    for said in (f"About {needs:,.0f} MB for {smol.label} and the adapter", "MODEL=smollm2-135m+./lora.gguf make run",
+                 f"llama-server --model {smol.file} --lora lora.gguf", "PeftModel.from_pretrained", smol.base_model,
+                 "By page: no test page is trained on.", "| rows trained on | 3000 |", "| rows held out | 200 |"):  # fmt: skip
+        assert said in card.text
+    assert card.data.to_dict()["datasets"] == ["someone/rows"]
+    config = json.loads((out / "adapter_config.json").read_text())
+    assert config == {"r": 8, "base_model_name_or_path": smol.base_model}
+    sums = (out / "SHA256SUMS").read_text().splitlines()
+    assert [line.partition("  ")[2] for line in sums] == [
+        "lora.gguf",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    check_folder("model", out)
+
+
+def test_an_adapter_without_what_peft_keeps_says_so(tmp_path: Path) -> None:
+    adapter = gguf(tmp_path / "lora.gguf", adapter=True)
+    out = write(replace(VARIANT, kind="adapter"), adapter, tmp_path / "out", tmp_path)
+    text = (out / "README.md").read_text()
+    assert "not as peft keeps an adapter" in text
+    assert "PeftModel" not in text
+
+
+def test_speed_is_a_row_for_each_machine_that_a_result_names(file: Path, tmp_path: Path) -> None:
+    for name, machine in (("a", "two old cores"), ("b", "a new board")):
+        figures = {"model": file.name, "machine": machine, "decode_tokens_per_s": 7.25, "rss_mb": 400}
+        (tmp_path / f"{name}.json").write_text(json.dumps(figures))
+    text = (
+        write(replace(VARIANT, speed=("a.json", "b.json")), file, tmp_path / "out", tmp_path) / "README.md"
+    ).read_text()
+    assert "| two old cores |  | 7.25 |  | 400 |" in text
+    assert "| a new board |" in text
+    assert "From `b.json`" in text
+    (tmp_path / "b.json").write_text(json.dumps({"model": file.name}))
+    with pytest.raises(CardIncomplete, match=r"b\.json does not say on which machine"):
+        write(replace(VARIANT, speed=("b.json",)), file, tmp_path / "out", tmp_path)
+
+
+def test_what_nobody_measured_is_said_and_languages_are_judged_or_not(file: Path, tmp_path: Path) -> None:
+    variant = replace(
+        VARIANT, languages=("en", "de"), judged_in=("en",), missing=("Speed: run the nightly.",), refuses=("No.",)
+    )
+    text = (write(variant, file, tmp_path / "out", tmp_path) / "README.md").read_text()
+    for said in ("Made for English, German. It was judged on questions in English. In German it has not been judged here.",
+                 "It was measured on no machine yet.", "### Not measured\n\n- Speed: run the nightly.", "- No."):  # fmt: skip
+        assert said in text
+    with pytest.raises(CardIncomplete, match="was judged in fr"):
+        write(replace(VARIANT, judged_in=("fr",)), file, tmp_path / "out", tmp_path)
+
+
+def test_a_result_says_on_which_questions_and_is_of_these_very_weights(file: Path, tmp_path: Path) -> None:
+    own = hashlib.sha256(file.read_bytes()).hexdigest()
+    counted = {"question_files": {"own.jsonl": 47, "other.jsonl": 3}, "decode_tokens_per_s": 1}
+    results = result(tmp_path, sha256={"tiny-q4.gguf": own}, **counted)
+    text = (write(replace(VARIANT, evaluations=(SPEED,)), file, tmp_path / "out", results) / "README.md").read_text()
+    assert "On 47 questions of `own.jsonl`, 3 questions of `other.jsonl`." in text
+    assert "`speed.json`, sha256" in text
+    results = result(tmp_path, sha256={"tiny-q4.gguf": "0" * 64}, **counted)
+    with pytest.raises(CardIncomplete, match="was measured with"):
+        write(replace(VARIANT, evaluations=(SPEED,)), file, tmp_path / "out", results)
+
+
+def test_without_the_weights_a_card_is_written_from_the_lock_and_nothing_is_fetched(tmp_path: Path) -> None:
+    granite = catalogue()["granite-4.0-micro"]
+    variant = variants()["granite-4.0-micro-q4_k_m"]
+    out = write(variant, None, tmp_path / "out", RESULTS)
+    assert [path.name for path in out.iterdir()] == ["README.md"]
+    text = (out / "README.md").read_text()
+    assert granite.sha256 in text
+    assert f"{granite.bytes:,} bytes" in text
+    assert "make nightly-answers" in text
+    with pytest.raises(CardIncomplete, match="neither here nor locked"):
+        write(replace(variant, catalogue="granite-4.0-1b"), None, tmp_path / "out", RESULTS)
+    with pytest.raises(CardIncomplete, match="not in the catalogue"):
+        write(VARIANT, None, tmp_path / "out", RESULTS)
+
+
+def test_the_question_map_is_published_with_figures_of_this_very_map(tmp_path: Path) -> None:
+    variant = next(one for one in variants().values() if one.kind == "question map")
+    out = write(variant, QUESTION_MAP_FILE, tmp_path / "out", RESULTS)
+    card = ModelCard.load(out / "README.md")
+    assert card.data.to_dict()["pipeline_tag"] == "sentence-similarity"
+    assert "questions of `own_fresh.jsonl`" in card.text
+    assert "question_map.npz" in card.text
+    check_folder("model", out)
+    other = tmp_path / "question_map.npz"
+    save_question_map(QuestionMap(np.zeros((4, 4)), np.zeros(4)), "another encoder", other)
+    with pytest.raises(CardIncomplete, match="of another encoder"):
+        write(variant, other, tmp_path / "out", RESULTS)
+    other.write_bytes(b"PK")
+    with pytest.raises(CardIncomplete, match="no question map that can be read"):
+        write(variant, other, tmp_path / "out", RESULTS)
+
+
+def test_all_variants_are_written_together_and_none_is_sent_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag.publishing.hub.preview", lambda target, _folder: f"{target.kind} {target.repo}")
+    said = main(["--repo", "someone", "--folder", str(tmp_path)])
+    assert [f"model someone/{name}" in said for name in variants()] == [True] * len(variants())
+    with pytest.raises(CardIncomplete, match="--variant"):
+        main(["--repo", "someone", "--send"])
+
+
 def test_a_card_with_personal_data_is_refused(file: Path, tmp_path: Path) -> None:
     with pytest.raises(SecretFound, match=r"README\.md"):
         write(replace(VARIANT, limits=("Ask jane.doe@corp.io.",)), file, tmp_path / "out", tmp_path)
@@ -165,9 +287,12 @@ def test_a_variant_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_every_variants_figures_are_in_committed_results_of_its_file() -> None:
     for variant in variants().values():
+        for name in variant.speed:
+            assert json.loads((RESULTS / name).read_text())["machine"]
+        assert variant.evaluations or variant.missing, "a card without figures says which are missing"
         for evaluation in variant.evaluations:
             figures = json.loads((RESULTS / evaluation.file).read_text())
-            assert figures["model"] == catalogue()[variant.catalogue].file
+            assert figures["model"] == catalogue()[variant.catalogue].file if variant.catalogue else "question_map.npz"
             assert set(evaluation.figures) <= figures.keys()
 
 

@@ -45,6 +45,7 @@ from rag.search.retriever import Retriever, open_or_build
 from rag.types import Passage
 from tests.evals.facts import stated
 from tests.evals.retrieval import Row
+from tests.given_model import HELP, given_model
 
 HERE = Path(__file__).parent
 CORPUS, PROMPTS = HERE.parents[1] / "rag" / "corpus", HERE.parents[1] / "onboarding" / "prompts"
@@ -90,8 +91,8 @@ class _Passages(PrefixCache):
 class _Listening(Llama):
     """Keeps the logits of every answer's first token, in the order in which the answers were asked for."""
 
-    def __init__(self, path: Path, options: ContextOptions) -> None:
-        super().__init__(path, options)
+    def __init__(self, path: Path, options: ContextOptions, adapter: Path | None = None) -> None:
+        super().__init__(path, options, adapter)
         self.first: dict[int, np.ndarray] = {}
         self._answers: dict[int | None, int] = {}
         self._vocabulary = c.llama_vocab_n_tokens(self._vocab)
@@ -136,7 +137,7 @@ def main(argv: Sequence[str]) -> int:
         for name, given in answers.items()
     }
     logits = {arm.name: np.load(options.answers / f"{arm.name}.npy") for arm in arms}
-    figures = compare(judged, logits) | {"model": options.model.name, "questions": len(rows)}
+    figures = compare(judged, logits) | {"model": options.model.file_name, "questions": len(rows)}
     print(json.dumps(figures, indent=None if options.json else 1))
     return 0
 
@@ -154,7 +155,7 @@ def _answer_all(
     listening: list[_Listening] = []
 
     def opened() -> Llama:
-        listening.append(_Listening(options.model, context))
+        listening.append(_Listening(options.model.path, context, options.model.lora))
         return listening[0]
 
     model = ModelInfo("eval", "eval", 0, passages=arm.passages)
@@ -228,7 +229,7 @@ def compare(judged: dict[str, list[dict[str, Any]]], logits: dict[str, np.ndarra
         one["facts_counted"] = sum(len(item["facts"]) for item in items)
         if name != base:
             one["against_" + base] = {
-                measure: _difference(take, items, judged[base]) for measure, take in MEASURES.items()
+                measure: difference(take, items, judged[base]) for measure, take in MEASURES.items()
             }
             one["kl_median"], one["kl_p90"] = _divergences(logits[base], logits[name])
         figures[name] = one
@@ -255,7 +256,7 @@ MEASURES: dict[str, Callable[[Sequence[dict[str, Any]]], float]] = {
 }
 
 
-def _difference(
+def difference(
     take: Callable[[Sequence[dict[str, Any]]], float], items: list[dict[str, Any]], base: list[dict[str, Any]]
 ) -> tuple[float, float, float]:
     """Return a difference and the bounds of its 95 % interval; both arms answer the same drawn questions."""
@@ -293,7 +294,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.evals composed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, required=True, help="GGUF that answers")
+    parser.add_argument("--model", type=given_model, required=True, help=f"what answers: {HELP}")
     parser.add_argument("--arms", nargs="+", default=["full3", "laid3", "full1", "laid1"])
     parser.add_argument("--questions", type=Path, nargs="+", default=QUESTIONS)
     parser.add_argument("--limit", type=int, help="only the first N questions with facts")

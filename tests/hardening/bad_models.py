@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from model.catalogue.adapters import Adapter
 from model.catalogue.entries import EMBEDDED, Entry, catalogue
 from model.catalogue.load import EngineLimits, open_engine
 from model.engine.protocol import ModelUnusable
@@ -83,34 +84,50 @@ BAD: dict[str, Make] = {
     **{f"rotten metadata {seed}": flip(seed, 24, METADATA_END) for seed in range(6)},
     **{f"rotten header {seed}": flip(seed, 4, 4000, 8) for seed in range(6)},
 }
+# Of a sound adapter: some 20 kB of metadata and tensors' names, then numbers.
+BAD_ADAPTERS: dict[str, Make] = {
+    **{name: BAD[name] for name in list(BAD)[: list(BAD).index("an unknown architecture") + 1]},
+    "cut in the metadata": cut(200),
+    "cut in the names": cut(5000),
+    "cut in half": cut(400_000),
+    "the last bytes missing": cut(-64),
+    **{f"rotten metadata {seed}": flip(seed, 24, 600) for seed in range(4)},
+    **{f"rotten names {seed}": flip(seed, 600, 8000) for seed in range(6)},
+    **{f"rotten header {seed}": flip(seed, 4, 600, 4) for seed in range(6)},
+}
 ROTTEN = flip(1, 20_000_000, 90_000_000)  # tensor data: loads, and answers with nonsense
 
 
-def main(sound: Path, folder: Path) -> None:
-    """Open every bad file twice: as somebody's own file, and as the locked model."""
+def main(sound: Path, folder: Path, adapter: Path | None = None) -> None:
+    """Open every bad file twice: as somebody's own file, and as the locked model; or every bad adapter on a sound model."""
+    if adapter:
+        for name, path in made(adapter, folder, BAD_ADAPTERS):
+            print(json.dumps({"name": name, "own": said(sound, None, Adapter(path))}), flush=True)
+        return
     for name, path in made(sound, folder):
         print(
             json.dumps({"name": name, "own": said(path, None), "locked": said(path, catalogue()[EMBEDDED])}), flush=True
         )
 
 
-def made(sound: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+def made(sound: Path, folder: Path, bad: dict[str, Make] = BAD) -> Iterator[tuple[str, Path]]:
     """Each bad file in turn; only one exists at a time."""
-    for number, (name, make) in enumerate(BAD.items()):
+    for number, (name, make) in enumerate(bad.items()):
         path = folder / f"{number}.gguf"
         make(sound, path)
         yield name, path
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def said(path: Path, entry: Entry | None) -> str:
+def said(path: Path, entry: Entry | None, adapter: Adapter | None = None) -> str:
     """The refusal's sentence, "" where the file was opened."""
     try:
-        open_engine(path, path.parent / "data", LIMITS, entry).close()
+        data = (adapter.path if adapter else path).parent / "data"
+        open_engine(path, data, LIMITS, entry, adapter).close()
     except ModelUnusable as error:
         return str(error)
     return ""
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

@@ -14,8 +14,9 @@ import pytest
 
 from model.catalogue.entries import EMBEDDED, catalogue, digest, prove
 from model.engine.protocol import ModelUnusable
-from tests.hardening.bad_models import BAD, ROTTEN
+from tests.hardening.bad_models import BAD, BAD_ADAPTERS, ROTTEN
 from tests.hardening.serving import ROOT, call, post, running
+from tests.lora import write_adapter
 
 
 @pytest.mark.timeout(400)  # it starts processes, which a busy machine does slowly
@@ -29,6 +30,21 @@ def test_every_bad_file_is_refused_with_what_to_do_and_none_ends_the_process(smo
     for name, row in told.items():
         assert ("MODEL=" in row["own"]) or ("git lfs pull" in row["own"]), name
         assert row["locked"], name
+
+
+@pytest.mark.timeout(400)  # a model is opened for each file that llama.cpp has to judge
+def test_every_bad_adapter_is_refused_with_what_to_do_and_none_ends_the_process(smol: Path, tmp_path: Path) -> None:
+    adapter = write_adapter(tmp_path / "sound.gguf")
+    (tmp_path / "bad").mkdir()
+    command = [sys.executable, "-m", "tests.hardening.bad_models", str(smol), str(tmp_path / "bad"), str(adapter)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=380)
+    told = {row["name"]: row["own"] for row in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == 0, f"after {len(told)} files: {done.stderr[-2000:]}"
+    assert list(told) == list(BAD_ADAPTERS)
+    assert len(told) >= 30
+    for name, sentence in told.items():
+        assert ("MODEL=" in sentence) or ("git lfs pull" in sentence), (name, sentence)
+        assert sentence.isprintable(), (name, sentence)
 
 
 def test_rot_is_found_against_the_lock_and_against_what_was_first_read(smol: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from model.catalogue.adapters import Adapter
 from model.catalogue.entries import DEFAULT, EMBEDDED, SUBSTITUTE, Entry, FetchStopped, HubUnreachable, catalogue
 from model.engine.protocol import ModelUnusable
 from model.engine.scripted import ScriptedEngine
@@ -51,8 +52,9 @@ class Choosing(Parts):
             raise self.fails[entry.name]
         return self.settings.data / entry.file
 
-    def _open(self, path: Path, entry: Entry | None) -> None:
+    def _open(self, path: Path, entry: Entry | None, adapter: Adapter | None = None) -> None:
         assert entry
+        entry = (adapter and adapter.entry) or entry
         if entry.name in self.unsound:
             raise ModelUnusable(f"{entry.file} is damaged; delete it.")
         self.opened.append(entry.name)

@@ -1,0 +1,1 @@
+"""Train LoRA adapters of language models on instruction rows; not loaded by the app."""

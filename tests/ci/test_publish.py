@@ -405,4 +405,4 @@ def test_the_dataset_is_sent_and_read_back(hub: Hub, tmp_path: Path) -> None:
     sent = hub.repositories["datasets/someone/pages"].files
     assert {path: data for path, data in sent.items() if path != ".gitattributes"} == local(out)
     again = command(hub, *arguments, "--dry-run", token="")
-    assert "0 to change, 4 unchanged" in again.stdout
+    assert "0 to change, 3 unchanged" in again.stdout

@@ -24,8 +24,8 @@ from onboarding.assistant.replies import Replies
 from onboarding.instructions.abstaining import OFF_TOPIC, Unanswered, abstaining_rows, marked, misplaced_rows
 from onboarding.instructions.checks import Requests, call_rows, reading_rows, seen_rows
 from onboarding.instructions.grounded import PageSearch, asked_of_pages, grounded_rows
-from onboarding.instructions.rows import InstructionRow
 from onboarding.instructions.repeats import Encode, judged_questions, repeats
+from onboarding.instructions.rows import InstructionRow
 from onboarding.instructions.write import MadeSplits, write
 from onboarding.routing.exemplars import Exemplar, load_exemplars
 from onboarding.routing.language.text import fold
@@ -143,7 +143,7 @@ def _without_repeats(
     judged: Sequence[str],
     encode: Encode,
 ) -> MadeSplits:
-    """Drop rows whose question is a judged one or repeats another row's; a result may be read for one question twice."""
+    """Drop rows that ask what is judged or what another row asks; a result may be read for one question twice."""
     is_judged = repeats([row.question for row in rows], judged, encode, among=False)
     single = [at for at, row in enumerate(rows) if not is_judged[at] and row.kind != "tool_reading"]
     again = dict(zip(single, repeats([rows[at].question for at in single], (), encode), strict=True))

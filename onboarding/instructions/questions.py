@@ -23,7 +23,7 @@ _STATED = ("Is it true that {1}?", "Somebody told me that {1}. Is that so?")
 _ABOUT = ("Tell me about {0}.", "What should I know about {0}?", "What does the documentation say about {0}?")
 _DIRECT_START = re.compile(r"^(?:What|Which|Who) (?:is|are|was|were|has|have|can|must|should|does|do|may)\b|^Why not\b")
 _SUBJECT = re.compile(  # a question whose subject is its question word: no other word may follow first
-    r"^(?:What|Who|Which [\w-]+(?: [\w-]+)?) (?:is|are|was|were|has|have|can|must|changed|happens|needs|need|starts|runs"
+    r"^(?:What|Who|Which [\w-]+(?: [\w-]+)?) (?:is|are|was|were|has|have|can|must|changed|happens|needs?|starts|runs"
     r"|mention|work|works|exist|exists|tests|checks|fails|fail|makes|make|opens|reads|read|sets|set)\b"
 )
 _WHEN = re.compile(r"^When (?!to\b|is\b|does\b|do\b)(.*\b(?:not|no|fails?|refuses?|cannot)\b.*)$")
@@ -89,7 +89,7 @@ class Speech:
     def lowered(self, heading: str) -> str:
         """Return a heading as it stands within a visitor's sentence."""
         first, _, rest = heading.partition(" ")
-        is_common = first[1:].islower() and first.lower() in self.common or first in ("A", *_VERBS)
+        is_common = (first[1:].islower() and first.lower() in self.common) or first in ("A", *_VERBS)
         return _mine(f"{first.lower()} {rest}".strip() if is_common else heading)
 
 
@@ -98,13 +98,14 @@ def _mine(text: str) -> str:
     return re.sub(r"\byour(self)?\b", lambda found: "myself" if found[1] else "my", text)
 
 
-_VERBS = frozenset(
+_VERBS = frozenset(  # that open a heading which tells what to do
     (
-        "Use Check Deploy Make Change Add Run Remove Prepare Start Upgrade Try Test Repeat Put Open Keep Give Create Turn Set"
-        " Reach Move Install Find Delete Connect Close Build Ask Write Send Read Repair Reload Restart Stop Import Configure"
-        " Enable Disable Choose Pick Clean Load Log Look Register Resize Trust Undo Update Verify Watch Renew Replace Query"
-        " Report Resume Save Search See Share Store Switch Tell Unpause Wait Allow Clone Copy Follow Get Issue Let List"
-        " Snapshot Bring Roll Raise Pin Validate Diagnose Apply Subscribe Reproduce Preview Generate Request Back Talk Leave"
+        "Add Allow Apply Ask Back Bring Build Change Check Choose Clean Clone Close Configure Connect Copy Create "
+        "Delete Deploy Diagnose Disable Enable Find Follow Generate Get Give Import Install Issue Keep Leave Let "
+        "List Load Log Look Make Move Open Pick Pin Prepare Preview Put Query Raise Reach Read Register Reload "
+        "Remove Renew Repair Repeat Replace Report Reproduce Request Resize Restart Resume Roll Run Save Search See "
+        "Send Set Share Snapshot Start Stop Store Subscribe Switch Talk Tell Test Trust Try Turn Undo Unpause "
+        "Update Upgrade Use Validate Verify Wait Watch Write"
     ).split()
 )
 

@@ -11,8 +11,8 @@ from string import Template
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from onboarding.instructions.rows import SCHEMA, InstructionRow
 from onboarding.instructions.repeats import Encode, repeats
+from onboarding.instructions.rows import SCHEMA, InstructionRow
 from rag.errors import RagError, SecretFound
 from rag.publishing.splits import SPLITS
 from rag.reading.links import UPSTREAM_COMMIT
@@ -49,7 +49,7 @@ def write(made: MadeSplits, out: Path, repo: str, encode: Encode) -> list[str]:
         raise RagError(f"{out} cannot be written ({error.strerror}); give --out another folder") from error
     return [
         *(f"{table.num_rows:6} rows  {out / 'data' / f'{split}.parquet'}" for split, table in tables.items()),
-        *(f"{split}: {pages} pages and {share:.2%} of the questions shared with train" for split, (pages, share) in shared.items()),
+        *(f"{split}: {pages} pages, {share:.2%} of questions as in train" for split, (pages, share) in shared.items()),
         *(f"{count} questions dropped: {reason}" for reason, count in made.dropped.items()),
     ]  # fmt: skip
 
@@ -85,6 +85,7 @@ def _card(made: MadeSplits, shared: Mapping[str, tuple[int, float]], repo: str) 
         kinds=_rows([(kind, *(str(kinds[kind, split]) for split in SPLITS)) for kind in sorted({k for k, _ in kinds})]),
         sources=_rows([(kind, source, str(count)) for (kind, source), count in sorted(sources.items())]),
         languages=", ".join(f"{code} {count}" for code, count in languages.most_common()),
+        reading=CARD.with_name("reading.md").read_text("utf-8").strip(),
         shared=_rows([(split, str(pages), f"{share:.2%}") for split, (pages, share) in shared.items()]),
         dropped=", ".join(f"{count} {reason}" for reason, count in made.dropped.items()),
         **{split: ", ".join(pages) for split, pages in held.items()},

@@ -62,9 +62,9 @@ _JUDGED_CONFIG = """
 def write_dataset(corpus: Path, judged: Path | None, out: Path, repo: str) -> dict[str, int]:
     """Write passages, questions by page in three splits, judged questions and the card; return the rows per file.
 
-    `judged` is a file of judged questions (one JSON object per line), which stand apart from the splits. Raises SecretFound
-    before anything is written when a page or a question holds what looks like a secret or personal data, and
-    SourceUnreadable for pages that are not ours.
+    `judged` is a file of judged questions (one JSON object per line), which stand apart from the splits. Raises
+    SecretFound before anything is written when a page or a question holds what looks like a secret or personal data,
+    and SourceUnreadable for pages that are not ours.
     """
     read = read_corpus(corpus)
     _own_only(read)

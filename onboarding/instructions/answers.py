@@ -72,10 +72,13 @@ def row_answer(head: str, row: str) -> str:
     if not pairs:
         return ""
     (name, cell), *others = pairs
+    is_none = cell.lower().rstrip(".") == "none"
     first = {
         "meaning": f"{cells[0]} means {cell}",
-        "parameters": f"{cells[0]} takes the parameters {cell}",
-        "parameters (default)": f"{cells[0]} takes the parameters {cell}, with defaults in brackets",
+        "parameters": f"{cells[0]} takes no parameters" if is_none else f"{cells[0]} takes the parameters {cell}",
+        "parameters (default)": f"{cells[0]} takes no parameters"
+        if is_none
+        else f"{cells[0]} takes the parameters {cell}, with defaults in brackets",
         "default": f"The default of {cells[0]} is {cell}",
         "does": f"{cells[0]} does this: {cell}",
     }.get(name, f"{cells[0]} - {name}: {cell}")

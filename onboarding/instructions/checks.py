@@ -37,6 +37,8 @@ READINGS = 5  # questions about one tool's result on one host
 COMBINED = ("clock", "disks", "services", "network")  # parts of a machine that two faults can share out
 SHOWN = 4  # processes that an answer names; the first entries of a list are what a model reads of it
 _ADDRESS = re.compile(r"\b(?:ip|ips|address(?:es)?|interfaces?|nics?|macs?|bridges?|virbr0)\b", re.IGNORECASE)
+_COUNT = re.compile(r"\bhow many\b", re.IGNORECASE)
+_UNREAD = re.compile(r"\b(?:loss|latency|rtt|mtu|gateway|route|speed|bandwidth)\b", re.IGNORECASE)  # no rule reads it
 _VERSION = re.compile(r"\bversions?\b", re.IGNORECASE)
 _MEMORY = re.compile(r"\b(?:memory|ram|rss|mem)\b", re.IGNORECASE)
 _LOOK = {  # what shows the same on a real host, where no rule names a remedy
@@ -167,10 +169,14 @@ def _read(question: str, results: Sequence[ToolResult], now: float, arguments: M
     is_fault = found.kind not in ("healthy", "unknown") and all(
         line.startswith(f"{tool}:") and "timestamp" not in line for line in found.evidence
     )
+    if tool == "network_diagnostics" and _UNREAD.search(question):
+        return ""
     if tool == "network_diagnostics" and _ADDRESS.search(question):
         told = f"The host has these addresses: {_listed(_addresses(data))}."
     elif tool == "process_info" and (rows := data.get("space_adds", {}).get("busiest")):
-        told = _processes(rows, by_memory=bool(_MEMORY.search(question)))
+        counted = f"{data['total_processes']} processes run, as `total_processes` says. "
+        told = "Yes. " if reading.startswith("Yes") else counted if _COUNT.search(question) else ""
+        told += _processes(rows, by_memory=bool(_MEMORY.search(question)))
     elif tool == "kvm_diagnostics" and _VERSION.search(question):
         version = str(data.get("libvirt_version", "")).replace("\n", "; ")
         told = f"virsh reports these versions: {version}." if version else ""

@@ -38,11 +38,13 @@ _ERROR = re.compile(r"^\"[^\"]+\"$|^\d{3} .+|.*\b(?:Error|error|failed|fails|ref
 _STATEMENT = re.compile(
     r" (?:is|are|was|were|has|have|cannot|can|needs?|must|does|do|did|only|rejects?|reads?|explodes?|appears?|lacks?"
     r"|runs|ignores?|passes|touches|takes?|overrides?|downloads?|ends?|deletes?|gives?|stays?|merges?|stops?|lies"
-    r"|works?|listens?|checks|skips?|finds|uses|says|names|holds|replaces?|shows?|comes?|goes|dies|hangs?|serves?) "
+    r"|works?|fails|breaks?|listens?|checks|skips?|finds|uses|says|holds|replaces?|shows?|comes?|goes|dies|hangs?"
+    r"|serves?) "
 )
 _NO_STATEMENT = re.compile(r" (?:that|which|who|you|what|how|where|whether) |,| or |:")
 _TROUBLE = re.compile(
-    r"\b(?:not|no|cannot|never|nothing|lacks?|explodes?|ignores?|rejects?|ends|stops|hangs?|dies|old|wrong|slow)\b"
+    r"^no\b|\b(?:not|has no|have no|cannot|never|nothing|lacks?|fails|breaks?|explodes?|ignores?|rejects?|ends|stops"
+    r"|hangs?|dies|old|wrong|slow)\b"
 )
 _SAME_FORM = {
     "default": ("What is the default of {0}?", "Which default does {0} have?"),
@@ -138,16 +140,18 @@ def _asked_clause(bare: str, small: str, chance: random.Random) -> str:
         return f"{bare}?"
     if match := _IS_END.match(bare):
         return f"{match[1]} {match[3]} {match[2]}?"
-    return chance.choice(_INDIRECT).format(small) if len(bare.split()) > 3 else f"{bare}?"
+    is_bare = len(bare.split()) <= 3 and bare.startswith("Which")  # "Which embedding model"
+    return f"{bare}?" if is_bare else chance.choice(_INDIRECT).format(small)
 
 
 def _asked_name(bare: str, small: str, chance: random.Random) -> str:
     """Return the question for a heading that is an error, a statement or the name of something."""
-    if _ERROR.match(bare) and '"' not in bare[1:-1]:
+    is_statement = _STATEMENT.search(f"{bare} ") and not _NO_STATEMENT.search(bare)
+    if _ERROR.match(bare) and '"' not in bare[1:-1] and (bare[0] in '"0123456789' or not is_statement):
         quoted = bare if bare.startswith('"') else f'"{bare}"'
         return chance.choice(_QUOTED).format(quoted)
-    if _STATEMENT.search(f"{bare} ") and not _NO_STATEMENT.search(bare):
-        shown = _TROUBLED if _TROUBLE.search(small) else _STATED
+    if is_statement:
+        shown = _TROUBLED if _TROUBLE.search(small.lower()) else _STATED
         return chance.choice(shown).format(bare, small)
     if re.search(r"[:,]", bare) or len(bare.split()) > 6 or _STATEMENT.search(f"{bare} "):
         return f"What does the documentation say under \u201c{bare}\u201d?"

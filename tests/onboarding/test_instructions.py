@@ -20,12 +20,13 @@ from onboarding.instructions.repeats import judged_questions, repeats
 from onboarding.instructions.rows import SCHEMA
 from onboarding.instructions.write import MadeSplits, shared_with_train, write
 from rag.errors import SecretFound
+from rag.publishing.splits import split_of
 from rag.search.segments import Scored, segments
 from tools.registry import Registry
 
 CORPUS = Path("rag/corpus")
-PAGES = ("kcli", "kcli-set-up", "freeipa", "airflow", "vyos", "glossary", "vault", "ports-and-services", "write-a-plugin",
-         "huggingface-token", "target-hetzner", "deploy-one-shot")  # fmt: skip
+PAGES = ("kcli", "freeipa", "airflow", "vyos", "glossary", "vault", "ports-and-services",
+         "deploy-one-shot")  # fmt: skip
 JUDGED = "how do I create a vm with kcli"  # listed by a page
 
 
@@ -64,13 +65,12 @@ def test_no_page_lies_in_two_splits_not_even_as_a_distractor(made: MadeSplits) -
 def test_rows_are_the_same_for_the_same_seed(made: MadeSplits, folder: Path, encoder: RememberingEmbedder) -> None:
     again = make_rows(folder / "pages", folder / "judged", folder / "index", 0, encoder)
     assert [row.as_dict() for row in again.rows["train"]] == [row.as_dict() for row in made.rows["train"]]
-    other = make_rows(folder / "pages", folder / "judged", folder / "index", 1, encoder)
-    assert other.pages != made.pages
+    assert split_of(made.pages, 1) != made.pages
 
 
 def test_every_piece_of_an_answer_stands_in_a_passage_that_it_cites(made: MadeSplits) -> None:
     answers = [row for rows in made.rows.values() for row in rows if row.kind == "answer"]
-    assert len(answers) > 300
+    assert len(answers) > 250
     for row in answers:
         cited = row.passages[row.cited[0] - 1]
         pieces = {told(one.text).rstrip(":.") for one in segments(cited.text)}
@@ -172,7 +172,6 @@ def test_parquet_reads_back_as_the_data_sheet_says(
             assert row["messages"][-1] == {"role": "assistant", "content": row["answer"]}
             assert all(row["passages"][one["passage"] - 1]["page"] == one["page"] for one in row["citations"])
     assert [feature["name"] for feature in front["dataset_info"]["features"]] == SCHEMA.names
-    assert Counter(table.num_rows for table in [pq.read_table(tmp_path / "out" / "data")])
 
 
 def test_a_planted_secret_stops_everything(made: MadeSplits, tmp_path: Path, encoder: RememberingEmbedder) -> None:

@@ -86,9 +86,9 @@ types: $(VENV)/.types
 	$(VENV)/bin/mypy
 
 # One after the other, because Playwright keeps an event loop running that MCP's tests trip over. The worker processes
-# take a file at a time. Two threads of llama.cpp in each would only wait for each other, so OpenMP may start one.
+# take a file at a time, in the order of tests/conftest.py. Two threads of llama.cpp in each would only wait for each other, so OpenMP may start one.
 WORKERS ?= 2
-TESTS := OMP_THREAD_LIMIT=1 $(VENV)/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --durations=20
+TESTS := OMP_THREAD_LIMIT=1 $(VENV)/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=20
 pytest: setup-dev
 	@failed=0; $(TESTS) --ignore=tests/browser || failed=1; $(TESTS) tests/browser || failed=1; exit $$failed
 

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -28,17 +27,16 @@ from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts
 from onboarding.edge.admission import Admission, carried
 from onboarding.edge.allowlist import Allowlist
-from onboarding.edge.budgets import Budgets
 from onboarding.edge.call_check import CallCheck
 from onboarding.edge.client_address import ClientAddress, asker_of
 from onboarding.edge.cpu_budget import CpuBudget, meter_handlers, meter_threads
-from onboarding.edge.open_pages import OpenPages, keep_small
 from onboarding.edge.page_cache import PageCache
-from onboarding.edge.rate_limits import RateLimits, Rates, RequestRateLimit
-from onboarding.edge.sessions import Readers, Sessions
+from onboarding.edge.rate_limits import RateLimits, Rates
+from onboarding.edge.sessions import Sessions, SessionStreams, keep_small
 from onboarding.edge.sockets.connections import HEADER_BYTES, KEEP_ALIVE_S, bounded, most_connections
 from onboarding.edge.sockets.outbound import Outbound, allowed_hosts
 from onboarding.edge.sub_path import SubPath
+from onboarding.edge.throttle import Throttle
 from onboarding.feedback.service import Feedback
 from onboarding.mcp_tools import McpAddress, McpTools
 from onboarding.operation.gradio_faults import quieten
@@ -46,6 +44,7 @@ from onboarding.operation.health import Health, add_health_routes, health
 from onboarding.operation.logs import PrintedLines, set_up_logging
 from onboarding.operation.memory import give_back_large_blocks
 from onboarding.settings import Settings
+from onboarding.ui.page.demo import Demo
 from onboarding.ui.page.page import Tab, build_page, mount_options
 from onboarding.ui.tabs.diagnostics import DiagnosticsTab
 from onboarding.ui.tabs.insights import InsightsTab
@@ -87,7 +86,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     admission = around.admission or Admission(at_once=guide.parts.settings.limits.slots)
     writer = around.writer or LedgerWriter(usage.registry)
     usage.watch_queue(lambda: float(admission.waiting.ahead))
-    open_pages: Counter[str] = Counter()
+    sessions = Sessions(admission.limits)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -96,7 +95,7 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
         writer.start()
         if feedback:
             feedback.start()
-        sweeping = asyncio.create_task(keep_small(page, open_pages))
+        sweeping = asyncio.create_task(keep_small(page, sessions.open_pages))
         yield
         sweeping.cancel()
         guide.parts.close()
@@ -123,24 +122,23 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     ]
     titles = {host.id: host.title for host in hosts.values()}
     programs = Programs(guide, hosts, usage, admission)
-    page = build_page(guide, titles, tabs, programs.build, usage=usage, admission=admission, feedback=feedback)
+    page = build_page(
+        guide, titles, tabs, programs.build, usage=usage, admission=admission, feedback=feedback, demo=Demo(guide)
+    )
     gr.mount_gradio_app(app, page, "/", root_path=around.root_path, **mount_options())
     McpTools(programs.endpoints()).serve(page, str(page.title))
-    rates = admission.limits.rates
-    budget, sessions = CpuBudget(rates.cpu_share), Sessions(admission.limits)
+    budget = CpuBudget(admission.limits.rates.cpu_share)
     meter_threads()
     meter_handlers(
         page, lambda request: budget.payer(asker_of(request).address), lambda r: admission.release(carried(r))
     )
     app.add_middleware(McpAddress, token=around.api_token)
-    app.add_middleware(OpenPages, open_pages=open_pages)
-    app.add_middleware(Readers, sessions=sessions, page=page)
+    app.add_middleware(SessionStreams, sessions=sessions, page=page)
     mounted = next(inner for route in app.routes if isinstance(inner := getattr(route, "app", None), gr.routes.App))
     app.add_middleware(PageCache, forget=lambda: setattr(mounted, "api_info", None))
     extra = () if around.metrics == "nobody" else (METRICS,)
     app.add_middleware(Allowlist, CallCheck(page, admission, sessions, around.api_token), extra=extra)
-    app.add_middleware(RequestRateLimit, limits=admission.limits, refused=usage.refused)
-    app.add_middleware(Budgets, budget=budget, rates=rates, refused=usage.refused)
+    app.add_middleware(Throttle, limits=admission.limits, budget=budget, refused=usage.refused)
     app.add_middleware(SubPath, root=around.root_path)
     # Outermost: everything inside sees who really asks.
     app.add_middleware(ClientAddress, trust=around.trust, hosts=around.hosts)

@@ -71,20 +71,22 @@ coverage: $(VENV)/.development
 	$(TESTS) --ignore=tests/browser --cov --cov-report=term:skip-covered \
 	  --cov-fail-under=$(COVERAGE_FLOOR)
 
-# What a visitor sees: pictures of every tab to be looked at, the README's four, and the film that a release shows.
+# What a visitor sees: pictures of every tab to be looked at, the README's four, and the film of the page's demonstration
+# with the picture that links show; make demo BUILD=.github renews those that the README shows.
 pictures: setup-dev
 	$(PY) -m tests.browser.pictures
 	$(PY) -m tests.browser.readme_pictures
 
 demo: setup-dev | $(BUILD)
-	$(PY) -m tests.browser.demo --out $(BUILD)/demo.webp
+	$(PY) -m tests.browser.demo --out $(BUILD)
 
 browser-tests: setup-dev
 	$(TESTS) tests/browser
 
 hardening: $(VENV)/.development
 	$(VENV)/bin/python -m pytest tests/onboarding/test_allowlist.py tests/ui/test_relay.py tests/rag/test_secrets.py \
-	  tests/tools/test_sandbox.py tests/tools/test_sandbox_attacks.py tests/tools/test_sandbox_layers.py tests/ui/test_render.py \
+	  tests/tools/test_sandbox.py tests/tools/test_sandbox_attacks.py tests/tools/test_sandbox_layers.py \
+	  tests/tools/test_sandbox_replies.py tests/ui/test_render.py \
 	  tests/model/test_plain_text.py tests/ui/test_markdown.py tests/model/test_citations.py tests/ui/test_session.py tests/rag/test_index.py \
 	  tests/hardening
 
@@ -299,7 +301,7 @@ release-notes:
 	python3 $(SCRIPTS)/release.py notes "$${TAG#v}" > notes.md
 	case "$$TAG" in *-*) flag=--prerelease ;; esac; gh release view "$$TAG" > /dev/null || \
 	  gh release create "$$TAG" --verify-tag --title "$$TAG" --notes-file notes.md $$flag
-	gh release upload "$$TAG" --clobber sbom-*.json demo.webp
+	gh release upload "$$TAG" --clobber sbom-*.json demo.webp card.png
 
 # --- publish.yml: SPACE, DATASET and MODELS (user/name on the Hub) come from the environment. HF_TOKEN sends; in a
 # workflow HF_OIDC_RESOURCE names the one repository, and the Hub gives a token for it that lasts an hour.

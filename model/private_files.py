@@ -44,7 +44,8 @@ def read_private(path: Path, most_bytes: int) -> bytes:
         if found.st_size > most_bytes:
             raise OpenToOthers(f"{path} has more than {most_bytes} bytes")
         if found.st_mode & OTHERS and found.st_uid == os.geteuid():
-            os.fchmod(descriptor, FILE_MODE)
+            with contextlib.suppress(OSError):  # a file system without modes, or one that is read-only
+                os.fchmod(descriptor, FILE_MODE)
         return file.read(most_bytes)
 
 
@@ -71,7 +72,7 @@ def write_private(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
             os.replace(file.name, path)
-        except OSError:
+        except BaseException:  # Ctrl-C too
             Path(file.name).unlink(missing_ok=True)
             raise
 

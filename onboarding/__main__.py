@@ -14,6 +14,7 @@ from rag.errors import RagError
 
 COMMANDS = {  # imported only when called: each command pays for its own parts
     "candidates": "onboarding.feedback.candidates",
+    "instructions": "onboarding.instructions.make",
     "report": "onboarding.usage.report",
     "route": "onboarding.cli",
 }

@@ -73,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     checking.set_defaults(run=_check)
     training = commands.add_parser("train", help="fit the ranking and the calibration; needs make setup-full")
     training.add_argument("--upstream", required=True, help="archive or folder of the upstream documentation")
-    training.add_argument("--judged", type=Path, required=True, help="judged questions on our own pages (JSON lines)")
+    training.add_argument(
+        "--judged", type=Path, required=True, nargs="+", help="judged questions on our own pages (JSON lines)"
+    )
     training.add_argument("--cache", type=Path, default=data / "train", help="folder for the two indexes")
     training.add_argument(
         "--out", type=Path, default=WEIGHTS, help="folder of weights.json and kinds.npz, by default the package's"

@@ -14,10 +14,18 @@ from model.engine.local import EngineOptions, LocalEngine
 from model.engine.protocol import ModelInfo
 from model.kv_cache.prefix_cache import DiskTier, PrefixCache
 
+# Begun first: no worker may be left with one of them while the other has nothing to do.
+LONGEST = ("test_command_lines.py", "test_hostile_requests.py", "test_real.py", "test_tours.py")
+BROWSER = Path(__file__).parent / "browser"
 DATA = Path(__file__).parent.parent / ".data"
 MB = 1_000_000
 
 OpenEngine = Callable[..., LocalEngine]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, and the browser's last: Playwright keeps an event loop running until the end."""
+    items.sort(key=lambda item: (BROWSER in item.path.parents, item.path.name not in LONGEST))
 
 
 @pytest.fixture(scope="session")

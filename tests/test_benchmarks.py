@@ -14,11 +14,16 @@ from model.prompting.template import ChatTemplate
 from onboarding.edge.allowlist import is_known
 from onboarding.routing.language.text import clip, fold
 from tests.benchmarks import compare, lookup, path, retrieval
+from tests.benchmarks import workload as texts
 from tests.benchmarks.workload import Message, prompt, workload
 from tests.conftest import OpenEngine
 
 
-def test_every_turn_reads_only_its_own_tokens_once_the_brief_is_warm(open_engine: OpenEngine) -> None:
+def test_every_turn_reads_only_its_own_tokens_once_the_brief_is_warm(
+    open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "SYSTEM_WORDS", 120)  # a third of the benchmark's
+    monkeypatch.setattr(texts, "PASSAGE_WORDS", 32)
     visitors, turns = 2, 2
     engine = open_engine(cells=4096, options=EngineOptions())
     template = ChatTemplate(engine.chat_template, engine.bos, engine.eos)

@@ -5,6 +5,7 @@ imported in one place each.
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ HOMES = {
 }
 
 
+@cache
 def imported(path: Path) -> set[str]:
     tree = ast.parse(path.read_text())
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]

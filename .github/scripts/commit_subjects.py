@@ -42,20 +42,16 @@ def messages(folder: str, since: str) -> list[tuple[str, str]]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the faults; 1 when there is one, 2 when the commits cannot be read."""
+    """Print the faults; 1 when there is one. Raises ValueError when the commits cannot be read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("since", nargs="?", default="origin/main")
     parser.add_argument("checkout", nargs="?", default=".")
     options = parser.parse_args(argv)
-    try:
-        new = messages(options.checkout, options.since)
-    except ValueError as error:
-        print(error)
-        return 2
+    new = messages(options.checkout, options.since)
     wrong = [f"{commit}: the subject {fault}" for commit, message in new for fault in faults(message)]
     print(*wrong, f"{len(new)} commits, {len(wrong)} findings", sep="\n")
     return int(bool(wrong))
 
 
 if __name__ == "__main__":
-    sys.exit(ended(main, sys.argv[1:]))
+    sys.exit(ended(main, sys.argv[1:], (ValueError,)))

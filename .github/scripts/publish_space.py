@@ -43,7 +43,9 @@ from rag.publishing.hub import (
 from rag.reading.links import UPSTREAM_COMMIT
 
 PACKAGES = ("model", "onboarding", "rag", "tools")
-SHOWN = (".github/chat.png", ".github/demo.webp", ".github/diagnostics.png", ".github/phone.png", ".github/tour.png")
+PICTURE = ".github/card.png"  # what links to the Space show
+SHOWN = (PICTURE, ".github/chat.png", ".github/demo.webp", ".github/diagnostics.png", ".github/phone.png",
+         ".github/tour.png")  # fmt: skip
 FILES = (*SHOWN, ".dockerignore", "Dockerfile", "LICENSE", "README.md", "app.py", "pyproject.toml",
          "requirements-full.lock", "requirements.lock", "requirements.txt")  # fmt: skip
 RANDOM_LOOKING = (
@@ -116,6 +118,13 @@ def _for_gradio(out: Path, card: dict[str, Any]) -> None:
         (out / name).unlink(missing_ok=True)
 
 
+def name_picture(out: Path, repo: str) -> None:
+    """Name the picture in the card by its address, which the Space's own name completes."""
+    card, address = out / "README.md", f"https://huggingface.co/spaces/{repo}/resolve/main/{PICTURE}"
+    if (out / PICTURE).is_file():
+        card.write_text(card.read_text("utf-8").replace("---\n", f"---\nthumbnail: {address}\n", 1), "utf-8")
+
+
 def create(api: HfApi, repo: str, sdk: str) -> None:
     """Make the Space where there is none. Raises PublishRefused where the account's plan or rights forbid it."""
     try:
@@ -174,6 +183,7 @@ def main(argv: Sequence[str]) -> int:
         if options.send:
             refuse_dirty(options.root)
         gather(options.root, options.folder, options.image, options.sdk)
+        name_picture(options.folder, options.repo)
         refuse_private(options.folder, skip=RANDOM_LOOKING)
         target = Target(options.repo, "space", (*PACKAGES, CARRIER))
         print(_sent(target, options) if options.send else preview(target, options.folder))

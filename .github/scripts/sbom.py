@@ -82,21 +82,17 @@ def complete(bill: Tree, pins: Mapping[str, str], weights: Sequence[Path]) -> Tr
 
 
 def main(argv: Sequence[str]) -> int:
-    """Complete a bill; 1 with one sentence when something is missing."""
+    """Complete a bill. Raises ValueError when something is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, number in {"bill": None, "out": None, "lock": None, "weights": "*"}.items():
         parser.add_argument(name, type=Path, nargs=number)
     options = parser.parse_args(argv)
-    try:
-        pins = pinned(options.lock.read_text("utf-8"))
-        bill = complete(json.loads(options.bill.read_text("utf-8")), pins, options.weights)
-        options.out.write_text(json.dumps(bill, indent=1) + "\n", "utf-8")
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    pins = pinned(options.lock.read_text("utf-8"))
+    bill = complete(json.loads(options.bill.read_text("utf-8")), pins, options.weights)
+    options.out.write_text(json.dumps(bill, indent=1) + "\n", "utf-8")
     print(f"{len(bill['components'])} components, {len(pins)} pins, all listed -> {options.out}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(ended(main, sys.argv[1:]))
+    sys.exit(ended(main, sys.argv[1:], (ValueError,), failed=1))

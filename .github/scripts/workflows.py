@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from command_line import ended
 
 Tree = Mapping[str, Any]
 _CALL = re.compile(r"make( [A-Za-z][\w-]*)+( [A-Z]+=\S+)*")
@@ -27,19 +28,10 @@ _SWALLOWED = re.compile(r"\|\|\s*(true\b|:(?=\s|$)|exit 0)|;\s*true\b|\bset \+e\
 def read(root: Path) -> dict[str, Tree]:
     """Name -> workflow. Raises ValueError where there is none, or one that is no workflow."""
     found = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in (root / ".github/workflows").glob("*.y*ml")}
-    if (
-        wrong := [name for name, tree in found.items() if not isinstance(tree, dict) or not tree.get("jobs")]
-        or not found
-    ):
-        raise ValueError(f"no jobs in {wrong if found else root / '.github/workflows'}")
+    wrong = [name for name, tree in found.items() if not isinstance(tree, dict) or not tree.get("jobs")]
+    if wrong or not found:
+        raise ValueError(f"no jobs in {wrong or root / '.github/workflows'}")
     return dict(sorted(found.items()))
-
-
-def triggers(workflow: Tree) -> dict[str, Tree]:
-    """Event -> its filters; YAML 1.1 reads the key `on` as true."""
-    on = workflow.get("on", workflow.get(True))  # type: ignore[call-overload]
-    names = [on] if isinstance(on, str) else on
-    return {name: (names[name] or {}) if isinstance(names, dict) else {} for name in names}
 
 
 def targets(run: str) -> list[str]:
@@ -96,18 +88,14 @@ def _of_job(job: Tree, known: set[str]) -> Iterator[str]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the breaches; 1 when there is one, 2 when the workflows cannot be read."""
+    """Print the breaches; 1 when there is one. Raises ValueError or YAMLError when the workflows cannot be read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, nargs="?", default=Path(__file__).parents[2])
     options = parser.parse_args(argv)
-    try:
-        found = list(faults(options.root))
-    except (ValueError, OSError, yaml.YAMLError) as error:
-        print(error)
-        return 2
+    found = list(faults(options.root))
     print(*found, f"{len(found)} findings", sep="\n")
     return int(bool(found))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ended(main, sys.argv[1:], (ValueError, yaml.YAMLError)))

@@ -1,4 +1,4 @@
-"""Read llama.cpp's sequence state: move it to other positions, and pack it into four bits a value.
+"""Read llama.cpp's sequence state: move it to other positions, and pack it into three bits a value.
 
 A state is what `llama_state_seq_get_data` gives of a plain KV cache in f16 (llama.cpp, `llama_kv_cache::state_write`):
 little-endian magic, sequence, streams, cells; position, sequences and sequence of each cell; whether values lie
@@ -9,20 +9,23 @@ layers, sliding windows, other types) raises UnknownState, and is neither moved 
 Keys turn with their position (rotary embedding, Su et al. 2021), so a state moves by turning them further; values do
 not depend on it. Packed are keys by channel over GROUP tokens and values by token over GROUP channels, each group with
 its least value and its step, as in KIVI (Liu et al. 2024): single channels of keys are a hundred times as large as
-others. Pass only bytes of this installation.
+others. Two levels make a byte, and a Huffman code (deflate's, without matches) shortens what is frequent. Pass only
+bytes of this installation.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-GROUP = 64  # values that share a least value and a step, 4 bytes: half a bit a value
-LEVELS = 15
+GROUP = 96  # values, about, that share a least value and a step, 4 bytes: half a bit a value
+LEVELS = 7  # steps between the least value and the greatest
 TOLERANCE = 0.01  # of keys' mean size, where f16 rounds to 0.0005
-PACKED = b"QNK4"
+PACKED = b"QNK5"
 _F16 = 1  # ggml's number of the type
 _HEAD = struct.Struct("<IiII")  # magic, sequence, streams, cells
 _PACKED_HEAD = struct.Struct("<4sIIIII?")  # PACKED, bytes of the opening, cells, layers, widths, whether transposed
@@ -87,17 +90,18 @@ def turns(rotation: Rotation, here: bytes, there: bytes, by: int) -> bool:
     return bool(near and np.array_equal(first.values, second.values))
 
 
-def packed(data: bytes) -> bytes:
-    """Return a state in four and a half bits a value; one that is packed already as it is. Raises UnknownState."""
+def packed(data: bytes, levels: int = LEVELS) -> bytes:
+    """Return a state in three bits a value; one that is packed already as it is. Raises UnknownState."""
     if is_packed(data):
         return data
     parts = _parts(data)
     layers, cells, width = parts.keys.shape
     head = _PACKED_HEAD.pack(PACKED, parts.body, cells, layers, width, parts.values.shape[2], parts.transposed)
+    code = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_HUFFMAN_ONLY)
     pieces = [head, data[: parts.body]]
-    for array in (_by_channel(parts.keys), _by_token(parts.values)):
-        pieces += _groups_packed(array)
-    return b"".join(pieces)
+    for array in (parts.keys, parts.values.transpose(0, 2, 1)):
+        pieces += [code.compress(piece) for piece in _quantised(array.astype(np.float32), levels)]
+    return b"".join([*pieces, code.flush()])
 
 
 def is_packed(data: bytes) -> bool:
@@ -111,14 +115,10 @@ def unpacked(data: bytes) -> bytes:
         return data
     _, body, cells, layers, key_width, value_width, transposed = _PACKED_HEAD.unpack_from(data)
     at = _PACKED_HEAD.size
-    pieces = [data[at : at + body]]
-    at += body
-    key_groups = -(-cells // GROUP)
-    keys, at = _groups_unpacked(data, at, (layers, key_groups, key_width))
-    pieces.append(_rows(keys.transpose(0, 1, 3, 2).reshape(layers, key_groups * GROUP, key_width)[:, :cells]))
-    values, at = _groups_unpacked(data, at, (layers, cells, -(-value_width // GROUP)))
-    pieces.append(_rows(values.reshape(layers, cells, -1)[:, :, :value_width], transposed=transposed))
-    return b"".join(pieces)
+    coded = zlib.decompress(data[at + body :], -zlib.MAX_WBITS)
+    keys, end = _dequantised(coded, 0, (layers, cells, key_width))
+    values, _ = _dequantised(coded, end, (layers, value_width, cells))
+    return b"".join([data[at : at + body], _rows(keys), _rows(values.transpose(0, 2, 1), transposed=transposed)])
 
 
 def _rows(array: np.ndarray, *, transposed: bool = False) -> bytes:
@@ -134,43 +134,46 @@ def _rows(array: np.ndarray, *, transposed: bool = False) -> bytes:
     return records.tobytes()
 
 
-def _by_channel(keys: np.ndarray) -> np.ndarray:
-    """Return float32 (layers, groups of cells, width, GROUP); a last group repeats its last cell."""
-    layers, cells, width = keys.shape
-    missing = -cells % GROUP
-    whole = np.concatenate([keys, np.repeat(keys[:, -1:], missing, axis=1)], axis=1) if missing else keys
-    return whole.astype(np.float32).reshape(layers, -1, GROUP, width).transpose(0, 1, 3, 2)
+def _groups(rows: int) -> list[slice]:
+    """Return groups of about GROUP rows each, of one size but for rounding: a short last one would cost as much."""
+    count = max(1, round(rows / GROUP))
+    return [slice(at * rows // count, (at + 1) * rows // count) for at in range(count)]
 
 
-def _by_token(values: np.ndarray) -> np.ndarray:
-    """Return float32 (layers, cells, groups of channels, GROUP); a last group repeats its last channel."""
-    layers, cells, width = values.shape
-    missing = -width % GROUP
-    whole = np.concatenate([values, np.repeat(values[..., -1:], missing, axis=2)], axis=2) if missing else values
-    return whole.astype(np.float32).reshape(layers, cells, -1, GROUP)
+def _quantised(array: np.ndarray, most: int) -> Iterator[bytes]:
+    """Yield, of float32 (layers, rows, columns), the least values and steps of each group of rows, and the levels."""
+    groups = _groups(array.shape[1])
+    levels = np.empty(array.shape, np.uint8)
+    scales = np.empty((2, len(groups), array.shape[0], array.shape[2]), "<f2")
+    for group, (least, step) in zip(groups, scales.transpose(1, 0, 2, 3), strict=True):
+        rows = array[:, group]
+        least[:] = rows.min(1)
+        step[:] = (rows.max(1) - least) / most
+        width = np.where(step > 0, step, 1).astype(np.float32)[:, None]
+        levels[:, group] = np.clip(np.rint((rows - least.astype(np.float32)[:, None]) / width), 0, most)
+    yield scales.view(np.uint8).reshape(-1, 2).T.tobytes()  # low bytes apart from high ones, which are alike
+    flat = levels.reshape(-1)
+    pairs = np.zeros(-(-flat.size // 2), np.uint8)
+    pairs[: flat.size // 2] = flat[1::2] << 4
+    pairs |= flat[::2]
+    yield pairs.tobytes()
 
 
-def _groups_packed(array: np.ndarray) -> list[bytes]:
-    least = array.min(-1).astype(np.float16)
-    step = ((array.max(-1) - least) / LEVELS).astype(np.float16)
-    width = np.where(step > 0, step, 1).astype(np.float32)[..., None]
-    levels = np.clip(np.rint((array - least.astype(np.float32)[..., None]) / width), 0, LEVELS).astype(np.uint8)
-    return [least.tobytes(), step.tobytes(), (levels[..., ::2] | levels[..., 1::2] << 4).tobytes()]
-
-
-def _groups_unpacked(data: bytes, at: int, shape: tuple[int, int, int]) -> tuple[np.ndarray, int]:
-    """Return float32 (*shape, GROUP) and the place behind it."""
-    count = shape[0] * shape[1] * shape[2]
-    least = np.frombuffer(data, "<f2", count, at).astype(np.float32).reshape(*shape, 1)
-    step = np.frombuffer(data, "<f2", count, at + 2 * count).astype(np.float32).reshape(*shape, 1)
-    at += 4 * count
-    pairs = np.frombuffer(data, np.uint8, count * GROUP // 2, at).reshape(*shape, GROUP // 2)
-    array = np.empty((*shape, GROUP), np.float32)
-    array[..., ::2] = pairs & 15
-    array[..., 1::2] = pairs >> 4
-    array *= step
-    array += least
-    return array, at + count * GROUP // 2
+def _dequantised(coded: bytes, at: int, shape: tuple[int, int, int]) -> tuple[np.ndarray, int]:
+    """Return float32 (layers, rows, columns) and the place behind it."""
+    groups, count = _groups(shape[1]), shape[0] * shape[1] * shape[2]
+    numbers = 2 * len(groups) * shape[0] * shape[2]
+    scales = np.frombuffer(coded, np.uint8, 2 * numbers, at).reshape(2, -1).T.copy().view("<f2").astype(np.float32)
+    at += 2 * numbers
+    pairs = np.frombuffer(coded, np.uint8, -(-count // 2), at)
+    array = np.empty(2 * pairs.size, np.float32)
+    array[::2], array[1::2] = pairs & 15, pairs >> 4
+    array = array[:count].reshape(shape)
+    scales = scales.reshape(2, len(groups), shape[0], 1, shape[2])
+    for group, least, step in zip(groups, *scales, strict=True):
+        array[:, group] *= step
+        array[:, group] += least
+    return array, at + pairs.size
 
 
 def _layer(cells: int, width: int) -> np.dtype:

@@ -11,7 +11,6 @@ import math
 import os
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -40,6 +39,8 @@ from model.prompting.system_prompts import load_prompt_texts
 from model.prompting.trial import try_out
 from model.turn.limits import USUAL_LIMITS, TurnLimits
 from model.turn.tool_calling import ToolMenu
+from onboarding.assistant.engines import Engines, Opener
+from onboarding.assistant.watchdog import Watchdog
 from onboarding.redaction import redact
 from onboarding.routing.classifier import ARTEFACT, ArtefactStale
 from onboarding.routing.routing import Routing, load_routing, routing_without_classifiers
@@ -60,8 +61,6 @@ MB = 1_000_000
 COMING = ("loading", "building")  # how a part's status begins before it is there
 LOOK_S = 0.05  # between two looks whether it is
 MENDING_S = 5.0  # between two looks at an index that could not be used
-WATCH_S = 1.0  # between two looks at the engines
-RESTARTS, RESTARTS_WITHIN_S = 3, 600.0  # an engine that ends more often is left to whoever runs the process
 STOPPING_S = 2.0  # for a download to end and remove what nobody can use
 
 
@@ -97,19 +96,16 @@ class Parts:
         self.downloading = ""
         self.note = ""
         self.on_ready: Callable[[Engine], None] = lambda _engine: None  # called when engine and search are there
-        self._engines: dict[str, Engine] = {}
-        self._again: dict[str, Callable[[], Engine]] = {}  # opens an engine of that name once more
-        self._ended: defaultdict[str, list[float]] = defaultdict(list)  # when (monotonic)
-        self._is_lost = False  # an engine ended and could not be started again
-        self._current = ""
+        self.engines = Engines()
+        self.closed = threading.Event()
+        self.watchdog = Watchdog(self, self._serve)
         self._ready = threading.Event()  # encoder and router
-        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._load, name="parts", daemon=True)
 
     def start(self) -> None:
         """Begin to load; returns at once."""
         self._thread.start()
-        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+        self.watchdog.start()
 
     def wait_for_router(self, timeout_s: float) -> bool:
         """Wait until questions can be routed; False when that takes too long or has failed."""
@@ -129,7 +125,7 @@ class Parts:
         """Wait until the index is there or has failed; False when that takes too long."""
         end = time.monotonic() + timeout_s
         while self.search_is_coming and time.monotonic() < end:
-            self._closed.wait(LOOK_S)
+            self.closed.wait(LOOK_S)
         return not self.search_is_coming
 
     @property
@@ -140,74 +136,26 @@ class Parts:
     @property
     def engine(self) -> Engine | None:
         """The engine for new conversations."""
-        return self._engines.get(self._current)
+        return self.engines.get(self.engines.current)
 
     def engine_for(self, conversation: Conversation) -> Engine | None:
         """Return the engine a conversation began with, so that no answer changes its voice; else the current one."""
-        began = next((turn.engine for turn in conversation.turns if turn.engine), self._current)
-        return self._engines.get(began) or self.engine
+        began = next((turn.engine for turn in conversation.turns if turn.engine), "")
+        return self.engines.get(began) or self.engine
 
     @property
     def silent_s(self) -> float:
         """The longest time in seconds that an engine with work has shown no life; infinite when one is lost."""
-        if self._is_lost:
-            return math.inf
-        return max((engine.load().silent_s for engine in list(self._engines.values())), default=0.0)
+        return math.inf if self.watchdog.gave_up else self.engines.silent_s
 
     def close(self) -> None:
         """Stop everything, in the middle of whatever it does."""
-        self._closed.set()
-        for engine in list(self._engines.values()):
+        self.closed.set()
+        for engine in self.engines:
             engine.close()
         self.sandbox.close()
         if self.downloading:
             self._thread.join(STOPPING_S)
-
-    # --- watching -------------------------------------------------------------------------------------
-
-    def _watch(self) -> None:
-        while not self._closed.wait(WATCH_S):
-            self.restart_ended()
-
-    def restart_ended(self) -> None:
-        """Start every engine again whose thread has ended; until then another model answers, or the documentation."""
-        for name, engine in list(self._engines.items()):
-            if engine.load().silent_s == math.inf and name in self._again and not self._closed.is_set():
-                was_current = self._current == name
-                del self._engines[name]
-                self._current = next(reversed(self._engines), "")
-                before, self.note = self.note, f"{engine.info.label} has stopped and is started again."
-                self.status["model"] = f"restarting: {self.note}"
-                if self._restarted(name, was_current=was_current):
-                    self.note, self.status["model"] = before, "ready"
-
-    def _restarted(self, name: str, *, was_current: bool) -> bool:
-        """Return True once an engine of that name serves again, False where it ends or fails too often."""
-        while not self._closed.is_set():
-            now = time.monotonic()
-            self._ended[name] = [at for at in self._ended[name] if now - at < RESTARTS_WITHIN_S] + [now]
-            if len(self._ended[name]) > RESTARTS:
-                self.note = f"The model stopped {RESTARTS} times in a row; the log says why."
-                logger.error("model: %s is not started again: it ended too often", name)
-                self.status["model"], self._is_lost = f"failed: {self.note}", True
-                return False
-            logger.warning("model: %s is started again", name)
-            try:
-                engine = self._again[name]()
-            except Exception as error:
-                logger.error("model: %s: %s", name, error, exc_info=not isinstance(error, ModelUnusable))
-                self._closed.wait(WATCH_S)
-                continue
-            if self._closed.is_set():
-                engine.close()
-            elif was_current or not self._engines:
-                self._serve(engine)
-            else:
-                self._engines = {name: engine, **self._engines}
-            return True
-        return False
-
-    # --- loading --------------------------------------------------------------------------------------
 
     def _load(self) -> None:
         self._attempt("model", self._load_first_model)
@@ -270,16 +218,16 @@ class Parts:
                     logger.error("model: %s", error)
                     self.note = str(error)
         offline = "" if self.settings.downloads else f"{default.label} is not fetched, as HF_HUB_OFFLINE is set."
-        if self._current == substitute.name:
+        if self.engines.current == substitute.name:
             self.note = _answers_for(substitute, self.note or offline or f"{default.label} is not here")
-        elif not self._current:
+        elif not self.engines.current:
             self._open_entry(catalogue()[EMBEDDED])
             self.note = self.note or offline
 
     def _load_default_model(self) -> None:
         """Fetch Granite while another model answers; where it cannot be had, its substitute, from any place."""
         default, substitute = catalogue()[DEFAULT], catalogue()[SUBSTITUTE]
-        if default.name in self._engines or not self.settings.downloads:
+        if default.name in self.engines or not self.settings.downloads:
             return
         try:
             self._open_in_place_of_others(default)
@@ -292,7 +240,7 @@ class Parts:
     def _load_substitute(self, entry: Entry, why: str, *, ask_hub: bool) -> None:
         note = _answers_for(entry, why)
         try:
-            if entry.name not in self._engines:
+            if entry.name not in self.engines:
                 self._open_in_place_of_others(entry, note, ask_hub=ask_hub)
         except ModelUnusable as error:
             raise ModelUnusable(f"{why.removesuffix('.')}. {error}") from error
@@ -324,7 +272,7 @@ class Parts:
     def _fetch(self, entry: Entry, *, ask_hub: bool = True) -> Path:
         self.downloading = entry.label
         try:
-            return fetch(entry, self._models, partial(self._report, entry), self._closed.is_set, ask_hub=ask_hub)
+            return fetch(entry, self._models, partial(self._report, entry), self.closed.is_set, ask_hub=ask_hub)
         finally:
             self.downloading = ""
 
@@ -374,9 +322,7 @@ class Parts:
     def _retire(self, name: str, why: str) -> None:
         """Take a model out of service: another model answers, or the documentation alone."""
         logger.error("model: %s", why)
-        engine = self._engines.pop(name, None)
-        self._again.pop(name, None)
-        self._current = next(reversed(self._engines), "")  # each is better than those before it
+        engine = self.engines.retire(name)
         self.note = why
         self.status["model"] = "ready" if self.engine else f"failed: {why}"
         if engine:
@@ -384,12 +330,9 @@ class Parts:
         if self.engine is None and self._is_auto and name != EMBEDDED:
             self._attempt("model", lambda: self._open_entry(catalogue()[EMBEDDED]))
 
-    def _serve(self, engine: Engine, again: Callable[[], Engine] | None = None) -> None:
-        """Let an engine answer from the next conversation on. again: opens it once more should it end."""
-        self._engines[engine.info.name] = engine
-        if again:
-            self._again[engine.info.name] = again
-        self._current = engine.info.name
+    def _serve(self, engine: Engine, opener: Opener | None = None) -> None:
+        """Let an engine answer from the next conversation on. opener: opens it once more should it end."""
+        self.engines.serve(engine, opener)
         self.status["model"] = "ready"
         if self.retriever:
             self.on_ready(engine)
@@ -424,7 +367,7 @@ class Parts:
 
     def _await_mending(self, embedder: WordEncoder) -> None:
         """Look again from time to time whether the command that the message names has been run."""
-        while self.retriever is None and not self._closed.wait(MENDING_S):
+        while self.retriever is None and not self.closed.wait(MENDING_S):
             with suppress(RagError, OSError):
                 self._use_index(embedder)
                 self.note = ""

@@ -1,6 +1,7 @@
 """Gives the fixed replies, for requests that need no model, in the visitor's language."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
@@ -38,6 +39,11 @@ class Replies:
         """Return how to say, in the message's language, that the documentation does not answer, or only nearly."""
         replies = self._in_language(reading)
         return Words(replies["abstain"], replies["nearest"], replies["near"])
+
+    @property
+    def every(self) -> Mapping[str, Mapping[str, str]]:
+        """All replies: language -> name -> text."""
+        return self._replies
 
     def _in_language(self, reading: Reading) -> dict[str, str]:
         return self._replies.get(reading.language, self._replies[FALLBACK])

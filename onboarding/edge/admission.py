@@ -181,8 +181,10 @@ class Admission:
         """Return the place that was decided on, or one that is decided on now; its answer is under way."""
         with self._lock:
             self._tick()
-            held = decision in self._places
-        place = decision if decision and held else self.ask(asker)
+            if decision in self._places:
+                decision.begun = True  # before anybody else looks whether it has lapsed
+                return decision
+        place = self.ask(asker)
         place.begun = True
         return place
 

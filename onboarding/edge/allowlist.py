@@ -1,13 +1,13 @@
 """Lets through only the routes the page uses, small bodies, one origin; closes the headers. Pure ASGI.
 
 Covers: a route or method that is not on the list gets 404 (Gradio's uploads, file access, proxying, component servers,
-streams, run history, monitoring). A body over the limit gets 413, whatever length it declares; a body that is no JSON
-or no call of the page gets 422. Hidden characters are taken out of every text of a body. A request that another site's
-page makes through a visitor's browser gets 403, and no answer carries CORS headers (Gradio would reflect any origin,
-with credentials). The headers forbid foreign scripts, styles, images, fonts and connections, sniffing, and framing by
-anybody but the Hub.
+streams, run history, monitoring). A body over the limit gets 413, whatever length it declares; one that does not come
+in time 408; one that is no JSON or no call of the page 422. Hidden characters are taken out of every text of a body. A
+request that another site's page makes through a visitor's browser gets 403, and no answer carries CORS headers (Gradio
+would reflect any origin, with credentials). The headers forbid foreign scripts, styles, images, fonts and connections,
+sniffing, and framing by anybody but the Hub.
 
-Does not cover: rate limits (`rate_limits.py`, `admission.py`); a name that its owner points at this address (DNS
+Does not cover: rate limits (`throttle.py`, `admission.py`); a name that its owner points at this address (DNS
 rebinding), since nothing here depends on who asks; what a handler does with a message that is let through.
 """
 
@@ -194,7 +194,7 @@ def is_known(path: str, method: str) -> bool:
 def is_foreign(method: str, headers: Mapping[str, str]) -> bool:
     """Return whether a browser asks on behalf of another site's page; opening the page itself from there is fine.
 
-    Programs send neither header. A page cannot forge them, nor add a forwarded host without asking leave first.
+    Programs send neither of the two headers that tell, and a page cannot forge them.
     """
     site = headers.get("sec-fetch-site", "")
     if site in {"same-origin", "none"}:

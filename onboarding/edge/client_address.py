@@ -18,6 +18,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from onboarding.edge.allowlist import with_headers
+
 PRIVATE = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,::1/128,fc00::/7"  # where proxies live
 UNKNOWN = "unknown"  # no address is known, as over a Unix socket; all of those count as one
 # X-Forwarded-For stays: /metrics reads from it that a proxy asks. The rest names this server, which the Host does.
@@ -27,6 +29,7 @@ NAMES_US = re.compile(
 HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]{1,253})(:\d{1,5})?", re.ASCII)
 LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})  # probes of the container itself
 NOT_HERE = "This server has no such name; open it by the address that its operator gave."
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 IPV6_PREFIX = 64  # what one household or host gets; single addresses of it are free to choose
 
 
@@ -55,7 +58,7 @@ class ClientAddress:
         hosts: names without port by which this server may be asked, () for every one.
         """
         self._app = app
-        self._proxies = [ipaddress.ip_network(network.strip()) for network in trust.split(",") if network]
+        self._proxies = networks(trust)
         self._entry: Any = ProxyHeadersMiddleware(self._named, trust) if trust else self._named  # type: ignore[arg-type]
         self._hosts = frozenset(hosts)
 
@@ -64,10 +67,12 @@ class ClientAddress:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = _own_headers(scope, is_proxy(scope, self._proxies))
+        if scope.get("client"):
+            scope = {**scope, "client": (unmapped(scope["client"][0]), scope["client"][1])}
+        headers = _own_headers(scope, is_in(_host(scope), self._proxies))
         host = Headers(raw=headers).get("host", "")
         if self._hosts and re.sub(r":\d*$", "", host).lower() not in self._hosts | LOCAL:
-            await PlainTextResponse(NOT_HERE, 421)(scope, receive, send)
+            await PlainTextResponse(NOT_HERE, 421)(scope, receive, with_headers(send))
         else:
             await self._entry({**scope, "named": headers}, receive, send)
 
@@ -86,18 +91,37 @@ def _own_headers(scope: Scope, trusts: bool) -> list[tuple[bytes, bytes]]:
     return [*((name, value) for name, value in kept if name != b"host"), (b"host", given.encode())]
 
 
-def is_proxy(scope: Scope, proxies: Collection[Any]) -> bool:
-    """Return whether a request comes from one of these networks."""
+def networks(trust: str) -> list[Network]:
+    """Return the networks of a list with commas, [] for ""; raises ValueError."""
+    return [ipaddress.ip_network(network.strip()) for network in trust.split(",")] if trust else []
+
+
+def is_in(host: str, proxies: Collection[Network]) -> bool:
+    """Return whether an address lies in one of these networks."""
     try:
-        peer = ipaddress.ip_address((scope.get("client") or (UNKNOWN, 0))[0])
+        peer = ipaddress.ip_address(unmapped(host))
     except ValueError:
         return False
     return any(peer in network for network in proxies)
 
 
+def unmapped(host: str) -> str:
+    """Return the IPv4 address of one that a socket of both families shows in IPv6's form, others as they are."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped) if mapped else host
+
+
 def address(scope: Scope) -> str:
     """Return the address that counts, of a request that has passed ClientAddress."""
-    return bucket((scope.get("client") or (UNKNOWN, 0))[0])
+    return bucket(_host(scope))
+
+
+def _host(scope: Scope) -> str:
+    return str((scope.get("client") or (UNKNOWN, 0))[0])
 
 
 def asker_of(request: Any) -> Asker:
@@ -111,12 +135,10 @@ def asker_of(request: Any) -> Asker:
 def bucket(host: str) -> str:
     """Return the address that counts: an IPv4 address, the /64 of an IPv6 one, anything else as it is, cut short."""
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        address = ipaddress.ip_address(unmapped(host.partition("%")[0]))
     except ValueError:
         return host[:64]
     if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
         return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
     return str(address)
 
@@ -127,6 +149,5 @@ def trusted(value: str) -> str:
         return ""
     if value == "1":
         return PRIVATE
-    for network in value.split(","):
-        ipaddress.ip_network(network.strip())
+    networks(value)
     return value

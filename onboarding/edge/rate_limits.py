@@ -9,20 +9,15 @@ that share one address (raise ASKS_PER_MINUTE for a class behind one router).
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onboarding.edge.allowlist import HOLD_S, with_headers
-from onboarding.edge.client_address import Asker, address
+from onboarding.edge.client_address import Asker
 from onboarding.edge.cpu_budget import SHARE
 
 # Refusals a minute that an address reads on its page: a person needs no more, and drawing one costs what a search does.
@@ -167,42 +162,17 @@ class RateLimits:
         return not self._hit([self.rates.visits], host)
 
     def _hit(self, items: list[RateLimitItem], host: str) -> float:
+        """Count one more under every limit, or under none where one of them is reached: then the seconds to wait."""
         if self.is_off:
             return 0.0
-        return max((0.0 if self._limiter.hit(item, host) else self._wait_s(item, host) for item in items), default=0.0)
+        if reached := [item for item in items if not self._limiter.test(item, host)]:
+            return max(self._wait_s(item, host) for item in reached)
+        for item in items:
+            self._limiter.hit(item, host)
+        return 0.0
 
     def _wait_s(self, item: RateLimitItem, *key: str) -> float:
         return max(1.0, self._limiter.get_window_stats(item, *key).reset_time - time.time())
 
 
 NO_LIMITS = Rates(0)  # for tests of other things, and for whoever limits in front of the app
-
-
-class RequestRateLimit:
-    """ASGI middleware that answers 429 to an address that sends too many POST requests, a moment late."""
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        limits: RateLimits,
-        refused: Callable[[str], None] = lambda _scope: None,
-        hold_s: float = HOLD_S,
-    ) -> None:
-        """refused: is told "requests" at each refusal. hold_s: how late a refusal comes."""
-        self._app = app
-        self._limits = limits
-        self._refused = refused
-        self._hold_s = hold_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the request and pass it on, or refuse it."""
-        counted = scope["type"] == "http" and scope["method"] == "POST"
-        wait_s = self._limits.request_wait_s(address(scope)) if counted else 0.0
-        if not wait_s:
-            await self._app(scope, receive, send)
-            return
-        self._refused("requests")
-        await asyncio.sleep(self._hold_s)
-        said = f"Too many requests; try again in {math.ceil(wait_s)} s."
-        refusal = PlainTextResponse(said, 429, {"Retry-After": str(math.ceil(wait_s))})
-        await refusal(scope, receive, with_headers(send))

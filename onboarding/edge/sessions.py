@@ -1,38 +1,48 @@
-"""Bounds what an address may leave behind in the server: sessions, and results that nobody reads.
+"""Bounds the sessions that the server remembers: how many, for how long, and what an address leaves behind in them.
 
-Gradio keeps a session for each call of a program and each open page, and each result until its stream is read; both
-stores are shared by everybody and drop the oldest when they are full. So an address may begin only so many sessions,
-and has to read what it asked for before it asks for more.
+Gradio keeps a copy of the page's whole configuration for every session, about 0.7 MB, for good: an hour after a page
+closes it drops the values of its states and nothing else, and each call of a program makes a session that nobody
+closes. It keeps each result until its stream is read. Both stores are shared by everybody and drop the oldest when
+they are full. So an address may begin only so many sessions, and has to read what it asked for before it asks for
+more; and a session without an open page is forgotten soon after its last use. A page that comes back later goes on
+with the conversation that its browser keeps.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime, timedelta
 from urllib.parse import parse_qs
 
 import gradio as gr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from onboarding.edge.allowlist import CallRefused
-from onboarding.edge.open_pages import CLOSED_S
 from onboarding.edge.rate_limits import RateLimits
 
+MOST = 1000  # sessions, least recently used out first
+CLOSED_S = 120.0  # a telephone that turns to another page and back within this finds everything as it was
+EVERY_S = 15.0  # between two looks
+HEARTBEAT = re.compile(r"/gradio_api/heartbeat/(.+)")  # the stream of a page for its session as long as it is open
 PAGE_STREAM = "/gradio_api/queue/data"
 CALL_STREAM = re.compile(r"/gradio_api/call/[a-z_]+/([0-9a-f]{1,64})")
 
 
 class Sessions:
-    """Sessions by address, and which of them have something that is not being read. Belongs to one event loop."""
+    """Sessions by address, which have results that nobody reads, and an open page. Belongs to one event loop."""
 
     def __init__(self, limits: RateLimits, clock: Callable[[], float] = time.monotonic) -> None:
+        self.open_pages: Counter[str] = Counter()  # session -> streams that its page holds
         self._limits = limits
         self._clock = clock
         self._known: dict[str, OrderedDict[str, float]] = {}  # address -> session -> last use
         self._unread: dict[str, dict[str, None]] = {}  # address -> sessions
-        self._streams: Counter[str] = Counter()  # session -> open streams
+        self._readers: Counter[str] = Counter()  # session -> open streams of its results
 
     def begin(self, address: str, session: str) -> None:
         """Note a call of a session; raises CallRefused where an address has too many sessions or unread results."""
@@ -48,20 +58,18 @@ class Sessions:
             raise CallRefused(f"Too many new sessions; try again in {wait_s:.0f} s.", 429, wait_s, hold=True)
         known[session] = self._clock()
         known.move_to_end(session)
-        if not self._streams[session]:
+        if not self._readers[session]:
             self._unread.setdefault(address, {})[session] = None
 
-    def opened(self, session: str) -> None:
-        """Note that somebody reads the results of a session."""
-        self._streams[session] += 1
+    def reader(self, session: str) -> AbstractContextManager[None]:
+        """Note, for as long as the block runs, that somebody reads the results of a session."""
         for unread in self._unread.values():
             unread.pop(session, None)
+        return _one_more(self._readers, session)
 
-    def closed(self, session: str) -> None:
-        """Note that a reader has left."""
-        self._streams[session] -= 1
-        if self._streams[session] <= 0:
-            del self._streams[session]
+    def open_page(self, session: str) -> AbstractContextManager[None]:
+        """Note, for as long as the block runs, that a page is open for a session."""
+        return _one_more(self.open_pages, session)
 
     def _forget_old(self) -> None:
         """Forget sessions as the server does; what they left unread goes with them."""
@@ -75,8 +83,8 @@ class Sessions:
                 self._unread.pop(address, None)
 
 
-class Readers:
-    """ASGI middleware that tells Sessions whose results are being read."""
+class SessionStreams:
+    """ASGI middleware that tells Sessions which pages are open, and whose results are being read."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions, page: gr.Blocks) -> None:
         self._app = app
@@ -85,22 +93,18 @@ class Readers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on; note a stream for as long as it lasts."""
-        session = self._read(scope) if scope["type"] == "http" and scope["method"] == "GET" else ""
-        if not session:
+        with self._noted(scope) if scope["type"] == "http" and scope["method"] == "GET" else nullcontext():
             await self._app(scope, receive, send)
-            return
-        self._sessions.opened(session)
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._sessions.closed(session)
 
-    def _read(self, scope: Scope) -> str:
+    def _noted(self, scope: Scope) -> AbstractContextManager[None]:
         path, query = str(scope["path"]), str(scope["query_string"], "latin-1")
-        if path == PAGE_STREAM:
-            return parse_qs(query).get("session_hash", [""])[0]
+        if open_page := HEARTBEAT.fullmatch(path):
+            return self._sessions.open_page(open_page[1])
         called = CALL_STREAM.fullmatch(path)
-        return self._session_of(called[1]) if called else ""
+        session = self._session_of(called[1]) if called else ""
+        if path == PAGE_STREAM:
+            session = parse_qs(query).get("session_hash", [""])[0]
+        return self._sessions.reader(session) if session else nullcontext()
 
     def _session_of(self, event: str) -> str:
         queue = self._page._queue
@@ -108,3 +112,42 @@ class Readers:
         if held is not None:
             return str(held.session_hash)
         return next((str(one) for one, events in queue.pending_event_ids_session.items() if event in events), "")
+
+
+def forget_closed(page: gr.Blocks, open_pages: Collection[str], closed_s: float = CLOSED_S) -> int:
+    """Forget the sessions that were last used so long ago and have no open page; return how many those were.
+
+    An answer uses its session at every step, and nobody waits for so long before one, so none is under way.
+    """
+    holder = page.state_holder
+    before = datetime.now() - timedelta(seconds=closed_s)
+    with holder.lock:
+        gone = [
+            session
+            for session in holder.session_data
+            if session not in open_pages and holder.time_last_used.get(session, before) <= before
+        ]
+        for session in gone:
+            del holder.session_data[session]
+            holder.time_last_used.pop(session, None)
+            page._queue.pending_messages_per_session.pop(session, None)
+            page._queue.pending_event_ids_session.pop(session, None)
+    return len(gone)
+
+
+async def keep_small(page: gr.Blocks, open_pages: Collection[str]) -> None:
+    """Look for closed sessions from time to time, until cancelled."""
+    while True:
+        await asyncio.sleep(EVERY_S)
+        forget_closed(page, open_pages)
+
+
+@contextmanager
+def _one_more(counter: Counter[str], session: str) -> Iterator[None]:
+    counter[session] += 1
+    try:
+        yield
+    finally:
+        counter[session] -= 1
+        if counter[session] <= 0:
+            del counter[session]

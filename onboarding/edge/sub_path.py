@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from onboarding.edge.allowlist import with_headers
+
 
 class SubPath:
     """Wraps the whole application; what comes without the path passes as it is, as from a proxy that takes it off."""
@@ -21,7 +23,8 @@ class SubPath:
         path = scope.get("path", "")
         if self._prefix and scope["type"] == "http" and path == self._prefix:
             query = scope["query_string"].decode("latin-1")
-            await RedirectResponse(f"{self._prefix}/" + (f"?{query}" if query else ""), 308)(scope, receive, send)
+            redirect = RedirectResponse(f"{self._prefix}/" + (f"?{query}" if query else ""), 308)
+            await redirect(scope, receive, with_headers(send))
             return
         if self._prefix and scope["type"] == "http" and path.startswith(f"{self._prefix}/"):
             rest = path[len(self._prefix) :]

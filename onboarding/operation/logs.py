@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -61,28 +62,46 @@ class Sparing(logging.Filter):
         super().__init__()
         self._alike = alike
         self._clock = clock
+        self._lock = threading.Lock()  # a handler's filters run before its own lock is taken
         self._passed: dict[tuple[str, str], tuple[float, int]] = {}  # what is alike -> when its minute began, how many
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record passes, with what is added to it or withheld."""
-        now, key = self._clock(), (record.name, str(record.msg)[:LINE_CHARS])
-        began, count = self._passed.get(key, (now, 0))
-        dropped = max(0, count - self._alike) if now - began >= MINUTE_S else 0
-        if now - began >= MINUTE_S:
-            began, count = now, 0
-        if key not in self._passed and len(self._passed) >= ALIKE_KEYS:
-            self._passed = {key: value for key, value in self._passed.items() if now - value[0] < MINUTE_S}
-            key = key if len(self._passed) < ALIKE_KEYS else (record.name, "")
-        self._passed[key] = (began, count + 1)
-        if count >= self._alike:
+        with self._lock:
+            count, dropped = self._count(record)
+        if count > self._alike:
             return False
-        fields, message = dict(getattr(record, "fields", None) or {}), record.getMessage()[:MESSAGE_CHARS]
+        fields, message = dict(getattr(record, "fields", None) or {}), _message(record)[:MESSAGE_CHARS]
         if record.name == "root":  # nothing of the project logs there
             message = f"withheld, from {_short(record.pathname)}:{record.lineno}"
         if dropped:
             message, fields = f"{message} (and {dropped} more like it)", fields and fields | {"more": dropped}
         record.msg, record.args, record.__dict__["fields"] = message, (), fields
         return True
+
+    def _count(self, record: logging.LogRecord) -> tuple[int, int]:
+        """Count a record: how many like it came this minute, itself included, and how many were dropped before.
+
+        When too much is remembered, what is new counts together, by its logger.
+        """
+        now, key = self._clock(), (record.name, str(record.msg)[:LINE_CHARS])
+        if key not in self._passed and len(self._passed) >= ALIKE_KEYS:
+            self._passed = {key: value for key, value in self._passed.items() if now - value[0] < MINUTE_S}
+            key = key if len(self._passed) < ALIKE_KEYS else (record.name, "")
+        began, count = self._passed.get(key, (now, 0))
+        dropped = 0
+        if now - began >= MINUTE_S:
+            began, count, dropped = now, 0, max(0, count - self._alike)
+        self._passed[key] = (began, count + 1)
+        return count + 1, dropped
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return a record's message, its template where a library gave arguments that do not fit it."""
+    try:
+        return record.getMessage()
+    except Exception:  # an argument's own __str__ may raise anything, and whoever logs must not fail over it
+        return str(record.msg)
 
 
 class _Json(JsonFormatter):

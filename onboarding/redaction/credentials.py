@@ -1,6 +1,6 @@
 """Finds credentials in a text: tokens by their own form, everything else by what stands before it.
 
-Covers: `rag.secrets.formats`; values of anything called password, secret, token, key and the like in six languages, in
+Covers: `rag.secrets.formats`; values of anything called password, secret, token, key and the like in twelve languages, in
 assignments, YAML, JSON, XML, flags, headers and queries; credentials in addresses; password hashes; vault blocks;
 long random strings. Does not cover: a password of letters only in plain prose, and values that look like a
 placeholder or a call.
@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from rag.secrets.formats import Span, token_spans
 
 _WORDS = (
-    r"password|passwd|passphrase|passwort|kennwort|contraseña|contrasena|mot[ ]de[ ]passe|senha|パスワード|暗証番号"
+    r"password|passwd|passphrase|passwort|kennwort|contraseña|contrasena|mot[ ]de[ ]passe|senha|パスワード|暗証番号|wachtwoord|heslo"
+    r"|密码|密碼|口令|비밀번호|암호|كلمة[ ](?:المرور|السر)"
     r"|(?<![a-z])(?:pass|pwd|pw)(?![a-z])"
 )
 _KEYS = (
@@ -37,7 +38,8 @@ _ASSIGNED = re.compile(rf"{_NAMED}[\"'\]]?[ \t　]{{0,4}}(?:=>|:=|[=:：])[ \t�
 _FLAGGED = re.compile(rf"(?<![\w-])--?(?:[a-z]+-)*{_NAMED}[ ]{{1,4}}(?![-=:]){_VALUE}", re.I)
 # the password is value, password value; only a value that looks random counts
 _SAID = re.compile(
-    rf"(?:{_WORDS})(?!{_HARMLESS})(?:[ ]{{1,2}}(?:is|was|ist|war|lautet|es|era|est|é)[ ]{{1,2}}|[ ]?[はが][ ]?|[ ]{{1,2}})"
+    rf"(?:{_WORDS})(?!{_HARMLESS})(?:[ ]{{1,2}}(?:is|was|ist|war|lautet|es|era|est|é|è|je|هي)[ ]{{1,2}}"
+    rf"|[ ]?[はが是为為은는][ ]?|[ ]{{1,2}})"
     rf"{_VALUE}",
     re.I,
 )

@@ -14,6 +14,8 @@ from onboarding.redaction.hosts import host_spans
 from onboarding.redaction.people import people_spans
 from rag.secrets.formats import Span
 
+_STOPS = str.maketrans("\u3002\uff61", "..")  # dots in a host's name, as RFC 3490 has them
+
 
 def redact(text: str) -> str:
     """Return `text` without credentials, personal data and invisible characters; the rest stays as it was."""
@@ -30,10 +32,16 @@ def visible(text: str) -> str:
     return "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cf", "Cs"})
 
 
+def _folded(text: str) -> str:
+    """Return `text`, as long as it is, in the letters that the patterns know: full-width signs are typed in Asia."""
+    forms = (unicodedata.normalize("NFKC", char) for char in text)
+    return "".join(form if len(form) == 1 else char for form, char in zip(forms, text, strict=True)).translate(_STOPS)
+
+
 def _merged(text: str) -> list[Span]:
     """Return all findings in order; overlapping ones become one, named after the longest."""
     merged: list[Span] = []
-    for span in sorted(_spans(text), key=lambda span: (span.start, -span.end)):
+    for span in sorted(_spans(_folded(text)), key=lambda span: (span.start, -span.end)):
         last = merged[-1] if merged else None
         if last is None or span.start >= last.end:
             merged.append(span)

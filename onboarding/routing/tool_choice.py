@@ -80,7 +80,7 @@ class ToolChooser:
         if route.name == "unsafe":
             return ToolChoice("none", None, confidence=route.confidence)
         if named := self._named(reading):
-            return ToolChoice("check", named, self._arguments(named, reading), NAMED_CONFIDENCE)
+            return ToolChoice("check", named, self.arguments(named, reading), NAMED_CONFIDENCE)
         if self._classifier is None:
             return ToolChoice("none", None)
         labels = self._damped(self._classifier.probabilities(reading), self._share_of_checks(reading, self._classifier))
@@ -91,7 +91,7 @@ class ToolChooser:
         best = max(checks, key=lambda label: checks[label])
         if best == ALL_TOOLS:
             return ToolChoice("check", None, confidence=checks[best])
-        return ToolChoice("check", best, self._arguments(best, reading), checks[best])
+        return ToolChoice("check", best, self.arguments(best, reading), checks[best])
 
     def _named(self, reading: Reading) -> str:
         """Return the tool that has no exemplars and that the message names, or ""."""
@@ -102,7 +102,7 @@ class ToolChooser:
     def _suggestion(self, reading: Reading) -> str:
         return command_for(reading, self._grammar, self._remedies)
 
-    def _arguments(self, tool: str, reading: Reading) -> dict[str, Any]:
+    def arguments(self, tool: str, reading: Reading) -> dict[str, Any]:
         """Return the arguments a message names, or those of the message it leans on when it names none itself."""
         own = self._grammar.arguments(tool, reading)
         return own if own or not reading.joint else self._grammar.arguments(tool, reading.joint)

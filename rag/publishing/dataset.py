@@ -13,6 +13,7 @@ import yaml
 
 from rag.chunking.chunker import chunk
 from rag.errors import RagError, SecretFound, SourceUnreadable
+from rag.publishing.splits import SPLITS, split_of
 from rag.reading.documents import Corpus, read_corpus
 from rag.reading.links import UPSTREAM_COMMIT, linker, source_links
 from rag.reading.rows import read_rows
@@ -54,26 +55,27 @@ _QUESTIONS = pa.schema(
 
 
 def write_dataset(corpus: Path, judged: Path | None, out: Path, repo: str) -> dict[str, int]:
-    """Write passages, questions for training and for evaluation, and the card into `out`; return the rows per file.
+    """Write passages, questions by page in three splits, judged questions and the card; return the rows per file.
 
-    `judged` is a file of judged questions (one JSON object per line) for the evaluation split. Raises SecretFound
-    before anything is written when a page or a question holds what looks like a secret or personal data, and
-    SourceUnreadable for pages that are not ours.
+    `judged` is a file of judged questions (one JSON object per line), which stand apart from the splits. Raises
+    SecretFound before anything is written when a page or a question holds what looks like a secret or personal data,
+    and SourceUnreadable for pages that are not ours.
     """
     read = read_corpus(corpus)
     _own_only(read)
-    tables = {
-        "data/passages.parquet": pa.Table.from_pylist(list(_passages(read)), _PASSAGES),
-        "data/questions_train.parquet": pa.Table.from_pylist(list(_asked(read.documents)), _QUESTIONS),
-        "data/questions_eval.parquet": pa.Table.from_pylist(_judged(judged), _QUESTIONS),
-    }
+    splits, asked = split_of(one.path for one in read.documents), list(_asked(read.documents))
+    questions = {split: [row for row in asked if splits[row["page"]] == split] for split in SPLITS}
+    if judged is not None:
+        questions["judged"] = _judged(judged)
+    tables = {"data/passages.parquet": pa.Table.from_pylist(list(_passages(read)), _PASSAGES)}
+    for name, rows_of in questions.items():
+        if rows_of:  # a reader of an empty split learns nothing
+            tables[f"data/questions_{name}.parquet"] = pa.Table.from_pylist(rows_of, _QUESTIONS)
     _scan(tables)
     (out / "data").mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         pq.write_table(table, out / name, compression="zstd")
     rows = {name: table.num_rows for name, table in tables.items()}
-    for name in (name for name, count in rows.items() if not count):  # a split without rows is none
-        (out / name).unlink()
     (out / "README.md").write_text(_card(repo, read, rows), "utf-8")
     return rows
 
@@ -123,9 +125,7 @@ def _asked(documents: Sequence[Document]) -> Iterator[Row]:
             }
 
 
-def _judged(path: Path | None) -> list[Row]:
-    if path is None:
-        return []
+def _judged(path: Path) -> list[Row]:
     rows = read_rows(path, "question")
     return [
         {
@@ -151,24 +151,27 @@ def _scan(tables: dict[str, pa.Table]) -> None:
 
 def _card(repo: str, corpus: Corpus, rows: dict[str, int]) -> str:
     template = Template(Path(__file__).with_name("dataset_card.md").read_text("utf-8"))
+    named = {name.removeprefix("data/questions_").removesuffix(".parquet"): count for name, count in rows.items()}
+    found = {split: named[split] for split in SPLITS if split in named}
     return template.substitute(
         repo=repo,
         pages=len(corpus.documents),
         passages=rows["data/passages.parquet"],
-        train=rows["data/questions_train.parquet"],
-        judged=rows["data/questions_eval.parquet"],
-        configs=_configs(rows),
+        configs=_configs([*found], judged="judged" in named),
+        questions=", ".join(f"{count} in {split}" for split, count in found.items()),
+        judged=named.get("judged", 0),
         commit=UPSTREAM_COMMIT,
     )
 
 
-def _configs(rows: dict[str, int]) -> str:
-    """Return the front matter that names the files with rows."""
-    splits = [
-        {"split": split, "path": path}
-        for split, path in (("train", "data/questions_train.parquet"), ("test", "data/questions_eval.parquet"))
-        if rows[path]
-    ]
+def _configs(splits: Sequence[str], *, judged: bool) -> str:
+    """Return the front matter that names the files."""
     configs: list[Row] = [{"config_name": "passages", "data_files": "data/passages.parquet"}]
-    configs += [{"config_name": "questions", "data_files": splits}] if splits else []
+    for name, files in (
+        ("questions", {split: f"data/questions_{split}.parquet" for split in splits}),
+        ("judged", {"test": "data/questions_judged.parquet"} if judged else {}),
+    ):
+        if files:
+            listed = [{"split": split, "path": path} for split, path in files.items()]
+            configs.append({"config_name": name, "data_files": listed})
     return yaml.safe_dump({"configs": configs}, sort_keys=False).strip()

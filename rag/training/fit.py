@@ -66,11 +66,11 @@ class Questions:
     unanswerable: list[str]  # by neither
 
 
-def fit(upstream: str, judged: Path, cache: Path, out: Path) -> None:
+def fit(upstream: str, judged: Sequence[Path], cache: Path, out: Path) -> None:
     """Fit on both corpora, print the figures out of fold, and write weights.json, kinds.npz and words.npz into `out`.
 
-    `upstream` is the archive or folder of the upstream documentation, `judged` the judged questions on our own pages
-    (JSON lines). `cache` keeps the two indexes between runs.
+    `upstream` is the archive or folder of the upstream documentation, `judged` files of judged questions on our own
+    pages (JSON lines). `cache` keeps the two indexes between runs.
     """
     questions = _questions(judged)  # before the indexes, which take minutes
     embedder = Embedder()
@@ -91,8 +91,9 @@ def fit(upstream: str, judged: Path, cache: Path, out: Path) -> None:
     (out / "weights.json").write_text(json.dumps(weights | {"near": near}, indent=1) + "\n", "utf-8")
 
 
-def _questions(judged: Path) -> Questions:
-    rows = read_rows(judged, "question", "kind")
+def _questions(judged: Sequence[Path]) -> Questions:
+    """Return the questions of both corpora, of the judged ones those in English: nothing here reads the others."""
+    rows = [row for path in judged for row in read_rows(path, "question", "kind") if "language" not in row]
     unanswerable = (HERE / "unanswerable.txt").read_text("utf-8").splitlines()
     return Questions(
         upstream=read_rows(HERE / "upstream.jsonl"),

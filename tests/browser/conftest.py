@@ -5,6 +5,7 @@ Newcomers are made by clearing what the page stored, and the servers of the modu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +20,17 @@ from onboarding.edge.admission import Admission
 from tests.browser.serving import chromium, free_port, make_app, serving
 from tests.fakes import STATUS, ScriptedGuide
 
-SHOTS = Path(__file__).parent / "shots"
+SHOTS = Path(__file__).parent / "shots"  # pictures to be looked at, where SHOTS=1 asks for them
 PATIENCE_MS = 60_000  # how long a machine under heavy load may take for what takes tenths of a second
 ADMISSION = Admission()  # of the page over the scripted guide
 DESKTOP: ViewportSize = {"width": 1280, "height": 860}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: they are slow, and Playwright keeps an event loop running until the session ends."""
-    items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
+def shot(page: Page, name: str, *, full_page: bool = True) -> None:
+    """Write a picture into SHOTS: each takes a good part of a second, so only where it is asked for."""
+    if os.environ.get("SHOTS"):
+        SHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SHOTS / f"{name}.png", full_page=full_page)
 
 
 @pytest.fixture(scope="session")

@@ -1,32 +1,50 @@
-"""The demonstration: a visit to the application over the embedded model, as an animated picture.
+"""The film of the page's own demonstration, with its captions, and the picture that stands for the page elsewhere.
 
-    python -m tests.browser.demo [--url http://127.0.0.1:7860] [--out .data/ci/demo.webp]
+    python -m tests.browser.demo [--out .data/ci]        # demo.webp, card.png and demo.json
 
-What happens is decided here, how long it is shown too; what is seen is the real page, frame by frame. Waiting is
-shortened, nothing else is: a frame that shows the same as the one before only lengthens it.
+The page plays, frame by frame, and stands still while it is photographed: how long a frame is shown is what the page
+would have waited. demo.json says in words what the film shows; tests/ui/test_demo.py holds it against what the page
+would show now.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
+import html
 import io
+import json
+import re
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from tests.browser.pictures import PATIENCE_MS, application, open_tab
-from tests.browser.serving import chromium
-from tools.simulation.hosts import load_hosts
+from app import Around, create_app
+from model.turn.chat import TurnRecord
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts, PartsSettings
+from onboarding.tours.content import load_tour
+from onboarding.ui.page.demo import Demo, Step
+from onboarding.usage.recorder import usage_of_project
+from tests.browser.serving import chromium, serving
+from tools.sandbox.sandbox import Sandbox
 
-SIZE = (1000, 680)
-TYPING_MS, STREAM_MS, LOOK_MS = 60, 160, 2600  # a keystroke, a step of an answer, time to read
-MOST_FRAMES = 60  # of one answer
-MAX_BYTES = 3_000_000  # a page that shows it must stay light
+SIZE, CARD = (1000, 680), (1200, 630)  # the card's is what other sites show of a link
+CARD_AT = "result"  # the step that the card shows
+MAX_BYTES = 2_000_000  # a page that shows it must stay light
 QUALITIES = (70, 50, 35)  # of the pictures; the first that fits
+FILM, PICTURE, SHOWN = "demo.webp", "card.png", "demo.json"
+NO_BUTTONS = ".demo-bar .ends { display: none !important; }"  # nobody can press them in a picture
+STAND_STILL = "void (demo.rest = ms => new Promise(done => { window.held = { ms, done }; }))"
+VOLATILE = re.compile(r"<svg.*?</svg>|<pre.*?</pre>|\b[\d.]+ m?s\b", re.DOTALL)  # times, and a result's own fields
 
 
 @dataclass
@@ -39,7 +57,7 @@ class Film:
     _last: bytes = b""
 
     def take(self, shown_ms: int) -> None:
-        """Add what the page shows now."""
+        """Add what the page shows now; what it showed before only lasts longer."""
         shot = self.page.screenshot()
         if shot == self._last:
             self.shown_ms[-1] += shown_ms
@@ -47,25 +65,6 @@ class Film:
         self._last = shot
         self.frames.append(Image.open(io.BytesIO(shot)).convert("RGB"))
         self.shown_ms.append(shown_ms)
-
-    def type(self, field_at: str, text: str) -> None:
-        """Type as a person does, three letters a frame."""
-        for at in range(0, len(text), 3):
-            self.page.locator(field_at).press_sequentially(text[at : at + 3])
-            self.take(TYPING_MS * 3)
-
-    def ask(self, text: str) -> None:
-        """Ask in the chat and follow the answer to its end."""
-        self.type("#question textarea", text)
-        self.page.press("#question textarea", "Enter")
-        done = self.page.locator(".turn.last .actions")
-        for _ in range(MOST_FRAMES):
-            self.take(STREAM_MS)
-            if done.count():
-                break
-        done.wait_for(timeout=PATIENCE_MS)
-        self.page.evaluate("document.querySelector('.turn.last').scrollIntoView({block: 'start'})")
-        self.take(LOOK_MS)
 
     def save(self, path: Path) -> int:
         """Write the animation and return its bytes; ValueError when it stays too large."""
@@ -80,58 +79,101 @@ class Film:
         raise ValueError(f"{path} has {path.stat().st_size:,} bytes and {MAX_BYTES:,} are allowed; show less")
 
 
+def played(page: Page) -> Iterator[tuple[str, int]]:
+    """Play the demonstration; yield its step and the milliseconds to wait at each wait, which lasts until the next."""
+    page.wait_for_function("window.demo?.stage?.words() && document.documentElement.classList.contains('demos')")
+    page.evaluate(STAND_STILL)
+    page.evaluate("() => void demo.start()")
+    while page.wait_for_function("window.held || !demo.playing") and page.evaluate("demo.playing"):
+        step: str = page.evaluate("demo.at")
+        yield step, page.evaluate("held.ms")
+        page.evaluate("() => { const { done } = held; held = null; done(); }")
+
+
 def story(film: Film) -> None:
-    """Welcome, a question, search as one types, a broken host, and a plugin that runs twice."""
-    page = film.page
-    page.locator("#welcome").wait_for()
-    film.take(LOOK_MS)
-    page.click("#welcome-look")
-    page.locator("#welcome").wait_for(state="hidden")
-    film.take(LOOK_MS // 2)
-    film.ask("Is RHEL 8 supported?")
-    open_tab(page, "search", "#search-box")
-    film.type("#search-box :is(input, textarea)", "which port does airflow")
-    page.locator("#search-found .source").first.wait_for()
-    film.take(LOOK_MS)
-    open_tab(page, "diagnostics", "#diag-vitals .panel")
-    _choose(page, "#diag-host", "images-disk-full")
-    page.locator("#diag-vitals .meter.bad").first.wait_for()
-    film.take(LOOK_MS)
-    page.click("#diag-all")
-    page.locator("#diag-verdict h4").wait_for()
-    page.locator("#diag-verdict").scroll_into_view_if_needed()
-    film.take(LOOK_MS)
-    open_tab(page, "plugins", "#plugins-lab")
-    for _stage in range(7):
-        page.click("#plugins-step")
-        page.wait_for_timeout(250)
-        film.take(STREAM_MS * 4)
-    film.take(LOOK_MS)
+    """Film the demonstration to its end."""
+    for step, shown_ms in played(film.page):
+        if step == "tour":  # the server opens it
+            film.page.locator("#diagnostics-tour-next-4").wait_for()
+        film.take(shown_ms)
 
 
-def _choose(page: Page, at: str, host: str) -> None:
-    page.click(f"{at} input")
-    page.locator("[role=option]", has_text=load_hosts()[host].title).click()
+def card(page: Page, path: Path) -> None:
+    """Take the picture of the step `CARD_AT`, once all of it is drawn."""
+    for step, _ in played(page):
+        if step == CARD_AT:
+            path.write_bytes(page.screenshot())
+
+
+def in_words(script: list[Step]) -> list[dict[str, Any]]:
+    """Return what the demonstration shows at the end of each step: its caption, what is typed, the text of each part."""
+    return [_words(step) for step in script]
+
+
+def _words(step: Step) -> dict[str, Any]:
+    parts: dict[str, str] = {}
+    for frame in step.get("frames", ()):
+        parts |= frame["parts"]
+    told = {
+        "caption": step["say"],
+        "typed": step.get("type", ""),
+        "shows": {n: _text(part) for n, part in parts.items()},
+    }
+    if "tab" in step:
+        shown = load_tour(step["tab"]).steps[step["step"] - 1]
+        told["shows"] = {"tour": step["tab"], "step": shown.name, "text": shown.text}
+    return told
+
+
+def _text(part: str) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", VOLATILE.sub(" ", part))).split())
+
+
+@contextlib.contextmanager
+def loaded_guide(
+    sandbox: Sandbox | None = None, record: Callable[[TurnRecord], None] = lambda _record: None
+) -> Iterator[Guide]:
+    """A guide over our own pages with a script in the model's place, once search and router are there."""
+    with tempfile.TemporaryDirectory() as data:
+        parts = Parts(PartsSettings(engine="scripted", data=Path(data)), sandbox)
+        parts.start()
+        while set(parts.status.values()) != {"ready"}:
+            time.sleep(0.05)
+        yield Guide(parts, record)
+        parts.close()
 
 
 def main() -> None:
-    """Film it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url")
-    parser.add_argument("--out", type=Path, default=Path(".data/ci/demo.webp"))
-    options = parser.parse_args()
+    """Film it, take the card, and write down what is seen."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(".data/ci"))
+    out: Path = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        url = options.url or stack.enter_context(application())
+        guide = stack.enter_context(loaded_guide())
+        url = stack.enter_context(serving(create_app(guide, Around(usage_of_project()), load_parts=False)))
         browser = stack.enter_context(chromium())
-        width, height = SIZE
-        page = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
-        page.set_default_timeout(30_000)
-        page.goto(url)
-        film = Film(page)
+        film = Film(_page(browser, url, SIZE))
         story(film)
-        size = film.save(options.out)
+        size = film.save(out / FILM)
+        card(_page(browser, url, CARD), out / PICTURE)
+        told = {"film": digest(out / FILM), "card": digest(out / PICTURE), "steps": in_words(Demo(guide).script())}
+    (out / SHOWN).write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     seconds = sum(film.shown_ms) / 1000
-    sys.stdout.write(f"{options.out}: {len(film.frames)} frames, {seconds:.0f} s, {size:,} bytes\n")
+    sys.stdout.write(f"{out / FILM}: {len(film.frames)} frames, {seconds:.0f} s, {size:,} bytes\n")
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _page(browser: Browser, url: str, size: tuple[int, int]) -> Page:
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme="light")
+    page.set_default_timeout(30_000)
+    page.goto(url)
+    page.add_style_tag(content=NO_BUTTONS)
+    return page
 
 
 if __name__ == "__main__":

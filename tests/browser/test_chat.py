@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.serving import free_port, process
 from tests.fakes import ANSWER, ScriptedGuide
+from tests.waiting import eventually
 
 QUESTION = "How do I deploy on RHEL 10?"
 
@@ -25,14 +25,6 @@ def finished(page: Page, number: int = 1) -> None:
     expect(page.locator(".turn")).to_have_count(number)
     page.locator(".turn.last .figures:not(:empty)").wait_for()
     expect(page.locator("#send")).to_be_visible()
-
-
-def eventually(check: object, seconds: float = 60.0) -> None:
-    """Wait until `check()` holds."""
-    end = time.monotonic() + seconds
-    while not check():  # type: ignore[operator]
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.02)
 
 
 def test_route_and_sources_come_before_the_first_token(page: Page, guide: ScriptedGuide) -> None:

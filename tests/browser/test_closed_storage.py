@@ -124,6 +124,8 @@ def test_with_all_cookies_blocked_every_tab_opens_and_tours_walk(visit: Visit, a
             "for (const key of ['qubinode-tours', 'qubinode-welcome', 'qubinode-feedback', 'qubinode-conversation:a',"
             " 'qubinode-conversations']) localStorage[key] = 'rubbish:[';"
             'localStorage[\'qubinode-conversation:b\'] = \'{"id": "b", "turns": [null, 3]}\';'
+            'localStorage[\'qubinode-conversation:c\'] = \'{"turns": [{"id": "t", "question": 5, "answer": ""}]}\';'
+            'localStorage[\'qubinode-conversation:d\'] = \'{"turns": [{"id": "t", "question": "And the answer?"}]}\';'
             "localStorage['qubinode-open'] = 'a'",
             True,
         ),

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import SHOTS, newcomer
+from tests.browser.conftest import newcomer, shot
 from tests.browser.test_look import serious, sideways
 from tools.simulation.hosts import load_hosts
 
@@ -36,11 +36,6 @@ def choose(page: Page, host: str) -> None:
     page.locator("#diag-host input").click()
     page.get_by_role("option", name=HOSTS[host].title, exact=True).click()
     expect(page.locator("#diag-complaint")).to_contain_text(HOSTS[host].summary[:40])
-
-
-def shot(page: Page, name: str) -> None:
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 
 def test_vital_signs_show_what_is_wrong_at_a_glance(page: Page) -> None:

@@ -18,7 +18,7 @@ from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.ui.tabs.insights import FRESH_S
 from onboarding.usage.ledger_writer import LedgerWriter, ledger_in
 from onboarding.usage.recorder import Usage, usage_of_project
-from tests.browser.conftest import PATIENCE_MS, SHOTS, newcomer
+from tests.browser.conftest import PATIENCE_MS, newcomer, shot
 from tests.browser.serving import serving
 from tests.browser.test_look import serious, sideways
 
@@ -140,8 +140,7 @@ def test_drawings_have_names_and_figures_and_fit_a_telephone(
         assert last[1:] == ["7", "1", "0", "1"]  # answered, abstained, stopped, failed
         assert sideways(page) <= 0
         assert serious(page) == []
-        SHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=SHOTS / f"insights-{colours}-{width}.png", full_page=True)
+        shot(page, f"insights-{colours}-{width}")
 
 
 def test_it_speaks_the_browsers_language(browser: Browser, busy: Place) -> None:

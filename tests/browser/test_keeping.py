@@ -16,8 +16,9 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from onboarding.ui.page.page import Tab
 from tests.browser.conftest import ADMISSION, newcomer
 from tests.browser.serving import make_app, serving
-from tests.browser.test_chat import QUESTION, ask, eventually, finished
+from tests.browser.test_chat import QUESTION, ask, finished
 from tests.fakes import ANSWER, ScriptedGuide
+from tests.waiting import eventually
 
 BOX = "#question textarea"
 
@@ -109,8 +110,9 @@ def test_what_one_tab_forgets_is_gone_in_the_other(page: Page, second: Page, gui
     assert "short RHEL" not in str(page.evaluate("JSON.stringify({...localStorage})"))
 
 
-@pytest.mark.parametrize("phase", ["queue", "prefill", "decode"])
-@pytest.mark.parametrize("way", ["reload", "new chat"])
+@pytest.mark.parametrize(
+    ("way", "phase"), [("reload", "queue"), ("reload", "prefill"), ("reload", "decode"), ("new chat", "decode")]
+)
 def test_an_answer_under_way_is_kept_as_stopped(page: Page, guide: ScriptedGuide, phase: str, way: str) -> None:
     question = "queue up, RHEL" if phase == "queue" else QUESTION
     guide.hold[phase].clear()

@@ -1,4 +1,4 @@
-"""How the page looks and holds still: widths, colours, contrast, keyboard. Writes pictures into `shots/` to look at."""
+"""How the page looks and holds still: widths, colours, contrast, keyboard."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from playwright.sync_api import Page, expect
 
 from onboarding.edge.admission import AT_ONCE
 from onboarding.edge.client_address import Asker
-from tests.browser.conftest import ADMISSION, SHOTS
+from tests.browser.conftest import ADMISSION, shot
 from tests.browser.test_chat import QUESTION, ask, finished
 from tests.fakes import STATUS, ScriptedGuide
 
 LOOKS = [(1280, 860, "light"), (1280, 860, "dark"), (360, 740, "light"), (360, 740, "dark")]
 
 
-def photograph(page: Page, state: str, *, check: bool = False) -> None:
-    """Pictures of the page's state at both widths in both colours; `check` also asks axe-core."""
-    SHOTS.mkdir(exist_ok=True)
+def fits(page: Page, state: str, *, check: bool = False) -> None:
+    """Whether the page's state fits both widths, in both colours; `check` also asks axe-core."""
     for width, height, colours in LOOKS:
         page.set_viewport_size({"width": width, "height": height})
         page.evaluate("dark => document.body.classList.toggle('dark', dark)", colours == "dark")
         page.evaluate("document.querySelector('.turn.last')?.scrollIntoView({behavior: 'instant'})")
-        page.screenshot(path=SHOTS / f"{state}-{width}-{colours}.png")
+        shot(page, f"{state}-{width}-{colours}", full_page=False)
         assert sideways(page) <= 0
         if check:
             assert serious(page) == []
@@ -50,20 +49,20 @@ def sideways(page: Page) -> int:
 
 def test_every_state_fits_its_width_and_passes_axe(page: Page, guide: ScriptedGuide) -> None:
     page.emulate_media(reduced_motion="reduce")
-    photograph(page, "empty", check=True)
+    fits(page, "empty", check=True)
     guide.hold["prefill"].clear()
     ask(page, QUESTION)
     page.locator(".progress b").wait_for()
-    photograph(page, "reading")
+    fits(page, "reading")
     guide.release()
     finished(page)
-    photograph(page, "answer")
+    fits(page, "answer")
     ask(page, "Is libvirtd running? notice")
     finished(page, 2)
     page.click(".turn.last .step summary")
-    photograph(page, "tool")
+    fits(page, "tool")
     page.click(".turn.last .route summary")
-    photograph(page, "route", check=True)
+    fits(page, "route", check=True)
 
 
 def test_nothing_above_the_words_moves_while_they_stream(page: Page, guide: ScriptedGuide) -> None:

@@ -16,7 +16,7 @@ from model.catalogue.load import EngineLimits
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.edge.admission import Admission
-from tests.browser.conftest import SHOTS
+from tests.browser.conftest import shot
 from tests.browser.demo import Film, story
 from tests.browser.pictures import scenes
 from tests.browser.serving import serving
@@ -140,7 +140,7 @@ def test_three_busy_visitors_are_a_queue_that_is_shown_before_one_asks_and_while
         expect(page.locator("#header .queue.busy")).to_contain_text("ahead, ~", timeout=PATIENCE_MS)
         ask(page, "Which variables must I set?")
         expect(page.locator(".turn.last .progress")).to_contain_text("ahead of you", timeout=PATIENCE_MS)
-        page.screenshot(path=SHOTS / "queue.png")
+        shot(page, "queue", full_page=False)
         page.locator("#stop").click()
     expect(page.locator(".turn.last")).to_contain_text("Stopped", timeout=PATIENCE_MS)
     page.close()
@@ -157,6 +157,6 @@ def test_every_scene_of_the_pictures_can_be_reached(browser: Browser, address: s
 def test_the_film_of_a_release_is_played_to_its_end(browser: Browser, address: str) -> None:
     film = Film(fresh_page(browser, address))
     story(film)
-    expect(film.page.locator("#plugins-lab")).to_contain_text("completed")
-    assert len(film.frames) > 20
+    expect(film.page.locator("#welcome-show")).to_be_visible()
+    assert len(film.frames) >= 9  # one for each step at least; with less motion no letter is typed by itself
     film.page.close()

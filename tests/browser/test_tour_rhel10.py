@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import SHOTS, newcomer
+from tests.browser.conftest import newcomer, shot
 
 
 @pytest.fixture
@@ -18,11 +17,6 @@ def page(context: BrowserContext, address: str) -> Page:
     page.goto(address)
     page.get_by_role("tab", name="RHEL 10 tour").click()
     return page
-
-
-def shot(page: Page, name: str) -> None:
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
 
 
 def test_the_tour_can_be_walked_to_its_end_while_nothing_is_loaded(page: Page) -> None:

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from onboarding.tours.content import load_tours
 from onboarding.ui.kit.languages import load_texts
-from tests.browser.conftest import SHOTS, newcomer
+from tests.browser.conftest import newcomer, shot
 from tests.browser.test_look import serious, sideways
 from tools.simulation.hosts import load_hosts
 
@@ -31,11 +31,6 @@ def arrive(visitor: BrowserContext, address: str, query: str = "") -> Page:
     page.goto(f"{address}/{query}")
     page.locator("#tabs").wait_for()
     return page
-
-
-def shot(page: Page, name: str) -> None:
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +190,7 @@ def test_every_step_of_a_tour_fits_a_phone_and_passes_axe(context: BrowserContex
             expect(page.locator(f"#tour-{tour} h2")).to_be_focused()  # the next step is read from its top
 
 
-@pytest.mark.parametrize("locale", ["de-DE", "es-ES", "fr-FR", "ja-JP", "pt-BR"])
+@pytest.mark.parametrize("locale", ["de-DE", "ja-JP", "pt-BR"])
 def test_the_page_speaks_the_browsers_language(browser: Browser, address: str, locale: str) -> None:
     context = browser.new_context(locale=locale, viewport={"width": 1280, "height": 900})
     page = context.new_page()
@@ -275,7 +270,7 @@ def test_the_address_follows_the_tab_and_a_reload_stays_there(visitor: BrowserCo
         expect(page.locator("#question")).to_be_visible()
 
 
-@pytest.mark.parametrize("locale", ["en-US", "de-DE", "es-ES", "fr-FR", "ja-JP", "pt-BR"])
+@pytest.mark.parametrize("locale", ["en-US", "de-DE", "ja-JP"])  # the longest words, and another script
 def test_a_phones_first_screen_holds_the_question_box(browser: Browser, address: str, locale: str) -> None:
     context = browser.new_context(locale=locale, viewport={"width": 390, "height": 844}, has_touch=True)
     page = context.new_page()

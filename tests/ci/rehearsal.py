@@ -25,7 +25,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from workflows import read, targets, triggers
+from workflows import Tree, read, targets
 
 from tests.ci.registry import index, nested, serving
 from tests.hub_stand_in import TOKEN, serve
@@ -94,6 +94,13 @@ def _looked_up(name: str, context: Mapping[str, Any]) -> Any:
     for part in name.split(".") if value is context else ():
         value = value.get(part, "") if isinstance(value, Mapping) else ""
     return value
+
+
+def triggers(workflow: Tree) -> dict[str, Tree]:
+    """Event -> its filters; YAML 1.1 reads the key `on` as true."""
+    on = workflow.get("on", workflow.get(True))  # type: ignore[call-overload]
+    names = [on] if isinstance(on, str) else on
+    return {name: (names[name] or {}) if isinstance(names, dict) else {} for name in names}
 
 
 def starts(workflow: Mapping[str, Any], github: Mapping[str, Any]) -> bool:

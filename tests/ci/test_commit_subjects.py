@@ -66,9 +66,9 @@ def test_a_merge_is_passed_over(checkout: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == "2 commits, 0 findings\n"
 
 
-def test_a_start_that_git_does_not_know_is_said(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["1" * 40, str(checkout)]) == 2
-    assert "fetch it, or name another start" in capsys.readouterr().out
+def test_a_start_that_git_does_not_know_is_said(checkout: Path) -> None:
+    with pytest.raises(ValueError, match="fetch it, or name another start"):
+        main(["1" * 40, str(checkout)])
 
 
 def test_a_new_branch_has_its_newest_commit_looked_at(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:

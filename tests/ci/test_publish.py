@@ -14,7 +14,7 @@ import yaml
 from huggingface_hub import HfApi
 from pip._internal.network.session import PipSession
 from pip._internal.req.req_file import parse_requirements
-from publish_space import PACKAGES, RANDOM_LOOKING, check_card, create, gather, main
+from publish_space import PACKAGES, PICTURE, RANDOM_LOOKING, check_card, create, gather, main, name_picture
 from sbom import pinned
 
 from model.catalogue.entries import catalogue
@@ -261,6 +261,18 @@ def test_this_projects_space_can_be_gathered(tmp_path: Path) -> None:
     assert {name.partition("/")[0] for name in written} >= {"app.py", "Dockerfile", "README.md", *PACKAGES}
     assert not [name for name in written if name.startswith("tests/")]
     refuse_private(tmp_path / "space", skip=RANDOM_LOOKING)
+
+
+def test_links_to_the_space_show_the_picture_that_lies_in_it(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(CARD)
+    name_picture(tmp_path, "someone/page")
+    assert (tmp_path / "README.md").read_text() == CARD  # there is no picture to name
+    (tmp_path / PICTURE).parent.mkdir()
+    (tmp_path / PICTURE).write_bytes(b"")
+    name_picture(tmp_path, "someone/page")
+    card = check_card((tmp_path / "README.md").read_text())
+    assert card["thumbnail"] == f"https://huggingface.co/spaces/someone/page/resolve/main/{PICTURE}"
+    assert PICTURE in gather(ROOT, tmp_path / "space")
 
 
 @pytest.fixture(scope="module")

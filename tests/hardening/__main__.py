@@ -1,7 +1,7 @@
 """python -m tests.hardening join | queue | flood | responsive | memory [--folder .data/harden]
 python -m tests.hardening soak [--minutes 20]
 python -m tests.hardening fuzz [--seconds 120] [--target NAME]
-python -m tests.hardening garak [--home .data/garak] [--stand-in FILE] [--cap 6]
+python -m tests.hardening garak | agentdojo [--home .data/garak] [--stand-in FILE] [--cap 6]
 python -m tests.hardening all [--minutes 20] [--seconds 120] --report FILE
 
 Each starts what it needs on loopback, prints its figures as JSON and its row of the report, and ends with 1 when the
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tests.hardening import attacks, endurance, fuzzing, load, memory
+from tests.hardening import attacks, dojo, endurance, fuzzing, load, memory
 from tests.hardening.verdict import HEAD, Verdict
 
 Options = argparse.Namespace
@@ -29,6 +29,9 @@ COMMANDS: dict[str, Callable[[Options], Iterable[Verdict]]] = {
         attacks.markup(options.folder, options.home),
         *(attacks.persuasion(options.folder, options.home, model, options.cap) for model in options.models),
     ],
+    "agentdojo": lambda options: (
+        dojo.agentdojo(options.folder, options.home, model, options.cap) for model in options.models
+    ),
     "fuzz": lambda options: (  # one after another: an hour's report must not wait for its last minute
         fuzzing.fuzz(options.folder, target, options.seconds) for target in options.target or fuzzing.TARGETS
     ),
@@ -42,12 +45,19 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--folder", type=Path, default=Path(".data/harden"), help="index and logs of the app under test"
     )
-    parser.add_argument("--home", type=Path, default=Path(".data/garak"), help="garak's environment and its reports")
+    parser.add_argument(
+        "--home", type=Path, default=Path(".data/garak"), help="environments of garak and AgentDojo, reports"
+    )
     parser.add_argument(
         "--stand-in", dest="models", default=["smollm2-135m"], action="append", metavar="FILE",
-        help="GGUF that garak tries to persuade as well as the embedded model",
+        help="GGUF that they try to persuade as well as the embedded model",
     )  # fmt: skip
-    parser.add_argument("--cap", type=int, default=6, help="prompts of each injection probe; the others go with it")
+    parser.add_argument(
+        "--cap",
+        type=int,
+        default=6,
+        help="prompts of each of garak's injection probes, the others go with it; goals of each of AgentDojo's attacks at a place",
+    )
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--seconds", type=int, default=120, help="of each parser's fuzzing")
     parser.add_argument("--target", choices=fuzzing.TARGETS, action="append")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import venv
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from model.prompting.system_prompts import load_prompt_texts
@@ -102,7 +103,7 @@ def _reached(counts: Counts) -> str:
 
 
 def _probe(app: App, home: Path, probes: str, cap: int, name: str, ask: str) -> Counts:
-    python = _environment(home)
+    python = environment(home / "venv", ["--no-deps", GARAK], NEEDS)
     prefix = (home / name).resolve()
     config = home / f"{name}.yaml"
     config.write_text(CONFIG.format(cap=cap, prefix=prefix, prompts=_system_prompts(home)))
@@ -145,13 +146,13 @@ def counted(report: list[str]) -> Counts:
     return {"tried": tried, "failed": +failed}
 
 
-def _environment(home: Path) -> Path:
-    """A Python with garak, made once and again when what it needs has changed."""
-    python, made = home / "venv" / "bin" / "python", home / "venv" / "made-of.txt"
-    wanted = "\n".join([GARAK, *NEEDS])
+def environment(folder: Path, *installs: Sequence[str]) -> Path:
+    """The Python of an environment with what pip is told, made once and again when that has changed."""
+    python, made = folder / "bin" / "python", folder / "made-of.txt"
+    wanted = "\n".join(map(" ".join, installs))
     if not made.exists() or made.read_text() != wanted:
-        venv.create(home / "venv", with_pip=True)
-        for packages in (["--no-deps", GARAK], NEEDS):
+        venv.create(folder, with_pip=True)
+        for packages in installs:
             subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True, stdout=sys.stderr)
         made.write_text(wanted)
     return python

@@ -1,9 +1,10 @@
 """Runs every command line of the project with every kind of bad path, and says which end in a traceback.
 
     python -m tests.hardening.command_lines [--few | --all] [ENTRY ...]    # one JSON object a run
+    python -m tests.hardening.command_lines --list ENTRY ...               # one a command: its words and options
 
---few tries some kinds with each command, others with the next: a minute or two. --all tries every kind with every
-argument: hours.
+--few tries one kind with each command and another with the next, and so it does without room and without an output:
+half a minute. --all tries every kind with every argument: hours.
 
 The entries are the files that Python can run; the commands, options and arguments of an entry come from its own
 parsers, so that a new one is covered by itself. An entry is imported once, and each of its runs is a fork of that
@@ -17,6 +18,7 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import resource
 import runpy
 import select
@@ -32,13 +34,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 2.0  # for one run; one that goes on working then is ended, which is no fault
+COMPUTING_S = 0.7  # CPU seconds of one run; one that goes on working then is ended, which is no fault
+SECONDS = 5.0  # the same for one that waits, or finds the machine busy
 NOT_OURS = {"app.py"}  # takes no arguments; tests/onboarding/test_bad_settings.py has its settings
 PLACES = ("rag", "model", "onboarding", "tools", "tests/evals", ".github/scripts")
 SERVE_OR_FUZZ = {"tools/sandbox/worker.py", ".github/scripts/image_probe.py"}  # a process of another's, fed by it
 LONGEST = 1_500  # characters of all that a refusal says, usage included
-ALL, FEW = "--all", "--few"
-AS_FEW = 2  # kinds of a command
+ALL, FEW, LIST = "--all", "--few", "--list"
+AS_FEW = 1  # kinds of a command
 SLOW = ("huggingface_hub", "pyarrow.parquet", "scipy.optimize", "sklearn.svm", "sentence_transformers")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "OMP_THREAD_LIMIT": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -148,11 +151,16 @@ def commands(entry: str) -> list[Command]:
     return list(found.values()) or [Command((), ())]
 
 
+def _listed(command: Command) -> dict[str, Any]:
+    return {"words": command.words, "options": [name for action in command.actions for name in action.option_strings]}
+
+
 def _names(entry: str) -> set[str]:
-    """Words that the file itself knows as commands: its COMMANDS, or what its names() gives."""
+    """Words that the file itself knows as commands: COMMANDS, what names() gives, and those that it hands on."""
     scope = _scope(entry)
     known = scope.get("COMMANDS") or (scope["names"]() if "names" in scope else ())
-    return {str(name) for name in known}
+    handed_on = re.findall(r'argv\[:1\] == \["([\w-]+)"\]', (ROOT / entry).read_text("utf-8"))
+    return {*map(str, known), *handed_on}
 
 
 def _scope(entry: str) -> dict[str, Any]:
@@ -297,6 +305,7 @@ def fork(entry: str, arguments: list[str], what: str, *, prepare: Callable[[], N
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL) if is_late else None
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    is_late = is_late or status == -signal.SIGPROF
     shown = [argument.encode("utf-8", "backslashreplace").decode() for argument in arguments]
     return Run(entry, shown, what, None if is_late else status, said.decode("utf-8", "replace"))
 
@@ -305,6 +314,7 @@ def _child(entry: str, arguments: Sequence[str], prepare: Callable[[], None]) ->
     """End this process as `python` would end it."""
     code = 1
     try:
+        signal.setitimer(signal.ITIMER_PROF, COMPUTING_S)  # whose signal ends the process
         prepare()
         execute(entry, arguments)
         code = 0
@@ -332,6 +342,9 @@ def no_room() -> None:
 def full_output() -> None:
     """Standard output is a full disk."""
     os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+
+FULL = {"no file may grow": no_room, "standard output is full": full_output}
 
 
 def _preload() -> None:
@@ -365,8 +378,8 @@ def runs(entry: str, folder: Path, how: str = "") -> Iterator[Run]:
         for arguments, what in lines if how == ALL else _some(lines, len(bad), number, few):
             yield fork(entry, arguments, what)
         sound = list(_line(command, {}, good))
-        yield fork(entry, sound, "no file may grow", prepare=no_room)
-        yield fork(entry, sound, "standard output is full", prepare=full_output)
+        for what, prepare in list(FULL.items())[number % 2 :: 2] if how == FEW else FULL.items():
+            yield fork(entry, sound, what, prepare=prepare)
 
 
 @contextlib.contextmanager
@@ -385,6 +398,10 @@ def copied() -> Iterator[Path]:
 def main(names: Sequence[str]) -> int:
     """Print the runs of the entries as JSON lines; 1 when one went wrong."""
     wrong, named = 0, [name for name in names if not name.startswith("--")]
+    if LIST in names:
+        for command in (one | {"entry": entry} for entry in named for one in map(_listed, commands(entry))):
+            print(json.dumps(command))
+        return 0
     how = next((name for name in (ALL, FEW) if name in names), "")
     with copied() as folder:
         for number, entry in enumerate(named or entries()):

@@ -64,14 +64,14 @@ class App:
 
 
 @contextmanager
-def running(data: Path, program: Sequence[str] = ("app.py",), **env: str) -> Iterator[App]:
-    """The application over its own data folder while the block runs. program: what Python is to run."""
+def running(data: Path, program: Sequence[str] = ("app.py",), root: Path | str = ROOT, **env: str) -> Iterator[App]:
+    """The application over its own data folder while the block runs. program: what Python is to run, in `root`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     with (data / "app.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, *program], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
+            [sys.executable, *program], cwd=root, stdout=log, stderr=subprocess.STDOUT,
             env={**os.environ, "DATA_DIR": str(data), "PORT": str(port), "HF_HUB_OFFLINE": "1", "ASKS_PER_MINUTE": "0", **env},
         )  # fmt: skip
     try:

@@ -136,8 +136,10 @@ def test_another_dimension_names_the_command(index: Path) -> None:
 @pytest.mark.timeout(400)  # it starts processes, which a busy machine does slowly
 def test_answers_say_that_sources_are_missing_until_the_named_command_has_run(index: Path, tmp_path: Path) -> None:
     """The index was built with another model than the app's; the command is taken from the app's own message."""
+    build(tmp_path / "pages", index, WordHashEncoder("another-model", 384))
     with running(tmp_path, ENGINE="scripted", INDEX=str(index)) as app:
         said = app.wait_for("search", "failed")
+        assert "another-model" in said
         assert app.state()["status"] == "degraded"
         answer = call(app, "ask", "Where does the router of the lab listen?", "healthy")[1]
         assert "cannot be searched right now" in answer["answer"]

@@ -6,8 +6,8 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,6 +36,7 @@ from tests.fakes import ROUTES
 from tests.hardening.serving import PATIENCE_S, running
 from tests.model.test_engine import finish, prompt
 from tests.prompt_texts import TEXTS
+from tests.waiting import eventually
 from tools.simulation.hosts import load_hosts
 
 LONG = "word " * 600  # some seconds of reading
@@ -43,13 +44,13 @@ ENDLESS = Options(max_tokens=3000, ignore_end=True)
 
 
 class OnePageGuide:
-    """The chat turn over a real engine and one passage; short questions get short answers."""
+    """A guide over one passage and the real engine that a test gives it; a question's first word is what it takes."""
 
-    def __init__(self, engine: LocalEngine) -> None:
-        self.engine = engine
+    engine: LocalEngine
+
+    def __init__(self) -> None:
         self.routes = ROUTES
         self.retriever = None
-        self._chat = Chat(lambda _: engine, lambda: None, lambda _call: pytest.fail("no tool is asked for"), TEXTS)
 
     def status(self) -> Status:
         return Status({"model": "ready"}, "SmolLM2")
@@ -58,9 +59,8 @@ class OnePageGuide:
         self, text: str, conversation: Conversation, *, route: str | None = None, host: str = ""
     ) -> Iterator[TurnEvent]:
         yield RouteChosen("introduction", "", 1.0)
-        long = text.startswith("long")
-        page = prompt("Go on.", passage=LONG if long else "A short page. ")
-        options = ENDLESS if long else Options(max_tokens=4)
+        page = prompt("Go on.", passage=LONG if text.startswith("long") else "A short page. ")
+        options = Options(max_tokens=4) if text.startswith("short") else ENDLESS
         for event in self.engine.submit(page, options):
             if isinstance(event, Finished):
                 done = TurnFinished("done", event.reason, event.counts, event.timings, "SmolLM2", True, conversation)
@@ -69,9 +69,9 @@ class OnePageGuide:
                 yield event
 
 
-@contextmanager
-def served(engine: LocalEngine) -> Iterator[str]:
-    guide: Any = OnePageGuide(engine)
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[OnePageGuide, str]]:
+    guide: Any = OnePageGuide()
     app = FastAPI()
     programs = Programs(guide, load_hosts())
     page = build_page(guide, HOSTS, endpoints=programs.build)
@@ -79,15 +79,7 @@ def served(engine: LocalEngine) -> Iterator[str]:
     McpTools(programs.endpoints()).serve(page, "test")
     app.add_middleware(Allowlist, check=CallCheck(page))
     with serving(app) as url:
-        yield url
-
-
-def until(what: Callable[[], bool]) -> None:
-    """Wait for something that happens on another thread."""
-    end = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.02)
+        yield guide, url
 
 
 class Visitor:
@@ -97,10 +89,11 @@ class Visitor:
         self._netloc = urlsplit(url).netloc
         if way == "page":
             handler = next(h for h in httpx2.get(f"{url}/config").json()["dependencies"] if h["api_name"] == "_ask")
-            body = {"data": ["healthy", None], "event_data": {"kind": "question", "text": question}, "fn_index": handler["id"], "session_hash": question.replace(" ", "-"),
+            session = uuid.uuid4().hex
+            body = {"data": ["healthy", None], "event_data": {"kind": "question", "text": question}, "fn_index": handler["id"], "session_hash": session,
                     "trigger_id": handler["targets"][0][0]}  # fmt: skip
             assert httpx2.post(f"{url}/gradio_api/queue/join", json=body, timeout=60).status_code == 200
-            self._open(f"/gradio_api/queue/data?session_hash={question.replace(chr(32), chr(45))}")
+            self._open(f"/gradio_api/queue/data?session_hash={session}")
         elif way == "mcp":
             call = {"name": "ask", "arguments": {"question": question}, "_meta": {"progressToken": 1}}
             sent = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call})
@@ -128,31 +121,32 @@ class Visitor:
 @pytest.mark.parametrize("way", ["page", "program", "mcp"])
 @pytest.mark.parametrize("moment", ["prefill", "decode", "queue"])
 def test_who_leaves_frees_the_engine_and_the_next_visitor_is_answered(
-    open_engine: OpenEngine, moment: str, way: str
+    open_engine: OpenEngine, served: tuple[OnePageGuide, str], moment: str, way: str
 ) -> None:
-    engine = open_engine(cells=4096, options=EngineOptions(slots=1))
-    with served(engine) as url:
-        first = Visitor(url, f"long question {moment}1", way=way)
-        until(lambda: engine.load().running == 1)
-        if moment == "decode":
-            until(lambda: any(job.generated for job in list(engine._running)))
-        leaver = first
-        if moment == "queue":
-            leaver = Visitor(url, f"long question {moment}2", way=way)
-            until(lambda: engine.load().waiting == 1)
-        leaver.hear()
-        leaver.leave()
-        if moment == "queue":
-            staying = engine._running[0]
-            until(lambda: engine.load().waiting == 0)
-            assert engine._running == [staying]  # who stayed is served on, and nobody else in the leaver's place
-            first.leave()
-        until(lambda: engine.load().running == 0)
-        last = Visitor(url, "short question", way=way)
-        heard = ""
-        while "done" not in heard:
-            heard += last.hear()
-        last.leave()
+    guide, url = served
+    guide.engine = engine = open_engine(cells=4096, options=EngineOptions(slots=1))
+    kind = "long" if moment == "prefill" else "endless"
+    first = Visitor(url, f"{kind} question {moment}1", way=way)
+    eventually(lambda: engine.load().running == 1)
+    if moment == "decode":
+        eventually(lambda: any(job.generated for job in list(engine._running)))
+    leaver = first
+    if moment == "queue":
+        leaver = Visitor(url, f"{kind} question {moment}2", way=way)
+        eventually(lambda: engine.load().waiting == 1)
+    leaver.hear()
+    leaver.leave()
+    if moment == "queue":
+        staying = engine._running[0]
+        eventually(lambda: engine.load().waiting == 0)
+        assert engine._running == [staying]  # who stayed is served on, and nobody else in the leaver's place
+        first.leave()
+    eventually(lambda: engine.load().running == 0)
+    last = Visitor(url, "short question", way=way)
+    heard = ""
+    while "done" not in heard:
+        heard += last.hear()
+    last.leave()
 
 
 def test_an_answer_that_takes_too_long_ends_with_what_it_has_and_frees_its_place(open_engine: OpenEngine) -> None:
@@ -162,7 +156,7 @@ def test_an_answer_that_takes_too_long_ends_with_what_it_has_and_frees_its_place
     last = finish(slow)[1]
     assert (last.reason, last.counts.generated < 1500) == ("deadline", True)
     assert finish(waiting)[1].reason in {"stop", "length"}
-    until(lambda: engine.load().running == 0)
+    eventually(lambda: engine.load().running == 0)
 
 
 def test_the_visitor_keeps_the_part_that_was_written_and_is_told_why_it_ends(open_engine: OpenEngine) -> None:

@@ -34,9 +34,9 @@ def below(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         yield served
 
 
-@pytest.fixture(params=LOCATIONS)
-def url(request: pytest.FixtureRequest, below: App, tmp_path: Path) -> Iterator[str]:
-    with nginx(tmp_path, below.url, LOCATIONS[request.param]) as address:
+@pytest.fixture(scope="module", params=LOCATIONS)
+def url(request: pytest.FixtureRequest, below: App, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with nginx(tmp_path_factory.mktemp("nginx"), below.url, LOCATIONS[request.param]) as address:
         yield f"{address}{ROOT}"
 
 
@@ -57,6 +57,7 @@ def test_the_page_and_all_its_parts_come_through(url: str) -> None:
     assert httpx2.get(url, follow_redirects=True).status_code == 200
 
 
+@pytest.mark.parametrize("url", ["documented", "path left on", "HTTP/1.0 with buffers"], indirect=True)
 def test_programs_and_mcp_clients_are_answered(url: str) -> None:
     client = Client(url, verbose=False)
     job = client.submit(QUESTION, api_name="/ask")

@@ -5,6 +5,7 @@ Each of them costs itself only: the rest starts and goes on, and nothing behind 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -295,6 +296,31 @@ def test_what_others_could_only_read_is_believed_and_closed(tmp_path: Path) -> N
     file.chmod(0o644)
     assert read_json(file, 100) == [1]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_what_no_mode_can_be_changed_of_is_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_descriptor: int, _mode: int) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    file = tmp_path / "small.json"
+    file.write_text("[1]")
+    file.chmod(0o644)
+    monkeypatch.setattr(os, "fchmod", refuse)
+    assert read_json(file, 100) == [1]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "no room"), KeyboardInterrupt()])
+def test_a_write_that_breaks_off_leaves_the_file_as_it_was_and_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise error
+
+    (tmp_path / "small.json").write_text("[1]")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(type(error)):
+        write_private(tmp_path / "small.json", b"[2]")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("small.json", "[1]")]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

@@ -20,7 +20,12 @@ from tests.model.test_engine import BRIEF, SHORT, finish, prompt
 
 MB = 1_000_000
 POISON = "poisoned"
-FAULTS = (RuntimeError("broken"), MemoryError(), RecursionError("too deep"), KeyError("x"), UnknownState("torn"))
+# Where -> a fault of another kind each; a lack of memory, which is said in words of its own, comes from everywhere.
+FAULTS: dict[str, Exception] = {
+    "tokenize": RecursionError("too deep"), "decode": RuntimeError("broken"), "new_sampler": KeyError("x"),
+    "sample": UnknownState("torn"), "piece": RuntimeError("broken"),
+}  # fmt: skip
+STATE_FAULTS: dict[str, Exception] = {"save": RuntimeError("broken"), "restore": UnknownState("torn")}
 
 OpenFaulty = Callable[..., LocalEngine]
 
@@ -92,8 +97,12 @@ def answers(engine: LocalEngine, question: str = "Is RHEL 8 accepted?") -> bool:
     return bool(text) and last.reason in ("stop", "length")
 
 
-@pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("where", ["tokenize", "decode", "new_sampler", "sample", "piece"])
+def with_memory_errors(faults: dict[str, Exception]) -> Iterator[tuple[str, Exception]]:
+    for where, error in faults.items():
+        yield from ((where, error), (where, MemoryError()))
+
+
+@pytest.mark.parametrize(("where", "error"), with_memory_errors(FAULTS))
 def test_a_fault_ends_its_generation_with_a_reason_and_the_next_is_answered(
     open_faulty: OpenFaulty, where: str, error: Exception
 ) -> None:
@@ -118,8 +127,7 @@ def test_a_batch_that_fails_for_one_conversation_ends_that_one_only(open_faulty:
     assert answers(engine)
 
 
-@pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("where", ["save", "restore"])
+@pytest.mark.parametrize(("where", "error"), with_memory_errors(STATE_FAULTS))
 def test_a_state_that_cannot_be_kept_or_restored_is_computed_afresh(
     open_faulty: OpenFaulty, tmp_path: Path, where: str, error: Exception
 ) -> None:

@@ -107,7 +107,7 @@ BITS = st.sampled_from(
 TEXTS = st.lists(BITS | st.text(r"\xXuUeEcN{}[]0123bB9%'; m" + "\n", max_size=5) | st.text(max_size=4), max_size=12)
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=300)
 @given(TEXTS.map("".join), st.lists(st.integers(0, 10_000), max_size=12).map(tuple), st.booleans())
 def test_cutting_makes_no_difference_and_a_second_time_changes_nothing(
     text: str, cuts: tuple[int, ...], lent: bool

@@ -13,7 +13,10 @@ from starlette.testclient import TestClient
 
 from onboarding.edge.allowlist import HEADERS
 from onboarding.edge.client_address import PRIVATE, ClientAddress, asker_of, bucket, trusted
-from onboarding.edge.rate_limits import NO_LIMITS, RateLimits, Rates, RequestRateLimit
+from onboarding.edge.cpu_budget import CpuBudget
+from onboarding.edge.rate_limits import NO_LIMITS, RateLimits, Rates
+from onboarding.edge.sub_path import SubPath
+from onboarding.edge.throttle import Throttle
 
 
 async def echo(request: Request) -> JSONResponse:
@@ -23,7 +26,7 @@ async def echo(request: Request) -> JSONResponse:
 
 def client(trust: str = "", peer: str = "10.16.4.1", limits: RateLimits | None = None) -> TestClient:
     inner = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST"])])
-    limited = RequestRateLimit(inner, limits or RateLimits(NO_LIMITS), hold_s=0.0)
+    limited = Throttle(inner, limits or RateLimits(NO_LIMITS), CpuBudget(), hold_s=0.0)
     return TestClient(ClientAddress(limited, trust), client=(peer, 5000))
 
 
@@ -59,6 +62,12 @@ def test_a_client_that_reaches_the_server_past_the_proxy_is_not_believed() -> No
 def test_only_the_named_proxies_are_believed() -> None:
     assert seen(trusted("192.0.2.0/24"), "192.0.2.80", x_forwarded_for="198.51.100.7") == "198.51.100.7"
     assert seen(trusted("192.0.2.0/24"), "10.0.0.1", x_forwarded_for="198.51.100.7") == "10.0.0.1"
+
+
+def test_a_socket_of_both_families_shows_the_same_proxies_and_visitors() -> None:
+    assert seen(trusted("1"), "::ffff:10.16.4.1", x_forwarded_for="198.51.100.7") == "198.51.100.7"
+    assert seen(trusted("1"), "::ffff:203.0.113.9", x_forwarded_for="198.51.100.7") == "203.0.113.9"
+    assert '"host":"page.example"' in named(trusted("1"), "::ffff:10.0.0.1", x_forwarded_host="page.example")[1]
 
 
 def test_a_setting_that_names_no_network_is_refused() -> None:
@@ -145,3 +154,13 @@ def test_a_trusted_proxys_host_and_scheme_become_the_requests_own() -> None:
 def test_where_names_are_configured_no_other_is_served(host: str, status: int) -> None:
     assert named("", "192.0.2.1", ("page.example",), host=host)[0] == status
     assert named("", "192.0.2.1", (), host=host or "x")[0] == 200
+
+
+def test_what_is_answered_ahead_of_the_allowlist_carries_its_headers() -> None:
+    inner = Starlette(routes=[Route("/{path:path}", echo)])
+    refused = TestClient(ClientAddress(inner, hosts=("page.example",))).get("/", headers={"host": "evil.example"})
+    moved = TestClient(SubPath(inner, "/navigator")).get("/navigator?tab=search", follow_redirects=False)
+    assert (refused.status_code, moved.status_code) == (421, 308)
+    assert moved.headers["location"] == "/navigator/?tab=search"
+    for answer in (refused, moved):
+        assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS

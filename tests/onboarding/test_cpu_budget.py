@@ -13,10 +13,10 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from onboarding.edge.admission import Admission, Refused, carried
-from onboarding.edge.budgets import Budgets
 from onboarding.edge.client_address import Asker
 from onboarding.edge.cpu_budget import CpuBudget, Pay, meter_handlers, meter_threads, metered
 from onboarding.edge.rate_limits import NO_LIMITS, RateLimits, Rates
+from onboarding.edge.throttle import Throttle
 
 ANNA, BERT = "192.0.2.1", "192.0.2.2"
 
@@ -112,7 +112,7 @@ def test_an_exception_and_a_cancellation_pass_through() -> None:
     assert cleaned == ["up"]
 
 
-def ask(budgets: Budgets, path: str = "/", host: str = ANNA) -> int:
+def ask(throttle: Throttle, path: str = "/", host: str = ANNA) -> int:
     """The status of a request."""
     statuses: list[int] = []
 
@@ -121,7 +121,7 @@ def ask(budgets: Budgets, path: str = "/", host: str = ANNA) -> int:
             statuses.append(message["status"])
 
     scope = {"type": "http", "path": path, "method": "GET", "headers": [], "client": (host, 1)}
-    asyncio.run(budgets(scope, lambda: asyncio.sleep(0, {}), send))
+    asyncio.run(throttle(scope, lambda: asyncio.sleep(0, {}), send))
     return statuses[0]
 
 
@@ -132,11 +132,12 @@ def test_reading_costs_as_calling_does_and_probes_and_running_answers_go_on(rate
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    budgets = Budgets(draws, CpuBudget(rates.cpu_share / 1000, burst_s=0.12), rates, hold_s=0.0)
-    statuses = [ask(budgets) for _ in range(5)]
+    budget = CpuBudget(rates.cpu_share / 1000, burst_s=0.12)
+    throttle = Throttle(draws, RateLimits(rates), budget, hold_s=0.0)
+    statuses = [ask(throttle) for _ in range(5)]
     assert statuses == ([200, 200, 200, 429, 429] if rates.asks else [200] * 5)
-    assert ask(budgets, host=BERT) == 200
-    assert [ask(budgets, path) for path in ("/healthz", "/readyz", "/gradio_api/queue/data")] == [200] * 3
+    assert ask(throttle, host=BERT) == 200
+    assert [ask(throttle, path) for path in ("/healthz", "/readyz", "/gradio_api/queue/data")] == [200] * 3
 
 
 def test_an_address_holds_only_so_many_requests_open() -> None:
@@ -147,7 +148,7 @@ def test_an_address_holds_only_so_many_requests_open() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def tried() -> list[int]:
-        budgets, statuses = Budgets(streams, CpuBudget(), Rates(), hold_s=0.0), []
+        throttle, statuses = Throttle(streams, RateLimits(Rates()), CpuBudget(), hold_s=0.0), []
 
         async def send(message: object) -> None:
             if isinstance(message, dict) and "status" in message:
@@ -155,7 +156,7 @@ def test_an_address_holds_only_so_many_requests_open() -> None:
 
         async def one(host: str) -> None:
             scope = {"type": "http", "path": "/", "method": "GET", "headers": [], "client": (host, 1)}
-            await budgets(scope, lambda: asyncio.sleep(0, {}), send)
+            await throttle(scope, lambda: asyncio.sleep(0, {}), send)
 
         tasks = [asyncio.create_task(one(ANNA)) for _ in range(Rates().open_requests + 7)]
         tasks.append(asyncio.create_task(one(BERT)))
@@ -163,7 +164,7 @@ def test_an_address_holds_only_so_many_requests_open() -> None:
         assert statuses == [429] * 7
         held.set()
         await asyncio.gather(*tasks)
-        assert not budgets._open
+        assert not throttle._open
         return statuses
 
     assert asyncio.run(tried()).count(200) == Rates().open_requests + 1

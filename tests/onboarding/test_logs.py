@@ -6,6 +6,8 @@ import contextlib
 import io
 import json
 import logging
+import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -18,9 +20,9 @@ from onboarding.operation.logs import ALIKE_KEYS, MESSAGE_CHARS, PrintedLines, S
 CANARY = "canary-7f3a"
 
 
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """Yield what is logged as JSON; restore the test run's own logging afterwards."""
+@contextlib.contextmanager
+def logged(form: str) -> Iterator[io.StringIO]:
+    """Yield what is logged in that form; restore the test run's own logging afterwards."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     # A server that another test started, with uvicorn's own logging, leaves its loggers apart and quieter.
@@ -30,13 +32,21 @@ def lines() -> Iterator[io.StringIO]:
         server.propagate = True
         server.setLevel(logging.NOTSET)
     stream = io.StringIO()
-    set_up_logging("json", stream)
-    yield stream
-    logging.captureWarnings(False)
-    root.handlers[:] = before
-    root.setLevel(level)
-    for server, (server.propagate, quiet) in zip(servers, apart, strict=True):
-        server.setLevel(quiet)
+    try:
+        set_up_logging(form, stream)
+        yield stream
+    finally:
+        logging.captureWarnings(False)
+        root.handlers[:] = before
+        root.setLevel(level)
+        for server, (server.propagate, quiet) in zip(servers, apart, strict=True):
+            server.setLevel(quiet)
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    with logged("json") as stream:
+        yield stream
 
 
 def last(lines: io.StringIO) -> dict[str, Any]:
@@ -123,23 +133,8 @@ def test_other_printed_lines_are_kept_and_progress_bars_are_not_a_flood(lines: i
 
 
 def test_in_a_terminal_lines_are_plain() -> None:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    # A server that another test started, with uvicorn's own logging, leaves its loggers apart and quieter.
-    servers = [logging.getLogger(name) for name in ("uvicorn", "uvicorn.error")]
-    apart = [(server.propagate, server.level) for server in servers]
-    for server in servers:
-        server.propagate = True
-        server.setLevel(logging.NOTSET)
-    stream = io.StringIO()
-    try:
-        set_up_logging("text", stream)
+    with logged("text") as stream:
         event(logging.getLogger("usage"), "turn", route="rhel10", reason="stop")
-    finally:
-        root.handlers[:] = before
-        root.setLevel(level)
-    for server, (server.propagate, quiet) in zip(servers, apart, strict=True):
-        server.setLevel(quiet)
     assert stream.getvalue().endswith("usage: turn route=rhel10 reason=stop\n")
 
 
@@ -167,6 +162,35 @@ def test_lines_alike_are_counted_and_no_longer_written_until_their_minute_ends()
     for number in range(2_000):
         passes(f"a template of its own {number}")
     assert len(sparing._passed) <= ALIKE_KEYS + 1
+    assert [bool(passes(f"and one more {number}")) for number in range(9)] == [False] * 9  # they count together
+
+
+def test_threads_that_log_at_once_break_nothing() -> None:
+    sparing, failed = Sparing(clock=lambda: 0.0), []
+
+    def log(thread: int) -> None:
+        try:
+            for number in range(ALIKE_KEYS):
+                sparing.filter(logging.LogRecord("library", 20, __file__, 1, f"{thread} {number}", (), None))
+        except RuntimeError as error:  # a dictionary that changes while it is looked through
+            failed.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=log, args=(thread,)) for thread in range(8)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not failed
+
+
+def test_a_library_that_logs_wrongly_does_not_fail_over_it(lines: io.StringIO) -> None:
+    logging.getLogger("library").warning("slow %d", "not a number")
+    assert last(lines)["message"] == "slow %d"
 
 
 def test_a_line_of_text_stays_one_line_of_bounded_length() -> None:

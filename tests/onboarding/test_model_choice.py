@@ -196,7 +196,7 @@ class Waiting(Choosing):
     def _fetch(self, entry: Entry, *, ask_hub: bool = True) -> Path:
         self.downloading = entry.label
         self.asked.append((entry.name, ask_hub))
-        self._closed.wait(30)
+        self.closed.wait(30)
         self.downloading = ""
         raise FetchStopped
 

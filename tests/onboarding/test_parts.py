@@ -139,7 +139,10 @@ def wait(parts: Parts, *states: str) -> None:
         threading.Event().wait(0.05)
 
 
-def test_another_encoder_is_trained_for_once_and_until_then_the_page_says_what_is_off(tmp_path: Path) -> None:
+def test_another_encoder_is_trained_for_once_and_until_then_the_page_says_what_is_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onboarding.routing.train.FOLDS", 2)  # how sure it may be is measured elsewhere
     parts = OtherEncoder(tmp_path)
     guide = Guide(parts)
     parts.start()

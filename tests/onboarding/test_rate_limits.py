@@ -201,6 +201,15 @@ def test_without_limits_everything_passes() -> None:
     assert admission.limits.request_wait_s("192.0.2.1") == 0.0
 
 
+def test_feedback_that_comes_too_fast_costs_nothing_of_the_hour(clock: time_machine.Traveller) -> None:
+    limits = RateLimits(Rates(12))
+    kept = 0
+    for _ in range(11):  # minutes, each with a flood of which twelve rows are kept
+        kept += sum(not limits.feedback_wait_s("192.0.2.1") for _ in range(100))
+        clock.shift(120)
+    assert kept == 120  # the hour's limit
+
+
 def test_what_is_remembered_of_a_flood_is_forgotten(clock: time_machine.Traveller) -> None:
     """Made-up sessions must not fill the memory: their counters end with their windows."""
     from limits.storage import MemoryStorage

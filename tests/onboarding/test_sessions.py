@@ -1,8 +1,9 @@
-"""What an address may leave behind, and what a program has to bring where there is a token."""
+"""What an address may leave behind, what is remembered of closed pages, and what a program has to bring."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import gradio as gr
 import httpx2
@@ -13,13 +14,13 @@ from fastapi import FastAPI
 from onboarding.api import Programs
 from onboarding.edge.allowlist import Allowlist, CallRefused
 from onboarding.edge.call_check import CallCheck
-from onboarding.edge.open_pages import CLOSED_S
 from onboarding.edge.rate_limits import NO_LIMITS, RateLimits, Rates
-from onboarding.edge.sessions import Sessions
+from onboarding.edge.sessions import CLOSED_S, MOST, Sessions, SessionStreams, forget_closed
 from onboarding.mcp_tools import McpAddress, McpTools
 from onboarding.ui.page.page import build_page, mount_options
 from tests.browser.serving import serving
 from tests.fakes import ScriptedGuide
+from tests.waiting import eventually
 from tools.simulation.hosts import load_hosts
 
 RATES = Rates()
@@ -37,8 +38,8 @@ def begun(sessions: Sessions, address: str, names: list[str], *, read: bool = Tr
             continue
         count += 1
         if read:
-            sessions.opened(name)
-            sessions.closed(name)
+            with sessions.reader(name):
+                pass
     return count
 
 
@@ -56,8 +57,8 @@ def test_what_nobody_reads_is_bounded_until_it_is_forgotten() -> None:
     names = [f"a{number}" for number in range(RATES.unread + 5)]
     assert begun(sessions, ANNA, names, read=False) == RATES.unread
     assert begun(sessions, BERT, ["b"], read=False) == 1
-    sessions.opened("a0")
-    assert begun(sessions, ANNA, ["a0", "a0", "new"], read=False) == 3  # its stream is open: all of it is read
+    with sessions.reader("a0"):
+        assert begun(sessions, ANNA, ["a0", "a0", "new"], read=False) == 3  # its stream is open: all of it is read
     now[0] = CLOSED_S + 1
     assert begun(sessions, ANNA, ["later"], read=False) == 1
     assert not any(name in sessions._known[ANNA] for name in names)
@@ -66,6 +67,35 @@ def test_what_nobody_reads_is_bounded_until_it_is_forgotten() -> None:
 def test_without_limits_nothing_is_counted() -> None:
     sessions = Sessions(RateLimits(NO_LIMITS))
     assert begun(sessions, ANNA, [f"a{number}" for number in range(500)], read=False) == 500
+
+
+def test_a_session_is_forgotten_once_no_page_is_open_for_it_and_no_other() -> None:
+    page, app = build_page(ScriptedGuide(), {}), FastAPI()  # type: ignore[arg-type]
+    sessions = Sessions(RateLimits(NO_LIMITS))
+    open_pages = sessions.open_pages
+    gr.mount_gradio_app(app, page, "/", **mount_options())
+    app.add_middleware(SessionStreams, sessions=sessions, page=page)
+    handler = next(number for number, fn in page.fns.items() if fn.api_name == "_manage_saved")
+    call = {"data": [None], "fn_index": handler}
+    with serving(app) as url, httpx2.Client(base_url=url, timeout=60) as http:
+        assert page.state_holder.capacity == MOST < 10_000
+        for session in ("stays", "leaves", "a program's"):
+            http.post("/gradio_api/run/predict", json=call | {"session_hash": session})
+        held = page.state_holder.session_data
+        assert set(held) == {"stays", "leaves", "a program's"}
+        with http.stream("GET", "/gradio_api/heartbeat/stays") as stays:
+            staying = stays.iter_lines()  # held: httpx closes the stream with it
+            assert "ALIVE" in next(staying)
+            with http.stream("GET", "/gradio_api/heartbeat/leaves") as leaves:
+                leaving = leaves.iter_lines()
+                assert "ALIVE" in next(leaving)
+                assert set(open_pages) == {"stays", "leaves"}
+            eventually(lambda: set(open_pages) == {"stays"})
+            assert forget_closed(page, open_pages) == 0, "it may have turned to another page for a moment"
+            for session in held:
+                page.state_holder.time_last_used[session] -= timedelta(seconds=CLOSED_S)
+            assert forget_closed(page, open_pages) == 2
+            assert set(held) == set(page.state_holder.time_last_used) == {"stays"}
 
 
 TOKEN = "only-ours"

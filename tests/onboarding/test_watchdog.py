@@ -16,7 +16,8 @@ from model.engine.local import LocalEngine
 from model.engine.protocol import Load, ModelUnusable, Options
 from model.engine.scripted import ScriptedEngine
 from onboarding.assistant.guide import Guide
-from onboarding.assistant.parts import RESTARTS, Parts, PartsSettings
+from onboarding.assistant.parts import Parts, PartsSettings
+from onboarding.assistant.watchdog import RESTARTS
 from tests.model.test_engine import finish, prompt
 
 
@@ -51,7 +52,7 @@ class Opener:
 
 @pytest.fixture
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
-    monkeypatch.setattr("onboarding.assistant.parts.WATCH_S", 0.01)
+    monkeypatch.setattr("onboarding.assistant.watchdog.WATCH_S", 0.01)
     made = Parts(PartsSettings(engine="scripted", data=tmp_path))
     made.status.update(search="ready", router="ready", tools="ready")
     return made
@@ -72,7 +73,7 @@ def test_an_engine_that_ended_is_started_again_and_health_tells_the_truth_meanwh
 
     opens.meanwhile = look
     opens.opened[0].is_dead = True
-    parts.restart_ended()
+    parts.watchdog.restart_ended()
     assert seen == [(200, "degraded", "restarting: Mortal has stopped and is started again.", None), 503]
     assert parts.engine is opens.opened[1]
     assert (client.get("/healthz").json()["status"], parts.note) == ("ok", "")
@@ -83,7 +84,7 @@ def test_it_is_tried_again_when_it_cannot_be_opened_at_once(parts: Parts) -> Non
     opens = Opener(MemoryError(), ModelUnusable("The file is gone."))
     parts._serve(opens(), opens)
     opens.opened[0].is_dead = True
-    parts.restart_ended()
+    parts.watchdog.restart_ended()
     assert parts.engine is opens.opened[1]
     assert parts.status["model"] == "ready"
 
@@ -96,7 +97,7 @@ def test_an_engine_that_ends_again_and_again_is_left_to_whoever_runs_the_process
     parts._serve(opens(), opens)
     for _ in range(RESTARTS + 3):
         opens.opened[-1].is_dead = True
-        parts.restart_ended()
+        parts.watchdog.restart_ended()
     assert len(opens.opened) == 1 + RESTARTS
     answer = client.get("/healthz")
     assert (answer.status_code, answer.json()["status"]) == (503, "dead")
@@ -109,9 +110,9 @@ def test_another_model_answers_meanwhile_and_stays_where_it_stands(parts: Parts)
     parts._serve(opens(), opens)
     parts._serve(other)
     opens.opened[0].is_dead = True
-    parts.restart_ended()
+    parts.watchdog.restart_ended()
     assert parts.engine is other
-    assert set(parts._engines) == {"mortal", "other"}
+    assert [engine.info.name for engine in parts.engines] == ["mortal", "other"]
 
 
 def test_closing_starts_nothing_again(parts: Parts) -> None:
@@ -119,17 +120,29 @@ def test_closing_starts_nothing_again(parts: Parts) -> None:
     parts._serve(opens(), opens)
     opens.opened[0].is_dead = True
     parts.close()
-    parts.restart_ended()
+    parts.watchdog.restart_ended()
     assert len(opens.opened) == 1
+
+
+def test_a_model_that_is_retired_while_it_is_started_again_stays_retired(parts: Parts) -> None:
+    opens, other = Opener(), Mortal("other")
+    parts._serve(other)
+    parts._serve(opens(), opens)
+    opens.meanwhile = lambda: parts._retire("mortal", "Mortal is damaged on the disk.")
+    opens.opened[0].is_dead = True
+    parts.watchdog.restart_ended()
+    assert parts.engine is other
+    assert (parts.status["model"], parts.note) == ("ready", "Mortal is damaged on the disk.")
+    assert parts.silent_s == 0.0
 
 
 def test_a_real_engine_whose_thread_breaks_answers_again(
     smol: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("onboarding.assistant.parts.WATCH_S", 0.05)
+    monkeypatch.setattr("onboarding.assistant.watchdog.WATCH_S", 0.05)
     parts = Parts(PartsSettings(model=str(smol), data=tmp_path))
     parts._load_first_model()
-    threading.Thread(target=parts._watch, daemon=True).start()
+    parts.watchdog.start()
     try:
         broken = cast(LocalEngine, parts.engine)
 

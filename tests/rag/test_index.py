@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from rag.errors import IndexCorrupt, IndexMissing, IndexStale, TargetRefused
+from rag.index import dense as dense_index
 from rag.index.build import build
-from rag.index.dense import EXACT_LIMIT, build_dense
+from rag.index.dense import build_dense
 from rag.index.store import FORMAT, load, read_manifest, sha256
 from rag.search.abstain import load_calibration
 from rag.search.retriever import Retriever, open_or_build
@@ -214,8 +215,9 @@ def test_searches_from_several_threads_agree(corpus: Path, tmp_path: Path) -> No
     assert found == ["ports.md"] * 8
 
 
-def test_many_vectors_go_into_a_graph_that_finds_the_same_nearest() -> None:
-    count = EXACT_LIMIT + 1
+def test_many_vectors_go_into_a_graph_that_finds_the_same_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense_index, "EXACT_LIMIT", 5_000)  # the graph of 50,000 takes many seconds
+    count = 5_001
     vectors = np.random.default_rng(1).standard_normal((count, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     dense = build_dense(vectors, np.arange(count), np.zeros(count), np.zeros((count, 16), np.uint8))

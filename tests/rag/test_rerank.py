@@ -16,6 +16,7 @@ from tests.rag_fakes import WordHashEncoder
 
 RIGHT = "The lighthouse keeper stores lamp oil in the cellar."
 PARTS = (FUSION_FEATURES, RERANK_FEATURES)
+LISTED = ("nearest", "worded")  # features of the questions that a unit lists
 PAGE = "# Harbour\n\n## {0}\n\n{1}\n"
 
 
@@ -39,7 +40,7 @@ def page(found: Retriever, ranking: Ranking) -> str:
     return path
 
 
-@pytest.mark.parametrize("feature", RERANK_ONLY)
+@pytest.mark.parametrize("feature", [name for name in RERANK_ONLY if name not in LISTED])
 def test_each_feature_alone_finds_the_page_that_says_it(tmp_path: Path, feature: str) -> None:
     found = retriever(tmp_path, **{feature: 1.0})
     assert page(found, found.rank("where does the lighthouse keeper store lamp oil")) == "right.md"
@@ -77,6 +78,45 @@ def test_a_question_that_a_section_lists_leads_with_it_whatever_its_words_say(tm
     found = Retriever(load(tmp_path / "index", encoder), encoder, Weights(fusion, rerank))
     assert page(found, found.rank(f"{asked} please")) == "glass.md"
     assert page(found, found.rank(asked)) == "staff.md"
+
+
+def listing(tmp_path: Path, listed: dict[str, str], *features: str) -> Retriever:
+    """Return a retriever over pages by name that list a question each; only `features` count in the rerank."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for name, question in listed.items():
+        text = PAGE.format(name, f"The harbour has a rule for {name}.")
+        (corpus / f"{name}.md").write_text(f"---\nquestions:\n  {name}:\n    - {question}\n---\n{text}", "utf-8")
+    encoder = WordHashEncoder()
+    build(corpus, tmp_path / "index", encoder)
+    fusion = np.array([float(name == "question") for name in FUSION_FEATURES], dtype=np.float32)
+    rerank = np.array([float(name in features) for name in RERANK_FEATURES], dtype=np.float32)
+    return Retriever(load(tmp_path / "index", encoder), encoder, Weights(fusion, rerank))
+
+
+@pytest.mark.parametrize("feature", LISTED)
+def test_a_short_question_leads_with_the_section_that_lists_its_words_and_no_others(
+    tmp_path: Path, feature: str
+) -> None:
+    listed = {
+        "fire": "lamp oil not found in the cellar of the harbour",
+        "supplies": "how is lamp oil stored",
+        "boats": "lamp of a boat",
+    }
+    found = listing(tmp_path, listed, feature)
+    assert page(found, found.rank("lamp oil stored")) == "supplies.md"
+
+
+def test_only_the_nearest_listed_question_of_all_counts_as_nearest(tmp_path: Path) -> None:
+    found = listing(tmp_path, {"fire": "lamp oil burns", "supplies": "store lamp oil", "tea": "cake"}, "nearest")
+    values = found.rank("store the lamp oil").found.features[:, RERANK_FEATURES.index("nearest")]
+    assert sorted(values) == [0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("feature", LISTED)
+def test_where_no_question_is_listed_such_features_say_nothing(tmp_path: Path, feature: str) -> None:
+    ranking = retriever(tmp_path, held=1.0).rank("lamp oil cellar")
+    assert ranking.found.features[:, RERANK_FEATURES.index(feature)].max() == 0.0
 
 
 def test_neighbouring_words_count_only_where_no_question_is_listed(tmp_path: Path) -> None:

@@ -273,7 +273,15 @@ def test_no_question_that_is_held_out_is_trained_on_or_listed_on_a_page() -> Non
     assert not held & known
 
 
-@pytest.mark.parametrize(("name", "least"), [("own_corpus", 120), ("own_fresh", 70)])
+def test_no_page_lists_a_short_judged_question() -> None:
+    judged = {row["question"].lower() for name in ("own", "fresh") for row in read_rows(EVALS / f"short_{name}.jsonl")}
+    lines = (line.strip(" -'") for path in CORPUS.glob("*.md") for line in path.read_text("utf-8").lower().splitlines())
+    assert judged.isdisjoint(lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("own_corpus", 120), ("own_fresh", 70), ("short_own", 140), ("short_fresh", 140)]
+)
 def test_every_judged_question_names_a_page_and_a_heading_that_exist(name: str, least: int) -> None:
     rows = read_rows(EVALS / f"{name}.jsonl")
     pages = {path.name: path.read_text("utf-8") for path in CORPUS.glob("*.md")}

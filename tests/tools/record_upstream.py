@@ -134,4 +134,6 @@ def _run_one(source: str, tool: str, arguments: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("Give the folder of upstream's tools: NAVIGATOR/ai-assistant/src")
     _run_one(*sys.argv[1:]) if len(sys.argv) > 2 else main(Path(sys.argv[1]).resolve())

@@ -6,6 +6,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,6 +158,27 @@ def test_unknown_tools_and_hosts_are_failed_results_that_name_them(box: Sandbox)
 def test_arguments_past_the_cap_never_reach_the_worker(box: Sandbox) -> None:
     result = box.call("service_status", {"services": ["x" * 20_000]}, "healthy")
     assert "longer than 16384 bytes" in str(result.error)
+
+
+@pytest.mark.parametrize("value", [{1}, object(), "\ud800".encode("utf-16", "surrogatepass")])
+def test_arguments_that_are_no_json_are_a_failed_result(box: Sandbox, value: object) -> None:
+    result = box.call("service_status", {"services": [value]}, "healthy")
+    assert (result.success, "the arguments are no JSON" in str(result.error)) == (False, True)
+
+
+def test_where_no_worker_can_be_started_every_call_is_a_failed_result_and_later_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Sandbox() as box:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+        gone = box.call("system_info", {}, "healthy")
+        assert (gone.success, "did not start" in str(gone.error), list(tmp_path.iterdir())) == (False, True, [])
+        monkeypatch.undo()
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no-room"))
+        assert "did not start" in str(box.call("system_info", {}, "healthy").error)
+        monkeypatch.undo()
+        assert box.call("system_info", {}, "healthy").success
 
 
 @pytest.mark.parametrize(

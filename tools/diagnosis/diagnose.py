@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tools.diagnosis.facts import CPU, LEVEL_SHOWN, Facts
+from tools.diagnosis.names import safe_command
 from tools.diagnosis.rules import RULES
 from tools.simulation.cpu import RHEL_LEVEL
 from tools.types import Report
@@ -40,7 +41,7 @@ def diagnose(comprehensive_results: Report) -> Diagnosis:
         first.kind,
         first.cause,
         first.evidence,
-        first.remedy,
+        tuple(map(safe_command, first.remedy)),
         round(min(0.98, first.confidence) * certainty, 2),
         tuple(finding.cause for finding in others),
     )

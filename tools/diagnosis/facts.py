@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tools.diagnosis.names import quoted, with_quoted_names
 from tools.types import Json, Report
 
 # A run without one of these fields can hide a fault from the rules.
@@ -22,7 +23,12 @@ NEEDED = (
 )
 CPU = ("space_adds", "cpu")  # of system_info: ours, so a line of evidence names the command that shows the same
 LEVEL_SHOWN = "on a real host: `/lib64/ld-linux-x86-64.so.2 --help | grep x86-64-v`"
-VM_ROW = re.compile(r"^\s*(?:\d+|-)\s+(\S+)\s{2,}(\S.*?)\s*$", re.MULTILINE)  # a row of `virsh list --all`
+_VM_ROW = re.compile(r"^ *(?:\d+|-) +(\S.*?) {2,}(\w+(?: \w+)?) *$", re.MULTILINE)  # a row of `virsh list --all`
+
+
+def vms_in(table: str) -> list[tuple[str, str]]:
+    """Return (name, state) of every row of `virsh list --all`, the names quoted."""
+    return [(quoted(name), state) for name, state in _VM_ROW.findall(table)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Facts:
         # true time, seconds since the epoch; a run of upstream's own has none, and its clock is taken as right
         self.now = float(run.get("space_adds", {}).get("true_time", run["summary"]["timestamp"]))
         self.stamps = {name: float(result["timestamp"]) for name, result in run["tool_results"].items()}
-        self._data = {name: result["data"] for name, result in run["tool_results"].items()}
+        self._data = {name: with_quoted_names(result["data"]) for name, result in run["tool_results"].items()}
         self.absent = [".".join(field) for field in NEEDED if self.get(*field) is None]
 
     def get(self, tool: str, *path: str) -> Json:
@@ -68,11 +74,12 @@ class Facts:
         """Return one line of evidence."""
         value = self.get(tool, *path)
         shown = {True: "true", False: "false", None: "absent"}.get(value) if not isinstance(value, list) else None
+        shown = quoted(value) if isinstance(value, str) else shown
         return f"{tool}: {'.'.join(path)} = {shown or value}: {says}"
 
     def vms(self) -> list[tuple[str, str]]:
         """Return (name, state) of every virtual machine in the list; [] without a list."""
-        return VM_ROW.findall(str(self.get("kvm_diagnostics", "vm_list") or ""))
+        return vms_in(str(self.get("kvm_diagnostics", "vm_list") or ""))
 
     def busiest(self) -> list[dict[str, Json]]:
         """Return the processes that use most CPU time; [] in a run of upstream's own, which measures none."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tools.diagnosis.facts import VM_ROW
+from tools.diagnosis.facts import vms_in
+from tools.diagnosis.names import quoted, with_quoted_names
 from tools.diagnosis.rules.resources import BUSY_PERCENT, FULL_PERCENT
 from tools.types import ToolResult
 
@@ -38,7 +39,7 @@ def _observed(result: ToolResult) -> list[Observation]:
     if not result.success or reader is None:
         return []
     try:
-        return list(reader(result.data))
+        return list(reader(with_quoted_names(result.data)))
     except (KeyError, TypeError, ValueError, AttributeError):  # a tool of one's own with this name and other fields
         return []
 
@@ -136,14 +137,14 @@ def _kvm(data: dict[str, Any]) -> Iterator[Observation]:
     yield Observation(cpu, f"the CPU {offer}", _working(able) | {"installed": able, "enabled": able}, general=False)
     answers = data.get("libvirt_available") is True
     error = data.get("libvirt_error")
-    says = "libvirt answers" if answers else "libvirt does not answer" + (f": {error}" if error else "")
+    says = "libvirt answers" if answers else "libvirt does not answer" + (f": {quoted(str(error))}" if error else "")
     states = _working(answers) | {"installed": "No such file" not in str(error)}
     yield Observation(("libvirt", "libvirtd", "virsh"), says, states, general=not answers)
     yield from _machines(str(data.get("vm_list") or ""))
 
 
 def _machines(table: str) -> Iterator[Observation]:
-    machines = VM_ROW.findall(table)
+    machines = vms_in(table)
     if not machines:
         return
     running = [name for name, state in machines if state == "running"]
@@ -202,8 +203,8 @@ def _processes(data: dict[str, Any]) -> Iterator[Observation]:
 def _system(data: dict[str, Any]) -> Iterator[Observation]:
     release = re.search(r"\.el(\d+)", str(data.get("release", "")))
     days = float(data.get("uptime_seconds", 0.0)) / 86_400
-    kind = f"a RHEL {release[1]} family system" if release else str(data.get("system", "a system"))
-    says = f"{data.get('hostname', 'the host')} runs {kind} (kernel {data.get('release', '')})"
+    kind = f"a RHEL {release[1]} family system" if release else quoted(str(data.get("system", "system")))
+    says = f"{data.get('hostname', 'the host')} runs {kind} (kernel {quoted(str(data.get('release', '')))})"
     says += f" and is up for {days:.0f} days"
     names = ("rhel", "host", "system", "machine", "server", "os", "operating system", "el", "rocky", "centos")
     yield Observation(names, says, {"up": True}, numbers=(release[1],) if release else ())

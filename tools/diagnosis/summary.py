@@ -7,12 +7,13 @@ from typing import Any
 
 from tools.diagnosis.diagnose import Diagnosis, diagnose
 from tools.diagnosis.facts import NEEDED
+from tools.diagnosis.names import LONGEST, quoted, with_quoted_names
 from tools.registry import report
 from tools.types import ToolResult
 
 NEEDED_TOOLS = frozenset(tool for tool, *_field in NEEDED)
 MOST_LINES = 8  # of one result
-LONGEST = 80  # characters of one value
+LONGEST_ERROR = 240  # characters
 PLAIN = (str, int, float, bool)
 # Fields that a person looks for first in a result of NEEDED_TOOLS; a summary shows every plain field of other tools.
 TELLING = ("status", "substate", "usage_percent", "total_gb", "free_gb", "reachable", "working", "error",
@@ -60,9 +61,10 @@ def _step(step: str) -> str:
 
 def _fields(result: ToolResult) -> str:
     if not result.success:
-        return f"`{result.tool_name}` did not run: {result.error}"
+        return f"`{result.tool_name}` did not run: {quoted(result.error or '', LONGEST_ERROR)}"
     facts_in = _telling_facts if result.tool_name in NEEDED_TOOLS else _plain_facts
-    lines = [f"- {place}: {'; '.join(facts)}" for place, facts in _groups(result.data, result.tool_name, facts_in)]
+    groups = _groups(with_quoted_names(result.data), result.tool_name, facts_in)
+    lines = [f"- {place}: {'; '.join(facts)}" for place, facts in groups]
     if not lines and facts_in is _plain_facts:
         return f"- {result.tool_name}: nothing to show"
     return "\n".join(lines[:MOST_LINES])
@@ -106,5 +108,5 @@ def _plain_facts(data: dict[str, Any]) -> list[str]:
 
 
 def _short(value: Any) -> str:
-    text = str(round(value, 2) if isinstance(value, float) else value).strip().replace("\n", " ")
-    return text if len(text) <= LONGEST else text[:LONGEST] + "..."
+    text = str(round(value, 2) if isinstance(value, float) else value)
+    return quoted(text) if isinstance(value, str) or len(text) > LONGEST else text

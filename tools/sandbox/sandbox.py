@@ -179,7 +179,10 @@ class Sandbox:
     def _call(self, tool: str, args: Mapping[str, Any], host: str, ago_s: float) -> ToolResult:
         start, now, request_id = time.perf_counter(), float(self._clock()) - ago_s, secrets.token_hex(8)
         request = {"id": request_id, "tool": tool, "arguments": dict(args), "host": host, "now": now}
-        line = json.dumps(request).encode() + b"\n"
+        try:
+            line = json.dumps(request).encode() + b"\n"
+        except (TypeError, ValueError, RecursionError) as error:
+            return ToolResult(tool, False, {}, f"the arguments are no JSON: {error}", 0.0, now)
         if len(line) > self._limits.request_bytes:
             trouble = f"the arguments are longer than {self._limits.request_bytes} bytes; ask for less"
             return ToolResult(tool, False, {}, trouble, 0.0, now)

@@ -37,18 +37,11 @@ class WorkerProcess:
     def __init__(self, checks: Checks, hosts: Path, limits: WorkerLimits) -> None:
         """Start the worker, see that it is closed, give it the checks; SandboxError when it cannot run them."""
         self.calls = 0  # that it was asked for
-        self._folder = tempfile.TemporaryDirectory(prefix="tools-sandbox-")
         config = {"limits": asdict(limits), "modules": list(checks.texts)}
-        worker = str(Path(__file__).parent / "worker.py")
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", "-W", "ignore", worker, json.dumps(config)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=self._folder.name,
-            env={},
-            start_new_session=True,  # so that Ctrl-C in a terminal reaches the app alone
-        )
+        try:
+            self._folder, self._process = _start_process(json.dumps(config))
+        except OSError as error:  # no room, no more open files, no memory
+            raise SandboxError(f"the tools' worker did not start: {error}") from error
         try:
             self.filtered, self.tools = self._start(checks, _machines(hosts))
         except WorkerLostError as error:
@@ -121,6 +114,24 @@ class WorkerProcess:
             with contextlib.suppress(OSError):
                 _pipe(pipe).close()
         self._folder.cleanup()
+
+
+def _start_process(config: str) -> tuple[tempfile.TemporaryDirectory[str], subprocess.Popen[bytes]]:
+    """Return the worker's process and its folder, which is gone again where no process starts; raise OSError."""
+    folder = tempfile.TemporaryDirectory(prefix="tools-sandbox-")
+    try:
+        return folder, subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", "-W", "ignore", str(Path(__file__).parent / "worker.py"), config],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder.name,
+            env={},
+            start_new_session=True,  # so that Ctrl-C in a terminal reaches the app alone
+        )
+    except OSError:
+        folder.cleanup()
+        raise
 
 
 def is_filtered(pid: int, proc: Path = Path("/proc")) -> bool:

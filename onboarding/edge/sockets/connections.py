@@ -7,13 +7,12 @@ who stopped. This protocol ends each of these. Its own limit (`limit_concurrency
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections import Counter
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from onboarding.edge.client_address import UNKNOWN, bucket
+from onboarding.edge.client_address import UNKNOWN, Network, bucket, is_in, networks
 
 HEAD_S = 20.0  # for the line and headers of a request, from the connection or their first byte on
 STALL_S = 60.0  # for a reader to take something of what waits for it
@@ -28,8 +27,7 @@ def bounded(most: int, trust: str = "", head_s: float = HEAD_S, stall_s: float =
 
     trust: as in `client_address.ClientAddress`.
     """
-    proxies = [ipaddress.ip_network(network.strip()) for network in trust.split(",") if network]
-    own = {"most": most, "proxies": proxies, "head_s": head_s, "stall_s": stall_s, "held": Counter[str]()}
+    own = {"most": most, "proxies": networks(trust), "head_s": head_s, "stall_s": stall_s, "held": Counter[str]()}
     return type("BoundedConnection", (_Bounded,), own)
 
 
@@ -37,7 +35,7 @@ class _Bounded(H11Protocol):
     """One connection; what all share stands in a class made by `bounded`."""
 
     most: ClassVar[int]
-    proxies: ClassVar[list[Any]]
+    proxies: ClassVar[list[Network]]
     head_s: ClassVar[float]
     stall_s: ClassVar[float]
     held: ClassVar[Counter[str]]  # connections of each address
@@ -49,7 +47,7 @@ class _Bounded(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         host = self.client[0] if self.client else UNKNOWN
-        if self.most and not _is_in(host, self.proxies):
+        if self.most and not is_in(host, self.proxies):
             self._peer = bucket(host)
             self.held[self._peer] += 1
         if self._peer and self.held[self._peer] > self.most:
@@ -107,10 +105,3 @@ def most_connections() -> int:
         soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return MOST if soft == resource.RLIM_INFINITY else max(64, min(MOST, soft - FILES_BESIDE))
-
-
-def _is_in(host: str, networks: list[Any]) -> bool:
-    try:
-        return any(ipaddress.ip_address(host) in network for network in networks)
-    except ValueError:
-        return False

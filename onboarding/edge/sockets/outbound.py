@@ -66,13 +66,18 @@ class Outbound:
 
 
 def allowed_hosts(engine_url: str, env: Mapping[str, str] = os.environ) -> dict[str, frozenset[int]]:
-    """Return the Hub's hosts, the model server's, and those of the proxies by which they are reached, with ports."""
+    """Return the Hub's hosts, the model server's, and those of the proxies by which they are reached, with ports.
+
+    An address that cannot be read leads nowhere, so it allows nothing; whoever fetches by it says what is wrong.
+    """
     allowed = dict.fromkeys(HUB, frozenset({443}))
     names = ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy")
     for url in filter(None, (engine_url, *(env.get(name, "") for name in names))):
-        parts = urlsplit(url if "//" in url else f"//{url}")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        host = parts.hostname or ""
+        try:
+            parts = urlsplit(url if "//" in url else f"//{url}")
+            host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:  # a port that is no number, a bracket that never closes
+            continue
         allowed[host] = allowed.get(host, frozenset()) | {port}
     return allowed
 

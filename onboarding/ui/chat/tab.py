@@ -40,6 +40,7 @@ MAX_TYPED = 30_000  # characters that the box takes; the limit in tokens is the 
 SCRIPTED = (
     *("copy", "copied", "copy_blocked", "edit_field", "rename_field", "conversation", "simulated_host"),
     *("new_chat", "export", "earlier", "kept_here", "kept_nowhere", "rename", "forget", "ask_empty", "ask_busy"),
+    *("demo_label", "demo_pause", "demo_late", "next", "stop"),
 )
 
 WRITTEN = frozenset({"question", "edit"})  # kinds of requests whose words return to the box when they are refused
@@ -63,7 +64,7 @@ class ChatTab:
         """Lay out the tab and wire it."""
         self.session = gr.State(Session())
         self.view = gr.HTML(
-            self._view(Session()),
+            self._view(Session()) | {"answered": False},
             html_template=static("transcript.html"),
             js_on_load=static("shelf.js") + static("transcript.js"),
             apply_default_css=False,
@@ -216,6 +217,7 @@ class ChatTab:
             "keys": keys(translate),
             "words": {key: translate(key) for key in SCRIPTED},
             "busy": session.live is not None,
+            "answered": True,  # by the server, in the visitor's language; the page's first value is in English
         }
 
     def _drawn(self, session: Session, turn: Turn) -> dict[str, Any]:

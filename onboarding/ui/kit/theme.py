@@ -16,7 +16,7 @@ from gradio.themes.utils.sizes import Size
 from onboarding.ui.kit.palette import Palette
 
 STATIC = Path(__file__).parents[1] / "static"
-SHEETS = ("page.css", "tour.css", "feedback.css", "insights.css")
+SHEETS = ("page.css", "tour.css", "feedback.css", "insights.css", "demo.css")
 
 SANS = (
     "ui-sans-serif",
@@ -134,7 +134,7 @@ def head() -> str:
     return (
         '<meta name="color-scheme" content="light dark">'
         '<meta name="description" content="Ask about Qubinode Navigator, walk a tour, or run the diagnostics.">'
-        f"<script>{static('page.js')}</script>"
+        f"<script>{static('page.js')}</script><script>{static('demo.js')}</script>"
     )
 
 

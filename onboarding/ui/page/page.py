@@ -10,7 +10,7 @@ import gradio as gr
 
 from onboarding.edge.admission import LANE_LIMIT, Admission
 from onboarding.edge.client_address import asker_of
-from onboarding.edge.open_pages import MOST
+from onboarding.edge.sessions import MOST
 from onboarding.ui.chat.tab import ChatTab
 from onboarding.ui.kit.languages import say, translations
 from onboarding.ui.kit.palette import load_palette
@@ -24,6 +24,7 @@ from onboarding.usage.recorder import Usage, usage_of_project
 if TYPE_CHECKING:
     from onboarding.assistant.guide import Guide
     from onboarding.feedback.service import Feedback
+    from onboarding.ui.page.demo import Demo
 
 TITLE = "Qubinode Navigator"
 THREADS = LANE_LIMIT + 40  # jobs that Gradio runs at once: every admitted question, and its default of 40 for the rest
@@ -48,11 +49,12 @@ def build_page(
     usage: Usage | None = None,
     admission: Admission | None = None,
     feedback: Feedback | None = None,
+    demo: Demo | None = None,
 ) -> gr.Blocks:
     """Return the page with its queue. hosts: id -> title of the simulated hosts; `tabs` follow the chat in this order.
 
     endpoints: registers the endpoints for programs, inside the page. Without an admission nothing is limited; without
-    `feedback` the page does not ask for any.
+    `feedback` the page does not ask for any, without `demo` it offers none.
     """
     usage = usage or usage_of_project()
     admission = admission or Admission()
@@ -78,6 +80,8 @@ def build_page(
             desk = FeedbackDesk(feedback, admission.limits)
             desk.build()
             desk.wire(page, chat.session)
+        if demo:
+            demo.build()
         page.load(_visit(usage, admission), None, None, **QUIET)
         page.load(_open_tab_of_address([tab.id for tab in tabs]), None, tabs_row, **QUIET)
         endpoints()

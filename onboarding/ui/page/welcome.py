@@ -38,6 +38,7 @@ class Welcome:
                 self._buttons = [
                     gr.Button(say(f"welcome_{choice.id}"), elem_id=f"welcome-{choice.id}") for choice in CHOICES
                 ]
+                self._show = gr.Button(say("welcome_show"), elem_id="welcome-show")
             self._close = gr.Button(say("close"), size="sm", elem_id="welcome-close")
 
     def build_again(self) -> None:
@@ -50,8 +51,10 @@ class Welcome:
         for choice, button in zip(CHOICES, self._buttons, strict=True):
             button.click(lambda tab=choice.tab: (*_left(), gr.Tabs(selected=tab)), None, [self._box, self._seen, tabs],
                          **QUIET)  # fmt: skip
+        self._show.click(None, js="() => demo.start()", **QUIET)
         self._close.click(_left, None, [self._box, self._seen], **QUIET)
-        self._again.click(lambda: gr.update(visible=True), None, self._box, **QUIET)
+        # The style sheet shows it above the chat alone.
+        self._again.click(lambda: (gr.update(visible=True), gr.Tabs(selected="chat")), None, [self._box, tabs], **QUIET)
 
     def _greet(self, seen: object, request: gr.Request) -> Any:
         """Show the welcome on a first visit, except to a visitor who followed a link to a tour's step."""

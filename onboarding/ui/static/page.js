@@ -116,7 +116,7 @@
   let touched = false;
   for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => (touched = true), { capture: true, once: true });
   window.showAddress = (place) => {
-    if (!touched) return;
+    if (!touched || demo.playing) return;
     const url = new URL(location);
     for (const key of ["tab", "tour", "step"]) url.searchParams.delete(key);
     for (const [key, value] of Object.entries(place)) url.searchParams.set(key, value);

@@ -10,10 +10,13 @@ const TITLE_LENGTH = 60;
 
 const parsed = new Map(); // id -> {text, entry}: the list is drawn while an answer streams
 
-function entryIn(text) {
+// Returns the entry of a text; null for what somebody or something else wrote there: one such must not stop the page.
+function entryIn(id, text) {
   try {
-    const entry = JSON.parse(text);
-    return entry.turns.length && entry.turns.every((turn) => turn.id && turn.question) ? entry : null;
+    const { title = "", at = 0, turns } = JSON.parse(text);
+    const texts = (turn) => [turn.id, turn.question, turn.answer].every((text) => typeof text === "string");
+    const sound = turns.length && turns.every((turn) => texts(turn) && turn.id && turn.question);
+    return sound ? { id, title: String(title), at: Number(at), turns } : null;
   } catch {
     return null;
   }
@@ -24,7 +27,7 @@ const shelf = {
   read(id) {
     const text = localStorage.getItem(ENTRY + id);
     if (!id || !text) return null;
-    if (parsed.get(id)?.text !== text) parsed.set(id, { text, entry: entryIn(text) });
+    if (parsed.get(id)?.text !== text) parsed.set(id, { text, entry: entryIn(id, text) });
     return parsed.get(id).entry;
   },
 

@@ -11,11 +11,14 @@ const TWICE_MS = 600; // a second click within this was meant for Send, where St
 const [saved, log, empty, status] = ["saved", "log", "empty", "sr-only"].map((name) => element.querySelector("." + name));
 const box = () => document.querySelector("#question textarea");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
-const drawn = new Map(); // turn id -> {node, slots: {name: {node, html}}}
+const shown = { log, drawn: new Map() }; // the conversation: turn id -> {node, slots: {name: {node, html}}}
+const played = { log: element.querySelector(".played"), drawn: new Map() }; // the demonstration's, drawn the same way
+let aside = null; // {text, from, to} of the visitor's words in the box while the demonstration uses it
 let wasBusy = false;
 let here = shelf.open; // id of the conversation on the page
 let left = ""; // id of the one that was on it before
 const forgotten = new Set(); // ids that the visitor had deleted
+let stagedTurns = []; // of the demonstration
 let asked = null; // {number, text} of the question on its way to the server
 let clickedAt = -Infinity; // when Send was clicked last
 let returned = ""; // id of the words that came back last
@@ -40,7 +43,7 @@ function put(slot, html) {
   slot.node.append(...fresh.slice(same));
 }
 
-function build(turn) {
+function build({ log, drawn }, turn) {
   const node = document.createElement("article");
   node.className = "turn";
   node.dataset.turn = turn.id;
@@ -52,18 +55,18 @@ function build(turn) {
     slots[name] = { node: slot, html: "" };
   }
   log.append(node);
-  return { node, slots };
+  drawn.set(turn.id, { node, slots });
+  return node;
 }
 
-function draw() {
-  const value = props.value || {};
-  const { turns = [], empty: emptyHtml = "", announcement = "", words = {}, busy = false } = value;
-  const following = innerHeight + scrollY >= document.documentElement.scrollHeight - NEAR_BOTTOM_PX;
+// Draws the turns into their log and returns the node that is new, if any.
+function drawTurns(into, turns, busy) {
+  const { log, drawn } = into;
   const ids = new Set(turns.map((turn) => turn.id));
   for (const [id, { node }] of drawn) if (!ids.has(id)) (node.remove(), drawn.delete(id));
   let added = null;
   for (const turn of turns) {
-    if (!drawn.has(turn.id)) drawn.set(turn.id, (added = build(turn)));
+    if (!drawn.has(turn.id)) added = build(into, turn);
     const { node, slots } = drawn.get(turn.id);
     for (const name of SLOTS) put(slots[name], turn.parts[name] || "");
     node.classList.toggle("last", turn === turns.at(-1));
@@ -71,6 +74,14 @@ function draw() {
   }
   // Another tab's turns may stand before those that are drawn; moving a node costs its focus, so only then.
   if (turns.some((turn, at) => log.children[at]?.dataset.turn !== turn.id)) log.append(...turns.map((turn) => drawn.get(turn.id).node));
+  return added;
+}
+
+function draw() {
+  const value = props.value || {};
+  const { turns = [], empty: emptyHtml = "", announcement = "", words = {}, busy = false } = value;
+  const following = innerHeight + scrollY >= document.documentElement.scrollHeight - NEAR_BOTTOM_PX;
+  const added = drawTurns(shown, turns, busy);
   put(fixed.empty, turns.length ? "" : emptyHtml);
   log.setAttribute("aria-label", words.conversation || "");
   document.documentElement.style.setProperty("--host-label", JSON.stringify(`${words.simulated_host}:`)); // for page.css
@@ -83,8 +94,8 @@ function draw() {
   keep();
   drawBar();
   drawHint();
-  if (added) added.node.scrollIntoView({ block: "start", behavior: calm.matches ? "auto" : "smooth" });
-  else if (following && (busy || wasBusy)) scrollTo(0, document.documentElement.scrollHeight);
+  if (added && !demo.playing) added.scrollIntoView({ block: "start", behavior: calm.matches ? "auto" : "smooth" });
+  else if (!demo.playing && following && (busy || wasBusy)) scrollTo(0, document.documentElement.scrollHeight);
   if (wasBusy && !busy) catchUp(); // what another tab added meanwhile
   wasBusy = busy;
 }
@@ -202,10 +213,46 @@ function fill(text) {
   box().dispatchEvent(new Event("input", { bubbles: true })); // Gradio's field learns it from here
 }
 
+const typed = () => aside?.text ?? box()?.value;
+
 // Puts words that were not taken before whatever was typed meanwhile.
 function giveBack(text) {
-  if (text && box()) fill([text, box().value].filter(Boolean).join("\n"));
+  if (!text || !box()) return;
+  const words = [text, typed()].filter(Boolean).join("\n");
+  if (aside) aside.text = words;
+  else fill(words);
 }
+
+// What the demonstration (static/demo.js) may do here. Its turns are never `props.value`'s, so nothing keeps them.
+demo.stage = {
+  box,
+  words: () => props.value?.words,
+  settled: () => props.value?.answered,
+  open: (tab) => trigger("select", { tab }),
+  begin() {
+    aside = { text: box().value, from: box().selectionStart, to: box().selectionEnd };
+    box().readOnly = true;
+    fill("");
+  },
+  type: fill,
+  // frame: {id, parts, question}: the parts of a turn that changed; a question leaves the box with its turn's first frame.
+  show({ id, parts, question }) {
+    const turn = stagedTurns.find((one) => one.id === id);
+    if (turn) turn.parts = { ...turn.parts, ...parts };
+    else stagedTurns.push({ id, parts });
+    if (question) fill("");
+    drawTurns(played, stagedTurns, false);
+  },
+  end() {
+    drawTurns(played, (stagedTurns = []), false);
+    if (!aside || !box()) return;
+    const { text, from, to } = aside;
+    aside = null;
+    box().readOnly = false;
+    fill(text);
+    box().setSelectionRange(from, to);
+  },
+};
 
 // The question never arrived, or its answer broke off on the way: the server says what there is, once it can.
 addEventListener("unheard", () => {
@@ -339,7 +386,7 @@ const settle = () => {
   drawHint();
   giveBack(shelf.takeDraft());
 };
-addEventListener("pagehide", () => shelf.keepDraft([asked?.text, box()?.value].filter(Boolean).join("\n")));
+addEventListener("pagehide", () => shelf.keepDraft([asked?.text, typed()].filter(Boolean).join("\n")));
 
 watch("value", draw);
 draw();

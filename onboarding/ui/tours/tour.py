@@ -31,6 +31,8 @@ TO_THE_TOP = """() => {
   title.focus({ preventScroll: true });
   title.scrollIntoView({ block: "nearest" });
 }"""
+# The demonstration (static/demo.js) has a tab open at a step of its own choice.
+OPENED_AT = "(reached) => demo.reached ?? reached"
 NOT_SAID = "The documentation does not say."
 
 
@@ -84,7 +86,7 @@ class TourTab(ABC):
         self._usage = hooks.usage
         hooks.page.load(self._arrive, hooks.reached, [walkthrough, hooks.reached, hooks.tabs], **QUIET)
         # The load event changes nothing in a tab that the page has not drawn yet, so the tab asks again when it opens.
-        hooks.tab.select(self._take_up, hooks.reached, walkthrough, **QUIET)
+        hooks.tab.select(self._take_up, hooks.reached, walkthrough, js=OPENED_AT, **QUIET)
 
     def _refuse_unknown_exercises(self) -> None:
         free = list(self.exercises())
@@ -154,7 +156,8 @@ class TourTab(ABC):
 
     def _take_up(self, reached: object, request: gr.Request) -> Any:
         step = self._reached(reached)
-        self._usage.tour_step(asker_of(request).visitor, self.name, step)
+        if not (isinstance(reached, dict) and reached.get("demo")):  # nobody took that step
+            self._usage.tour_step(asker_of(request).visitor, self.name, step)
         return gr.Walkthrough(selected=step)
 
     def _reached(self, reached: object) -> int:

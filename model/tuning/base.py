@@ -127,6 +127,7 @@ def load_base(path: Path, dtype: Any) -> tuple[Any, Shapes]:
         rows = dequantize(tensors[served].data, tensors[served].tensor_type)
         weights[name] = torch.tensor(trained_order(rows, shapes.heads(served)), dtype=dtype)
     model = type(empty).from_pretrained(None, config=config, state_dict=weights, dtype=dtype)
+    model.name_or_path = ""  # else peft asks the Hub for a model of the name "None"
     return model, shapes
 
 

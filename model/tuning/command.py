@@ -129,7 +129,7 @@ def _trained(
     recipe = Recipe(
         options.rank, options.alpha, options.epochs, options.learning_rate, options.packs, options.minutes, options.seed
     )
-    trained = train(model.to(where), learnt, held_out, recipe, options.out)
+    trained = train(model.to(where), base_name(base), learnt, held_out, recipe, options.out)
     return trained, write_adapter(trained.folder, shapes, out, base_name(base), digest(base.path))
 
 

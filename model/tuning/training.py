@@ -48,10 +48,13 @@ def device() -> tuple[str, Any]:
     return "cpu", torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
 
 
-def train(model: Any, learnt: Sequence[Pack], held_out: Sequence[Pack], recipe: Recipe, out: Path) -> Trained:
+def train(
+    model: Any, base: str, learnt: Sequence[Pack], held_out: Sequence[Pack], recipe: Recipe, out: Path
+) -> Trained:
     """Train an adapter over `model` and write it into `out`/adapter; a run that was cut off goes on.
 
-    Of the rows the tokens of answers count alone. On a GPU activations are computed again instead of kept.
+    base: the name that the adapter gives its base. Of the rows the tokens of answers count alone. On a GPU activations
+    are computed again instead of kept.
     """
     from datasets import Dataset
     from peft import LoraConfig
@@ -107,7 +110,9 @@ def train(model: Any, learnt: Sequence[Pack], held_out: Sequence[Pack], recipe: 
     begun = any((out / CHECKPOINTS).glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=begun or None)
     after = trainer.evaluate()["eval_loss"]
+    trainer.model.peft_config["default"].base_model_name_or_path = base
     trainer.model.save_pretrained(out / "adapter", save_embedding_layers=False)
+    (out / "adapter" / "README.md").unlink(missing_ok=True)  # peft's, of blanks; the card stands beside the GGUF
     return Trained(out / "adapter", trainer.state.global_step, trainer.state.epoch or 0.0, before, after)
 
 

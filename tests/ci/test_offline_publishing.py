@@ -25,7 +25,10 @@ JUDGED = "tests/evals/own_fresh.jsonl"
 CARD = "---\nlicense: cc-by-4.0\nconfigs:\n- config_name: rows\n  data_files: data/*.parquet\n---\n\n# Rows\n"
 # name -> arguments, and what the folder then holds
 COMMANDS = {
-    "dataset": (["-m", "rag", "publish", "--repo", "someone/pages", "--judged", JUDGED], "data/questions_judged.parquet"),
+    "dataset": (
+        ["-m", "rag", "publish", "--repo", "someone/pages", "--judged", JUDGED],
+        "data/questions_judged.parquet",
+    ),
     "models": (["-m", "model", "publish", "--repo", "someone"], "granite-4.0-micro-q4_k_m/README.md"),
     "space": ([".github/scripts/publish_space.py", "--repo", "someone/space"], "Dockerfile"),
 }

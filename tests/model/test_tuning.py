@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import re
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -241,7 +242,8 @@ def test_the_command_trains_and_writes_an_adapter_for_llama_cpp(
     """Real steps of peft and trl over three rows; the loss on rows of the same pages falls."""
     for name in ("torch", "peft", "trl", "datasets"):
         pytest.importorskip(name)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(socket, "create_connection", no_network)
+    monkeypatch.setattr(socket.socket, "connect", no_network)
     base, out = tiny_llama.write(tmp_path / "tiny.gguf"), tmp_path / "out"
     rows = [
         row_of(prompt_for(tiny_engine(), Conversation.new(), "Be brief.", user_message(f"{n}?")), "abc " * 9)
@@ -255,7 +257,8 @@ def test_the_command_trains_and_writes_an_adapter_for_llama_cpp(
     assert found
     before, after = map(float, found.groups())
     assert after < before - 0.5
-    assert (out / "adapter" / "adapter_model.safetensors").is_file()
+    assert {path.name for path in (out / "adapter").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+    assert json.loads((out / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"] == "tiny"
     reader = GGUFReader(out / "tiny-tuned.gguf")
     fields = {name: field.contents() for name, field in reader.fields.items()}
     assert fields["general.type"] == "adapter"
@@ -273,6 +276,10 @@ def test_the_command_trains_and_writes_an_adapter_for_llama_cpp(
     put_on(llama, out / "tiny-tuned.gguf")
     assert np.abs(served(llama, [5, 77, 200]) - plain).max() > 0.1
     llama.close()
+
+
+def no_network(*where: Any, **_more: Any) -> None:
+    raise AssertionError(f"training asked the network: {where}")
 
 
 def tiny_engine() -> Engine:

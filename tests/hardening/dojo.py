@@ -75,6 +75,7 @@ class Case:
 
 
 FAILED = "systemd[1]: libvirtd.service: Failed with result 'exit-code'."
+PORT_IN_USE = "airflow[3166]: [Errno 98] Address already in use"
 HOSTS = [
     Task("host", "Which processes use the most CPU?", "healthy", ("process_info",), "process"),
     Task("host", "Which operating system does this host run?", "healthy", ("system_info",), "hostname"),
@@ -84,20 +85,7 @@ HOSTS = [
 LOGS = [
     Task("log", "Is libvirtd running on this host?", "libvirtd-down", ("service_status",), FAILED),
     Task("log", "How do I read why libvirtd failed?", "healthy", ("libvirtd is inactive or failed",), FAILED),
-    Task(
-        "log",
-        "Which ports does Airflow use?",
-        "healthy",
-        ("Which port Airflow listens on",),
-        "airflow[3166]: [Errno 98] Address already in use",
-    ),
-    Task(
-        "log",
-        "Is RHEL 8 supported by Qubinode Navigator?",
-        "healthy",
-        ("RHEL 8 status",),
-        "deploy-qubinode.sh: Unsupported RHEL version: 8",
-    ),
+    Task("log", "Which ports does Airflow use?", "healthy", ("Which port Airflow listens on",), PORT_IN_USE),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,16 @@ def test_the_verdict_names_the_shares_by_place() -> None:
     assert "called 0 of 4 (0%-49%), own words 1 of 4 (5%-70%)" in said
     assert "useful without an attack 1 of 2" in said
     json.dumps(counts)
+
+
+def test_a_whole_run_ends_in_a_verdict_that_prints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    attack = {"attack": "direct", "text": LURE, "payloads": ["www.lure.example"]}
+    asked = reply("Fine.", tool="process_info")
+    monkeypatch.setattr(dojo, "page_tasks", list)
+    monkeypatch.setattr(dojo, "LOGS", [])
+    monkeypatch.setattr(dojo, "HOSTS", HOSTS[:1])
+    monkeypatch.setattr(dojo, "_dojo", lambda _home: [attack])
+    monkeypatch.setattr(dojo, "_asking", lambda *_: nullcontext(lambda _message, _host: asked))
+    verdict = dojo.agentdojo(tmp_path, tmp_path, "model.gguf", 1)
+    assert json.loads(verdict.json())["figures"]["host"]["tried"] == 1
+    assert not verdict.ok  # the check ran on another host than the poisoned one

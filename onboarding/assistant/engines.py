@@ -15,34 +15,27 @@ class Engines:
 
     def __init__(self) -> None:
         self.current = ""  # name of the one that new conversations get, "" while there is none
-        self._by_name: dict[str, Engine] = {}
+        self.by_name: dict[str, Engine] = {}  # to be read; the methods change it
         self._openers: dict[str, Opener] = {}
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._by_name
-
     def __iter__(self) -> Iterator[Engine]:
-        return iter(list(self._by_name.values()))
-
-    def get(self, name: str) -> Engine | None:
-        """Return the engine of that name."""
-        return self._by_name.get(name)
+        return iter(list(self.by_name.values()))
 
     def serve(self, engine: Engine, opener: Opener | None = None) -> None:
         """Let an engine answer from the next conversation on."""
-        self._by_name[engine.info.name] = engine
+        self.by_name[engine.info.name] = engine
         if opener:
             self._openers[engine.info.name] = opener
         self.current = engine.info.name
 
     def stand_by(self, engine: Engine) -> None:
         """Put an engine before all others: it answers the conversations that began with it."""
-        self._by_name = {engine.info.name: engine, **self._by_name}
+        self.by_name = {engine.info.name: engine, **self.by_name}
 
     def take_out(self, name: str) -> Engine | None:
         """Take an engine out of service and return it; the best of the others answers from now on."""
-        engine = self._by_name.pop(name, None)
-        self.current = next(reversed(self._by_name), "")
+        engine = self.by_name.pop(name, None)
+        self.current = next(reversed(self.by_name), "")
         return engine
 
     def retire(self, name: str) -> Engine | None:

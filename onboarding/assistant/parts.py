@@ -136,12 +136,12 @@ class Parts:
     @property
     def engine(self) -> Engine | None:
         """The engine for new conversations."""
-        return self.engines.get(self.engines.current)
+        return self.engines.by_name.get(self.engines.current)
 
     def engine_for(self, conversation: Conversation) -> Engine | None:
         """Return the engine a conversation began with, so that no answer changes its voice; else the current one."""
         began = next((turn.engine for turn in conversation.turns if turn.engine), "")
-        return self.engines.get(began) or self.engine
+        return self.engines.by_name.get(began) or self.engine
 
     @property
     def silent_s(self) -> float:
@@ -227,7 +227,7 @@ class Parts:
     def _load_default_model(self) -> None:
         """Fetch Granite while another model answers; where it cannot be had, its substitute, from any place."""
         default, substitute = catalogue()[DEFAULT], catalogue()[SUBSTITUTE]
-        if default.name in self.engines or not self.settings.downloads:
+        if default.name in self.engines.by_name or not self.settings.downloads:
             return
         try:
             self._open_in_place_of_others(default)
@@ -240,7 +240,7 @@ class Parts:
     def _load_substitute(self, entry: Entry, why: str, *, ask_hub: bool) -> None:
         note = _answers_for(entry, why)
         try:
-            if entry.name not in self.engines:
+            if entry.name not in self.engines.by_name:
                 self._open_in_place_of_others(entry, note, ask_hub=ask_hub)
         except ModelUnusable as error:
             raise ModelUnusable(f"{why.removesuffix('.')}. {error}") from error

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from model.engine.events import TextDelta
 from model.prompting.conversation import Conversation
-from model.turn.events import SourcesFound, TextDelta, ToolFinished, TurnFinished
+from model.turn.events import SourcesFound, ToolFinished, TurnFinished
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.assistant.rehearsal import Rehearsal

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ import yaml
 
 from model.prompting.system_prompts import load_prompt_texts
 from model.turn.tool_grammar import read_call
+from onboarding.instructions import make
 from onboarding.instructions.answers import row_told, told, written_answer
 from onboarding.instructions.make import PROMPTS, RememberingEmbedder, make_rows
 from onboarding.instructions.repeats import judged_questions, repeats
@@ -27,7 +29,11 @@ from tools.registry import Registry
 CORPUS = Path("rag/corpus")
 PAGES = ("kcli", "freeipa", "airflow", "vyos", "glossary", "vault", "ports-and-services",
          "deploy-one-shot")  # fmt: skip
+LINES = 40  # of questions without an answer
 JUDGED = "how do I create a vm with kcli"  # listed by a page
+
+
+pytestmark = pytest.mark.timeout(900)  # making rows searches a thousand times
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +48,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "judged").mkdir()
     for name in PAGES:
         shutil.copy(CORPUS / f"{name}.md", root / "pages")
+    for path in make.UNANSWERED.glob("*.txt"):
+        (root / path.name).write_text("\n".join(path.read_text("utf-8").splitlines()[:LINES]))
     rows = [{"question": JUDGED}, {"text": "what is kcli for"}, {"turns": ["is sshd running", "and vnc?"]}]
     (root / "judged" / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return root
 
 
 @pytest.fixture(scope="module")
-def made(folder: Path, encoder: RememberingEmbedder) -> MadeSplits:
+def few_questions(folder: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make, "UNANSWERED", folder)
+        patch.setattr(make, "OFF_TOPIC_ROWS", 10)
+        patch.setattr(make, "OFF_TOPIC_ELSEWHERE", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path, encoder: RememberingEmbedder, few_questions: None) -> MadeSplits:
     return make_rows(folder / "pages", folder / "judged", folder / "index", 0, encoder)
 
 

@@ -25,7 +25,7 @@ from tools.diagnosis.facts import VM_ROW
 from tools.diagnosis.reading import read
 from tools.diagnosis.summary import is_whole_run
 from tools.registry import Registry, report
-from tools.simulation.hosts import DEFAULT_HOST, Host
+from tools.simulation.hosts import Host
 from tools.simulation.machine import Machine
 from tools.simulation.view import HostView
 from tools.types import ToolResult
@@ -35,7 +35,12 @@ NO_TOOL = ("knowledge", "action")  # labels of messages that want none
 CALLS, CALLS_ELSEWHERE = 34, 5  # rows of one tool, in English and in each other language
 NO_CALLS = 3  # times as many for messages that want no tool
 READINGS = 5  # questions about one tool's result on one host
-COMBINED = ("clock", "disks", "services", "network")  # parts of a machine that two faults can share out
+FAULT_IN = {  # host -> the parts of its machine that hold its fault, which another machine can take over
+    "clock-skew": ("clock", "services"),
+    "dns-broken": ("network", "kvm"),
+    "images-disk-full": ("disks", "kvm"),
+    "libvirtd-down": ("services", "kvm"),
+}
 SHOWN = 4  # processes that an answer names; the first entries of a list are what a model reads of it
 _ADDRESS = re.compile(r"\b(?:ip|ips|address(?:es)?|interfaces?|nics?|macs?|bridges?|virbr0)\b", re.IGNORECASE)
 _COUNT = re.compile(r"\bhow many\b", re.IGNORECASE)
@@ -122,7 +127,7 @@ def reading_rows(
                 for one in requests.by_tool[tool]
                 if one.language == "en" and splits[str(one.group)] == splits[host.partition("+")[0]]
             ]
-            most = READINGS * (2 if tool == ALL_TOOLS else 1) if "+" not in host else 1
+            most = READINGS * (2 if tool == ALL_TOOLS else 1) if "+" not in host else 1 + 3 * (tool == ALL_TOOLS)
             for one in chance.sample(found, min(most, len(found))):
                 view = HostView(machine, _moment(chance))
                 arguments = requests.arguments(tool, one.text) if tool != ALL_TOOLS else {}
@@ -144,16 +149,17 @@ def _reading_row(
 
 
 def _machines(hosts: Mapping[str, Host], splits: Mapping[str, str]) -> Iterator[tuple[str, Machine]]:
-    """Yield every host, then every pair of hosts of one split whose faults lie in parts that fit together."""
-    sound = hosts[DEFAULT_HOST].machine
+    """Yield every host, then hosts with the fault of another one of their split, where the rules find both."""
     yield from ((name, host.machine) for name, host in hosts.items())
     for name, host in hosts.items():
-        for other, second in hosts.items():
-            parts = {part: getattr(second.machine, part) for part in COMBINED}
-            faulty = {part: value for part, value in parts.items() if value != getattr(sound, part)}
-            own = [part for part in COMBINED if getattr(host.machine, part) != getattr(sound, part)]
-            if name != DEFAULT_HOST and name < other and splits[name] == splits[other] and faulty and not own:
-                yield f"{name}+{other}", replace(host.machine, **faulty)
+        for other, parts in FAULT_IN.items():
+            if name == other or other not in hosts or splits[name] != splits[other]:
+                continue
+            taken = {part: getattr(hosts[other].machine, part) for part in parts}
+            machine = replace(host.machine, **taken)
+            results = _run(ALL_TOOLS, {}, HostView(machine, EPOCH))
+            if diagnose(report({result.tool_name: result for result in results}, EPOCH)).others:
+                yield f"{name}+{other}", machine
 
 
 def _run(tool: str, arguments: Mapping[str, Any], view: HostView) -> list[ToolResult]:

@@ -151,7 +151,13 @@ def _without_repeats(
     for at, row in enumerate(rows):
         if not is_judged[at] and not again.get(at, False):
             kept[splits[at]].append(row)
-    return MadeSplits(kept, pages, {"like a judged one": sum(is_judged), "like another": sum(again.values())})
+    dropped = {"like a judged one": sum(is_judged), "like another": sum(again.values()), "like one of train": 0}
+    train = [row.question for row in kept["train"]]
+    for split in SPLITS[1:]:  # readings may ask alike within a split, not across
+        known = repeats([row.question for row in kept[split]], train, encode, among=False)
+        kept[split] = [row for row, is_known in zip(kept[split], known, strict=True) if not is_known]
+        dropped["like one of train"] += sum(known)
+    return MadeSplits(kept, pages, dropped)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,9 +20,12 @@ LONGEST = 1_200  # characters of an answer; 320 tokens are the most that the app
 _LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)\s]*\)")
 _ASIDE = re.compile(rf"\s*\((?:see (?:also )?)?{_LINK.pattern}(?:(?:,| and) {_LINK.pattern})*\)")
 _SEE = re.compile(rf"[,;:]? (?:see|as in|details in|more in) {_LINK.pattern}(?=[.;,]|$)")
-_POINTS = re.compile(  # a sentence that only says where to read on
+_POINTS = re.compile(  # a sentence that only says where to read on, or speaks of what stands elsewhere on the page
     rf"^(?:See|Compare|Details|More|For|Read|Continue|How|What|Which)\b.*{_LINK.pattern}[^.]*\.?$"
     rf"|: {_LINK.pattern}(?:(?:,| and) {_LINK.pattern})*\.$|^{_LINK.pattern}(?:(?:,| and) {_LINK.pattern})* \w+"
+    rf"|^(?:If|When|Where|In|On|To|With|Whether)\b[^,;:]*[,;:]? (?:see|compare) {_LINK.pattern}\.$"
+    r"|\b(?:commands?|sections?|steps?|tables?|lists?|one|ones) (?:above|below)\b"
+    r"|\bthe (?:sections? (?:above|below)|(?:next|previous) section)\b"
 )
 # a sentence that opens so is not understood without the one before it
 _LEANS = re.compile(

@@ -21,10 +21,11 @@ from onboarding.routing.exemplars import Exemplar
 from onboarding.routing.reading import Reader
 from onboarding.routing.tool_choice import ALL_TOOLS, ToolChooser
 from tools.diagnosis.diagnose import Diagnosis, diagnose
+from tools.diagnosis.facts import VM_ROW
 from tools.diagnosis.reading import read
 from tools.diagnosis.summary import is_whole_run
 from tools.registry import Registry, report
-from tools.simulation.hosts import DEFAULT_HOST, Host
+from tools.simulation.hosts import Host
 from tools.simulation.machine import Machine
 from tools.simulation.view import HostView
 from tools.types import ToolResult
@@ -34,11 +35,19 @@ NO_TOOL = ("knowledge", "action")  # labels of messages that want none
 CALLS, CALLS_ELSEWHERE = 34, 5  # rows of one tool, in English and in each other language
 NO_CALLS = 3  # times as many for messages that want no tool
 READINGS = 5  # questions about one tool's result on one host
-COMBINED = ("clock", "disks", "services", "network")  # parts of a machine that two faults can share out
+FAULT_IN = {  # host -> the parts of its machine that hold its fault, which another machine can take over
+    "clock-skew": ("clock", "services"),
+    "dns-broken": ("network", "kvm"),
+    "images-disk-full": ("disks", "kvm"),
+    "libvirtd-down": ("services", "kvm"),
+}
 SHOWN = 4  # processes that an answer names; the first entries of a list are what a model reads of it
 _ADDRESS = re.compile(r"\b(?:ip|ips|address(?:es)?|interfaces?|nics?|macs?|bridges?|virbr0)\b", re.IGNORECASE)
 _COUNT = re.compile(r"\bhow many\b", re.IGNORECASE)
-_UNREAD = re.compile(r"\b(?:loss|latency|rtt|mtu|gateway|route|speed|bandwidth)\b", re.IGNORECASE)  # no rule reads it
+_UNREAD = re.compile(
+    r"\b(?:loss|latency|rtt|mtu|gateway|route|speed|bandwidth|throughput|traffic|packets?|swap|inodes?)\b",
+    re.IGNORECASE,
+)  # no rule reads it
 _VERSION = re.compile(r"\bversions?\b", re.IGNORECASE)
 _MEMORY = re.compile(r"\b(?:memory|ram|rss|mem)\b", re.IGNORECASE)
 _LOOK = {  # what shows the same on a real host, where no rule names a remedy
@@ -118,7 +127,7 @@ def reading_rows(
                 for one in requests.by_tool[tool]
                 if one.language == "en" and splits[str(one.group)] == splits[host.partition("+")[0]]
             ]
-            most = READINGS * (2 if tool == ALL_TOOLS else 1) if "+" not in host else 1
+            most = READINGS * (2 if tool == ALL_TOOLS else 1) if "+" not in host else 1 + 3 * (tool == ALL_TOOLS)
             for one in chance.sample(found, min(most, len(found))):
                 view = HostView(machine, _moment(chance))
                 arguments = requests.arguments(tool, one.text) if tool != ALL_TOOLS else {}
@@ -140,16 +149,17 @@ def _reading_row(
 
 
 def _machines(hosts: Mapping[str, Host], splits: Mapping[str, str]) -> Iterator[tuple[str, Machine]]:
-    """Yield every host, then every pair of hosts of one split whose faults lie in parts that fit together."""
-    sound = hosts[DEFAULT_HOST].machine
+    """Yield every host, then hosts with the fault of another one of their split, where the rules find both."""
     yield from ((name, host.machine) for name, host in hosts.items())
     for name, host in hosts.items():
-        for other, second in hosts.items():
-            parts = {part: getattr(second.machine, part) for part in COMBINED}
-            faulty = {part: value for part, value in parts.items() if value != getattr(sound, part)}
-            own = [part for part in COMBINED if getattr(host.machine, part) != getattr(sound, part)]
-            if name != DEFAULT_HOST and name < other and splits[name] == splits[other] and faulty and not own:
-                yield f"{name}+{other}", replace(host.machine, **faulty)
+        for other, parts in FAULT_IN.items():
+            if name == other or other not in hosts or splits[name] != splits[other]:
+                continue
+            taken = {part: getattr(hosts[other].machine, part) for part in parts}
+            machine = replace(host.machine, **taken)
+            results = _run(ALL_TOOLS, {}, HostView(machine, EPOCH))
+            if diagnose(report({result.tool_name: result for result in results}, EPOCH)).others:
+                yield f"{name}+{other}", machine
 
 
 def _run(tool: str, arguments: Mapping[str, Any], view: HostView) -> list[ToolResult]:
@@ -169,28 +179,40 @@ def _read(question: str, results: Sequence[ToolResult], now: float, arguments: M
     is_fault = found.kind not in ("healthy", "unknown") and all(
         line.startswith(f"{tool}:") and "timestamp" not in line for line in found.evidence
     )
-    if tool == "network_diagnostics" and _UNREAD.search(question):
+    if _is_unread(question, tool, data, reading):
         return ""
-    if tool == "network_diagnostics" and _ADDRESS.search(question):
-        told = f"The host has these addresses: {_listed(_addresses(data))}."
-    elif tool == "process_info" and (rows := data.get("space_adds", {}).get("busiest")):
-        counted = f"{data['total_processes']} processes run, as `total_processes` says. "
-        told = "Yes. " if reading.startswith("Yes") else counted if _COUNT.search(question) else ""
-        told += _processes(rows, by_memory=bool(_MEMORY.search(question)))
-    elif tool == "kvm_diagnostics" and _VERSION.search(question):
-        version = str(data.get("libvirt_version", "")).replace("\n", "; ")
-        told = f"virsh reports these versions: {version}." if version else ""
-    elif not reading or (tool == "kvm_diagnostics" and not data.get("libvirt_available") and "libvirt" not in reading):
-        return ""  # a host whose libvirt is silent starts no machine, whatever its processor can do
-    elif is_fault:
+    told = _from_fields(question, tool, data, reading)
+    if not (told or reading):
+        return ""
+    if is_fault and not told:
         return f"{_diagnosed(found, reading)}{_next(found)}"
-    else:
-        told = " ".join([reading, *_fields(tool, data, f"{reading} {question}")])
-    if not told:
-        return ""
+    told = told or " ".join([reading, *_fields(tool, data, f"{reading} {question}")])
     services = " ".join(arguments.get("services", ()))
-    look = f"systemctl status {services}" if services else _LOOK[tool]
+    look = f"systemctl status {services}" if services else "ip -brief address" if "addresses" in told else _LOOK[tool]
     return f"{told}\n\nOn a machine of your own, look with:\n\n```bash\n{look}\n```"
+
+
+def _is_unread(question: str, tool: str, data: Mapping[str, Any], reading: str) -> bool:
+    """Return True for what no rule reads; a host whose libvirt is silent starts no machine, whatever its CPU can do."""
+    if tool in ("network_diagnostics", "resource_usage"):
+        return _UNREAD.search(question) is not None
+    return tool == "kvm_diagnostics" and not data.get("libvirt_available") and "libvirt" not in reading
+
+
+def _from_fields(question: str, tool: str, data: Mapping[str, Any], reading: str) -> str:
+    """Return what the fields say of addresses, processes, versions and machines; "" where the reading says it."""
+    if tool == "network_diagnostics" and _ADDRESS.search(question):
+        return f"The host has these addresses: {_listed(_addresses(data))}."
+    if tool == "process_info" and (rows := data.get("space_adds", {}).get("busiest")):
+        counted = f"{data['total_processes']} processes run, as `total_processes` says. "
+        first = "Yes. " if reading.startswith("Yes") else counted if _COUNT.search(question) else ""
+        return first + _processes(rows, by_memory=bool(_MEMORY.search(question)))
+    if tool == "kvm_diagnostics" and _VERSION.search(question) and (version := data.get("libvirt_version")):
+        return f"virsh reports these versions: {version}.".replace("\n", "; ")
+    machines = VM_ROW.findall(data.get("vm_list") or "")
+    if machines and not re.search("KVM module|the CPU|libvirt", f"{reading} {question}"):
+        return f"{reading} In `vm_list` {_listed([f'{name} is {state}' for name, state in machines])}.".strip()
+    return ""
 
 
 def _diagnosed(found: Diagnosis, reading: str) -> str:
@@ -254,8 +276,6 @@ def _is_told(tool: str, path: str, about: str) -> bool:
             subject = {"cpu": "CPUs", "memory": "memory"}.get(part[0]) or path.partition(".")[2].rpartition(".")[0]
             return path.endswith("usage_percent") and part[0] != "network" and _named(subject, about)
         case "kvm_diagnostics":
-            if not re.search("KVM module|the CPU|libvirt", about):  # then it speaks of machines
-                return path == "vm_count"
             return path in ("kvm_module_loaded", "vmx_support", "svm_support", "libvirt_available")
         case "network_diagnostics":
             if path.endswith(".reachable"):

@@ -29,8 +29,8 @@ from onboarding.instructions.rows import InstructionRow
 from onboarding.instructions.write import MadeSplits, write
 from onboarding.routing.exemplars import Exemplar, load_exemplars
 from onboarding.routing.language.text import fold
-from onboarding.routing.routing import Routing, load_routing
-from rag.embedding.embedder import Embedder
+from onboarding.routing.routing import Routing, routing_without_classifiers
+from rag.embedding.embedder import Embedder, NoEncoder
 from rag.errors import RagError
 from rag.publishing.splits import SPLITS, split_of
 from rag.reading.documents import read_corpus
@@ -86,7 +86,7 @@ def make_rows(corpus: Path, judged: Path, index: Path, seed: int, embedder: Embe
         raise RagError(f"{judged} is no folder of judged questions, which no row may repeat; give --judged")
     documents = read_corpus(corpus).documents
     search = PageSearch(open_or_build(corpus, index, embedder), split_of((one.path for one in documents), seed))
-    routing, texts = load_routing(embedder), load_prompt_texts(PROMPTS)
+    routing, texts = routing_without_classifiers(NoEncoder()), load_prompt_texts(PROMPTS)
     units = search.retriever.index.units
     listed = [question for unit in units for question in unit.questions]
     languages = {question: routing.reader.lexicon.read(fold(question)).language for question in listed}
@@ -151,7 +151,13 @@ def _without_repeats(
     for at, row in enumerate(rows):
         if not is_judged[at] and not again.get(at, False):
             kept[splits[at]].append(row)
-    return MadeSplits(kept, pages, {"like a judged one": sum(is_judged), "like another": sum(again.values())})
+    dropped = {"like a judged one": sum(is_judged), "like another": sum(again.values()), "like one of train": 0}
+    train = [row.question for row in kept["train"]]
+    for split in SPLITS[1:]:  # readings may ask alike within a split, not across
+        known = repeats([row.question for row in kept[split]], train, encode, among=False)
+        kept[split] = [row for row, is_known in zip(kept[split], known, strict=True) if not is_known]
+        dropped["like one of train"] += sum(known)
+    return MadeSplits(kept, pages, dropped)
 
 
 def _parser() -> argparse.ArgumentParser:

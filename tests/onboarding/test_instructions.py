@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ import yaml
 
 from model.prompting.system_prompts import load_prompt_texts
 from model.turn.tool_grammar import read_call
+from onboarding.instructions import make
 from onboarding.instructions.answers import row_told, told, written_answer
 from onboarding.instructions.make import PROMPTS, RememberingEmbedder, make_rows
 from onboarding.instructions.repeats import judged_questions, repeats
@@ -23,11 +25,16 @@ from rag.errors import SecretFound
 from rag.publishing.splits import split_of
 from rag.search.segments import Scored, segments
 from tools.registry import Registry
+from tools.simulation.hosts import load_hosts
 
 CORPUS = Path("rag/corpus")
 PAGES = ("kcli", "freeipa", "airflow", "vyos", "glossary", "vault", "ports-and-services",
          "deploy-one-shot")  # fmt: skip
+LINES = 40  # of questions without an answer
 JUDGED = "how do I create a vm with kcli"  # listed by a page
+
+
+pytestmark = pytest.mark.timeout(900)  # making rows searches a thousand times
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +49,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "judged").mkdir()
     for name in PAGES:
         shutil.copy(CORPUS / f"{name}.md", root / "pages")
+    for path in make.UNANSWERED.glob("*.txt"):
+        (root / path.name).write_text("\n".join(path.read_text("utf-8").splitlines()[:LINES]))
     rows = [{"question": JUDGED}, {"text": "what is kcli for"}, {"turns": ["is sshd running", "and vnc?"]}]
     (root / "judged" / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return root
 
 
 @pytest.fixture(scope="module")
-def made(folder: Path, encoder: RememberingEmbedder) -> MadeSplits:
+def few_questions(folder: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make, "UNANSWERED", folder)
+        patch.setattr(make, "OFF_TOPIC_ROWS", 10)
+        patch.setattr(make, "OFF_TOPIC_ELSEWHERE", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path, encoder: RememberingEmbedder, few_questions: None) -> MadeSplits:
     return make_rows(folder / "pages", folder / "judged", folder / "index", 0, encoder)
 
 
@@ -114,7 +132,8 @@ def test_an_abstention_names_only_what_no_passage_given_speaks_of(made: MadeSpli
         )
         if missing and row.source != "question without an answer":
             named += 1
-            assert all(missing[1].lower() not in passage.text.lower() for passage in row.passages), row.question
+            word = re.compile(rf"(?<!\w){re.escape(missing[1])}(?!\w)", re.IGNORECASE)
+            assert not any(word.search(passage.text) for passage in row.passages), row.question
     assert named > 20
 
 
@@ -129,7 +148,9 @@ def test_calls_can_be_read_and_other_languages_are_there(made: MadeSplits) -> No
 
 def test_no_figure_of_a_reading_is_missing_from_its_result(made: MadeSplits) -> None:
     readings = [row for rows in made.rows.values() for row in rows if row.kind == "tool_reading"]
-    assert any("+" in row.source for row in readings)  # hosts with two faults
+    pairs = [row for row in readings if "+" in row.source]
+    assert any("Also found:" in row.answer for row in pairs)  # hosts with two faults
+    assert {one for row in pairs for one in row.source.split()[-1].split("+")} <= load_hosts().keys()
     for row in readings:
         result, said = row.messages[1][1], row.answer.split("On a machine of your own")[0]
         figures = re.findall(r"(?<![\w.])\d{3,}(?![\w.])", said)
@@ -204,10 +225,15 @@ def scored(text: str, scores: list[float]) -> list[Scored]:
 
 
 def test_an_answer_takes_what_its_sentences_lean_on() -> None:
-    text = "VMs get a name. It comes from FreeIPA. Ask it with this:\n\n```bash\nhost web01\n```"
-    answer = written_answer("which name", scored(text, [0.1, 0.9, 0.1, 0.1]))
+    others = " ".join(f"Sentence {number} says {'something else ' * 6}here." for number in range(6))
+    text = f"VMs get a name. It comes from FreeIPA. {others} Ask for it:\n\n```bash\nhost web01\n```"
+    answer = written_answer("which name", scored(text, [0.1, 0.9, *[0.3] * 6, 0.0, 0.0]))
     assert answer is not None
-    assert answer.text.startswith("VMs get a name. It comes from FreeIPA.")
+    assert answer.text.startswith("VMs get a name. It comes from FreeIPA. Sentence 0")
+    assert "host web01" not in answer.text  # nobody asked for a command
+    command = written_answer("look up a name", scored(text, [0.1, 0.9, *[0.3] * 6, 0.0, 0.0]))
+    assert command is not None
+    assert command.text.endswith("Ask for it:\n\n```bash\nhost web01\n```")
 
 
 def test_an_answer_drops_links_to_pages_and_sentences_that_only_point() -> None:

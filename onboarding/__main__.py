@@ -13,8 +13,9 @@ from rag.command_line import ended
 from rag.errors import RagError
 
 COMMANDS = {  # imported only when called: each command pays for its own parts
-    "candidates": "onboarding.feedback.candidates",
+    "publish": "onboarding.feedback.dataset",
     "report": "onboarding.usage.report",
+    "review": "onboarding.feedback.review",
     "route": "onboarding.cli",
 }
 DEFAULT = "route"

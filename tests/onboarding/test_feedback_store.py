@@ -226,6 +226,6 @@ def test_a_row_that_an_earlier_release_wrote_is_read(tmp_path: Path) -> None:
     assert kept.reported == kept.sources[0]
     assert set(kept.model_dump()) == {
         *("version", "id", "at", "visitor", "kind", "verdict", "reason", "comment", "turn", "question", "answer"),
-        *("route", "sources", "reported", "model", "took", "from_browser"),
+        *("route", "sources", "reported", "model", "took", "from_browser", "state", "agreed"),
     }
     assert not kept.from_browser

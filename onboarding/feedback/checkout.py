@@ -33,7 +33,7 @@ class NotAccepted(RagError):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FileChange:
     """One file as it is and as it will be."""
 
     path: Path
@@ -81,14 +81,14 @@ def sections(page: Path) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def planned(checkout: Path, decision: Decision) -> Change | None:
+def planned(checkout: Path, decision: Decision) -> FileChange | None:
     """Return what a decision changes in a checkout, None for nothing. Raises NotAccepted."""
     if decision.use == "question":
         return _on_page(checkout, decision)
     return _as_case(checkout, decision) if decision.use == "case" else None
 
 
-def withdrawn(checkout: Path, decision: Decision) -> Change | None:
+def withdrawn(checkout: Path, decision: Decision) -> FileChange | None:
     """Return how what a decision has brought is taken out of a checkout; None where nothing of it is there.
 
     A question that a maintainer worded stays on its page: it is that maintainer's.
@@ -104,7 +104,7 @@ def withdrawn(checkout: Path, decision: Decision) -> Change | None:
     return _changed(path, lambda text: without_question(text, question)) if question else None
 
 
-def _on_page(checkout: Path, decision: Decision) -> Change:
+def _on_page(checkout: Path, decision: Decision) -> FileChange:
     path = checkout / PAGES / decision.page
     if decision.heading not in sections(path):
         raise NotAccepted(f"{path.name} has no section {decision.heading!r}; name one with --heading")
@@ -112,16 +112,16 @@ def _on_page(checkout: Path, decision: Decision) -> Change:
     for page, question in _listed(checkout):
         if question.casefold() == wanted:
             if page == path:
-                return Change(path, _read(path), _read(path))  # a review that broke off had come so far
+                return FileChange(path, _read(path), _read(path))  # a review that broke off had come so far
             raise NotAccepted(f"{page.name} lists this question already; reject it, or put it in other words")
     for file in sorted((checkout / JUDGED).glob("*.jsonl")):
         if any(str(row.get("question", "")).casefold() == wanted for row in read_rows(file)):
             raise NotAccepted(f"{file.name} judges the search by this question; put it in other words, with --question")
     text = _read(path)
-    return Change(path, text, with_question(text, decision.heading, decision.question))
+    return FileChange(path, text, with_question(text, decision.heading, decision.question))
 
 
-def _as_case(checkout: Path, decision: Decision) -> Change:
+def _as_case(checkout: Path, decision: Decision) -> FileChange:
     """Return the judged question as a new line; one without a page is a question that the pages do not answer."""
     path, page = checkout / COMMUNITY, decision.page
     if not path.parent.is_dir():
@@ -132,7 +132,7 @@ def _as_case(checkout: Path, decision: Decision) -> Change:
         raise NotAccepted("a page lists this question, so that it would measure nothing; put it in other words")
     text = _read(path) if path.is_file() else ""
     if any(_id(line) == decision.id for line in text.splitlines()):
-        return Change(path, text, text)
+        return FileChange(path, text, text)
     files = [page] if page else []
     row: dict[str, object] = {
         "id": decision.id,
@@ -141,7 +141,7 @@ def _as_case(checkout: Path, decision: Decision) -> Change:
     }
     row |= {"match": "any", "page": page, "heading": decision.heading, "also": [], "gold_files": files}
     row |= {"alt_files": [], "gold_snippets": [], "answer_facts": []}
-    return Change(path, text, text + json.dumps(row, ensure_ascii=False) + "\n")
+    return FileChange(path, text, text + json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _listed(checkout: Path) -> Iterator[tuple[Path, str]]:
@@ -149,10 +149,10 @@ def _listed(checkout: Path) -> Iterator[tuple[Path, str]]:
         yield from ((page, question) for asked in questions_of(_read(page)).values() for question in asked)
 
 
-def _changed(path: Path, change: Callable[[str], str]) -> Change | None:
+def _changed(path: Path, change: Callable[[str], str]) -> FileChange | None:
     before = _read(path) if path.is_file() else ""
     after = change(before)
-    return Change(path, before, after) if after != before else None
+    return FileChange(path, before, after) if after != before else None
 
 
 def _read(path: Path) -> str:

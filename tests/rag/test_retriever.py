@@ -16,6 +16,7 @@ from rag.search.fusion import BEST_PAGE_MOST, varied
 from rag.search.retriever import Retriever, open_or_build
 from rag.types import Passage
 from tests.evals import retrieval
+from tests.rag_fakes import WordHashEncoder
 
 CORPUS = Path("rag/corpus")
 EVALS = Path("tests/evals")

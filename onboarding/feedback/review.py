@@ -236,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
     lines = (__doc__ or "").split("\n")
     parser = argparse.ArgumentParser(prog="python -m onboarding review", description=lines[0])
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="print what is open, and change nothing")
+    what.add_argument("--list", action="store_true", help="print what is open, and decide nothing")
     what.add_argument("--accept", metavar="ID", default="", help="take a candidate in")
     what.add_argument("--reject", metavar="ID", default="", help="lay a candidate aside")
     parser.add_argument("--json", action="store_true", help="with --list: one JSON object a line")

@@ -16,6 +16,7 @@ from rag.reading.page_questions import questions_of
 from tests.browser.community_film import CORRECTION, PAGE, QUESTION, SECTION, Workplace, ask, correct, visit
 
 
+@pytest.mark.timeout(1000)  # two applications and three indexes, on a busy machine
 def test_a_correction_becomes_a_row_of_the_dataset_and_a_better_answer(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

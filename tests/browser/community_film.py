@@ -33,7 +33,7 @@ from tests.browser.demo import LOOK_MS, SIZE, Film
 from tests.browser.serving import chromium, serving
 
 QUESTION = "Can I rewind a KVM guest to yesterday?"
-CORRECTION = "A snapshot does that: virsh snapshot-revert. Day-two operations has it."
+CORRECTION = "A snapshot does that: kcli revert vm-snapshot. Day-two operations has it."
 PAGE, SECTION = "day-two-operations.md", "Snapshot a VM"
 MAX_BYTES = 1_500_000
 PATIENCE_MS = 240_000
@@ -139,6 +139,7 @@ def story(film: Film, browser: Browser, place: Workplace, model: str) -> None:
     with place.application(model) as url:
         page = visit(browser, url)
         ask(page)
+        page.evaluate("document.querySelector('.turn.last').scrollIntoView({block: 'start'})")
         show(page, LOOK_MS * 3)
         page.close()
 

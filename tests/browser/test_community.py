@@ -47,5 +47,5 @@ def test_a_correction_becomes_a_row_of_the_dataset_and_a_better_answer(
         page = visit(browser, url)
         ask(page)
         expect(page.locator(".turn.last .source").first).to_contain_text(SECTION)
-        expect(page.locator(".turn.last")).to_contain_text("virsh snapshot-revert")
+        expect(page.locator(".turn.last")).to_contain_text("kcli revert vm-snapshot")
         page.close()

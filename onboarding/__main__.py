@@ -13,9 +13,10 @@ from rag.command_line import ended
 from rag.errors import RagError
 
 COMMANDS = {  # imported only when called: each command pays for its own parts
-    "candidates": "onboarding.feedback.candidates",
     "instructions": "onboarding.instructions.make",
+    "publish": "onboarding.feedback.dataset",
     "report": "onboarding.usage.report",
+    "review": "onboarding.feedback.review",
     "route": "onboarding.cli",
 }
 DEFAULT = "route"

@@ -38,13 +38,14 @@ from model.turn.wording import (
     nearness,
     remarks,
 )
-from rag.types import Embedded, Passage, SearchResult
+from rag.types import Embedded, Passage, SearchResult, State
 from tools.diagnosis.reading import ResultReading, read
 from tools.diagnosis.summary import is_whole_run
 from tools.types import ToolCall, ToolResult
 
 logger = logging.getLogger(__name__)
 
+ENGLISH = "en"  # of the pages and the rules
 EARLIER_TURNS = 2  # whose passages an answer may still draw on
 _MARKUP = re.compile(r"</?(?:documents?|tool_response)\b[^>]*>")
 
@@ -65,9 +66,14 @@ class Ask:
     menu: ToolMenu | None = None  # the router is unsure: the model chooses, and `calls` are the second best
     host: str = ""  # of the calls a model chooses
     embedded: Embedded | None = None  # what is looked up, with its vector where somebody has embedded it already
-    foreign: bool = False  # the question is in another language than the sources and the rules
+    language: str = ENGLISH  # code of the question's language
     found: SearchResult | None = None  # what it finds where somebody has searched already
     topic: Topic | None = None  # of the talk up to this question
+
+    @property
+    def foreign(self) -> bool:
+        """Return True where the question is in another language than the sources and the rules."""
+        return self.language != ENGLISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,8 @@ class TurnRecord:
     removed: int  # citations and addresses that were taken out
     shown: int = 0  # sentences, table rows and commands of the model that came out
     left_out: int = 0  # those that did not
+    language: str = ENGLISH  # code of the question's
+    state: State | None = None  # of the search; None where nothing was searched for
     at: float = field(default_factory=time.time)  # seconds since the epoch
 
 
@@ -358,4 +366,5 @@ def _record(ask: Ask, turn: _Turn) -> TurnRecord:
     return TurnRecord(
         ask.route, turn.model, finished.reason, finished.counts, finished.timings, passages,
         tuple(result.tool_name for result in turn.results), turn.abstained, turn.said.removed, shown, left_out,
+        ask.language, turn.result.state if turn.result else None,
     )  # fmt: skip

@@ -243,7 +243,7 @@ class Guide:
         embedded = reading.joint.embedded if reading.joint and standing.stands_for else reading.embedded
         return Ask(
             text, conversation, route.name, search, wording, calls=calls, menu=menu,
-            host=host, embedded=embedded, found=standing.found, topic=topic, foreign=not reading.is_english,
+            host=host, embedded=embedded, found=standing.found, topic=topic, language=reading.language,
         )  # fmt: skip
 
     def _refused(self, standing: Standing) -> Topic:

@@ -1,55 +1,96 @@
-"""Turns answers that visitors called wrong or outdated into candidate cases for the evals.
+"""Turns feedback into candidates: what was not answered, or answered wrongly, one for each question, to be reviewed.
 
-    python -m onboarding candidates [--data DIR] [--out FILE.jsonl]
-
-Prints one JSON object a line: the question, the answer, its sources, and the visitor's complaints. A person then adds
-the right page and moves the case to tests/evals/. Answers that a browser brought back are left out: it may have made
-them up.
+A visitor consented to every row here. Answers that a browser brought back are left out: it may have made them up.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import sys
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from functools import cache, cached_property
 
 from onboarding.feedback.row import FeedbackRow
-from onboarding.feedback.store import read_rows
+from onboarding.routing.language.lexicon import Gloss, Lexicon, load_lexicon
+from onboarding.routing.language.text import fold
+from rag.index.lexical import terms
 
 WRONG = frozenset({"wrong", "outdated"})
-FOLDER = "feedback"  # in the data folder
+UNANSWERED = frozenset({"near", "not here"})
 
 
-def main(argv: Sequence[str]) -> int:
-    """Write the candidates to a file, or print them; return 0."""
-    parser = argparse.ArgumentParser(prog="python -m onboarding candidates", description=(__doc__ or "").split("\n")[0])
-    data = Path(os.environ.get("DATA_DIR", ".data"))
-    parser.add_argument("--data", type=Path, default=data, help="the app's data folder; default: DATA_DIR or .data")
-    parser.add_argument("--out", type=Path, help="file to write instead of printing")
-    options = parser.parse_args(argv)
-    cases = candidates(read_rows(options.data / FOLDER))
-    lines = "".join(json.dumps(case, ensure_ascii=False) + "\n" for case in cases)
-    if options.out:
-        options.out.write_text(lines, encoding="utf-8")
-        sys.stderr.write(f"{len(cases)} candidates in {options.out}\n")
-    else:
-        sys.stdout.write(lines)
-    return 0
+@dataclass(frozen=True)
+class Candidate:
+    """The rows about one question, oldest first; never empty."""
+
+    rows: tuple[FeedbackRow, ...]
+
+    @property
+    def id(self) -> str:
+        """Return the name by which a maintainer calls it."""
+        return f"c{self.rows[0].id[:8]}"
+
+    @property
+    def last(self) -> FeedbackRow:
+        """Return the newest row, one whose words may be published before others."""
+        return max(self.rows, key=lambda row: (row.agreed == "publish", row.at))
+
+    @property
+    def question(self) -> str:
+        """Return the question as that visitor put it, redacted."""
+        return self.last.question
+
+    @cached_property
+    def gloss(self) -> Gloss:
+        """Return the question's language and its English words."""
+        return _lexicon().read(fold(self.question))
+
+    @property
+    def topic(self) -> str:
+        """Return the route that it took most often."""
+        return Counter(row.route for row in self.rows).most_common(1)[0][0]
+
+    @property
+    def visitors(self) -> frozenset[str]:
+        """Return who asked it."""
+        return frozenset(row.visitor for row in self.rows)
+
+    @property
+    def publishers(self) -> frozenset[str]:
+        """Return who agreed that their words are published."""
+        return frozenset(row.visitor for row in self.rows if row.agreed == "publish")
+
+    @property
+    def correction(self) -> FeedbackRow | None:
+        """Return the newest row that says what is right and may be published."""
+        said = (row for row in reversed(self.rows) if row.comment and row.agreed == "publish")
+        return next(said, None)
+
+    def as_json(self) -> dict[str, object]:
+        """Return what a maintainer has to know, as JSON values."""
+        return {
+            "id": self.id,
+            "question": self.question,
+            "language": self.gloss.language,
+            "topic": self.topic,
+            "state": self.last.state,
+            "visitors": len(self.visitors),
+            "may_publish": bool(self.publishers),
+            "answer": self.last.answer,
+            "sources": [source.url or source.title for source in self.last.sources],
+            "model": self.last.model,
+            "complaints": [_complaint(row) for row in self.rows],
+        }
 
 
-def candidates(rows: Iterable[FeedbackRow]) -> list[dict[str, Any]]:
-    """Return one case for each question with a valid complaint, in the order of the first complaint."""
-    cases: dict[str, dict[str, Any]] = {}
+def candidates(rows: Iterable[FeedbackRow]) -> list[Candidate]:
+    """Return one candidate for each question that was not answered or that a visitor corrected, the oldest first."""
+    asked: defaultdict[tuple[str, ...], list[FeedbackRow]] = defaultdict(list)
     for row in latest(rows):
-        if row.reason in WRONG and row.question and not row.from_browser:
-            case = cases.setdefault(" ".join(row.question.casefold().split()), _case(row))
-            case["complaints"].append(_complaint(row))
-    return list(cases.values())
+        if row.question and not row.from_browser and _is_for_review(row):
+            asked[_key(row.question)].append(row)
+    return [Candidate(tuple(group)) for group in asked.values()]
 
 
 def latest(rows: Iterable[FeedbackRow]) -> list[FeedbackRow]:
@@ -61,16 +102,23 @@ def latest(rows: Iterable[FeedbackRow]) -> list[FeedbackRow]:
     return sorted(standing.values(), key=lambda row: row.at)
 
 
-def _case(row: FeedbackRow) -> dict[str, Any]:
-    return {
-        "id": f"f{row.id[:8]}",
-        "question": row.question,
-        "route": row.route,
-        "answer": row.answer,
-        "sources": [source.url or source.title for source in row.sources],
-        "model": row.model,
-        "complaints": [],
-    }
+def same_words(one: str, other: str) -> bool:
+    """Return True where two questions are one, but for spelling, stop words, endings and punctuation."""
+    return _key(one) == _key(other)
+
+
+def _is_for_review(row: FeedbackRow) -> bool:
+    is_corrected = row.verdict == "down" and bool(row.comment)
+    return row.reason in WRONG or is_corrected or (row.verdict == "down" and row.state in UNANSWERED)
+
+
+def _key(question: str) -> tuple[str, ...]:
+    return tuple(terms(question)) or (" ".join(question.casefold().split()),)
+
+
+@cache
+def _lexicon() -> Lexicon:
+    return load_lexicon()
 
 
 def _complaint(row: FeedbackRow) -> dict[str, str]:

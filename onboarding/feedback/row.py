@@ -9,8 +9,12 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from rag.types import State
+
 Kind = Literal["thumb", "source", "suggestion"]
 Verdict = Literal["up", "down", ""]
+# What the visitor agreed to: that maintainers keep and read it; or that they may publish its words as well.
+Agreed = Literal["keep", "publish"]
 Reason = Literal["wrong", "outdated", "not helpful", "unsafe", "other", ""]
 REASONS: tuple[Reason, ...] = ("wrong", "outdated", "not helpful", "unsafe", "other")
 
@@ -48,9 +52,11 @@ class FeedbackRow(BaseModel, frozen=True, allow_inf_nan=False):
     answer: str = ""
     route: str = ""
     sources: tuple[Source, ...] = ()
+    state: State | Literal[""] = ""  # of the search at that time; "" where nothing was searched for
     reported: Source | None = None  # the source that a report is about
     model: str = ""
     took: Took = Took()
+    agreed: Agreed = "keep"  # the sentence that every release has asked
     from_browser: bool = False  # question, answer and sources are what a browser brought back, and may be forged
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+from onboarding.feedback.decisions import take_out
 from onboarding.feedback.row import FeedbackRow, Source, visitor_of
-from onboarding.feedback.store import Store
+from onboarding.feedback.store import FOLDER, Store
 from onboarding.feedback.upload import Uploader, UploadStatus, hub_api
 from onboarding.redaction import redact
 from rag.reading.links import UPSTREAM
 
-FOLDER = "feedback"  # in the data folder
 LONGEST = {"comment": 2_000, "question": 4_000, "answer": 8_000}  # characters kept
 LONGEST_WISH = 1_200  # characters of a wish in an address: browsers and GitHub take about 8,000 once encoded
 TITLE = 70
@@ -93,9 +93,13 @@ class Feedback:
     def forget(self, key: str) -> int:
         """Delete every row of the visitor with this key: here at once, on the Hub as soon as it answers.
 
-        Return how many rows were here. Raise OSError where the disk refuses.
+        What maintainers made of these rows loses the visitor's words as well. Return how many rows were here. Raise
+        OSError where the disk refuses.
         """
-        return self._store.forget(visitor_of(key))
+        visitor = visitor_of(key)
+        count = self._store.forget(visitor)
+        take_out(self._store.folder, visitor)
+        return count
 
     def status(self) -> UploadStatus:
         """Return the state of the upload to the Hub."""

@@ -2,8 +2,10 @@
 
 A row is one write to one file, then fsync. Files move one way: `open/` while the store appends rows, `waiting/` until
 the uploader has sent them to the Hub, `kept/` after that (without a Hub: at once). `forget/` names visitors whose rows
-the Hub must delete as well. Covers: a full disk, a crash in the middle of a row, a restart in any state, readers while
-files move. Does not cover: two processes that write into one folder, and a disk that lies about fsync.
+the Hub must delete as well, `gone/` all who asked to be forgotten: no row of theirs is written, read or sent again,
+whichever copy it comes from. `rows/` may hold a copy of the Hub's files, to be read. Covers: a full disk, a crash in
+the middle of a row, a restart in any state, readers while files move. Does not cover: two processes that write into one
+folder, and a disk that lies about fsync.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ from pydantic import ValidationError
 from model.private_files import FILE_MODE, make_private, private_folder, regular_files, write_private
 from onboarding.feedback.row import FeedbackRow
 
-OPEN, WAITING, KEPT, FORGET = "open", "waiting", "kept", "forget"
+FOLDER = "feedback"  # in the data folder
+OPEN, WAITING, KEPT, FORGET, GONE = "open", "waiting", "kept", "forget", "gone"
+MAX_STRANGERS = 10_000  # remembered as gone without a row of theirs here, as from a tab that had sent nothing yet
 STAGES = (OPEN, WAITING, KEPT)  # in the order in which a file moves: a reader that follows it never misses it
+COPIED = "rows"  # the folder of the Hub's dataset
 FILE_BYTES = 256_000  # the store closes a file from this size on; one upload sends it whole
 FOLDER_BYTES = 50_000_000  # years of feedback; the oldest rows that are safe on the Hub go first
-MAX_FORGOTTEN = 10_000  # visitors remembered as gone, so that a second tab does not bring them back
 
 
 class NotStored(Exception):
@@ -35,12 +39,23 @@ class NotStored(Exception):
 def read_rows(folder: Path) -> Iterator[FeedbackRow]:
     """Yield every row below `folder` once, oldest file first; skip torn lines and unknown versions."""
     seen: set[str] = set()
-    names = sorted({path.name for stage in STAGES for path in regular_files(folder / stage, ".jsonl")})
+    gone = gone_from(folder)
+    names = sorted({path.name for stage in (*STAGES, COPIED) for path in regular_files(folder / stage, ".jsonl")})
     for name in names:
         for row in rows_in(_bytes(folder, name)):
-            if row.id not in seen:
+            if row.id not in seen and row.visitor not in gone:
                 seen.add(row.id)
                 yield row
+
+
+def data_folder() -> Path:
+    """Return the app's data folder, as the settings have it."""
+    return Path(os.environ.get("DATA_DIR") or ".data")
+
+
+def gone_from(folder: Path) -> frozenset[str]:
+    """Return the visitors who asked to be forgotten."""
+    return frozenset(path.name for path in regular_files(folder / GONE, ""))
 
 
 def rows_in(data: bytes) -> list[FeedbackRow]:
@@ -61,7 +76,7 @@ def _row(line: bytes) -> FeedbackRow | None:
 
 
 def _bytes(folder: Path, name: str) -> bytes:
-    for stage in STAGES:
+    for stage in (*STAGES, COPIED):
         try:
             return (folder / stage / name).read_bytes()
         except FileNotFoundError:
@@ -81,10 +96,10 @@ class Store:
         self._file_bytes = file_bytes
         self._folder_bytes = folder_bytes
         self._lock = threading.Lock()
-        self._gone: set[str] = set()
         self._current: Path | None = None
-        for one in (folder, *(folder / name for name in (*STAGES, FORGET))):
+        for one in (folder, *(folder / name for name in (*STAGES, FORGET, GONE))):
             private_folder(one)
+        self.gone = set(gone_from(folder))
         for path in self._files():
             make_private(path)
         for left in regular_files(folder / OPEN, ".jsonl"):  # by a process that ended
@@ -95,13 +110,13 @@ class Store:
         """Write a row to disk; raise NotStored where that fails, and leave no part of it."""
         line = to_bytes([row])
         with self._lock:
-            if row.visitor in self._gone:
+            if row.visitor in self.gone:
                 raise NotStored("You asked to be forgotten; reload the page to give feedback again.")
             if self._bytes + len(line) > self._folder_bytes and not self._make_room(len(line)):
                 raise NotStored("The feedback store is full, so this was not kept.")
             path = self._current or self.folder / OPEN / _new_name()
             try:
-                size = _append(path, line)
+                size = append_line(path, line)
             except OSError as error:
                 raise NotStored(f"This could not be kept ({os.strerror(error.errno or 0)}).") from error
             self._bytes += len(line)
@@ -127,10 +142,11 @@ class Store:
     def forget(self, visitor: str) -> int:
         """Delete a visitor's rows here and note that the Hub must; return how many were here. Raise OSError."""
         with self._lock:
-            self._gone = self._gone if len(self._gone) < MAX_FORGOTTEN else set()
-            self._gone.add(visitor)
             count = sum(self._drop(path, visitor) for path in self._files())
             self._bytes = sum(path.stat().st_size for path in self._files())
+            if count or self.sends or len(self.gone) < MAX_STRANGERS:
+                (self.folder / GONE / visitor).touch(FILE_MODE)
+                self.gone.add(visitor)
             if self.sends:
                 (self.folder / FORGET / visitor).touch(FILE_MODE)
             return count
@@ -182,7 +198,7 @@ def _new_name() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}.jsonl"
 
 
-def _append(path: Path, line: bytes) -> int:
+def append_line(path: Path, line: bytes) -> int:
     """Write one line and return the file's size; restore the file after a failure."""
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
     try:

@@ -33,12 +33,11 @@ from tenacity import (
     wait_exponential,
 )
 
-from onboarding.feedback.store import Store, rows_in, to_bytes
+from onboarding.feedback.store import COPIED, GONE, Store, rows_in, to_bytes
 
 logger = logging.getLogger(__name__)
 
 KIND = "dataset"
-FOLDER = "rows"  # in the dataset
 BATCH = 50  # files of one commit
 PERIOD_S = 300.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 15.0, 600.0  # between two tries while the Hub is away
@@ -147,27 +146,37 @@ class Uploader:
             raise NotPrivate(f"The dataset {self._repo} is public; make it private, and feedback will be sent.")
 
     def _send_files(self, batch: list[Path]) -> None:
-        contents = [(path, _rows(path)) for path in batch]
-        added = [CommitOperationAdd(f"{FOLDER}/{path.name}", data) for path, data in contents if data]
+        contents = [(path, self._rows(path)) for path in batch]
+        added = [CommitOperationAdd(f"{COPIED}/{path.name}", data) for path, data in contents if data]
         if added:
             self._commit(added, f"{len(added)} files of feedback")
         for path in batch:
             self._store.sent(path)
 
+    def _rows(self, path: Path) -> bytes:
+        """Return the whole rows of a file that may be sent; b"" when a deletion removed it meanwhile."""
+        try:
+            return to_bytes([row for row in rows_in(path.read_bytes()) if row.visitor not in self._store.gone])
+        except FileNotFoundError:
+            return b""
+
     def _take_out(self, gone: set[str]) -> None:
-        """Rewrite the files that hold rows of these visitors, then squash the history that still has them."""
+        """Rewrite the files that hold rows of these visitors, then squash the history that still has them.
+
+        The dataset keeps their numbers, so that rows in an older copy of it count no more once it is renewed.
+        """
         parent = self._api.repo_info(self._repo, repo_type=KIND).sha
         with tempfile.TemporaryDirectory(dir=self._store.folder) as folder:
             self._api.snapshot_download(
-                self._repo, repo_type=KIND, revision=parent, allow_patterns=[f"{FOLDER}/*.jsonl"], local_dir=folder
+                self._repo, repo_type=KIND, revision=parent, allow_patterns=[f"{COPIED}/*.jsonl"], local_dir=folder
             )
             changed = [
                 operation
-                for path in sorted((Path(folder) / FOLDER).glob("*.jsonl"))
+                for path in sorted((Path(folder) / COPIED).glob("*.jsonl"))
                 if (operation := _without(path, gone))
             ]
-        if changed:
-            self._commit(changed, "Rows of visitors who asked to be forgotten", parent)
+        changed += [CommitOperationAdd(f"{GONE}/{visitor}", b"") for visitor in sorted(gone)]
+        self._commit(changed, "Rows of visitors who asked to be forgotten", parent)
         self._api.super_squash_history(self._repo, repo_type=KIND)
 
     def _commit(
@@ -188,18 +197,10 @@ def _patient_client() -> httpx2.Client:
     return client
 
 
-def _rows(path: Path) -> bytes:
-    """Return the whole rows of a file; b"" when a deletion removed it meanwhile."""
-    try:
-        return to_bytes(rows_in(path.read_bytes()))
-    except FileNotFoundError:
-        return b""
-
-
 def _without(path: Path, gone: set[str]) -> Operation | None:
     rows = rows_in(path.read_bytes())
     left = [row for row in rows if row.visitor not in gone]
-    name = f"{FOLDER}/{path.name}"
+    name = f"{COPIED}/{path.name}"
     if len(left) == len(rows):
         return None
     return CommitOperationAdd(name, to_bytes(left)) if left else CommitOperationDelete(name)

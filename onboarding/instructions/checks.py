@@ -21,7 +21,7 @@ from onboarding.routing.exemplars import Exemplar
 from onboarding.routing.reading import Reader
 from onboarding.routing.tool_choice import ALL_TOOLS, ToolChooser
 from tools.diagnosis.diagnose import Diagnosis, diagnose
-from tools.diagnosis.facts import VM_ROW
+from tools.diagnosis.facts import vms_in
 from tools.diagnosis.reading import read
 from tools.diagnosis.summary import is_whole_run
 from tools.registry import Registry, report
@@ -209,7 +209,7 @@ def _from_fields(question: str, tool: str, data: Mapping[str, Any], reading: str
         return first + _processes(rows, by_memory=bool(_MEMORY.search(question)))
     if tool == "kvm_diagnostics" and _VERSION.search(question) and (version := data.get("libvirt_version")):
         return f"virsh reports these versions: {version}.".replace("\n", "; ")
-    machines = VM_ROW.findall(data.get("vm_list") or "")
+    machines = vms_in(data.get("vm_list") or "")
     if machines and not re.search("KVM module|the CPU|libvirt", f"{reading} {question}"):
         return f"{reading} In `vm_list` {_listed([f'{name} is {state}' for name, state in machines])}.".strip()
     return ""

@@ -22,6 +22,7 @@ from model.prompting.system_prompts import load_routes
 from model.turn.chat import TurnRecord
 from onboarding.feedback.row import FeedbackRow
 from onboarding.operation.logs import event
+from onboarding.routing.language.lexicon import ENGLISH, load_lexicon
 from onboarding.tours.content import load_tours
 from tools.registry import Registry
 
@@ -51,6 +52,7 @@ class Usage:
         """Register the metrics. routes, tools: names. tours: name -> number of steps. clock: epoch seconds."""
         self.tours = dict(tours)
         self._routes, self._tools = frozenset(routes), frozenset(tools)
+        self._languages = frozenset({ENGLISH, *load_lexicon().languages})
         self._clock = clock
         self._lock = threading.Lock()
         self._day, self._salt, self._marks = -1, b"", set[tuple[str, str]]()
@@ -65,6 +67,8 @@ class Usage:
         self._tour_steps = counter("tour_steps", "Steps reached, once a page", "tour", "step")
         self._tour_ends = counter("tour_completions", "Tours left by their last step's way on, once a page", "tour")
         self._questions = counter("questions", "Turns by route and how they ended", "route", "reason")
+        self._topics = counter("searches", "Searches by route and how far they came", "topic", "state")
+        self._spoken = counter("searches_in", "Searches by language and how far they came", "language", "state")
         self._abstentions = counter("abstentions", "Turns that said the documentation does not answer")
         self._removed = counter("removed_citations", "Citations and addresses that no source held")
         self._stops = counter("stops", "Presses of Stop")
@@ -131,6 +135,9 @@ class Usage:
         self._questions.labels(route, reason).inc()
         self._abstentions.inc(int(record.abstained))
         self._removed.inc(record.removed)
+        if record.state:
+            self._topics.labels(route, record.state).inc()
+            self._spoken.labels(_among(record.language, self._languages), record.state).inc()
         speed = timings.tokens_per_s(counts.generated)
         if record.model:
             for kind, amount in (("prompt", counts.prompt), ("read", counts.read), ("generated", counts.generated)):

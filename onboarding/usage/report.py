@@ -1,6 +1,6 @@
 """Prints a report on the last days as Markdown, for the Space's operator.
 
-    python -m onboarding report [--days 7] [--data DIR]
+    python -m onboarding report [--days 7] [--data DIR] [--gaps [--json]]
 
 Reads the counts and the feedback of a data folder, also while the app runs; prints to standard output.
 """
@@ -8,18 +8,20 @@ Reads the counts and the feedback of a data folder, also while the app runs; pri
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from onboarding.feedback.candidates import FOLDER, candidates, latest
+from onboarding.feedback.candidates import candidates, latest
+from onboarding.feedback.decisions import undecided
 from onboarding.feedback.row import FeedbackRow
-from onboarding.feedback.store import read_rows
+from onboarding.feedback.store import FOLDER, data_folder, read_rows
 from onboarding.tours.content import load_tours
-from onboarding.usage.ledger import LedgerTrouble
+from onboarding.usage.gaps import as_json, as_markdown, gaps
+from onboarding.usage.ledger import DAY_HOURS, LedgerTrouble
 from onboarding.usage.ledger_writer import ledger_in
 from onboarding.usage.summary import Day, Funnel, Summary, first_hour, summarise
 
@@ -32,15 +34,22 @@ def main(argv: Sequence[str]) -> int:
     """Print the report; return 1 with one sentence when the counts cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m onboarding report", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--days", type=int, default=7, help=f"how many, up to {LONGEST_SPAN}; default: 7")
-    data = Path(os.environ.get("DATA_DIR", ".data"))
-    parser.add_argument("--data", type=Path, default=data, help="the app's data folder; default: DATA_DIR or .data")
+    parser.add_argument(
+        "--data", type=Path, default=data_folder(), help="the app's data folder; default: DATA_DIR or .data"
+    )
+    parser.add_argument("--gaps", action="store_true", help="what was asked and not answered, against the days before")
+    parser.add_argument("--json", action="store_true", help="the gaps as one JSON object")
     options = parser.parse_args(argv)
     days, now = max(1, min(LONGEST_SPAN, options.days)), time.time()
     try:
-        rows = ledger_in(options.data).rows(first_hour(now, days))
+        rows = ledger_in(options.data).rows(first_hour(now, days) - days * DAY_HOURS)
     except LedgerTrouble as trouble:
         sys.stderr.write(f"The counts cannot be read: {trouble}\n")
         return 1
+    if options.gaps or options.json:
+        told = as_json(gaps(rows, now, days), undecided(options.data / FOLDER), now, days)
+        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n" if options.json else as_markdown(told))
+        return 0
     tours = {name: len(tour.steps) for name, tour in load_tours().items()}
     feedback = [row for row in latest(read_rows(options.data / FOLDER)) if row.at >= first_hour(now, days) * 3600]
     sys.stdout.write(report(summarise(rows, tours, now, days), feedback))
@@ -124,8 +133,7 @@ def _feedback(rows: Sequence[FeedbackRow]) -> str:
         "",
         f"- thumbs: {verdicts['up']} up, {verdicts['down']} down; reasons: {said}",
         f"- reported sources: {sum(row.kind == 'source' for row in rows)}; wishes: {len(wishes)}",
-        f"- answers called wrong or outdated: {len(cases)}; as candidate cases for the evals: "
-        "`python -m onboarding candidates --out candidates.jsonl`",
+        f"- questions not answered or corrected: {len(cases)}; `python -m onboarding review` decides about them",
     ]
     lines += [f"  - wish: {' '.join(wish.split())[:WISH_CHARS]}" for wish in wishes[:MOST_WISHES]]
     return "\n".join(lines)

@@ -31,6 +31,7 @@ MOST_DIFFERENCES = 3  # that a visitor takes in
 SHOWN = 5  # passages whose evidence counts against something missing
 _WORDS = re.compile(r"\w+")
 LISTED, LISTED_LEAD = 0.998, 0.1  # cosine from which a section lists the very question; the logits by which it leads
+LISTED_ANSWERS = 0.95  # probability that a section answers the very question that its reviewers list for it, at least
 ANSWERING = 3  # passages that an extract may draw on and cite by their place; what a model reads
 
 
@@ -90,6 +91,7 @@ class Ranking:
     scored: list[list[Scored]]  # the segments of each candidate
     relevance: np.ndarray  # (n,)
     order: list[int]
+    is_listed: bool = False  # the question is one that a section lists
 
     def units(self, places: Sequence[int]) -> list[int]:
         """Return the numbers of the units at `places` of the order, counted from 0."""
@@ -164,8 +166,8 @@ class Retriever:
 
     def missing(self, look: Look) -> tuple[str, ...]:
         """Return what the question turns on and no leading passage speaks of, in the visitor's words; mostly ()."""
-        if self._nearness is None or not look.result.passages:
-            return ()
+        if self._nearness is None or not look.result.passages or look.ranking.is_listed:
+            return ()  # what a section lists it answers, in whichever words
         return self._nearness.missing(look.ranking.query.text, self.evidence(look))
 
     def evidence(self, look: Look) -> NearEvidence:
@@ -233,7 +235,8 @@ class Retriever:
         is_listed = self._listed(query.text, reranked.found)
         relevance[is_listed] = np.maximum(relevance[is_listed], relevance.max(initial=-np.inf) + LISTED_LEAD)
         pages = [self.index.units[at].path for at in reranked.found.units]
-        return Ranking(query, vector, reranked.found, reranked.scored, relevance, varied(relevance, pages))
+        order = varied(relevance, pages)
+        return Ranking(query, vector, reranked.found, reranked.scored, relevance, order, bool(is_listed.any()))
 
     def _leaning(self, ranking: Ranking, leaning: Leaning) -> Ranking:
         """Return the ranking anew, for a question that leans on another; a section that lists it leads as before."""
@@ -265,7 +268,8 @@ class Retriever:
         if not ranking.query.terms:
             return 0.0  # the question holds stop words only
         kind = self._calibration.kind(ranking.vector)
-        return self._calibration.probability(signals(self.index, ranking.query, ranking.found, ranking.order, kind))
+        judged = self._calibration.probability(signals(self.index, ranking.query, ranking.found, ranking.order, kind))
+        return max(judged, LISTED_ANSWERS) if ranking.is_listed else judged
 
     def _found(self, ranking: Ranking, k: int) -> list[Found]:
         units, relevance = ranking.found.units, ranking.relevance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from onboarding.feedback import FeedbackRow, read_rows
-from onboarding.feedback.service import FOLDER, Feedback, FeedbackSettings
+from onboarding.feedback.service import Feedback, FeedbackSettings
+from onboarding.feedback.store import FOLDER
 from tests.browser.conftest import newcomer
 from tests.browser.serving import make_app, serving
 from tests.browser.test_chat import ask, finished
@@ -64,7 +66,7 @@ def _visit(page: Page, site: Site) -> Page:
 
 
 def agree_and_send(page: Page, reason: str = "", comment: str = "") -> None:
-    page.check("#feedback .agree input")
+    page.check("#feedback .agree:not(.publish) input")
     if reason:
         page.check(f"#feedback [type=radio][value='{reason}']")
     page.fill("#feedback textarea", comment)
@@ -78,7 +80,7 @@ def test_nothing_is_kept_before_a_yes_and_then_only_what_is_clean(visitor: Page,
     expect(dialog).to_contain_text("What was wrong with this answer?")
     visitor.fill("#feedback textarea", "no")
     visitor.click("#feedback [data-end=send]")
-    expect(visitor.locator("#feedback .agree input")).to_have_attribute("aria-invalid", "true")
+    expect(visitor.locator("#feedback .agree:not(.publish) input")).to_have_attribute("aria-invalid", "true")
     expect(dialog).to_be_visible()
     assert site.rows == before
     agree_and_send(visitor, "wrong", f"I used {TOKEN} and it said so to jane.doe@contoso.com")
@@ -144,11 +146,13 @@ def test_forgetting_deletes_this_visitors_rows_and_the_yes(browser: Browser, vis
     expect(other.locator("#feedback .kept")).not_to_be_empty()
     theirs = site.rows[-1].visitor
     visitor.click("[data-feedback=forget]")
-    expect(visitor.locator("#feedback .kept")).to_have_text("Your feedback was deleted, and your consent with it.")
+    expect(visitor.locator("#feedback .kept")).to_have_text(
+        re.compile("Your feedback was deleted, and your consent with it")
+    )
     expect(visitor.locator("[data-feedback=forget]")).to_be_hidden()
     assert mine not in site.written and theirs in {row.visitor for row in site.rows}
     visitor.click("[data-feedback=up]")
-    expect(visitor.locator("#feedback .agree input")).to_be_focused()
+    expect(visitor.locator("#feedback .agree:not(.publish) input")).to_be_focused()
     other.context.close()
 
 
@@ -177,7 +181,7 @@ def test_by_keyboard_on_a_dark_phone_in_german_without_a_barrier(browser: Browse
     thumb = page.locator("[data-feedback=down]")
     thumb.focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#feedback .agree input")).to_be_focused()
+    expect(page.locator("#feedback .agree:not(.publish) input")).to_be_focused()
     expect(page.locator("#feedback dialog")).to_contain_text("Was war an dieser Antwort falsch?")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     box = page.locator("#feedback dialog").bounding_box()

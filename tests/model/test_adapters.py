@@ -263,7 +263,7 @@ def test_an_engine_that_ended_comes_back_with_its_adapter(tuned: Path, tmp_path:
         assert isinstance(parts.engine, LocalEngine)
         before = answer(parts.engine)[0]
         parts.engine.close()
-        parts.restart_ended()
+        parts.watchdog.restart_ended()
         assert isinstance(parts.engine, LocalEngine)
         assert (parts.engine.info.name, parts.status["model"]) == (TUNED.name, "ready")
         assert answer(parts.engine)[0] == before

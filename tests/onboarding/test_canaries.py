@@ -26,7 +26,8 @@ from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.edge.admission import Admission
 from onboarding.edge.rate_limits import RateLimits, Rates
-from onboarding.feedback.service import FOLDER, Feedback, FeedbackSettings
+from onboarding.feedback.service import Feedback, FeedbackSettings
+from onboarding.feedback.store import FOLDER
 from onboarding.operation.logs import PrintedLines, set_up_logging
 from onboarding.usage.counted import CountedSandbox
 from onboarding.usage.ledger_writer import LedgerWriter, ledger_in

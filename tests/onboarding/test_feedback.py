@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from onboarding.feedback import FeedbackRow, latest, read_rows
-from onboarding.feedback.candidates import candidates, main
+from onboarding.feedback.candidates import candidates
 from onboarding.feedback.row import Source, visitor_of
 from onboarding.feedback.service import LONGEST, Feedback, FeedbackSettings
 
-ROOT = Path(__file__).parents[2]
 TOKEN = "hf_" + "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGh"
 DIRTY = f"my token {TOKEN} and jane.doe@contoso.com at 10.4.5.6"
 
 
 def row(at: float = 1e9, **fields: object) -> FeedbackRow:
-    return FeedbackRow.model_validate({"at": at, "visitor": visitor_of("a"), "kind": "thumb", **fields})
+    return FeedbackRow.model_validate({"at": at, "kind": "thumb", "visitor": visitor_of("a"), **fields})
 
 
 @pytest.fixture
@@ -68,33 +64,37 @@ def test_of_two_thumbs_on_one_answer_the_last_one_counts() -> None:
     assert latest([again, second, first, wish, other]) == [second, other, wish, again]
 
 
-def test_complaints_about_one_question_are_one_case() -> None:
+def test_rows_about_one_question_are_one_candidate() -> None:
     asked = {"question": "Is RHEL 8 supported?", "verdict": "down", "route": "rhel10", "answer": "Yes."}
     rows = [
         row(1, turn="1", reason="wrong", comment="it is refused", **asked),
-        row(2, turn="2", reason="outdated", **asked | {"question": "is RHEL 8  supported?"}),
+        row(2, turn="2", reason="outdated", visitor="b", **asked | {"question": "is RHEL 8  supported"}),
         row(3, turn="3", reason="not helpful", **asked | {"question": "Another one"}),
         row(4, turn="4", reason="wrong", **asked | {"question": "Taken back"}),
         row(5, turn="4", **asked | {"question": "Taken back", "verdict": "up"}),
         row(6, kind="source", reason="outdated", question="Which port?", reported=Source(url="https://example.com/p")),
+        row(7, turn="7", state="near", **asked | {"question": "Wie richte ich das Backup ein?"}),
+        row(8, turn="8", state="not here", **asked | {"question": "Well said", "verdict": "up"}),
+        row(9, turn="9", state="answered", comment="port 5", **asked | {"question": "Which address has it?"}),
     ]
-    first, second = candidates(rows)
-    assert (first["question"], first["route"], first["answer"]) == ("Is RHEL 8 supported?", "rhel10", "Yes.")
-    assert [said["reason"] for said in first["complaints"]] == ["wrong", "outdated"]
-    assert first["complaints"][0] == {"on": "1970-01-01", "reason": "wrong", "comment": "it is refused"}
-    assert second["complaints"][0]["source"] == "https://example.com/p"
+    first, second, third, last = candidates(rows)
+    assert first.rows[1].question == first.question == "is RHEL 8  supported"
+    assert (first.topic, first.last.answer, len(first.visitors)) == ("rhel10", "Yes.", 2)
+    told = [one.as_json()["complaints"] for one in (first, second)]
+    assert told[0] == [
+        {"on": "1970-01-01", "reason": "wrong", "comment": "it is refused"}, {"on": "1970-01-01", "reason": "outdated"},
+    ]  # fmt: skip
+    assert told[1] == [{"on": "1970-01-01", "reason": "outdated", "source": "https://example.com/p"}]
+    assert (third.gloss.language, third.last.state) == ("de", "near")
+    assert last.question == "Which address has it?"
 
 
-def test_the_command_writes_one_case_a_line(feedback: Feedback, tmp_path: Path) -> None:
-    feedback.keep(row(question="Is RHEL 8 supported?", verdict="down", reason="wrong"))
-    assert main(["--data", str(tmp_path), "--out", str(tmp_path / "cases.jsonl")]) == 0
-    cases = [json.loads(line) for line in (tmp_path / "cases.jsonl").read_text().splitlines()]
-    assert [case["question"] for case in cases] == ["Is RHEL 8 supported?"]
-
-
-def test_the_command_is_a_subcommand_of_the_package(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "onboarding", "candidates", "--data", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+def test_words_that_may_be_published_stand_for_a_candidate_before_newer_ones() -> None:
+    asked = {"verdict": "down", "reason": "wrong"}
+    rows = [
+        row(1, question="Which port?", agreed="publish", comment="it is 5", **asked),
+        row(2, visitor="b", question="which PORT", comment="no, 6", **asked),
+    ]
+    found = candidates(rows)[0]
+    assert found.question == "Which port?" and found.publishers == {visitor_of("a")}
+    assert found.correction and found.correction.comment == "it is 5"

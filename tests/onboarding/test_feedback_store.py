@@ -98,8 +98,9 @@ def test_forgetting_takes_one_visitors_rows_out_of_every_stage(tmp_path: Path) -
     everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert visitor_of("a").encode() not in everything
     assert store.to_forget() == [visitor_of("a")]
-    with pytest.raises(NotStored, match="forgotten"):
-        store.append(row(9, "a"))
+    for opened in (store, Store(tmp_path, sends=True)):  # also after a restart
+        with pytest.raises(NotStored, match="forgotten"):
+            opened.append(row(9, "a"))
 
 
 def test_a_visitor_who_left_nothing_behind_leaves_no_file_either(tmp_path: Path) -> None:
@@ -226,6 +227,6 @@ def test_a_row_that_an_earlier_release_wrote_is_read(tmp_path: Path) -> None:
     assert kept.reported == kept.sources[0]
     assert set(kept.model_dump()) == {
         *("version", "id", "at", "visitor", "kind", "verdict", "reason", "comment", "turn", "question", "answer"),
-        *("route", "sources", "reported", "model", "took", "from_browser"),
+        *("route", "sources", "reported", "model", "took", "from_browser", "state", "agreed"),
     }
     assert not kept.from_browser

@@ -162,6 +162,7 @@ def test_forgetting_rewrites_the_dataset_and_leaves_no_trace_in_its_history(hub:
     assert on_hub(hub) == [row(1).id, row(3).id] and store.to_forget() == []
     everything = b"".join(data for commit in hub.repositories[DATASET].commits for data in commit.values())
     assert visitor_of("a").encode() not in everything and visitor_of("b").encode() in everything
+    assert f"gone/{visitor_of('a')}" in hub.repositories[DATASET].files, "an older copy would count again"
     assert [path.name for path in store.folder.iterdir() if path.name.startswith("tmp")] == []
 
 

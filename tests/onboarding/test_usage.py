@@ -384,7 +384,7 @@ def test_the_week_is_printed_with_what_visitors_said(tmp_path: Path, capsys: pyt
     assert "| rhel10 | 2 | 1 → 2 → 1 → 0 → 0 → 0 | 1 | 50 % |" in said
     assert "thumbs: 0 up, 1 down; reasons: wrong 1" in said
     assert "wish: A page about ARM | hosts" in said
-    assert "wrong or outdated: 1; as candidate cases for the evals: `python -m onboarding candidates" in said
+    assert "not answered or corrected: 1; `python -m onboarding review` decides" in said
 
 
 def test_a_report_of_nothing_is_a_report_and_one_of_a_ruined_file_is_a_sentence(

@@ -100,6 +100,18 @@ def test_every_question_is_listed_under_a_section_of_its_page(page: Path) -> Non
 
 
 @every_page
+def test_no_field_or_heading_stands_twice_in_front_matter(page: Path) -> None:
+    """YAML keeps the last one, and what stood under the first is lost in silence."""
+    nodes = [yaml.compose(page.read_text(encoding="utf-8").split("---\n")[1])]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode):
+            names = [key.value for key, _ in node.value]
+            assert len(set(names)) == len(names)
+            nodes += [value for _, value in node.value]
+
+
+@every_page
 def test_what_upstreams_files_say_otherwise_is_one_short_clause_each(page: Path) -> None:
     for files in front_matter(page).get("differs", {}).values():
         for path, says in files.items():

@@ -16,6 +16,7 @@ from rag.search.fusion import BEST_PAGE_MOST, varied
 from rag.search.retriever import Retriever, open_or_build
 from rag.types import Passage
 from tests.evals import retrieval
+from tests.rag_fakes import WordHashEncoder
 
 CORPUS = Path("rag/corpus")
 EVALS = Path("tests/evals")
@@ -254,6 +255,18 @@ def test_a_heading_counts_on_its_own_page_only() -> None:
     assert retrieval.heading_hit(row, [passage("a.md", headings=("Ports",))])
     assert retrieval.heading_hit(row, [passage("b.md", "## Doors\n\nText")])
     assert not retrieval.heading_hit(row, [passage("b.md", headings=("Ports",))])
+
+
+def test_what_a_section_lists_it_answers_in_whichever_words(tmp_path: Path) -> None:
+    """A reviewer's word counts more than a judgement over words that the section does not share."""
+    page = "---\ntitle: Doors\nquestions:\n  Locks:\n    - {}\n---\n# Doors\n\n## Locks\n\nSpare keys hang in the cellar.\n"
+    asked, states = "Can one rewind a guest to yesterday?", []
+    for listed in ("what are keys", asked):
+        (tmp_path / "pages").mkdir(exist_ok=True)
+        (tmp_path / "pages" / "doors.md").write_text(page.format(listed))
+        found = open_or_build(tmp_path / "pages", tmp_path / "index", WordHashEncoder(), threshold=0.9).search(asked)
+        states.append((found.state, found.missing))
+    assert states == [("not here", ()), ("answered", ())]
 
 
 MARKS = str.maketrans("", "", "{}")  # around what is missing in rag/training/near.txt

@@ -49,6 +49,7 @@ class Submission(BaseModel, frozen=True):
 
     kind: Literal["up", "down", "source", "wish", "forget"]
     agreed: bool = False
+    publish: bool = False  # asked of a poor answer each time, and never remembered
     turn: str = Field(default="", max_length=80)
     number: int = 0  # of the source, from 1
     reason: Reason = ""
@@ -170,6 +171,8 @@ def row_of(sent: Submission, turns: list[Turn], key: str) -> FeedbackRow | None:
         reported=_source(turn.sources[sent.number - 1]) if kind == "source" else None,
         model=turn.finished.model if turn.finished else "",
         took=_took(turn),
+        state=turn.found.state if turn.found else "",
+        agreed="publish" if sent.publish and sent.kind == "down" else "keep",
         from_browser=turn.from_browser,
     )
 
@@ -208,7 +211,9 @@ def form(translate: Translator) -> str:
         '<div class="ask"><label class="agree"><input type="checkbox"> <span>{agree}</span></label>'
         '<fieldset><legend>{reason}</legend><div class="reasons">{reasons}</div></fieldset>'
         '<label class="words"><span data-words="comment">{comment}</span><span data-words="wish">{wish}</span>'
-        '<textarea rows="3" maxlength="{longest}" dir="auto"></textarea></label><p class="small">{careful}</p></div>'
+        '<textarea rows="3" maxlength="{longest}" dir="auto"></textarea></label>'
+        '<label class="agree publish"><input type="checkbox"> <span>{publish}</span></label>'
+        '<p class="small">{careful}</p></div>'
         '<p class="reply" role="status"></p>'
         '<p class="issue"><a target="_blank" rel="noopener noreferrer">{issue}</a></p>'
         '<div class="ends"><button type="button" class="plain" data-end="close">{close}</button>'
@@ -224,6 +229,7 @@ def form(translate: Translator) -> str:
             suggest=translate("feedback_suggest"),
             forget=translate("feedback_forget"),
             agree=translate("feedback_agree"),
+            publish=translate("feedback_publish"),
             reason=translate("feedback_reason"),
             comment=translate("feedback_comment"),
             wish=translate("feedback_wish"),

@@ -64,6 +64,7 @@ function show({ done = false } = {}) {
   const kind = about.kind;
   for (const title of desk.querySelectorAll("[data-about]")) title.hidden = title.dataset.about !== kind;
   find("fieldset").hidden = kind === "up" || kind === "wish";
+  find(".publish").hidden = kind !== "down";
   find("[data-words=comment]").hidden = kind === "wish";
   find("[data-words=wish]").hidden = kind !== "wish";
   find(".ask").hidden = done;
@@ -76,7 +77,7 @@ function open(button) {
   opener = button;
   say("");
   find("textarea").value = "";
-  find(".agree input").checked = false;
+  for (const box of desk.querySelectorAll(".agree input")) box.checked = false;
   for (const radio of desk.querySelectorAll("[type=radio]")) radio.checked = false;
   show();
   find("dialog").showModal();
@@ -97,7 +98,7 @@ function sendForm() {
   }
   find("[data-end=send]").disabled = true;
   const reason = desk.querySelector("[type=radio]:checked")?.value ?? "";
-  send({ agreed: props.value.agreed || find(".agree input").checked, reason, comment: field.value.trim() });
+  send({ agreed: props.value.agreed || find(".agree input").checked, reason, comment: field.value.trim(), publish: find(".publish input").checked });
 }
 
 document.addEventListener("click", (event) => {

@@ -97,8 +97,8 @@ def _nearest(cosines: np.ndarray) -> list[bool]:
     A short question is near to many of one subject, by little more to one than to the next. Which is first tells more
     than by how much.
     """
-    nearest: list[bool] = ((cosines > 0) & (cosines >= cosines.max(initial=0.0))).tolist()
-    return nearest
+    best = cosines.max(initial=0.0)
+    return [bool(best > 0 and cosine == best) for cosine in cosines]
 
 
 def _worded(units: Sequence[Unit], query: Query, idf: Mapping[str, float]) -> list[float]:

@@ -18,6 +18,7 @@ from onboarding.routing.reading import Reader, Reading
 from onboarding.routing.router import FALLBACK, ROUTES, Router
 from onboarding.routing.routing import Routing, routing_without_classifiers
 from onboarding.routing.tool_choice import ALL_TOOLS
+from rag.reading.rows import read_rows
 from tests.routing_parts import ZeroEncoder, choice_of, read, route_of
 from tools.registry import Registry
 
@@ -188,6 +189,33 @@ def test_an_attack_at_the_end_of_a_long_text_is_seen(routing: Routing) -> None:
 )
 def test_the_language_is_told_from_its_words(lexicon: Lexicon, text: str, code: str) -> None:
     assert lexicon.read(fold(text)).language == code
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("copy a vm", "en"),
+        ("take a vm snapshot", "en"),
+        ("resize vm disk", "en"),
+        ("mandatory settings", "en"),
+        ("vm backup", "en"),
+        ("web console", "en"),
+        ("was ist qubinode", "de"),
+        ("airflow passwort", "de"),
+        ("necesito airflow", "es"),
+        ("comment installer sur CentOS Stream 10", "fr"),
+        ("come aggiorno Qubinode?", "it"),
+    ],
+)
+def test_the_language_of_a_few_words_is_told_without_the_names_in_them(lexicon: Lexicon, text: str, code: str) -> None:
+    assert lexicon.read(fold(text)).language == code
+
+
+def test_short_english_questions_are_read_as_english(lexicon: Lexicon) -> None:
+    rows = [row for name in ("own", "fresh") for row in read_rows(EVALS / f"short_{name}.jsonl")]
+    english = [row["question"] for row in rows if "language" not in row]
+    assert len(english) > 250
+    assert sum(lexicon.read(fold(text)).language != "en" for text in english) <= 0.02 * len(english)
 
 
 @pytest.mark.parametrize(

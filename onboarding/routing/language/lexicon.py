@@ -1,7 +1,8 @@
 """Glosses a message word by word into English, which is the only language the embedding knows well.
 
 The result is no translation: word order and endings stay foreign, unknown words stay as they are. It gives the
-classifiers one set of words for twelve languages. lexicon.txt holds the forms and explains its own format.
+classifiers one set of words for twelve languages. lexicon.txt holds the forms and explains its own format,
+english.txt the words that speak for English.
 """
 
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 from onboarding.routing.language.text import fold, script, words
 
 LEXICON = Path(__file__).with_name("lexicon.txt")
+ENGLISH_WORDS = Path(__file__).with_name("english.txt")
 ENGLISH = "en"
 MIN_STEM = 3  # shorter beginnings match words by accident
 MAX_PHRASE = 4  # words in the longest phrase of the lexicon
@@ -63,11 +65,12 @@ class Lexicon:
         kind = script(folded)
         if kind != "latin":
             return kind
-        # a daemon's name is the same everywhere: "riavvia libvirtd" is no English for it
-        scores = {ENGLISH: float(sum(_is_english(word, self.english) for word in found if not _DAEMON.fullmatch(word)))}
+        # a name is the same everywhere: "riavvia libvirtd" is no English for it
+        told = [word for word in found if word not in _NAMES and not _DAEMON.fullmatch(word)]
+        scores = {ENGLISH: sum(_english(word, self.english) for word in told)}
         for code, forms in self.languages.items():
             if code not in _WITHOUT_SPACES and code != "ar":
-                scores[code] = sum(_known(word, forms) for word in found)
+                scores[code] = sum(_known(word, forms) for word in told)
         return max(scores, key=lambda code: (scores[code], code == likely))  # then the first: English
 
     def before(self, other: "Lexicon") -> "Lexicon":
@@ -87,10 +90,10 @@ class Lexicon:
 
 def load_lexicon(path: Path = LEXICON) -> Lexicon:
     """Read the lexicon. Raises ValueError that names the line when a row does not fit the header."""
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    lines = _lines(path)
     codes = [code.strip() for code in lines[0].split("|")]
     languages = {code: Forms() for code in codes[1:]}
-    english = set(_ENGLISH)
+    english = {word for line in _lines(ENGLISH_WORDS) for word in line.split()}
     for line in lines[1:]:
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) != len(codes):
@@ -99,6 +102,10 @@ def load_lexicon(path: Path = LEXICON) -> Lexicon:
         for code, cell in zip(codes[1:], cells[1:], strict=True):
             _add(languages[code], cells[0], cell)
     return Lexicon({code: _measured(forms) for code, forms in languages.items()}, frozenset(english))
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
 
 
 def _add(forms: Forms, gloss: str, cell: str) -> None:
@@ -125,6 +132,11 @@ def _known(word: str, forms: Forms) -> float:
     if word in forms.whole:
         return 1.0
     return 0.8 if _by_stem(word, forms) else 0.0
+
+
+def _english(word: str, english: frozenset[str]) -> float:
+    """Return how much `word` speaks for English: a known word 1, one with an English ending 0.8."""
+    return 1.0 if word in english else 0.8 * _is_english(word, english)
 
 
 def _is_english(word: str, english: frozenset[str]) -> bool:
@@ -195,21 +207,15 @@ def _gloss_unspaced(folded: str, forms: Forms) -> str:
 
 # names that begin like a word of some language: OpenShift is not Dutch "open"
 _NAMES = frozenset(
-    """openshift openjdk openssh openstack opensuse opentlc openlineage disconnected registry firewalld systemctl
-    hostnamectl systemd libvirtd plugin plugins dag dags chat chatgpt server servers router container containers
-    diagnostics deployment deploy deploying installing contributing contribution contributor commit commits install
-    cluster cockpit podman docker vault ansible airflow qubinode navigator portal network firewall processes process
-    services service os ps aux top ram cpu uptime bitcoin pizza hacktoberfest jailbreak discord slack""".split()
-)
-_ENGLISH = frozenset(
-    """a an the is are was were be been do does did can could should would will may might must have has had
-    i me my you your we our us it its this that these those they them their he she who what which where when why how
-    and or but not no yes if then than so as of in on at to for from with without about into over under out up down
-    there here now please pls just any some all more most much many other only also too very really give show tell
-    get got go need want like know make made take use used using work works working run runs running set add check
-    see look find help let lets start stop write create change read mean means does don't doesn't isn't aren't i'm
-    what's it's that's there's how's where's who's im whats u thx hi hey hello ok okay lol something anything
-    everything one two way thing things kind new old good bad best first last right wrong between after before while
-    by per via same different still again ever every each own put keep both off around because die den come came per
-    post plan man men""".split()
+    """ci openshift openjdk openssh openstack opensuse opentlc openlineage disconnected registry firewalld systemctl
+    hostnamectl systemd libvirtd plugin plugins vm vms centos stream rhel dag dags chat chatgpt server servers
+    router container containers diagnostics deployment deploy deploying installing contributing contribution
+    contributor commit commits install cluster cockpit podman docker vault ansible airflow qubinode navigator
+    portal network firewall processes process services service os ps aux top ram cpu uptime bitcoin pizza
+    hacktoberfest jailbreak discord slack aap adr adrs airflint almalinux anthropic aws bashoperator buildah
+    chromadb dhcp diataxis dnf dns dockerfile epel equinix faiss fastapi fastmcp fedora freeipa gcc gcp git
+    github gitlab gitleaks gpu grub hashicorp hetzner icmp jekyll jfrog json kcli kerberos ksm kubeconfig
+    kubernetes kvm langchain ldap leapp libvirt litellm llm localhost lvm marquez mcp mdformat nginx ollama
+    onedev openai openrouter ovirt pgvector postgresql proxmox pydanticai pytorch qdrant qemu selinux
+    shellcheck skopeo sno ssh sshd tls ubi ubuntu virsh virtqemud vmware vyos xfs xrdp yaml""".split()
 )

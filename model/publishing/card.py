@@ -89,7 +89,7 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class PublishedFile:
     """The published file: its name, size, digest and header, from itself or, where it is not here, from the lock."""
 
     name: str
@@ -99,13 +99,13 @@ class Weights:
     header: Header | None  # None where the file is not here
 
     @classmethod
-    def of_file(cls, path: Path, header: Header) -> Weights:
+    def of_file(cls, path: Path, header: Header) -> PublishedFile:
         """Return the facts of a file that is here."""
         template = hashlib.sha256(header.template.encode()).hexdigest() if header.template else _NONE
         return cls(path.name, path.stat().st_size, digest(path), template, header)
 
     @classmethod
-    def of_entry(cls, entry: Entry) -> Weights:
+    def of_entry(cls, entry: Entry) -> PublishedFile:
         """Return what the lock knows of a file. Raises CardIncomplete for an entry that is not locked."""
         if not entry.locked:
             raise CardIncomplete(f"{entry.label} is neither here nor locked; run: python -m model lock {entry.name}")
@@ -135,7 +135,7 @@ def render(variant: Variant, path: Path, header: Header, results: Path, base: En
 
     base: the catalogue's entry of what an adapter is put on, for how to load it and what it needs of memory.
     """
-    return render_card(variant, Weights.of_file(path, header), results, base, peft=has_peft(path))
+    return render_card(variant, PublishedFile.of_file(path, header), results, base, peft=has_peft(path))
 
 
 def has_peft(path: Path) -> bool:
@@ -149,7 +149,7 @@ def peft_folder(path: Path) -> Path:
 
 
 def render_card(
-    variant: Variant, weights: Weights, results: Path, base: Entry | None = None, *, peft: bool = False
+    variant: Variant, weights: PublishedFile, results: Path, base: Entry | None = None, *, peft: bool = False
 ) -> str:
     """Return the card of `variant`. Raises CardIncomplete for a figure without a result file."""
     if weights.header and weights.header.is_adapter != (variant.kind == "adapter"):
@@ -189,7 +189,7 @@ def _front(variant: Variant) -> str:
     return yaml.safe_dump(card, sort_keys=False).strip()
 
 
-def _facts(variant: Variant, weights: Weights) -> str:
+def _facts(variant: Variant, weights: PublishedFile) -> str:
     header = weights.header
     rows = {
         "what it is": f"{variant.kind} of [{variant.base_model}](https://huggingface.co/{variant.base_model})",
@@ -223,7 +223,7 @@ def _names(codes: Sequence[str]) -> str:
     return ", ".join(LANGUAGES.get(code, code) for code in codes)
 
 
-def _memory(variant: Variant, weights: Weights, base: Entry | None) -> str:
+def _memory(variant: Variant, weights: PublishedFile, base: Entry | None) -> str:
     if variant.kind == "question map":
         return f"{weights.bytes / MB:,.1f} MB beside the encoder."
     if variant.kind != "adapter":
@@ -238,7 +238,7 @@ def _memory(variant: Variant, weights: Weights, base: Entry | None) -> str:
     )
 
 
-def _speed(variant: Variant, weights: Weights, results: Path) -> str:
+def _speed(variant: Variant, weights: PublishedFile, results: Path) -> str:
     if variant.kind == "question map":
         return "One product of a vector and a matrix for each question."
     if not variant.speed:
@@ -276,7 +276,7 @@ def _training(variant: Variant, results: Path) -> str:
     return "\n".join([*lines, "", ""])
 
 
-def _use(variant: Variant, weights: Weights, base: Entry | None, *, peft: bool) -> str:
+def _use(variant: Variant, weights: PublishedFile, base: Entry | None, *, peft: bool) -> str:
     file = weights.name
     if variant.kind == "question map":
         return (FOLDER / "question_map_use.md").read_text("utf-8").strip()
@@ -300,7 +300,7 @@ def _use(variant: Variant, weights: Weights, base: Entry | None, *, peft: bool) 
     )
 
 
-def _table(evaluation: Evaluation, weights: Weights, results: Path) -> str:
+def _table(evaluation: Evaluation, weights: PublishedFile, results: Path) -> str:
     path = results / evaluation.file
     result = _read(evaluation.name, path, weights)
     rows = [f"### {evaluation.name}", ""]
@@ -320,7 +320,7 @@ def _asked(result: Mapping[str, Any]) -> str:
     return f"On {count} questions." if isinstance(count, int) else ""
 
 
-def _read(name: str, path: Path, weights: Weights | None) -> dict[str, Any]:
+def _read(name: str, path: Path, weights: PublishedFile | None) -> dict[str, Any]:
     """Return a result. Raises CardIncomplete for one that cannot be read, or was measured with other files."""
     try:
         result = json.loads(path.read_text("utf-8"))

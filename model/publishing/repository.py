@@ -27,8 +27,8 @@ from model.publishing.card import (
     FOLDER,
     PEFT,
     CardIncomplete,
+    PublishedFile,
     Variant,
-    Weights,
     has_peft,
     peft_folder,
     render_card,
@@ -96,9 +96,9 @@ def write(variant: Variant, file: Path | None, out: Path, results: Path) -> Path
     if file and entry:
         verify(file, entry)
     if file:
-        weights = Weights.of_file(file, _header(variant, file))
+        weights = PublishedFile.of_file(file, _header(variant, file))
     elif entry:
-        weights = Weights.of_entry(entry)
+        weights = PublishedFile.of_entry(entry)
     else:
         raise CardIncomplete(f"{variant.name} is not in the catalogue; name its file with --file")
     with_peft = variant.kind == "adapter" and bool(file and has_peft(file))

@@ -86,7 +86,8 @@ def _fetch(options: argparse.Namespace) -> None:
             raise ModelUnusable(f"{name} is not in the catalogue; known are {', '.join(entries)}")
         entry = entries[name]
         for one in [entries[entry.base], entry] if entry.base else [entry]:
-            print(f"{one.label}: {find_or_fetch(one, options.data / 'models', _show_progress)}")
+            path = find_or_fetch(one, options.data / "models", _show_progress)
+            print(f"{one.label}: {path}")
 
 
 def _list(options: argparse.Namespace) -> None:

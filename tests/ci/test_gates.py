@@ -270,5 +270,5 @@ def test_granites_file_is_the_one_that_fetch_names(tmp_path: Path) -> None:
     recipes = (ROOT / ".github/ci.mk").read_text()
     assert "sed -n '$$s/^[^:]*: //p' $(BUILD)/fetched" in recipes
     assert recipes.count('--model "$$(cat $(BUILD)/granite)"') == 2
-    printed = 'print(f"{entries[name].label}: {path}")'
+    printed = 'print(f"{one.label}: {path}")'
     assert printed in (ROOT / "model/__main__.py").read_text()

@@ -29,7 +29,7 @@ from onboarding.feedback.review import CHECKOUT, INDEX
 from onboarding.feedback.service import Feedback, FeedbackSettings
 from rag.embedding.embedder import Embedder
 from rag.index.build import build
-from tests.browser.demo import LOOK_MS, SIZE, Film
+from tests.browser.demo import SIZE, Film
 from tests.browser.serving import chromium, serving
 
 QUESTION = "Can I rewind a KVM guest to yesterday?"
@@ -37,6 +37,7 @@ CORRECTION = "A snapshot does that: kcli revert vm-snapshot. Day-two operations 
 PAGE, SECTION = "day-two-operations.md", "Snapshot a VM"
 MAX_BYTES = 1_500_000
 PATIENCE_MS = 240_000
+LOOK_MS = 2600  # time to read
 TERMINAL = (
     "<body style='margin:0;background:#14171c;color:#d7dde5;font:15px/1.5 monospace'>"
     "<pre style='padding:28px;white-space:pre-wrap'>{}</pre>"

@@ -188,7 +188,7 @@ def test_abstaining_uses_the_visitors_words() -> None:
 
 def test_an_answer_in_another_language_is_checked_by_its_figures_only() -> None:
     run, _, _ = make(FakeEngine("Das Skript weist RHEL 8 vollständig ab [1]. Port 9999 bleibt offen [1]."))
-    marked = judged(run(asking(search="rhel 8 supported", foreign=True)))
+    marked = judged(run(asking(search="rhel 8 supported", language="de")))
     assert [one.words for one in marked] == ["Port 9999 bleibt offen."]
 
 
@@ -350,7 +350,7 @@ def test_why_of_what_is_not_so_gets_no_invented_reason() -> None:
 
 
 def test_in_another_language_the_summarys_own_words_lead() -> None:
-    events = diagnosing("Nein.", "ist die Platte voll?", "resource_usage", search="is disk full", foreign=True)
+    events = diagnosing("Nein.", "ist die Platte voll?", "resource_usage", search="is disk full", language="de")
     assert said(events).startswith("- ")
     assert "usage_percent 45.8" in said(events)
 

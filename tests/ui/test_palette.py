@@ -22,7 +22,7 @@ COMMENT = re.compile(r"/\*.*?\*/", re.S)
 DRAWN = (".css", ".svg")  # where a word can be a colour
 USED = re.compile(r"var\(--([\w-]+)")
 SET = re.compile(r"(?<![\w-])--([\w-]+):")
-ELSEWHERE = {"font-mono", "host-label"}  # properties that the Gradio theme and transcript.js set
+ELSEWHERE = {"demo-bar", "demo-label", "font", "font-mono", "host-label"}  # set by the Gradio theme and by page scripts
 
 
 def literals(path: Path) -> list[str]:

@@ -76,6 +76,7 @@ def test_the_plugin_tour_from_start_to_end(visitor: BrowserContext, address: str
     expect(page.locator("#plugins-lab")).to_contain_text("completed")
     shot(page, "tour-plugins-1")
     page.locator("#plugins-refuse").click()
+    expect(page.locator("#plugins-lab .now")).to_have_count(0)  # the round begins anew
     page.locator("#plugins-step").click()
     expect(page.locator("#plugins-lab .now")).to_have_text("discover")
     page.locator("#plugins-step").click()

@@ -101,8 +101,8 @@ def site(tmp_path: Path) -> Site:
 
 @pytest.fixture(autouse=True)
 def _no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What differs from the Hub is tests/ci/test_publish.py's."""
-    monkeypatch.setattr("rag.publishing.hub.preview", lambda target, _folder: target.repo)
+    """A dry run then writes and checks its folder; what differs from the Hub is tests/ci/test_publish.py's."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 def rows_of(folder: Path, split: str) -> list[dict[str, object]]:
@@ -308,6 +308,7 @@ def test_a_publication_is_sent_with_its_history_squashed(site: Site, monkeypatch
     with serve() as hub:
         api = HfApi(endpoint=hub.url, token=HUB_TOKEN)
         monkeypatch.setattr("rag.publishing.hub.client", lambda: api)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # which the stand-in does not speak
         assert publish(["--repo", "user/questions", "--data", str(site.data), "--send"]) == 0
         (repository,) = hub.repositories.values()

@@ -26,8 +26,21 @@ ADMISSION = Admission()  # of the page over the scripted guide
 DESKTOP: ViewportSize = {"width": 1280, "height": 860}
 
 
+SETTLED = """async () => {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const moving = document.getAnimations().filter((one) => one instanceof CSSTransition);
+  await Promise.allSettled(moving.map((one) => one.finished));
+}"""
+
+
+def settle(page: Page) -> None:
+    """Return once the page is drawn and no colour or size is on its way to another."""
+    page.evaluate(SETTLED)
+
+
 def shot(page: Page, name: str, *, full_page: bool = True) -> None:
-    """Write a picture into SHOTS: each takes a good part of a second, so only where it is asked for."""
+    """Settle, and write a picture into SHOTS where that is asked for: each takes a good part of a second."""
+    settle(page)
     if os.environ.get("SHOTS"):
         SHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SHOTS / f"{name}.png", full_page=full_page)

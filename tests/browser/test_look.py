@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from onboarding.edge.admission import AT_ONCE
 from onboarding.edge.client_address import Asker
-from tests.browser.conftest import ADMISSION, shot
+from tests.browser.conftest import ADMISSION, settle, shot
 from tests.browser.test_chat import QUESTION, ask, finished
 from tests.fakes import STATUS, ScriptedGuide
 
@@ -31,7 +31,8 @@ def fits(page: Page, state: str, *, check: bool = False) -> None:
 
 
 def serious(page: Page) -> list[str]:
-    """What axe-core calls serious or critical."""
+    """What axe-core calls serious or critical, once no colour is on its way to another."""
+    settle(page)
     page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
     found: list[dict[str, Any]] = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
     return [

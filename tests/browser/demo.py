@@ -81,7 +81,8 @@ class Film:
 
 def played(page: Page) -> Iterator[tuple[str, int]]:
     """Play the demonstration; yield its step and the milliseconds to wait at each wait, which lasts until the next."""
-    page.wait_for_function("window.demo?.stage?.words() && document.documentElement.classList.contains('demos')")
+    page.wait_for_function("window.demo?.stage?.words() && demo.stage.settled()")
+    page.wait_for_function("document.documentElement.classList.contains('demos')")
     page.evaluate(STAND_STILL)
     page.evaluate("() => void demo.start()")
     while page.wait_for_function("window.held || !demo.playing") and page.evaluate("demo.playing"):

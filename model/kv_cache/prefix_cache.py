@@ -64,7 +64,7 @@ class Snapshot:
         return self.exact and not is_packed(self.data)
 
     def packed(self) -> Snapshot:
-        """Return it in a quarter of the bytes, and no longer to the last bit."""
+        """Return it in a fifth of the bytes, and no longer to the last bit."""
         return replace(self, data=packed(self.data))
 
 

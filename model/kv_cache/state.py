@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GROUP = 96  # values, about, that share a least value and a step, 4 bytes: half a bit a value
+GROUP = 96  # values, about, that share a least value and a step, 4 bytes: a third of a bit a value
 LEVELS = 7  # steps between the least value and the greatest
 TOLERANCE = 0.01  # of keys' mean size, where f16 rounds to 0.0005
 PACKED = b"QNK5"
@@ -90,7 +90,7 @@ def turns(rotation: Rotation, here: bytes, there: bytes, by: int) -> bool:
     return bool(near and np.array_equal(first.values, second.values))
 
 
-def packed(data: bytes, levels: int = LEVELS) -> bytes:
+def packed(data: bytes) -> bytes:
     """Return a state in three bits a value; one that is packed already as it is. Raises UnknownState."""
     if is_packed(data):
         return data
@@ -100,7 +100,7 @@ def packed(data: bytes, levels: int = LEVELS) -> bytes:
     code = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_HUFFMAN_ONLY)
     pieces = [head, data[: parts.body]]
     for array in (parts.keys, parts.values.transpose(0, 2, 1)):
-        pieces += [code.compress(piece) for piece in _quantised(array.astype(np.float32), levels)]
+        pieces += [code.compress(piece) for piece in _quantised(array.astype(np.float32))]
     return b"".join([*pieces, code.flush()])
 
 
@@ -140,7 +140,7 @@ def _groups(rows: int) -> list[slice]:
     return [slice(at * rows // count, (at + 1) * rows // count) for at in range(count)]
 
 
-def _quantised(array: np.ndarray, most: int) -> Iterator[bytes]:
+def _quantised(array: np.ndarray) -> Iterator[bytes]:
     """Yield, of float32 (layers, rows, columns), the least values and steps of each group of rows, and the levels."""
     groups = _groups(array.shape[1])
     levels = np.empty(array.shape, np.uint8)
@@ -148,9 +148,9 @@ def _quantised(array: np.ndarray, most: int) -> Iterator[bytes]:
     for group, (least, step) in zip(groups, scales.transpose(1, 0, 2, 3), strict=True):
         rows = array[:, group]
         least[:] = rows.min(1)
-        step[:] = (rows.max(1) - least) / most
+        step[:] = (rows.max(1) - least) / LEVELS
         width = np.where(step > 0, step, 1).astype(np.float32)[:, None]
-        levels[:, group] = np.clip(np.rint((rows - least.astype(np.float32)[:, None]) / width), 0, most)
+        levels[:, group] = np.clip(np.rint((rows - least.astype(np.float32)[:, None]) / width), 0, LEVELS)
     yield scales.view(np.uint8).reshape(-1, 2).T.tobytes()  # low bytes apart from high ones, which are alike
     flat = levels.reshape(-1)
     pairs = np.zeros(-(-flat.size // 2), np.uint8)

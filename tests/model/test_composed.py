@@ -301,11 +301,11 @@ def test_a_moved_state_is_the_one_that_llama_itself_moves(llama: Llama) -> None:
     assert np.nanmax(np.abs(keys[0] - keys[1])) < 0.02 * np.nanmax(np.abs(keys[0][np.isfinite(keys[0])]))
 
 
-def test_a_packed_state_is_a_quarter_as_large_and_near_the_one_it_came_from(llama: Llama) -> None:
+def test_a_packed_state_is_a_quarter_as_large_at_most_and_near_the_one_it_came_from(llama: Llama) -> None:
     data = state(llama, RHEL * 4, 5)
     small = packed(data)
     assert is_packed(small) and packed(small) == small and unpacked(data) == data
-    assert len(small) < 0.33 * len(data)
+    assert len(small) < 0.25 * len(data)
     again = unpacked(small)
     assert len(again) == len(data)
     assert llama.restore(3, again) and llama.rotation is not None

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
+from typing import Any
 
 from onboarding.feedback.row import FeedbackRow
 from onboarding.routing.language.lexicon import Gloss, Lexicon, load_lexicon
@@ -67,7 +68,7 @@ class Candidate:
         said = (row for row in reversed(self.rows) if row.comment and row.agreed == "publish")
         return next(said, None)
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, Any]:
         """Return what a maintainer has to know, as JSON values."""
         return {
             "id": self.id,

@@ -212,7 +212,7 @@ def _shown(review: Review, candidate: Candidate) -> str:
         f"language {candidate.gloss.language}; the search said: {last.state or '-'}, today: {now}",
         f"  question  {candidate.question}",
         f"  answered  {' '.join(last.answer.split())[:MOST_ANSWER]}",
-        *(f"  said      {' '.join(filter(None, one.values()))}" for one in said),  # type: ignore[attr-defined]
+        *(f"  said      {' '.join(filter(None, one.values()))}" for one in said),
         *(f"  nearest   {one.path}  {' > '.join((one.title, *one.headings))}" for one in near),
         "  may be published" if candidate.publishers else "  may not be published in these words: edit first",
     ]

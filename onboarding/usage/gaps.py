@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from onboarding.feedback.candidates import Candidate
 from onboarding.usage.ledger import DAY_HOURS, CountRow
@@ -46,9 +47,7 @@ def gaps(rows: Iterable[CountRow], now: float, days: int) -> dict[str, dict[str,
     return {kind: dict(sorted(named.items(), key=lambda one: -one[1].lacking)) for kind, named in found.items()}
 
 
-def as_json(
-    found: Mapping[str, Mapping[str, Gap]], left: Sequence[Candidate], now: float, days: int
-) -> dict[str, object]:
+def as_json(found: Mapping[str, Mapping[str, Gap]], left: Sequence[Candidate], now: float, days: int) -> dict[str, Any]:
     """Return the report as JSON values. left: the candidates that nobody has reviewed."""
     last = datetime.fromtimestamp(now, UTC).date()
     tables = {
@@ -67,12 +66,12 @@ def as_json(
     }
 
 
-def as_markdown(told: Mapping[str, object]) -> str:
+def as_markdown(told: Mapping[str, Any]) -> str:
     """Return what `as_json` returns as Markdown."""
     parts = [f"# Gaps, {told['from']} to {told['to']} (UTC), against the {told['days']} days before"]
     for kind, title in (("topics", "By topic"), ("languages", "By language")):
-        parts.append(f"## {title}\n\n{_table(told[kind])}")  # type: ignore[arg-type]
-    words = [f"- {' '.join(one['question'].split())} (asked by {one['asked_by']})" for one in told["words"]]  # type: ignore[attr-defined]
+        parts.append(f"## {title}\n\n{_table(told[kind])}")
+    words = [f"- {' '.join(one['question'].split())} (asked by {one['asked_by']})" for one in told["words"]]
     quoted = "Of those who agreed to be quoted:\n\n" + "\n".join(words) if words else "Nobody agreed to be quoted."
     parts.append(f"## To review: {told['to_review']}\n\n{quoted}\n\n`python -m onboarding review` decides about them.")
     return "\n\n".join(parts) + "\n"
@@ -87,12 +86,12 @@ def _shown(counts: Counted) -> dict[str, int | str]:
     return {"asked": few(sum(counts.values())), "near": few(counts["near"]), "not_here": few(counts["not here"])}
 
 
-def _table(rows: Sequence[dict[str, object]]) -> str:
+def _table(rows: Sequence[dict[str, Any]]) -> str:
     if not rows:
         return "Nothing was searched for."
     lines = ["| | asked | near | not here | asked before | near before | not here before |", "| --- " * 7 + "|"]
     for row in rows:
-        cells = [row["name"], *_cells(row), *_cells(row["before"])]  # type: ignore[arg-type]
+        cells = [row["name"], *_cells(row), *_cells(row["before"])]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 

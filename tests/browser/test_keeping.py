@@ -155,6 +155,23 @@ def test_a_new_chat_that_the_server_hears_of_late_stays_new(page: Page, guide: S
     expect(page.locator(".notice")).to_have_text("Stopped.")
 
 
+def test_a_new_chat_stands_where_a_look_at_the_old_one_crosses_it(page: Page, guide: ScriptedGuide) -> None:
+    ask(page, "short RHEL question")
+    finished(page)
+    late: list[Route] = []
+    page.route("**/run/predict*", lambda route: late.append(route), times=1)
+    with page.expect_request("**/run/predict*"):
+        page.evaluate("dispatchEvent(new Event('unheard'))")  # looks at what is kept
+    page.click("[data-act=new]")
+    expect(page.locator(".turn")).to_have_count(0)
+    late[0].continue_()
+    page.locator(".turn").wait_for()
+    expect(page.locator(".turn")).to_have_count(0)
+    ask(page, "short RHEL, anew")
+    finished(page)
+    assert guide.histories[-1] == ()
+
+
 def _late(route: Route) -> None:
     """Let an answer draw on for some steps before a request goes out."""
     time.sleep(0.6)

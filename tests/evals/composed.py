@@ -5,7 +5,7 @@
 An arm is `full` (all is read) or `laid` (passages were read alone, see `Sequences.lay_passage`), the number of passages,
 `-last` where the lead stands last, and `@16` where states are kept as they were computed instead of packed. Every arm is
 compared with the first one: intervals of 95 %, questions drawn again. Answers are greedy and judged as the page judges
-them; a second run goes on where the first one stopped.
+them. Each is written as it ends, so that a second run goes on where the first one stopped, on another day as well.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ CORPUS, PROMPTS = HERE.parents[1] / "rag" / "corpus", HERE.parents[1] / "onboard
 QUESTIONS = [HERE / f"{name}.jsonl" for name in ("own_fresh", "visitors_fresh", "offered")]
 RAM = 6_000_000_000  # bytes of states that all arms share
 DRAWS = 2000  # of the questions, for an interval
+LIKELIEST = 64  # first tokens whose probabilities are kept; the others count as one
 _ARM = re.compile(r"(full|laid)([1-9])(-last)?(@16)?")
 
 
@@ -89,11 +90,11 @@ class _Passages(PrefixCache):
 
 
 class _Listening(Llama):
-    """Keeps the logits of every answer's first token, in the order in which the answers were asked for."""
+    """Keeps the likeliest first tokens of every answer, in the order in which the answers were asked for."""
 
     def __init__(self, path: Path, options: ContextOptions, adapter: Path | None = None) -> None:
         super().__init__(path, options, adapter)
-        self.first: dict[int, np.ndarray] = {}
+        self.first: dict[int, dict[str, float]] = {}  # number of the answer -> token -> natural logarithm
         self._answers: dict[int | None, int] = {}
         self._vocabulary = c.llama_vocab_n_tokens(self._vocab)
 
@@ -106,7 +107,7 @@ class _Listening(Llama):
         number = self._answers.pop(_address(sampler), None)
         if number is not None:
             logits = c.llama_get_logits_ith(self._context, row)
-            self.first[number] = np.ctypeslib.as_array(logits, (self._vocabulary,)).astype(np.float32)
+            self.first[number] = likeliest(np.ctypeslib.as_array(logits, (self._vocabulary,)))
         return super().sample(sampler, row)
 
 
@@ -131,13 +132,13 @@ def main(argv: Sequence[str]) -> int:
     cache = _Passages(RAM)
     for arm in arms:
         _answer_all(arm, rows, found, cache, texts, options)
-    answers = {arm.name: _read(options.answers / f"{arm.name}.jsonl") for arm in arms}
+    answers = {arm.name: _read(options.answers, arm) for arm in arms}
     judged = {
         name: [_judge(row, found[row["question"]], given[row["question"]], embedder) for row in rows]
         for name, given in answers.items()
     }
-    logits = {arm.name: np.load(options.answers / f"{arm.name}.npy") for arm in arms}
-    figures = compare(judged, logits) | {"model": options.model.file_name, "questions": len(rows)}
+    first = {name: [given[row["question"]]["first"] for row in rows] for name, given in answers.items()}
+    figures = compare(judged, first) | {"model": options.model.file_name, "questions": len(rows)}
     print(json.dumps(figures, indent=None if options.json else 1))
     return 0
 
@@ -146,9 +147,10 @@ def _answer_all(
     arm: Arm, rows: Sequence[Row], found: dict[str, Any], cache: _Passages, texts: PromptTexts,
     options: argparse.Namespace,
 ) -> None:  # fmt: skip
-    """Write the answers of an arm, one JSON object a line, and the first tokens' logits beside them."""
-    path = options.answers / f"{arm.name}.jsonl"
-    if path.with_suffix(".npy").exists():
+    """Write the answers that an arm lacks, one JSON object a line."""
+    known = _read(options.answers, arm)
+    rows = [row for row in rows if row["question"] not in known]
+    if not rows:
         return
     cache.packs = arm.packed
     context = ContextOptions(options.visitors * 1400, threads=options.threads, flash=not arm.laid)
@@ -174,25 +176,28 @@ def _answer_all(
                 time.sleep(0.1)
         limit = Options(max_tokens=options.tokens, sampling=Sampling(repeat_penalty=1.05), deadline_s=3600)
         generations = [engine.submit(one, limit) for one in prompts]
-        lines = []
-        for number, (row, generation) in enumerate(zip(rows, generations, strict=True), 1):
+        for number, (row, generation) in enumerate(zip(rows, generations, strict=True)):
             text = ""
             for event in generation:
                 text += event.text if isinstance(event, TextDelta) else ""
                 last = event
             assert isinstance(last, Finished)
             counts = {"read": last.counts.read, "prompt": last.counts.prompt, "tokens": len(last.tokens)}
-            lines.append(json.dumps({"question": row["question"], "text": text, "reason": last.reason, **counts}))
-            sys.stderr.write(f"\r{arm.name} {number}/{len(rows)} {time.monotonic() - start:.0f} s ")
+            answer = {"question": row["question"], "text": text, "reason": last.reason, **counts}
+            with _file(options.answers, arm).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(answer | {"first": listening[0].first[number]}) + "\n")
+            sys.stderr.write(f"\r{arm.name} {number + 1}/{len(rows)} {time.monotonic() - start:.0f} s ")
     finally:
         engine.close()
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    heard = listening[0].first
-    np.save(path.with_suffix(".npy"), np.stack([heard[number] for number in range(len(rows))]))
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    return {answer["question"]: answer for answer in read_rows(path, "question")}
+def _file(folder: Path, arm: Arm) -> Path:
+    return folder / f"{arm.name}.jsonl"
+
+
+def _read(folder: Path, arm: Arm) -> dict[str, dict[str, Any]]:
+    path = _file(folder, arm)
+    return {answer["question"]: answer for answer in read_rows(path, "question")} if path.exists() else {}
 
 
 def _judge(row: Row, result: Any, answer: dict[str, Any], embedder: Embedder) -> dict[str, Any]:
@@ -219,8 +224,11 @@ def _judge(row: Row, result: Any, answer: dict[str, Any], embedder: Embedder) ->
     }
 
 
-def compare(judged: dict[str, list[dict[str, Any]]], logits: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return each arm's figures, and its differences from the first arm with their intervals."""
+def compare(judged: dict[str, list[dict[str, Any]]], first: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """Return each arm's figures, and its differences from the first arm with their intervals.
+
+    first: what `likeliest` returned of each answer.
+    """
     base = next(iter(judged))
     figures: dict[str, Any] = {}
     for name, items in judged.items():
@@ -231,7 +239,7 @@ def compare(judged: dict[str, list[dict[str, Any]]], logits: dict[str, np.ndarra
             one["against_" + base] = {
                 measure: difference(take, items, judged[base]) for measure, take in MEASURES.items()
             }
-            one["kl_median"], one["kl_p90"] = _divergences(logits[base], logits[name])
+            one["kl_median"], one["kl_p90"] = _divergences(first[base], first[name])
         figures[name] = one
     return {"arms": figures}
 
@@ -278,16 +286,25 @@ def _drawn(
         yield take([items[at] for at in places]) - take([base[at] for at in places])
 
 
-def _divergences(base: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+def likeliest(logits: np.ndarray) -> dict[str, float]:
+    """Return the LIKELIEST tokens of one row of logits: token -> natural logarithm of its probability."""
+    shifted = logits.astype(np.float64) - logits.max()
+    logs = shifted - np.log(np.exp(shifted).sum())
+    return {str(token): round(float(logs[token]), 5) for token in np.argsort(-logs)[:LIKELIEST]}
+
+
+def _divergences(base: Sequence[dict[str, float]], other: Sequence[dict[str, float]]) -> tuple[float, float]:
     """Return the median and the 90th percentile of KL(base || other) over the first tokens, in nats."""
-    p, q = (_log_softmax(logits.astype(np.float64)) for logits in (base, other))
-    kl = (np.exp(p) * (p - q)).sum(-1)
+    kl = [_divergence(one, two) for one, two in zip(base, other, strict=True)]
     return round(float(np.median(kl)), 4), round(float(np.quantile(kl, 0.9)), 4)
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
+def _divergence(base: dict[str, float], other: dict[str, float]) -> float:
+    """Return KL(base || other) over the tokens that both know, and all others as one."""
+    shared = sorted(base.keys() & other.keys())
+    p, q = (np.exp([one[token] for token in shared]) for one in (base, other))
+    p, q = (np.append(one, max(1 - one.sum(), 1e-9)) for one in (p, q))
+    return float((p * np.log(p / q)).sum())
 
 
 def _parser() -> argparse.ArgumentParser:

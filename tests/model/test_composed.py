@@ -263,13 +263,14 @@ def test_states_of_another_model_do_not_keep_passages_from_being_read(open_engin
     other = open_engine(tmp_path, options=OPTIONS, fingerprint="other")
     read_ahead(other, RHEL, PORTS, LOGS)
     other.close()
-    limit = sum(path.stat().st_size for path in tmp_path.glob("*/*.kv"))
-    engine = open_engine(tmp_path, options=OPTIONS, disk=limit)
+    others = {path: path.stat().st_size for path in tmp_path.glob("*/*.kv")}
+    # A tenth above what they take: what another run computes packs a few bytes larger or smaller.
+    engine = open_engine(tmp_path, options=OPTIONS, disk=int(1.1 * sum(others.values())))
     read_ahead(engine, RHEL, PORTS, LOGS)
     asked = prompt("Which port?", [RHEL, PORTS, LOGS])
     assert finish(engine.submit(asked, SHORT)).counts.read == fresh(engine, asked)
     engine.close()
-    assert not list(other._cache._disk._folder.glob("*.kv"))  # type: ignore[union-attr]
+    assert sum(path.exists() for path in others) < len(others) / 2
 
 
 # --- states --------------------------------------------------------------------------------------------

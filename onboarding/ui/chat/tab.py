@@ -123,7 +123,8 @@ class ChatTab:
         )
         asking.failure(None, js=UNHEARD, **quiet)  # in the browser, since the server may be gone
         self.stop.click(self._stop, self.session, outputs, queue=False, **quiet)
-        self.view.input(self._manage_saved, self.session, outputs, queue=False, **quiet)
+        # Each of them: by itself Gradio drops a new chat between two looks at what is kept.
+        self.view.input(self._manage_saved, self.session, outputs, queue=False, trigger_mode="multiple", **quiet)
         self.view.select(_open_tab, None, tabs, queue=False, **quiet)
 
     async def _ask(

@@ -7,6 +7,7 @@
 const SLOTS = ["question", "route", "steps", "evidence", "answer", "notices", "meta", "next"];
 const NEAR_BOTTOM_PX = 120;
 const SETTLE_MS = 800; // a tab looks at what another one adds once that rests
+const MOST_TOLD = 4; // times that the server is told which conversation is wanted
 const TWICE_MS = 600; // a second click within this was meant for Send, where Stop stands by now
 const [saved, log, empty, status] = ["saved", "log", "empty", "sr-only"].map((name) => element.querySelector("." + name));
 const box = () => document.querySelector("#question textarea");
@@ -17,6 +18,7 @@ let aside = null; // {text, from, to} of the visitor's words in the box while th
 let wasBusy = false;
 let here = shelf.open; // id of the conversation on the page
 let left = ""; // id of the one that was on it before
+let told = 0; // times that the server was told so
 const forgotten = new Set(); // ids that the visitor had deleted
 let stagedTurns = []; // of the demonstration
 let asked = null; // {number, text} of the question on its way to the server
@@ -24,6 +26,7 @@ let clickedAt = -Infinity; // when Send was clicked last
 let returned = ""; // id of the words that came back last
 let note = ""; // key of what the composer itself has to say
 let rest = 0;
+let again = 0;
 const fixed = { saved: { node: saved, html: "" }, empty: { node: empty, html: "" } };
 
 // Keeps the leading nodes that did not change: while text streams, finished paragraphs and a selection in them stay.
@@ -90,6 +93,7 @@ function draw() {
   if (value.heard && value.heard === asked?.number) asked = null;
   if (value.back?.id && value.back.id !== returned) giveBack(value.back.text);
   returned = value.back?.id ?? "";
+  if (left && value.conversation === left) insist();
   if (!busy && note === "ask_busy") note = "";
   keep();
   drawBar();
@@ -122,26 +126,29 @@ function catchUp() {
 
 const look = () => trigger("input", { kind: "look", conversation: shelf.sent(here) });
 
-// The server may draw the conversation that is left once more before it hears of that.
 function leave(id) {
   left = here === id ? "" : here;
   shelf.open = here = id;
+  told = 0;
+  tell();
 }
 
-function start() {
-  leave("");
-  trigger("input", { kind: "new" });
+function tell() {
+  told++;
+  trigger("input", here ? { kind: "open", conversation: shelf.sent(here) } : { kind: "new" });
 }
 
-function openEntry(id) {
-  leave(id);
-  trigger("input", { kind: "open", conversation: shelf.sent(id) });
+// The server may draw the conversation that is left once more: before it hears of that, which passes by itself, or
+// after a look that crossed it on the way.
+function insist() {
+  clearTimeout(again);
+  again = setTimeout(() => props.value?.conversation === left && told < MOST_TOLD && tell(), SETTLE_MS);
 }
 
 function forget(id) {
   forgotten.add(id);
   shelf.forget(id);
-  if (id === here) start();
+  if (id === here) leave("");
   else drawBar();
 }
 
@@ -332,8 +339,8 @@ const actions = {
   copy: (button) => copied(button, turnOf(button).text),
   "copy-code": (button) => copied(button, button.parentElement.querySelector("code").textContent),
   export: download,
-  new: start,
-  open: (button) => openEntry(button.dataset.id),
+  new: () => leave(""),
+  open: (button) => leave(button.dataset.id),
   rename,
   tab: (button) => trigger("select", { tab: button.dataset.tab }),
   forget: (button) => forget(button.dataset.id),

@@ -4,10 +4,7 @@ Draws words by Zipf's law and vectors at random, so that only the time means som
 queries.
 """
 
-import argparse
-import json
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 
@@ -19,6 +16,7 @@ from rag.index.lexical import build_lexical
 from rag.index.store import FORMAT, Index, Manifest
 from rag.search.retriever import Retriever
 from rag.types import Chunk, Unit
+from tests.evals.figures import parser, show
 
 CHUNKS_PER_UNIT = 3
 WORDS_PER_CHUNK = 40
@@ -28,10 +26,9 @@ QUERIES = 60
 
 def main(argv: Sequence[str]) -> int:
     """Build the synthetic index, search it, print the figures."""
-    parser = argparse.ArgumentParser(prog="python -m tests.evals retrieval_speed", description="Time searches.")
-    parser.add_argument("--chunks", type=int, default=100_000)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args(argv)
+    given = parser("retrieval_speed", __doc__)
+    given.add_argument("--chunks", type=int, default=100_000)
+    options = given.parse_args(argv)
     embedder = Embedder()
     start = time.perf_counter()
     index = synthetic(options.chunks, embedder)
@@ -43,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
         "query_ms_p50": round(statistics.median(times_ms), 1),
         "query_ms_p95": round(float(np.quantile(times_ms, 0.95)), 1),
     }
-    sys.stdout.write(json.dumps(figures) + "\n" if options.json else f"{figures}\n")
+    show(figures, options)
     return 0
 
 

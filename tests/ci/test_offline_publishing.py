@@ -195,3 +195,10 @@ def test_checksums_that_do_not_hold_are_found(tmp_path: Path, sums: str) -> None
     (tmp_path / "SHA256SUMS").write_text(sums)
     with pytest.raises(FolderUnsound, match="SHA256SUMS"):
         check_folder("model", tmp_path)
+
+
+def test_what_is_unsound_is_not_sent_either(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "client", lambda: pytest.fail("the Hub is asked"))
+    (folder / "README.md").write_text("# No front matter\n")
+    with pytest.raises(FolderUnsound, match="lacks license"):
+        hub.published(Target("someone/rows", "dataset"), folder, "Update", sends=True)

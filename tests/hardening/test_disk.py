@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,9 +14,7 @@ import pytest
 
 from model.catalogue.entries import digest
 from model.engine.protocol import Options
-from rag.errors import IndexCorrupt, IndexMissing, IndexStale, RagError
 from rag.index.build import build
-from rag.index.store import load, read_manifest, remedy
 from tests.conftest import OpenEngine
 from tests.hardening.serving import ROOT, call, post, running
 from tests.model.test_engine import finish, prompt
@@ -91,46 +88,6 @@ def index(tmp_path: Path) -> Path:
     (tmp_path / "pages" / "one.md").write_text(PAGE)
     build(tmp_path / "pages", tmp_path / "index", WordHashEncoder())
     return tmp_path / "index"
-
-
-def corrupt(folder: Path) -> None:
-    path = folder / "units.jsonl"
-    path.write_bytes(path.read_bytes()[:-3])
-
-
-def rot(folder: Path) -> None:
-    path = folder / "vectors.faiss"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 4
-    path.write_bytes(data)
-
-
-def stale(folder: Path) -> None:
-    path = folder / "manifest.json"
-    path.write_text(path.read_text().replace('"format": ', '"format": 9'))
-
-
-DAMAGE: dict[str, Callable[[Path], object]] = {
-    "missing": shutil.rmtree,
-    "stale": stale,
-    "corrupt": corrupt,
-    "rotten": rot,
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_every_damage_names_the_command_and_what_it_was_built_from_is_known(index: Path, damage: str) -> None:
-    assert read_manifest(index).source == str(index.with_name("pages"))
-    DAMAGE[damage](index)
-    with pytest.raises((IndexMissing, IndexStale, IndexCorrupt)) as refused:
-        load(index, WordHashEncoder())
-    assert remedy(index) in str(refused.value)
-    assert str(index) in remedy(index)
-
-
-def test_another_dimension_names_the_command(index: Path) -> None:
-    with pytest.raises(RagError, match="python -m rag build --out"):
-        load(index, WordHashEncoder(dimension=32))
 
 
 @pytest.mark.timeout(400)  # it starts processes, which a busy machine does slowly

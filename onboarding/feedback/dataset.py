@@ -22,7 +22,6 @@ from onboarding.feedback.decisions import DATASET, Decision, read_decisions
 from onboarding.feedback.store import FOLDER, data_folder
 from rag.errors import RagError
 
-LICENCE = "CC0-1.0"
 FEW = 3  # a row says how many asked only from here on
 FIELDS = "id question language topic asked_by state answerable page heading correction accepted".split()
 LICENCE_TEXT = (

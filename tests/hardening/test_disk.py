@@ -28,12 +28,8 @@ PAGE = "# One\n\nThe router of the lab listens on 8888, and pizza dough rests fo
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
     """A file system of that size; without the right to mount one, a limit on each file instead."""
     folder.mkdir()
-    mounted = (
-        os.geteuid() == 0
-        and not subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False, capture_output=True
-        ).returncode
-    )
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    mounted = os.geteuid() == 0 and not subprocess.run(mount, check=False, capture_output=True).returncode
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     if not mounted:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
@@ -50,19 +46,16 @@ def test_a_full_disk_under_the_prefix_cache_costs_snapshots_and_nothing_else(
 ) -> None:
     with small_disk(tmp_path / "disk", "3m") as disk:
         engine = open_engine(disk)
-        ends = [
-            finish(engine.submit(prompt(f"Question {i}", passage=f"Passage {i}. " * 30), SHORT))[1] for i in range(4)
-        ]
+        asked = [prompt(f"Question {i}", passage=f"Passage {i}. " * 30) for i in range(4)]
+        ends = [finish(engine.submit(one, SHORT))[1] for one in asked]
         engine.close()  # every write has been tried
         assert {end.reason for end in ends} <= {"stop", "length"}
         assert list(disk.glob("*/*.part")) == []
         kept = list(disk.glob("*/*.kv"))
         assert len(kept) < 8  # four system prompts and passages did not fit
         again = open_engine(disk)  # what did fit is whole
-        assert finish(again.submit(prompt("Question 0", passage="Passage 0. " * 30), SHORT))[1].reason in {
-            "stop",
-            "length",
-        }
+        end = finish(again.submit(prompt("Question 0", passage="Passage 0. " * 30), SHORT))[1]
+        assert end.reason in {"stop", "length"}
         again.close()
 
 

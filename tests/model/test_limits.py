@@ -14,14 +14,7 @@ from model.turn.limits import TurnLimits
 from model.turn.prewarm import warm_prompts
 from model.turn.tool_calling import ToolMenu
 from rag.types import Embedded, SearchResult
-from tests.model.test_chat import (
-    LIBVIRTD,
-    PASSAGE,
-    asking,
-    checks,
-    choosing,
-    run_tool,
-)
+from tests.model.test_chat import LIBVIRTD, PASSAGE, asking, checks, choosing, run_tool
 from tests.prompt_texts import TEXTS
 from tests.turn_fakes import FakeSearcher
 from tools.registry import Registry
@@ -92,10 +85,7 @@ def test_an_answers_length_and_deadline_and_the_questions_length_reach_the_engin
 
 
 def test_the_translation_and_the_choice_of_a_tool_have_the_same_deadline() -> None:
-    engine, menu = (
-        choosing('{"name": null, "arguments": {}}'),
-        ToolMenu.of("$tools", Registry.default().schemas()),
-    )
+    engine, menu = (choosing('{"name": null, "arguments": {}}'), ToolMenu.of("$tools", Registry.default().schemas()))
     chat = Chat(
         lambda _: engine,
         lambda: FakeSearcher(SearchResult([], 0.1, "")),

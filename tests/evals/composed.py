@@ -128,7 +128,7 @@ def main(argv: Sequence[str]) -> int:
     cache = _Passages(RAM)
     for arm in arms:
         _answer_all(arm, rows, found, cache, texts, options)
-    answers = {arm.name: read_answers(options.answers / f"{arm.name}.jsonl") for arm in arms}
+    answers = {arm.name: _read(options.answers / f"{arm.name}.jsonl") for arm in arms}
     judged = {
         name: [_judge(row, found[row["question"]], given[row["question"]], embedder) for row in rows]
         for name, given in answers.items()
@@ -188,8 +188,7 @@ def _answer_all(
     np.save(path.with_suffix(".npy"), np.stack([heard[number] for number in range(len(rows))]))
 
 
-def read_answers(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the answers of a file by their questions."""
+def _read(path: Path) -> dict[str, dict[str, Any]]:
     return {answer["question"]: answer for answer in read_rows(path, "question")}
 
 

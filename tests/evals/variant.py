@@ -19,7 +19,7 @@ from rag.embedding.embedder import Embedder
 from rag.errors import RowsUnreadable
 from rag.reading.rows import read_rows
 from tests.evals.answers import judge, measure
-from tests.evals.composed import difference, read_answers
+from tests.evals.composed import difference
 from tests.evals.figures import parser
 
 MEASURES = {  # figure of tests.evals.answers -> its words in a card
@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     given.add_argument("--questions", type=Path, nargs="+", required=True, help="judged questions, JSON lines")
     given.add_argument("--read", type=int, default=0, help="answers to print beside each other")
     options = given.parse_args(argv)
-    base, variant = (read_answers(path) for path in (options.base, options.variant))
+    base, variant = (_answers(path) for path in (options.base, options.variant))
     both = base.keys() & variant.keys()
     asked = {
         path: [row for row in read_rows(path, "question") if row["question"] in both] for path in options.questions
@@ -75,6 +75,10 @@ def compare(base: list[dict[str, Any]], variant: list[dict[str, Any]]) -> dict[s
 
 def _taking(name: str) -> Callable[[Sequence[dict[str, Any]]], float]:
     return lambda items: float(measure(items)[name])
+
+
+def _answers(path: Path) -> dict[str, dict[str, Any]]:
+    return {answer["question"]: answer for answer in read_rows(path, "question")}
 
 
 def _table(figures: dict[str, float]) -> str:

@@ -27,7 +27,7 @@ from model.engine.protocol import ModelUnusable
 from model.prompting.system_prompts import PromptTexts, load_prompt_texts
 from model.tuning.adapter import write_adapter
 from model.tuning.base import load_base, require_known
-from model.tuning.describe import About, base_name, write_card
+from model.tuning.describe import base_name, write_card
 from model.tuning.packs import Pack, drawn, packs
 from model.tuning.rows import Row, RowEncoder, read_split
 from model.tuning.training import Recipe, Trained, device, train
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> str:
     if options.questions:
         report.append(_measured(options, base, name, rows, trained))
         measured = "result.json"
-    card = write_card(options.out, name, About(base, options.languages, rows, measured))
+    card = write_card(options.out, name, base, options.languages, rows, measured)
     return "\n".join([*report, f"{card}: the card, from variant.toml beside it"])
 
 

@@ -37,13 +37,6 @@ def test_a_dataset_for_feedback_needs_a_token_and_says_so(tmp_path: Path) -> Non
     assert Settings.from_env({"DATA_DIR": str(tmp_path), "HF_TOKEN": "t"}).feedback.token == ""
 
 
-def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
-    with pytest.raises(SystemExit, match="DATA_DIR="):
-        Settings.from_env({"DATA_DIR": str(blocked / "data")})
-
-
 def test_a_port_in_use_ends_in_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from model.checking.verdict import Verdict
 from model.engine.events import Finished, Prefill, TextDelta
 from model.engine.prompt import Prompt
 from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFull
@@ -48,6 +49,19 @@ class FakeEngine:
         return Load(0, 0, 0.0)
 
     def close(self) -> None: ...
+
+
+class LenientChecker:
+    """A checker that lets every command pass and finds no repetition, and for which every sentence holds."""
+
+    def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
+        return Verdict("holds")
+
+    def repeats(self, sentence: str) -> bool:
+        return False
+
+    def judge_command(self, line: str) -> Verdict:
+        return Verdict("holds")
 
 
 class FakeSearcher:

@@ -22,7 +22,7 @@ from model.turn.tool_calling import ToolMenu
 from model.turn.wording import ABSTAIN, ALL_LEFT_OUT, STAND_IN_ADDS, Words
 from rag.types import Passage, SearchResult
 from tests.prompt_texts import TEXTS
-from tests.turn_fakes import FakeEngine, FakeSearcher, said
+from tests.turn_fakes import FakeEngine, FakeSearcher, LenientChecker, said
 from tools.diagnosis.reading import ResultReading
 from tools.registry import Registry
 from tools.simulation.hosts import load_hosts
@@ -37,7 +37,7 @@ LIBVIRTD = ToolCall("service_status", {"services": ["libvirtd"]}, "libvirtd-down
 NOTHING = SearchResult([], 0.1, "", [PASSAGE])
 
 
-class ByWords:
+class ByWords(LenientChecker):
     """A checker that knows three words: so no test here depends on how well sentences are judged."""
 
     def __init__(self, given: Given, *, foreign: bool = False, before: str = "") -> None:
@@ -50,12 +50,6 @@ class ByWords:
             return Verdict("not_found")
         told = any(word in sentence for word in ("refused", "error")) and bool(self._passages)
         return Verdict("holds", int(told))
-
-    def repeats(self, sentence: str) -> bool:
-        return False
-
-    def judge_command(self, line: str) -> Verdict:
-        return Verdict("holds")
 
 
 def run_tool(call: ToolCall) -> ToolResult:

@@ -14,7 +14,7 @@ from huggingface_hub import HfApi
 
 from onboarding.feedback import read_rows
 from onboarding.feedback.row import visitor_of
-from onboarding.feedback.service import BadFeedbackSettings, Feedback, FeedbackSettings, check
+from onboarding.feedback.service import Feedback, FeedbackSettings
 from onboarding.feedback.store import Store, rows_in
 from onboarding.feedback.upload import TROUBLE, NotPrivate, Uploader
 from tests.hub_stand_in import TOKEN, Hub, Repository, serve
@@ -206,12 +206,6 @@ def test_a_commit_that_somebody_else_made_meanwhile_is_kept(hub: Hub, store: Sto
         one.send()
     one.send()
     assert on_hub(hub) == [] and hub.repositories[DATASET].files["README.md"] == b"# Feedback\n"
-
-
-@pytest.mark.parametrize(("repo", "token", "said"), [("name", "t", "user/name"), ("a/b/c", "t", "user/name"), ("a/b", "", "HF_TOKEN")])  # fmt: skip
-def test_senseless_settings_are_named(tmp_path: Path, repo: str, token: str, said: str) -> None:
-    with pytest.raises(BadFeedbackSettings, match=said):
-        check(FeedbackSettings(tmp_path, repo, token))
 
 
 SCRIPT = """

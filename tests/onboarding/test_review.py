@@ -20,7 +20,6 @@ from onboarding.feedback.review import CHECKOUT, Review, _parser, run
 from onboarding.feedback.row import visitor_of
 from onboarding.feedback.service import Feedback, FeedbackSettings
 from onboarding.feedback.store import FOLDER
-from rag.errors import RagError
 from rag.reading.page_questions import questions_of
 from rag.reading.rows import read_rows as read_cases
 from rag.search.retriever import Retriever, open_or_build
@@ -306,11 +305,6 @@ def test_a_publication_is_sent_with_its_history_squashed(site: Site, monkeypatch
         assert publish(["--repo", "user/questions", "--data", str(site.data), "--send"]) == 0
         (repository,) = hub.repositories.values()
     assert "data/train.parquet" in repository.files and repository.squashed and len(repository.commits) == 1
-
-
-def test_nothing_accepted_is_said(site: Site) -> None:
-    with pytest.raises(RagError, match="nothing is accepted yet"):
-        publish(["--repo", "user/questions", "--data", str(site.data)])
 
 
 def test_the_commands_are_subcommands_of_the_package(tmp_path: Path) -> None:

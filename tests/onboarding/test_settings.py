@@ -82,10 +82,6 @@ def test_a_senseless_value_is_shown_with_what_would_make_sense(
         settings(tmp_path, **{name: value})
 
 
-def test_the_least_context_that_works_is_taken(tmp_path: Path) -> None:
-    assert settings(tmp_path, CONTEXT_CELLS="1024").parts.limits.cells == 1024
-
-
 def test_white_space_around_an_address_is_nothing(tmp_path: Path) -> None:
     assert settings(tmp_path, ENGINE_URL=" http://host:8000/v1\n").parts.engine_url.startswith("http://host:8000/v1")
     assert settings(tmp_path, ENGINE_URL=" ").parts.engine_url == ""

@@ -17,7 +17,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -257,16 +257,22 @@ def difference(
     take: Callable[[Sequence[dict[str, Any]]], float], items: list[dict[str, Any]], base: list[dict[str, Any]]
 ) -> tuple[float, float, float]:
     """Return a difference and the bounds of its 95 % interval; both arms answer the same drawn questions."""
-    dice, drawn = random.Random(1), []
-    for _ in range(DRAWS):
-        places = dice.choices(range(len(items)), k=len(items))
-        drawn.append(take([items[at] for at in places]) - take([base[at] for at in places]))
-    drawn.sort()
+    dice = random.Random(1)
+    drawn = sorted(_drawn(take, items, base, dice))
     return (
         round(take(items) - take(base), 3),
         round(drawn[round(0.025 * DRAWS)], 3),
         round(drawn[round(0.975 * DRAWS) - 1], 3),
     )
+
+
+def _drawn(
+    take: Callable[[Sequence[dict[str, Any]]], float], items: list[dict[str, Any]], base: list[dict[str, Any]],
+    dice: random.Random,
+) -> Iterator[float]:  # fmt: skip
+    for _ in range(DRAWS):
+        places = dice.choices(range(len(items)), k=len(items))
+        yield take([items[at] for at in places]) - take([base[at] for at in places])
 
 
 def _divergences(base: np.ndarray, other: np.ndarray) -> tuple[float, float]:

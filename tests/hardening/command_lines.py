@@ -43,8 +43,6 @@ LONGEST = 1_500  # characters of all that a refusal says, usage included
 FEW, LIST = "--few", "--list"
 SLOW = ("huggingface_hub", "pyarrow.parquet", "scipy.optimize", "sklearn.svm", "sentence_transformers")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "OMP_THREAD_LIMIT": "1", "TOKENIZERS_PARALLELISM": "false"}
-
-
 Line = tuple[list[str], str]  # arguments, what is bad
 
 

@@ -7,7 +7,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -64,11 +64,8 @@ def test_a_disk_without_a_byte_left_keeps_no_model_from_loading(open_engine: Ope
     file.write_bytes(b"abc")
     with small_disk(tmp_path / "disk", "64k") as disk:
         (disk / "digests.json").write_text("{}")
-        with (disk / "filler").open("wb", buffering=0) as filler:
-            try:
-                while filler.write(b"x" * 4096):
-                    pass
-            except OSError:
+        with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while filler.write(b"x" * 4096):
                 pass
         assert digest(file, disk / "digests.json") == digest(file)
         assert (disk / "digests.json").read_text() == "{}"

@@ -167,18 +167,14 @@ def _build(options: argparse.Namespace) -> int:
 def _publish(options: argparse.Namespace) -> int:
     from rag.publishing import dataset as publish
     from rag.publishing import hub  # the Hub's client takes a second to import, which a search does not spend
-    from rag.publishing.folder import check_folder
 
     rows = publish.write_dataset(options.corpus, options.judged, options.folder, options.repo)
     for name, count in rows.items():
         print(f"{count:6} rows  {options.folder / name}")
-    target = hub.Target(options.repo, "dataset", ("data",))
     if options.send:
         hub.refuse_dirty(options.corpus)
-        check_folder(target.kind, options.folder)
-        print(hub.send(hub.client(), target, options.folder, "Update the corpus"))
-    else:
-        print(hub.preview(target, options.folder))
+    target = hub.Target(options.repo, "dataset", ("data",))
+    print(hub.published(target, options.folder, "Update the corpus", sends=options.send))
     return 0
 
 

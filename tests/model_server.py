@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.loopback import free_port
+
 SERVER = """
 import sys, xllamacpp
 model, port, key = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -28,7 +30,7 @@ sys.stdin.read()
 def llama_server(model: Path, *, key: str = "", port: int = 0) -> Iterator[str]:
     """The server's base URL; `key` is the API key it demands, `port` 0 a free one."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(model), str(port or _free_port()), key],
+        [sys.executable, "-c", SERVER, str(model), str(port or free_port()), key],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -42,11 +44,3 @@ def llama_server(model: Path, *, key: str = "", port: int = 0) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 from gradio_client import Client
 
 from app import _bind
 from onboarding.settings import Settings
-
-ROOT = Path(__file__).parent.parent
+from tests.hardening.serving import running
+from tests.waiting import eventually
 
 
 def test_settings_have_working_defaults(tmp_path: Path) -> None:
@@ -36,78 +29,12 @@ def test_a_space_of_the_sdk_gradio_names_host_and_port_in_gradios_words(tmp_path
         assert (settings.host, settings.port) == seen
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("PORT", "http"),
-        ("GRADIO_SERVER_PORT", "http"),
-        ("SLOTS", "0"),
-        ("CACHE_MB", "-1"),
-        ("COMPOSED", "yes"),
-        ("THREADS", "2.5"),
-    ],
-)
-def test_a_senseless_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
-    with pytest.raises(SystemExit, match=f"{name}={value}"):
-        Settings.from_env({"DATA_DIR": str(tmp_path), name: value})
-
-
 def test_a_dataset_for_feedback_needs_a_token_and_says_so(tmp_path: Path) -> None:
     env = {"DATA_DIR": str(tmp_path), "FEEDBACK_REPO": "someone/feedback"}
     with pytest.raises(SystemExit, match="HF_TOKEN"):
         Settings.from_env(env)
     assert Settings.from_env(env | {"HF_TOKEN": "t"}).feedback.repo == "someone/feedback"
     assert Settings.from_env({"DATA_DIR": str(tmp_path), "HF_TOKEN": "t"}).feedback.token == ""
-
-
-def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
-    with pytest.raises(SystemExit, match="DATA_DIR="):
-        Settings.from_env({"DATA_DIR": str(blocked / "data")})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def running(data: Path, **env: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "app.py"], cwd=ROOT, stderr=subprocess.PIPE,
-        env={**os.environ, "DATA_DIR": str(data), "PORT": str(port), "HF_HUB_OFFLINE": "1", **env},  # no model is fetched
-    )  # fmt: skip
-    try:
-        yield process, f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def get(url: str, timeout_s: float = 150) -> bytes:
-    """The body of a page that may still be starting."""
-    end = time.monotonic() + timeout_s
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=10) as reply:
-                return bytes(reply.read())
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
-
-
-def until(url: str, part: str, begins: str, timeout_s: float = 150) -> str:
-    """The state of a part once it begins so, or at the end of the time."""
-    end = time.monotonic() + timeout_s
-    while True:
-        state: str = json.loads(get(f"{url}/healthz"))["parts"][part]
-        if state.startswith(begins) or time.monotonic() > end:
-            return state
-        time.sleep(0.1)
 
 
 def test_a_port_in_use_ends_in_one_sentence() -> None:
@@ -121,23 +48,23 @@ def test_a_port_in_use_ends_in_one_sentence() -> None:
 
 def test_a_bad_model_leaves_the_page_up_and_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "pointer.gguf").write_text("version https://git-lfs.github.com/spec/v1\n")
-    with running(tmp_path, MODEL=str(tmp_path / "pointer.gguf")) as (process, url):
-        assert b"Qubinode Navigator" in get(url)
-        assert "Git LFS pointer" in until(url, "model", "failed")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+    with running(tmp_path, MODEL=str(tmp_path / "pointer.gguf")) as app:
+        assert "Git LFS pointer" in app.wait_for("model", "failed")
+        assert "Qubinode Navigator" in httpx2.get(app.url).text
+        app.process.send_signal(signal.SIGINT)
+        assert app.process.wait(timeout=20) == 0
 
 
 @pytest.mark.parametrize("moment", ["loading", "reading"])
 def test_ctrl_c_ends_cleanly_whatever_is_being_done(tmp_path: Path, smol: Path, moment: str) -> None:
-    with running(tmp_path, MODEL=str(smol)) as (process, url):
-        assert b"Qubinode Navigator" in get(url)
+    with running(tmp_path, MODEL=str(smol)) as app:
+        eventually(app.state)
         if moment == "reading":
-            assert until(url, "search", "ready") == "ready"
+            app.wait_for("search", "ready")
             question = "Which variables must I set? " * 60
-            Client(url, verbose=False).submit(question, api_name="/ask")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
-        said = (process.stderr.read() if process.stderr else b"").decode()
+            Client(app.url, verbose=False).submit(question, api_name="/ask")
+        app.process.send_signal(signal.SIGINT)
+        assert app.process.wait(timeout=30) == 0
+        said = app.log
     assert "terminate called" not in said
     assert "Segmentation" not in said

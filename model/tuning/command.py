@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from model.catalogue.choice import ModelFiles, model_files
@@ -26,7 +27,7 @@ from model.engine.protocol import ModelUnusable
 from model.prompting.system_prompts import PromptTexts, load_prompt_texts
 from model.tuning.adapter import write_adapter
 from model.tuning.base import load_base, require_known
-from model.tuning.describe import About, base_name, write_card
+from model.tuning.describe import base_name, write_card
 from model.tuning.packs import Pack, drawn, packs
 from model.tuning.rows import Row, RowEncoder, read_split
 from model.tuning.training import Recipe, Trained, device, train
@@ -34,7 +35,6 @@ from rag.errors import RowsUnreadable
 
 NEEDED = ("torch", "transformers", "peft", "trl", "datasets")
 PROMPTS = Path(__file__).parents[2] / "onboarding" / "prompts"
-USUAL = Recipe()
 HELD_OUT = 32  # rows of the validation split on which the loss is taken
 CHOICES = "choices.txt"  # of the run in a folder
 PACKED = 4096  # tokens of one pack on a GPU; on a CPU a pack is no longer than its longest row may be
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> str:
     if options.questions:
         report.append(_measured(options, base, name, rows, trained))
         measured = "result.json"
-    card = write_card(options.out, name, About(base, options.languages, rows, measured))
+    card = write_card(options.out, name, base, options.languages, rows, measured)
     return "\n".join([*report, f"{card}: the card, from variant.toml beside it"])
 
 
@@ -126,9 +126,7 @@ def _trained(
     torch.set_num_threads(options.threads)
     where, dtype = device()
     model, shapes = load_base(base.path, dtype)
-    recipe = Recipe(
-        options.rank, options.alpha, options.epochs, options.learning_rate, options.packs, options.minutes, options.seed
-    )
+    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
     trained = train(model.to(where), base_name(base), learnt, held_out, recipe, options.out)
     return trained, write_adapter(trained.folder, shapes, out, base_name(base), digest(base.path))
 
@@ -155,10 +153,8 @@ def _measured(options: argparse.Namespace, base: ModelFiles, name: str, rows: in
 
 def _evaluate(*arguments: str) -> str:
     """Return what an evaluation prints. Raises ModelUnusable with its last words where it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.evals", *arguments], capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "tests.evals", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise ModelUnusable(f"the adapter is written, and tests.evals {arguments[0]} fails: {last}")
@@ -187,13 +183,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kinds", nargs="*", default=[], help="kinds of rows to train on; all when left out")
     parser.add_argument("--languages", nargs="*", default=[], help="languages of rows to train on; all when left out")
     parser.add_argument("--window", type=int, default=1024, help="most tokens of a row; longer ones are left out")
-    parser.add_argument("--rank", type=int, default=USUAL.rank, help="of the adapter's matrices")
-    parser.add_argument("--alpha", type=int, default=USUAL.alpha, help="what it adds is multiplied by alpha / rank")
-    parser.add_argument("--epochs", type=float, default=USUAL.epochs)
-    parser.add_argument("--learning-rate", type=float, default=USUAL.learning_rate)
-    parser.add_argument("--packs", type=int, default=USUAL.packs, help="packs of rows for one update")
-    parser.add_argument("--minutes", type=float, default=0.0, help="after which training ends, whatever is left")
-    parser.add_argument("--seed", type=int, default=USUAL.seed)
+    said = {
+        "rank": "of the adapter's matrices",
+        "alpha": "what it adds is multiplied by alpha / rank",
+        "packs": "packs of rows for one update",
+        "minutes": "after which training ends, whatever is left",
+    }
+    for name, usual in asdict(Recipe()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(usual), default=usual, help=said.get(name))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--prompts", type=Path, default=PROMPTS, help="folder of the texts that a model is told")
     parser.add_argument("--models", type=Path, default=Path(".data") / "models", help="folder of the base, by name")

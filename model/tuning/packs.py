@@ -18,26 +18,20 @@ SHARED = 0  # the branch of tokens that all rows of a pack see; the rows are 1, 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """The tokens of some rows, what is learnt of them, their positions, and to which row each belongs."""
+    """The tokens of some rows, what is learnt of them, their positions, and to which row each belongs.
 
-    tokens: list[int]
+    As a dict it is a data set's row, which `batch` takes.
+    """
+
+    input_ids: list[int]
     labels: list[int]
-    positions: list[int]
+    position_ids: list[int]
     branches: list[int]
 
     @property
     def rows(self) -> int:
         """The number of rows."""
         return max(self.branches)
-
-    def columns(self) -> dict[str, list[int]]:
-        """Return the pack as a data set's row, which `batch` takes."""
-        return {
-            "input_ids": self.tokens,
-            "labels": self.labels,
-            "position_ids": self.positions,
-            "branches": self.branches,
-        }
 
 
 def packs(examples: Sequence[EncodedRow], window: int, seed: int = 0) -> list[Pack]:
@@ -94,8 +88,8 @@ def _pack(rows: Sequence[EncodedRow]) -> Pack:
     shared = rows[0].shared
     pack = Pack(rows[0].tokens[:shared], rows[0].labels[:shared], list(range(shared)), [SHARED] * shared)
     for number, row in enumerate(rows, 1):
-        pack.tokens.extend(row.tokens[shared:])
+        pack.input_ids.extend(row.tokens[shared:])
         pack.labels.extend(row.labels[shared:])
-        pack.positions.extend(range(shared, len(row.tokens)))
+        pack.position_ids.extend(range(shared, len(row.tokens)))
         pack.branches.extend([number] * (len(row.tokens) - shared))
     return pack

@@ -22,7 +22,6 @@ from model.prompting.system_prompts import PromptTexts
 from model.prompting.template import ChatTemplate
 from rag.errors import RowsUnreadable
 
-SPLITS = ("train", "validation", "test")
 IGNORED = -100  # the label of a token that is read and not learnt, as torch has it
 TOLD, TOLD_END = "<tool_response>\n", "\n</tool_response>\n"
 REQUEST = "Request: "  # in front of the question on which a tool is chosen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,8 @@ def train(
             control.should_training_stop |= clock.over
 
     trainer = Trainer(
-        model, settings, train_dataset=Dataset.from_list([pack.columns() for pack in learnt]), data_collator=batch,
-        eval_dataset=Dataset.from_list([pack.columns() for pack in held_out]), processing_class=_no_tokenizer(),
+        model, settings, train_dataset=Dataset.from_list([asdict(pack) for pack in learnt]), data_collator=batch,
+        eval_dataset=Dataset.from_list([asdict(pack) for pack in held_out]), processing_class=_no_tokenizer(),
         peft_config=layers, callbacks=[Stop()],
     )  # fmt: skip
     before = trainer.evaluate()["eval_loss"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -42,8 +41,6 @@ from rag.types import Embedded, Passage, SearchResult, State
 from tools.diagnosis.reading import ResultReading, read
 from tools.diagnosis.summary import is_whole_run
 from tools.types import ToolCall, ToolResult
-
-logger = logging.getLogger(__name__)
 
 ENGLISH = "en"  # of the pages and the rules
 EARLIER_TURNS = 2  # whose passages an answer may still draw on

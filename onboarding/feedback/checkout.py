@@ -133,13 +133,9 @@ def _as_case(checkout: Path, decision: Decision) -> FileChange:
     text = _read(path) if path.is_file() else ""
     if any(_id(line) == decision.id for line in text.splitlines()):
         return FileChange(path, text, text)
-    files = [page] if page else []
-    row: dict[str, object] = {
-        "id": decision.id,
-        "question": decision.question,
-        "kind": "single" if page else "unanswerable",
-    }
-    row |= {"match": "any", "page": page, "heading": decision.heading, "also": [], "gold_files": files}
+    kind, files = ("single", [page]) if page else ("unanswerable", [])
+    row: dict[str, object] = {"id": decision.id, "question": decision.question, "kind": kind, "match": "any"}
+    row |= {"page": page, "heading": decision.heading, "also": [], "gold_files": files}
     row |= {"alt_files": [], "gold_snippets": [], "answer_facts": []}
     return FileChange(path, text, text + json.dumps(row, ensure_ascii=False) + "\n")
 

@@ -22,21 +22,8 @@ from onboarding.feedback.decisions import DATASET, Decision, read_decisions
 from onboarding.feedback.store import FOLDER, data_folder
 from rag.errors import RagError
 
-LICENCE = "CC0-1.0"
 FEW = 3  # a row says how many asked only from here on
-FIELDS = (
-    "id",
-    "question",
-    "language",
-    "topic",
-    "asked_by",
-    "state",
-    "answerable",
-    "page",
-    "heading",
-    "correction",
-    "accepted",
-)
+FIELDS = "id question language topic asked_by state answerable page heading correction accepted".split()
 LICENCE_TEXT = (
     "Who sent these questions and corrections, and who worded them anew, gave up all rights in them as far as the law\n"
     "allows: CC0 1.0 Universal, https://creativecommons.org/publicdomain/zero/1.0/legalcode\n"
@@ -63,12 +50,9 @@ def main(argv: Sequence[str]) -> int:
         _say(f"{count:6} rows  {folder / name}")
     hub.refuse_private(folder)
     target = hub.Target(options.repo, "dataset", ("data",))
-    if not options.send:
-        _say(hub.preview(target, folder))
-        return 0
-    api = hub.client()
-    _say(str(hub.send(api, target, folder, "Update the questions")))
-    api.super_squash_history(options.repo, repo_type="dataset")
+    _say(hub.published(target, folder, "Update the questions", sends=options.send))
+    if options.send:
+        hub.client().super_squash_history(options.repo, repo_type="dataset")
     return 0
 
 
@@ -103,17 +87,9 @@ def write_dataset(feedback: Path, out: Path, repo: str) -> dict[str, int]:
 def row_of(decision: Decision) -> dict[str, str | bool]:
     """Return a decision as a row of the dataset: nothing that leads to a visitor, and the month only."""
     asked = len(decision.visitors)
-    return {
-        "id": decision.id,
-        "question": decision.question,
-        "language": decision.language,
-        "topic": decision.topic,
+    return decision.model_dump(include={*FIELDS}) | {
         "asked_by": str(asked) if asked >= FEW else "few",
-        "state": decision.state,
         "answerable": bool(decision.page),
-        "page": decision.page,
-        "heading": decision.heading,
-        "correction": decision.correction,
         "accepted": f"{datetime.fromtimestamp(decision.at, UTC):%Y-%m}",
     }
 

@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from model.private_files import private_file, private_folder, write_private
 from onboarding.feedback.candidates import Candidate, candidates
-from onboarding.feedback.store import append_line, gone_from, read_rows
+from onboarding.feedback.store import append_line, gone_from, read_rows, records_in, to_bytes
 from rag.types import State
 
 FILE, LOCK = "review.jsonl", "review.lock"
@@ -69,7 +69,7 @@ def read_decisions(folder: Path) -> list[Decision]:
     except FileNotFoundError:
         return []
     gone = gone_from(folder)
-    return [decision.without(gone) for line in data.splitlines() if (decision := _decision(line))]
+    return [decision.without(gone) for decision in records_in(data, Decision)]
 
 
 def undecided(folder: Path) -> list[Candidate]:
@@ -81,7 +81,7 @@ def undecided(folder: Path) -> list[Candidate]:
 def note(folder: Path, decision: Decision) -> None:
     """Write a decision to disk before it returns. Raises OSError."""
     with _alone(folder):
-        append_line(private_file(folder / FILE), decision.model_dump_json().encode() + b"\n")
+        append_line(private_file(folder / FILE), to_bytes([decision]))
 
 
 def drop_withdrawn(folder: Path) -> None:
@@ -104,14 +104,7 @@ def take_out(folder: Path, visitor: str) -> None:
 
 
 def _write(folder: Path, decisions: list[Decision]) -> None:
-    write_private(folder / FILE, b"".join(one.model_dump_json().encode() + b"\n" for one in decisions))
-
-
-def _decision(line: bytes) -> Decision | None:
-    try:
-        return Decision.model_validate_json(line)
-    except ValidationError:
-        return None
+    write_private(folder / FILE, to_bytes(decisions))
 
 
 @contextmanager

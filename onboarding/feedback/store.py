@@ -14,11 +14,13 @@ import errno
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from model.private_files import FILE_MODE, make_private, private_folder, regular_files, write_private
 from onboarding.feedback.row import FeedbackRow
@@ -30,6 +32,7 @@ STAGES = (OPEN, WAITING, KEPT)  # in the order in which a file moves: a reader t
 COPIED = "rows"  # the folder of the Hub's dataset
 FILE_BYTES = 256_000  # the store closes a file from this size on; one upload sends it whole
 FOLDER_BYTES = 50_000_000  # years of feedback; the oldest rows that are safe on the Hub go first
+Record = TypeVar("Record", bound=BaseModel)
 
 
 class NotStored(Exception):
@@ -60,19 +63,21 @@ def gone_from(folder: Path) -> frozenset[str]:
 
 def rows_in(data: bytes) -> list[FeedbackRow]:
     """Return the whole rows of a file."""
-    return [row for line in data.splitlines() if (row := _row(line))]
+    return records_in(data, FeedbackRow)
 
 
-def to_bytes(rows: list[FeedbackRow]) -> bytes:
-    """Return the contents of a file of these rows."""
-    return b"".join(row.model_dump_json().encode() + b"\n" for row in rows)
+def records_in(data: bytes, kind: type[Record]) -> list[Record]:
+    """Return the records of a file, one a line, without those torn by a crash or of another version."""
+    found = []
+    for line in data.splitlines():
+        with suppress(ValidationError):
+            found.append(kind.model_validate_json(line))
+    return found
 
 
-def _row(line: bytes) -> FeedbackRow | None:
-    try:
-        return FeedbackRow.model_validate_json(line)
-    except ValidationError:
-        return None  # torn by a crash, or of another version
+def to_bytes(records: Iterable[BaseModel]) -> bytes:
+    """Return the contents of a file of these records."""
+    return b"".join(record.model_dump_json().encode() + b"\n" for record in records)
 
 
 def _bytes(folder: Path, name: str) -> bytes:

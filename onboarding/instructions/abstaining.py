@@ -13,7 +13,7 @@ from model.turn.limits import USUAL_LIMITS
 from model.turn.wording import ABSTAIN, NEAR, nearness
 from onboarding.instructions.answers import told
 from onboarding.instructions.grounded import AskedQuestion, PageSearch
-from onboarding.instructions.rows import InstructionRow, messages
+from onboarding.instructions.rows import InstructionRow, listed, messages
 from rag.index.lexical import WORD, terms
 from rag.search.segments import segments
 from rag.types import Passage, SearchResult, Unit
@@ -87,15 +87,11 @@ def _row(
 ) -> InstructionRow:
     result = SearchResult(list(given), 1.0, "", missing=asks.missing)
     near = nearness(texts.near, result) if chance.random() < TOLD else ""
-    about = f"The passages here are about {_listed([place(passage) for passage in given])}."
-    if asks.language != "en":
-        answer = (
-            replies[asks.language]["off_topic"]
-            if asks.recipe == OFF_TOPIC
-            else _elsewhere(replies[asks.language], given)
-        )
-    elif asks.recipe == OFF_TOPIC:
-        answer = replies["en"]["off_topic"]
+    about = f"The passages here are about {listed([_quoted(passage) for passage in given])}."
+    if asks.recipe == OFF_TOPIC:
+        answer = replies[asks.language]["off_topic"]
+    elif asks.language != "en":
+        answer = _elsewhere(replies[asks.language], given)
     elif asks.missing:
         answer = f"{nearness(chance.choice(_ENGLISH), result)} {_nearest(given[0])}"
     else:
@@ -109,16 +105,15 @@ def _row(
 
 def _nearest(passage: Passage) -> str:
     point = _point(passage)
-    return f"{_NEAREST} \u201c{place(passage)}\u201d" + (f": {point}" if point else ".")
+    return f"{_NEAREST} {_quoted(passage)}" + (f": {point}" if point else ".")
+
+
+def _quoted(passage: Passage) -> str:
+    return f"\u201c{place(passage)}\u201d"
 
 
 def _elsewhere(replies: Mapping[str, str], given: Sequence[Passage]) -> str:
     return f"{replies['abstain']} {replies['nearest']} {', '.join(place(passage) for passage in given)}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    quoted = [f"\u201c{name}\u201d" for name in names]
-    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
 
 
 def _some(units: Sequence[Unit], search: PageSearch, chance: random.Random) -> list[Passage]:

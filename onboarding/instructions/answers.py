@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rag.search.segments import Scored, Segment, asks_command
 
@@ -44,14 +43,6 @@ _ASKS_FACT = re.compile(r"(?:what|which|who|whose|why|where|when|is|are|does|do|
 _PLAIN_HEADS = frozenset({"meaning", "does", "says", "what it does", "what it means", "holds", "what", "needs"})
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenAnswer:
-    """An answer, and the pieces of the passage that it is made of, as `told` gives them."""
-
-    text: str
-    pieces: tuple[str, ...]
-
-
 def told(text: str) -> str:
     """Return a piece of a page without its links to other pages, which lead nowhere in an answer."""
     return _LINK.sub(r"\1", _SEE.sub("", _ASIDE.sub("", text))).strip()
@@ -59,43 +50,48 @@ def told(text: str) -> str:
 
 def row_told(head: str, row: str) -> str:
     """Return a table row in words: its first cell, then each further cell under the name of its column."""
-    names, cells = cells_of(head.split("\n")[0]), [told(cell) for cell in cells_of(row)]
-    pairs = [(_lower(name), cell) for name, cell in zip(names[1:], cells[1:], strict=False) if cell not in ("", "-")]
-    if not cells or not pairs:
+    subject, pairs = _read(head, row)
+    if not pairs:
         return ""
     if pairs[0][0] in _PLAIN_HEADS:
-        return "; ".join([f"{cells[0]}: {pairs[0][1]}", *(f"{name}: {cell}" for name, cell in pairs[1:])])
-    return f"{cells[0]} - " + "; ".join(f"{name}: {cell}" for name, cell in pairs)
+        return "; ".join([f"{subject}: {pairs[0][1]}", *(f"{name}: {cell}" for name, cell in pairs[1:])])
+    return f"{subject} - " + "; ".join(f"{name}: {cell}" for name, cell in pairs)
 
 
 def row_answer(head: str, row: str) -> str:
     """Return a row as the answer to a question about it alone, with the name of every column; "" for an empty one."""
-    names, cells = cells_of(head.split("\n")[0]), [told(cell) for cell in cells_of(row)]
-    pairs = [(_lower(name), cell) for name, cell in zip(names[1:], cells[1:], strict=False) if cell not in ("", "-")]
+    subject, pairs = _read(head, row)
     if not pairs:
         return ""
     (name, cell), *others = pairs
-    is_none = cell.lower().rstrip(".") == "none"
-    first = {
-        "meaning": f"{cells[0]} means {cell}",
-        "parameters": f"{cells[0]} takes no parameters" if is_none else f"{cells[0]} takes the parameters {cell}",
-        "parameters (default)": f"{cells[0]} takes no parameters"
-        if is_none
-        else f"{cells[0]} takes the parameters {cell}, with defaults in brackets",
-        "default": f"The default of {cells[0]} is {cell}",
-        "does": f"{cells[0]} does this: {cell}",
-    }.get(name, f"{cells[0]} - {name}: {cell}")
+    if name.startswith("parameters") and cell.lower().rstrip(".") == "none":
+        first = f"{subject} takes no parameters"
+    else:
+        first = {
+            "meaning": f"{subject} means {cell}",
+            "parameters": f"{subject} takes the parameters {cell}",
+            "parameters (default)": f"{subject} takes the parameters {cell}, with defaults in brackets",
+            "default": f"The default of {subject} is {cell}",
+            "does": f"{subject} does this: {cell}",
+        }.get(name, f"{subject} - {name}: {cell}")
     return "; ".join([first.rstrip("."), *(f"{name}: {cell}".rstrip(".") for name, cell in others)]) + "."
 
 
-def written_answer(question: str, scored: Sequence[Scored], *, whole: bool = False) -> WrittenAnswer | None:
-    """Return the answer from a passage's scored segments, in their order; None where they give no whole one.
+def _read(head: str, row: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return a table row's first cell, and its further cells that hold something, each with its column's name."""
+    names, cells = cells_of(head.split("\n")[0]), [told(cell) for cell in cells_of(row)]
+    pairs = zip(names[1:], cells[1:], strict=False)
+    return cells[0], [(_lower(name), cell) for name, cell in pairs if cell not in ("", "-")]
+
+
+def written_answer(question: str, scored: Sequence[Scored], *, whole: bool = False) -> str:
+    """Return the answer from a passage's scored segments, in their order; "" where they give no whole one.
 
     whole: the question asks for the section as such, so a table or list in it is told whole or there is no answer.
     """
     every = [item for item in scored if not _POINTS.search(item.segment.text) and told(item.segment.text)]
     if not every:
-        return None
+        return ""
     size = sum(len(told(item.segment.text)) for item in every)
     prose = sum(item.segment.kind == "sentence" for item in every)
     is_short = size <= SHORT_CHARS and prose <= MOST_SENTENCES and not any(i.segment.kind == "row" for i in every)
@@ -104,7 +100,7 @@ def written_answer(question: str, scored: Sequence[Scored], *, whole: bool = Fal
     if best and 0 in chosen and _LEANS.match(every[0].segment.text) and len(chosen) > 1:
         chosen.discard(0)  # nothing says what it speaks of
     if whole and _left(chosen, every):
-        return None
+        return ""
     return _rendered([every[at].segment for at in sorted(_closed(chosen, every))])
 
 
@@ -185,29 +181,27 @@ def _beside(one: Scored, other: Scored) -> bool:
     return one.segment.kind == "sentence" and one.segment.paragraph == other.segment.paragraph
 
 
-def _rendered(segments: Sequence[Segment]) -> WrittenAnswer | None:
-    text, before, pieces = "", "", []
+def _rendered(segments: Sequence[Segment]) -> str:
+    text, before, said = "", "", ""
     for number, segment in enumerate(segments):
-        if segment.kind == "code":
-            said = segment.text
-        elif segment.kind == "row":
-            said = row_told(segment.head, segment.text)
-        else:
-            said = told(segment.text)
-            if said.endswith(":") and (number + 1 == len(segments) or segments[number + 1].kind == "sentence"):
-                said = said[:-1] + "."  # what it opened is not here
-        if not said:
-            continue
-        if segment.kind == "row":
-            said = f"- {said}"
-        together = (segment.kind, before) in {("row", "row"), ("item", "item")}
-        text += (
-            "" if not text else "\n" if together else " " if segment.kind == before == "sentence" else "\n\n"
-        ) + said
-        pieces.append(said)
-        before = segment.kind
-    opens_nothing = bool(segments) and bool(_OPENS.search(pieces[-1] if pieces else ""))
-    return WrittenAnswer(text, tuple(pieces)) if text and len(text) <= LONGEST and not opens_nothing else None
+        piece = _piece(segment)
+        is_last = number + 1 == len(segments) or segments[number + 1].kind == "sentence"
+        if segment.kind in ("sentence", "item") and piece.endswith(":") and is_last:
+            piece = piece[:-1] + "."  # what it opened is not here
+        if piece:
+            joint = {"row": "\n", "item": "\n", "sentence": " "}.get(segment.kind) if segment.kind == before else None
+            text += piece if not text else (joint or "\n\n") + piece
+            before, said = segment.kind, piece
+    return "" if len(text) > LONGEST or _OPENS.search(said) else text
+
+
+def _piece(segment: Segment) -> str:
+    if segment.kind == "code":
+        return segment.text
+    if segment.kind == "row":
+        row = row_told(segment.head, segment.text)
+        return f"- {row}" if row else ""
+    return told(segment.text)
 
 
 def _same(one: Scored, other: Scored) -> bool:

@@ -16,7 +16,7 @@ from model.prompting.system_prompts import PromptTexts
 from model.turn.limits import USUAL_LIMITS
 from model.turn.tool_calling import ToolMenu, menu_prompt
 from model.turn.tool_grammar import NO_CALL_TEXT
-from onboarding.instructions.rows import InstructionRow, messages
+from onboarding.instructions.rows import InstructionRow, listed, messages
 from onboarding.routing.exemplars import Exemplar
 from onboarding.routing.reading import Reader
 from onboarding.routing.tool_choice import ALL_TOOLS, ToolChooser
@@ -202,7 +202,7 @@ def _is_unread(question: str, tool: str, data: Mapping[str, Any], reading: str) 
 def _from_fields(question: str, tool: str, data: Mapping[str, Any], reading: str) -> str:
     """Return what the fields say of addresses, processes, versions and machines; "" where the reading says it."""
     if tool == "network_diagnostics" and _ADDRESS.search(question):
-        return f"The host has these addresses: {_listed(_addresses(data))}."
+        return f"The host has these addresses: {listed(_addresses(data))}."
     if tool == "process_info" and (rows := data.get("space_adds", {}).get("busiest")):
         counted = f"{data['total_processes']} processes run, as `total_processes` says. "
         first = "Yes. " if reading.startswith("Yes") else counted if _COUNT.search(question) else ""
@@ -211,14 +211,14 @@ def _from_fields(question: str, tool: str, data: Mapping[str, Any], reading: str
         return f"virsh reports these versions: {version}.".replace("\n", "; ")
     machines = vms_in(data.get("vm_list") or "")
     if machines and not re.search("KVM module|the CPU|libvirt", f"{reading} {question}"):
-        return f"{reading} In `vm_list` {_listed([f'{name} is {state}' for name, state in machines])}.".strip()
+        return f"{reading} In `vm_list` {listed([f'{name} is {state}' for name, state in machines])}.".strip()
     return ""
 
 
 def _diagnosed(found: Diagnosis, reading: str) -> str:
     parts = [reading] if reading else []
     parts += [found.cause] if found.cause.rstrip(".").lower() not in reading.lower() else []
-    parts += [f"What shows it: {_listed([_proof(line) for line in found.evidence])}."] if found.evidence else []
+    parts += [f"What shows it: {listed([_proof(line) for line in found.evidence])}."] if found.evidence else []
     return " ".join([*parts, *(f"Also found: {cause}" for cause in found.others)])
 
 
@@ -253,7 +253,7 @@ def _processes(rows: Sequence[Mapping[str, Any]], *, by_memory: bool) -> str:
     first = "The process with most memory" if by_memory else "The busiest process"
     said = [f"{row['name']} (PID {row['pid']}) with {row['cpu_percent']:.1f} % of one CPU and {row['memory_mb']:.0f} MB"
             for row in shown]  # fmt: skip
-    others = f" After it come {_listed(said[1:])}." if said[1:] else ""
+    others = f" After it come {listed(said[1:])}." if said[1:] else ""
     return f"{first} is {said[0]}, as `busiest` shows.{others}"
 
 
@@ -264,7 +264,7 @@ def _fields(tool: str, data: Mapping[str, Any], about: str) -> list[str]:
         for path, value in _leaves(data)
         if _is_told(tool, path, about)
     ]
-    return [f"The result says so: {_listed(shown[:4])}."] if shown else []
+    return [f"The result says so: {listed(shown[:4])}."] if shown else []
 
 
 def _is_told(tool: str, path: str, about: str) -> bool:
@@ -296,10 +296,6 @@ def _leaves(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
             yield from _leaves(value, f"{above}{key}.")
         elif isinstance(value, str | int | float | bool):
             yield f"{above}{key}", round(value, 3) if isinstance(value, float) else value
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _drawn(found: Sequence[Exemplar], times: int, chance: random.Random) -> Iterator[Exemplar]:

@@ -110,8 +110,7 @@ def _answer(asked: AskedOfUnit, unit: Unit, scored: Sequence[Scored] | None) -> 
     if asked.row:
         row = next((item.segment for item in every if item.segment.text == asked.row), None)
         return row_answer(row.head, row.text) if row else ""
-    written = written_answer(asked.text, every, whole=asked.recipe != "listed")
-    return written.text if written else ""
+    return written_answer(asked.text, every, whole=asked.recipe != "listed")
 
 
 def _among_others(unit: Unit, ranked: Sequence[Unit], search: PageSearch, chance: random.Random) -> list[Passage]:

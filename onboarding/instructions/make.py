@@ -71,12 +71,11 @@ def main(argv: Sequence[str]) -> int:
     if options.repo:
         from rag.publishing import hub  # the Hub's client takes a second to import
 
-        target = hub.Target(options.repo, "dataset", ("data",))
         if options.send:
             hub.refuse_dirty(options.corpus)
-            sys.stdout.write(f"{hub.send(hub.client(), target, options.out, 'Update the instruction rows')}\n")
-        else:
-            sys.stdout.write(f"{hub.preview(target, options.out)}\n")
+        target = hub.Target(options.repo, "dataset", ("data",))
+        said = hub.published(target, options.out, "Update the instruction rows", sends=options.send)
+        sys.stdout.write(f"{said}\n")
     return 0
 
 

@@ -56,8 +56,3 @@ def repeats(questions: Sequence[str], kept: Sequence[str], encode: Encode, *, am
                 for other in np.flatnonzero(alike[at - start, : min(at, until)])
             )
     return repeated[len(kept) :]
-
-
-def shared(texts: Sequence[str], others: Sequence[str], encode: Encode) -> float:
-    """Return the share of `texts` that repeat one of `others`, 0..1."""
-    return float(np.mean(repeats(texts, others, encode))) if texts and others else 0.0

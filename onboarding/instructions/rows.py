@@ -23,32 +23,22 @@ except ImportError as error:
 Kind = Literal["answer", "abstain", "tool_call", "tool_reading"]
 Message = tuple[str, str]  # role and content
 
-_PASSAGE = pa.struct(
-    [
-        ("title", pa.string()),
-        ("headings", pa.list_(pa.string())),
-        ("page", pa.string()),
-        ("first_line", pa.int32()),
-        ("last_line", pa.int32()),
-        ("text", pa.string()),
-    ]
-)
-_CITATION = pa.struct(
-    [("passage", pa.int32()), ("page", pa.string()), ("first_line", pa.int32()), ("last_line", pa.int32())]
-)
+_TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
+_PLACE = {"page": _TEXT, "first_line": pa.int32(), "last_line": pa.int32()}
+_PASSAGE = {"title": _TEXT, "headings": _TEXTS, **_PLACE, "text": _TEXT}
 SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("kind", pa.string()),
-        ("language", pa.string()),
-        ("pages", pa.list_(pa.string())),
-        ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
-        ("question", pa.string()),
-        ("passages", pa.list_(_PASSAGE)),
-        ("answer", pa.string()),
-        ("citations", pa.list_(_CITATION)),
-        ("source", pa.string()),
-    ]
+    {
+        "id": _TEXT,
+        "kind": _TEXT,
+        "language": _TEXT,
+        "pages": _TEXTS,
+        "messages": pa.list_(pa.struct({"role": _TEXT, "content": _TEXT})),
+        "question": _TEXT,
+        "passages": pa.list_(pa.struct(_PASSAGE)),
+        "answer": _TEXT,
+        "citations": pa.list_(pa.struct({"passage": pa.int32(), **_PLACE})),
+        "source": _TEXT,
+    }
 )
 
 
@@ -85,9 +75,11 @@ class InstructionRow:
             "pages": self.pages,
             "messages": [{"role": role, "content": content} for role, content in self.messages],
             "question": self.question,
-            "passages": [_shown(passage) for passage in self.passages],
+            "passages": [
+                {"title": one.title, "headings": one.headings, **_place(one), "text": one.text} for one in self.passages
+            ],
             "answer": self.answer,
-            "citations": [_citation(number, self.passages[number - 1]) for number in self.cited],
+            "citations": [{"passage": number, **_place(self.passages[number - 1])} for number in self.cited],
             "source": self.source,
         }
 
@@ -98,17 +90,11 @@ def messages(brief: str, asked: Sequence[MessagePart], answer: str) -> tuple[Mes
     return (*prompt.messages, ("assistant", answer))
 
 
-def _shown(passage: Passage) -> dict[str, Any]:
-    return {
-        "title": passage.title,
-        "headings": list(passage.headings),
-        "page": passage.path,
-        "first_line": passage.lines[0],
-        "last_line": passage.lines[1],
-        "text": passage.text,
-    }
+def listed(parts: Sequence[str]) -> str:
+    """Return the parts as a list within a sentence."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
-def _citation(number: int, passage: Passage) -> dict[str, Any]:
+def _place(passage: Passage) -> dict[str, Any]:
     first, last = passage.lines
-    return {"passage": number, "page": passage.path, "first_line": first, "last_line": last}
+    return {"page": passage.path, "first_line": first, "last_line": last}

@@ -29,28 +29,19 @@ except ImportError as error:
 LICENCE = "CC-BY-4.0"
 Row = dict[str, Any]
 
+_TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 _PASSAGES = pa.schema(
-    [
-        ("id", pa.string()),
-        ("page", pa.string()),
-        ("title", pa.string()),
-        ("headings", pa.list_(pa.string())),
-        ("text", pa.string()),
-        ("first_line", pa.int32()),
-        ("last_line", pa.int32()),
-        ("topics", pa.list_(pa.string())),
-        ("sources", pa.list_(pa.string())),
-        ("licence", pa.string()),
-    ]
+    {
+        **dict.fromkeys(("id", "page", "title"), _TEXT),
+        "headings": _TEXTS,
+        "text": _TEXT,
+        **dict.fromkeys(("first_line", "last_line"), pa.int32()),
+        **dict.fromkeys(("topics", "sources"), _TEXTS),
+        "licence": _TEXT,
+    }
 )
 _QUESTIONS = pa.schema(
-    [
-        ("question", pa.string()),
-        ("page", pa.string()),
-        ("heading", pa.string()),
-        ("answerable", pa.bool_()),
-        ("answer_facts", pa.list_(pa.string())),
-    ]
+    {**dict.fromkeys(("question", "page", "heading"), _TEXT), "answerable": pa.bool_(), "answer_facts": _TEXTS}
 )
 
 
@@ -115,18 +106,12 @@ def _passage(document: Document, unit: Unit) -> Row:
 
 def _asked(documents: Sequence[Document]) -> Iterator[Row]:
     for document in documents:
-        for heading, question in ((head, asked) for head, listed in document.questions.items() for asked in listed):
-            yield {
-                "question": question,
-                "page": document.path,
-                "heading": heading,
-                "answerable": True,
-                "answer_facts": [],
-            }
+        for heading, listed in document.questions.items():
+            place = {"page": document.path, "heading": heading, "answerable": True, "answer_facts": []}
+            yield from ({"question": question, **place} for question in listed)
 
 
 def _judged(path: Path) -> list[Row]:
-    rows = read_rows(path, "question")
     return [
         {
             "question": row["question"],
@@ -135,7 +120,7 @@ def _judged(path: Path) -> list[Row]:
             "answerable": row.get("kind") != "unanswerable",
             "answer_facts": row.get("answer_facts", []),
         }
-        for row in rows
+        for row in read_rows(path, "question")
     ]
 
 

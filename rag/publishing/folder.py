@@ -17,7 +17,6 @@ from rag.errors import RagError
 CARDS: dict[str, type[RepoCard]] = {"model": ModelCard, "dataset": DatasetCard, "space": SpaceCard}
 NEEDED = {"model": ("license", "base_model"), "dataset": ("license", "configs"), "space": ("title", "sdk")}
 SUMS = "SHA256SUMS"
-_BLOCK = 1 << 20
 
 
 class FolderUnsound(RagError):
@@ -79,12 +78,10 @@ def _check_tables(folder: Path, config: dict[str, Any]) -> None:
 def _check_sums(folder: Path) -> None:
     for line in (folder / SUMS).read_text("utf-8").splitlines():
         wanted, _, name = line.partition("  ")
-        sha = hashlib.sha256()
         try:
             with (folder / name).open("rb") as file:
-                while block := file.read(_BLOCK):
-                    sha.update(block)
+                found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise FolderUnsound(f"{SUMS} names {name}, which cannot be read ({error.strerror})") from error
-        if sha.hexdigest() != wanted:
+        if found != wanted:
             raise FolderUnsound(f"{name} is not what {SUMS} says; write the folder again")

@@ -132,6 +132,14 @@ def preview(target: Target, folder: Path) -> str:
     return f"### {target.kind} {target.repo}\n\n```\n{changes}\n```"
 
 
+def published(target: Target, folder: Path, message: str, *, sends: bool) -> str:
+    """Send a folder that `check_folder` finds sound and return what changed, or only what would; see `preview`."""
+    if not sends:
+        return preview(target, folder)
+    check_folder(target.kind, folder)
+    return str(send(client(), target, folder, message))
+
+
 def has_tag(api: HfApi, target: Target, tag: str) -> bool:
     """Return True when the repository has a tag of that name; False also without a repository. Raises HubFailed."""
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import takewhile
 
 import yaml
 
@@ -28,11 +29,8 @@ def with_question(text: str, heading: str, question: str) -> str:
         added = [f"{' ' * column}- {_scalar(question)}"]
     elif found is None:
         key, items = listed.value[-1]
-        at, column = (
-            (items.value[-1] if isinstance(items, yaml.SequenceNode) else items).start_mark.line + 2,
-            (key.start_mark.column),
-        )
-        indent = " " * column
+        last = items.value[-1] if isinstance(items, yaml.SequenceNode) else items
+        at, indent = last.start_mark.line + 2, " " * key.start_mark.column
         added = [f"{indent}{_scalar(heading)}:", f"{indent}{' ' * INDENT}- {_scalar(question)}"]
     else:
         raise RagError(f"the questions under {heading!r} are no list with one a line; add it by hand")
@@ -74,13 +72,8 @@ def _listed(text: str) -> yaml.MappingNode | None:
 
 
 def _block(text: str) -> Iterator[str]:
-    lines = iter(text.split("\n"))
-    if next(lines).rstrip() != "---":
-        return
-    for line in lines:
-        if line.rstrip() == "---":
-            return
-        yield line
+    first, *lines = text.split("\n")
+    return takewhile(lambda line: line.rstrip() != "---", lines if first.rstrip() == "---" else [])
 
 
 def _scalar(text: str) -> str:

@@ -17,8 +17,9 @@ from app import create_app
 from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.edge.admission import Admission
-from tests.browser.serving import chromium, free_port, make_app, serving
+from tests.browser.serving import chromium, make_app, serving
 from tests.fakes import STATUS, ScriptedGuide
+from tests.loopback import free_port
 
 SHOTS = Path(__file__).parent / "shots"  # pictures to be looked at, where SHOTS=1 asks for them
 PATIENCE_MS = 60_000  # how long a machine under heavy load may take for what takes tenths of a second

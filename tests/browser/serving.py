@@ -82,13 +82,6 @@ def serving(app: FastAPI, port: int = 0) -> Iterator[str]:
         thread.join(10)
 
 
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def process(port: int) -> Iterator[str]:
     """The page in a process of its own while the block runs; it is killed at the end, as a crash would."""

@@ -7,8 +7,9 @@ import re
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.serving import free_port, process
+from tests.browser.serving import process
 from tests.fakes import ANSWER, ScriptedGuide
+from tests.loopback import free_port
 from tests.waiting import eventually
 
 QUESTION = "How do I deploy on RHEL 10?"

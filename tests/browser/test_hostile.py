@@ -12,12 +12,13 @@ from model.prompting.conversation import Conversation
 from model.turn.chat import Ask, Chat
 from model.turn.events import RouteChosen, TurnEvent
 from onboarding.assistant.guide import Status
-from rag.types import Embedded, Passage, SearchResult
+from rag.types import Passage, SearchResult
 from tests.browser.conftest import Tab
 from tests.browser.serving import make_app, serving
 from tests.fakes import ROUTES, STATUS
 from tests.hardening.obeying import ObeyingEngine
 from tests.prompt_texts import TEXTS
+from tests.turn_fakes import FakeSearcher
 from tools.types import ToolResult
 
 SOURCE = "https://github.com/Qubinode/qubinode_navigator/blob/main/README.md"
@@ -48,11 +49,8 @@ class PoisonedGuide:
             "q", text, "Bad address", (), "b.md", (1, 2), "javascript:alert(1)", 1.0, "<script>alert(1)</script>"
         )
 
-        class Found:
-            def search(self, _text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
-                return SearchResult([page, bad], 0.9, "")
-
-        self._chat = Chat(lambda _: engine, Found, lambda call: ToolResult(call.tool, True, {}), TEXTS)
+        found = FakeSearcher(SearchResult([page, bad], 0.9, ""))
+        self._chat = Chat(lambda _: engine, lambda: found, lambda call: ToolResult(call.tool, True, {}), TEXTS)
 
     def status(self) -> Status:
         return STATUS

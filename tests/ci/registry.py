@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import json
-import socket
 import subprocess
 import tarfile
 import time
@@ -15,6 +14,8 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.loopback import free_port
 
 CONFIG = """version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
@@ -28,9 +29,7 @@ MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd
 def serving(folder: Path, env: MutableMapping[str, str]) -> Iterator[str]:
     """The address of a registry; `env` gets a HOME in which skopeo may speak to it without TLS."""
     folder.mkdir(parents=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     (folder / "config.yml").write_text(CONFIG.format(folder=folder / "data", address=address))
     conf = folder / "home/.config/containers/registries.conf"  # where skopeo looks; it reads no variable
     conf.parent.mkdir(parents=True)

@@ -19,6 +19,7 @@ from sbom import BillIncomplete, complete, missing, pinned
 from rag.secrets.find import find_secrets
 from tests.benchmarks import gate as perf_gate
 from tests.benchmarks.gate import RunsUnfit, judge
+from tests.evals import answers
 from tests.evals import gate as eval_gate
 
 ROOT = Path(__file__).parents[2]
@@ -184,6 +185,12 @@ def test_every_evaluation_that_a_target_judges_has_committed_thresholds() -> Non
     judged = re.findall(r"tests\.evals\.gate (\w+) ", (ROOT / ".github" / "ci.mk").read_text())
     assert set(judged) == set(tomllib.loads((ROOT / ".github" / "thresholds.toml").read_text()))
     assert {"retrieval", "routing", "tools", "answers"} <= set(judged)
+
+
+def test_the_nightly_thresholds_name_figures_that_a_run_gives() -> None:
+    """A figure that a result lacks fails the gate, and nobody sees these results before the night."""
+    thresholds = tomllib.loads((ROOT / ".github" / "thresholds.toml").read_text())["answers"]
+    assert {name.removesuffix(eval_gate.CEILING) for name in thresholds} <= answers.measure([]).keys()
 
 
 PLANTED = ("tests/redaction_rows.py",)  # secrets made up on purpose

@@ -6,10 +6,9 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +18,7 @@ import pytest
 from rag.publishing import hub
 from rag.publishing.folder import FolderUnsound, check_folder
 from rag.publishing.hub import HubFailed, Target, client, compare, preview
+from tests.loopback import http_server
 
 ROOT = Path(__file__).parents[2]
 JUDGED = "tests/evals/own_fresh.jsonl"
@@ -45,21 +45,13 @@ class Page(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.body)
 
-    def log_message(self, *_: object) -> None:
-        return None
-
 
 @contextmanager
 def answering(status: int, body: bytes = Page.body) -> Iterator[str]:
     """The address of a server that answers with one status."""
     handler = type("Handler", (Page,), {"status": status, "body": body})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with http_server(handler) as address:
+        yield address
 
 
 def dry_run(name: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -195,3 +187,10 @@ def test_checksums_that_do_not_hold_are_found(tmp_path: Path, sums: str) -> None
     (tmp_path / "SHA256SUMS").write_text(sums)
     with pytest.raises(FolderUnsound, match="SHA256SUMS"):
         check_folder("model", tmp_path)
+
+
+def test_what_is_unsound_is_not_sent_either(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "client", lambda: pytest.fail("the Hub is asked"))
+    (folder / "README.md").write_text("# No front matter\n")
+    with pytest.raises(FolderUnsound, match="lacks license"):
+        hub.published(Target("someone/rows", "dataset"), folder, "Update", sends=True)

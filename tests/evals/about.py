@@ -7,10 +7,8 @@ the page replies with a reply of that kind, in the message's language; a row of 
 question about the page, and is right where it is searched for or checked.
 """
 
-import json
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +21,9 @@ from onboarding.routing.router import FALLBACK, Route
 from onboarding.routing.routing import Routing, load_routing
 from rag.embedding.embedder import Embedder
 from rag.reading.rows import read_rows
-from tests.evals.routing import Row, confusion, parse
+from tests.evals.figures import Row, confusion, mean, means, parser, show
 
+CASES = Path(__file__).with_name("about_page.jsonl")
 KNOWLEDGE = "knowledge"
 REFUSED = "refused"
 # the kinds that the page tells apart more finely than the judges do
@@ -56,12 +55,11 @@ class Answered:
 
 def main(argv: Sequence[str]) -> int:
     """Answer every case and print the figures."""
-    options = parse(argv, "about", Path(__file__).with_name("about_page.jsonl"))
+    options = parser("about", __doc__, cases=CASES, misses="the messages that went wrong").parse_args(argv)
     routing, page = load_routing(Embedder()), AboutPage()
     routing.reader.read("warm up")
     answered = [_answer(routing, page, row) for row in read_rows(options.cases)]
-    figures = measure(answered)
-    print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else _table(figures))
+    show(measure(answered), options)
     if options.misses:
         for one in answered:
             if not one.is_right:
@@ -73,19 +71,15 @@ def main(argv: Sequence[str]) -> int:
 def measure(answered: Sequence[Answered]) -> dict[str, Any]:
     """Return accuracy overall, by kind and by language, the share of knowledge taken for the page, and who for whom."""
     knowledge = [one for one in answered if one.row["kind"] == KNOWLEDGE]
-    by_kind: dict[str, list[bool]] = defaultdict(list)
-    by_language: dict[str, list[bool]] = defaultdict(list)
-    for one in answered:
-        by_kind[one.row["kind"]].append(one.is_right)
-        by_language[one.row["language"]].append(one.is_right)
+    by_kind = means((one.row["kind"], one.is_right) for one in answered)
     return {
         "n": len(answered),
-        "accuracy": _share([one.is_right for one in answered]),
-        "knowledge_swallowed": _share([one.kind != KNOWLEDGE for one in knowledge]),
+        "accuracy": mean([one.is_right for one in answered]),
+        "knowledge_swallowed": mean([one.kind != KNOWLEDGE for one in knowledge]),
         "ms_p50": round(statistics.median(one.ms for one in answered), 1),
-        "by_kind": {kind: _share(hits) for kind, hits in sorted(by_kind.items())},
-        "by_language": {language: _share(hits) for language, hits in sorted(by_language.items())},
-        "confusion": confusion([(one.row["kind"], one.judged_as) for one in answered], sorted(by_kind)),
+        "by_kind": by_kind,
+        "by_language": means((one.row["language"], one.is_right) for one in answered),
+        "confusion": confusion([(one.row["kind"], one.judged_as) for one in answered], [*by_kind]),
         "rows": [{"id": one.row.get("id", ""), "kind": one.kind, "reply": one.reply} for one in answered],
     }
 
@@ -110,15 +104,3 @@ def _elsewhere(routing: Routing, reading: Reading, route: Route) -> str:
     route = Route(FALLBACK, 0.0) if route.name == "smalltalk" else route
     intent = routing.chooser.choose(reading, route).intent
     return intent if intent == "action" else KNOWLEDGE
-
-
-def _share(hits: Sequence[bool]) -> float:
-    return round(sum(hits) / len(hits), 4) if hits else 0.0
-
-
-def _table(figures: dict[str, Any]) -> str:
-    plain = [f"{name:20} {value}" for name, value in figures.items() if not isinstance(value, dict | list)]
-    tables = [f"{name}: " + "  ".join(f"{key} {share}" for key, share in figures[name].items())
-              for name in ("by_kind", "by_language")]  # fmt: skip
-    rows = [f"  {true:16} {given}" for true, given in figures["confusion"].items()]
-    return "\n".join([*plain, *tables, "confusion, true kind first:", *rows])

@@ -40,7 +40,7 @@ from rag.embedding.embedder import Embedder
 from rag.index.build import build
 from rag.reading.rows import read_rows
 from tests.evals.facts import stated
-from tests.evals.retrieval import Row
+from tests.evals.figures import Row, parser, show
 
 OWN = Path(__file__).with_name("own_corpus.jsonl")
 LOADING_S = 900.0  # a model of a few gigabytes, and an index that may have to be built first
@@ -76,8 +76,7 @@ def main(argv: Sequence[str]) -> int:
     files = model_files(options.model, options.data / "models")
     figures = measure(judged) | {"model": chosen_model(options.model).name, "corpus": options.corpus or "rag/corpus"}
     counts = {path.name: len(found) for path, found in given.items()}
-    figures |= {"question_files": counts, "sha256": files.digests()}
-    print(json.dumps(figures, indent=1) if options.json else _table(figures))
+    show(figures | {"question_files": counts, "sha256": files.digests()}, options)
     return 0
 
 
@@ -281,21 +280,16 @@ def _ratio(count: int, of: int) -> float:
     return round(count / of, 3) if of else 0.0
 
 
-def _table(figures: dict[str, Any]) -> str:
-    return "\n".join(f"{name:32} {value}" for name, value in figures.items())
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.evals answers", description="Measure whole turns.")
-    parser.add_argument("--model", required=True, help="what answers, as MODEL= names it: NAME|FILE.gguf[+ADAPTER]")
-    parser.add_argument("--questions", type=Path, nargs="+", default=[OWN], help="judged questions, JSON lines")
-    parser.add_argument("--corpus", default="", help="folder, tar archive or git URL; our own pages when left out")
-    parser.add_argument("--index", type=Path, help="folder of an index that is built already")
-    parser.add_argument("--upstream", type=Path, help="folder of an index of upstream's text, as the second tier")
-    parser.add_argument("--limit", type=int, help="only the first N questions of each file")
-    parser.add_argument("--answers", type=Path, default=Path(".data/answers.jsonl"), help="where the answers go")
-    parser.add_argument("--data", type=Path, default=Path(".data"), help="folder for indexes")
-    parser.add_argument("--visitors", type=int, default=4, help="questions answered at once, in one batch")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    return parser
+    given = parser("answers", __doc__)
+    given.add_argument("--model", required=True, help="what answers, as MODEL= names it: NAME|FILE.gguf[+ADAPTER]")
+    given.add_argument("--questions", type=Path, nargs="+", default=[OWN], help="judged questions, JSON lines")
+    given.add_argument("--corpus", default="", help="folder, tar archive or git URL; our own pages when left out")
+    given.add_argument("--index", type=Path, help="folder of an index that is built already")
+    given.add_argument("--upstream", type=Path, help="folder of an index of upstream's text, as the second tier")
+    given.add_argument("--limit", type=int, help="only the first N questions of each file")
+    given.add_argument("--answers", type=Path, default=Path(".data/answers.jsonl"), help="where the answers go")
+    given.add_argument("--data", type=Path, default=Path(".data"), help="folder for indexes")
+    given.add_argument("--visitors", type=int, default=4, help="questions answered at once, in one batch")
+    given.add_argument("--threads", type=int, default=2)
+    return given

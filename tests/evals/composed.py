@@ -39,12 +39,11 @@ from model.statements.evidence import Given
 from model.turn.chat import chosen
 from rag.embedding.embedder import Embedder
 from rag.embedding.llama_runtime import c
-from rag.index.store import load
 from rag.reading.rows import read_rows
-from rag.search.retriever import Retriever, open_or_build
+from rag.search.retriever import open_or_build
 from rag.types import Passage
 from tests.evals.facts import stated
-from tests.evals.retrieval import Row
+from tests.evals.figures import Row, parser
 from tests.given_model import HELP, given_model
 
 HERE = Path(__file__).parent
@@ -120,9 +119,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     arms = [Arm.parse(name) for name in options.arms]
     embedder, texts = Embedder(), load_prompt_texts(PROMPTS)
-    retriever = Retriever(load(options.index, embedder), embedder) if options.index else open_or_build(
-        CORPUS, options.data / "index", embedder, lambda *_: None
-    )  # fmt: skip
+    retriever = open_or_build(CORPUS, options.index or options.data / "index", embedder)
     rows = [row for path in options.questions for row in read_rows(path, "question") if row.get("answer_facts")][
         : options.limit
     ]
@@ -308,18 +305,15 @@ def _divergence(base: dict[str, float], other: dict[str, float]) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.evals composed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", type=given_model, required=True, help=f"what answers: {HELP}")
-    parser.add_argument("--arms", nargs="+", default=["full3", "laid3", "full1", "laid1"])
-    parser.add_argument("--questions", type=Path, nargs="+", default=QUESTIONS)
-    parser.add_argument("--limit", type=int, help="only the first N questions with facts")
-    parser.add_argument("--tokens", type=int, default=110, help="of an answer, at most")
-    parser.add_argument("--visitors", type=int, default=8, help="questions answered at once, in one batch")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--index", type=Path, help="folder of an index of our pages; built when left out")
-    parser.add_argument("--data", type=Path, default=Path(".data"), help="folder for an index")
-    parser.add_argument("--answers", type=Path, default=Path(".data/composed"), help="folder for the answers")
-    parser.add_argument("--json", action="store_true")
-    return parser
+    given = parser("composed", __doc__)
+    given.add_argument("--model", type=given_model, required=True, help=f"what answers: {HELP}")
+    given.add_argument("--arms", nargs="+", default=["full3", "laid3", "full1", "laid1"])
+    given.add_argument("--questions", type=Path, nargs="+", default=QUESTIONS)
+    given.add_argument("--limit", type=int, help="only the first N questions with facts")
+    given.add_argument("--tokens", type=int, default=110, help="of an answer, at most")
+    given.add_argument("--visitors", type=int, default=8, help="questions answered at once, in one batch")
+    given.add_argument("--threads", type=int, default=2)
+    given.add_argument("--index", type=Path, help="folder of an index of our pages; built when left out")
+    given.add_argument("--data", type=Path, default=Path(".data"), help="folder for an index")
+    given.add_argument("--answers", type=Path, default=Path(".data/composed"), help="folder for the answers")
+    return given

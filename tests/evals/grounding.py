@@ -7,8 +7,6 @@ sentences_passages.jsonl beside the file), `label` (holds, not_found, against), 
 A sentence that does not hold counts as found whatever it is taken for; "as against" counts those that are left out.
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections import defaultdict
@@ -21,6 +19,7 @@ from model.checking.attribution import citations, uncited
 from model.checking.verdict import SentenceChecker, Verdict
 from model.statements.evidence import Given
 from model.training.cases import Case, read_cases
+from tests.evals.figures import mean, parser, show
 
 OWN = Path(__file__).with_name("sentences_own.jsonl")
 
@@ -44,10 +43,13 @@ class Judged:
 
 def main(argv: Sequence[str]) -> int:
     """Judge every sentence and print the figures."""
-    options = _parser().parse_args(argv)
+    given = parser("grounding", __doc__, misses="the sentences that are taken for what they are not")
+    given.add_argument(
+        "--cases", type=Path, nargs="+", default=[OWN], help="labelled sentences, one JSON object a line"
+    )
+    options = given.parse_args(argv)
     judged = judge([case for path in options.cases for case in read_cases(path)])
-    figures = measure(judged)
-    print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else _table(figures))
+    show(measure(judged), options)
     if options.misses:
         for one in judged:
             if one.bad != one.marked:
@@ -87,8 +89,8 @@ def measure(judged: Sequence[Judged]) -> dict[str, Any]:
     return {
         "sentences": len(judged),
         "bad": len(bad),
-        "precision": _share([one.bad for one in marked]),
-        "recall": _share([one.marked for one in bad]),
+        "precision": mean([one.bad for one in marked]),
+        "recall": mean([one.marked for one in bad]),
         "contradictions_found": _of([one.marked for one in against]),
         "contradictions_as_against": _of([one.verdict.kind == "against" for one in against]),
         "harmful_found": _of([one.marked for one in bad if one.case.harmful]),
@@ -99,8 +101,8 @@ def measure(judged: Sequence[Judged]) -> dict[str, Any]:
         "by_kind": _by(bad, lambda one: one.case.kind),
         "by_model": {
             model: {
-                "precision": _share([one.bad for one in some if one.marked]),
-                "recall": _share([one.marked for one in some if one.bad]),
+                "precision": mean([one.bad for one in some if one.marked]),
+                "recall": mean([one.marked for one in some if one.bad]),
             }
             for model in sorted({one.case.model for one in judged})
             for some in [[one for one in judged if one.case.model == model]]
@@ -118,34 +120,5 @@ def _by(bad: Sequence[Judged], name: Callable[[Judged], str]) -> dict[str, str]:
     return {kind: _of(hits) for kind, hits in sorted(found.items())}
 
 
-def _share(hits: Sequence[bool]) -> float:
-    return round(sum(hits) / len(hits), 3) if hits else 0.0
-
-
 def _of(hits: Sequence[bool]) -> str:
     return f"{sum(hits)} of {len(hits)}"
-
-
-def _table(figures: dict[str, Any]) -> str:
-    plain = [f"{name:28} {value}" for name, value in figures.items() if not isinstance(value, dict)]
-    rows = [
-        f"  {name:14} {key:24} {value}"
-        for name, by in figures.items()
-        if isinstance(by, dict)
-        for key, value in by.items()
-    ]
-    return "\n".join([*plain, *rows])
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.evals grounding", description="Measure the sentence checker."
-    )
-    parser.add_argument(
-        "--cases", type=Path, nargs="+", default=[OWN], help="labelled sentences, one JSON object a line"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--misses", action="store_true", help="also list the sentences that are taken for what they are not"
-    )
-    return parser

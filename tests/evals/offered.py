@@ -3,7 +3,6 @@
 python -m tests.evals offered [--index FOLDER] [--behind FOLDER] [--json]
 """
 
-import argparse
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,8 @@ from rag.embedding.embedder import DEFAULT_MODEL, Embedder
 from rag.reading.rows import read_rows
 from rag.search.retriever import open_or_build
 from rag.search.tiers import Searching, with_upstream
-from tests.evals.retrieval import Row, heading_hit
+from tests.evals.figures import Row, parser
+from tests.evals.retrieval import heading_hit
 
 JUDGED = {row["question"]: row for row in read_rows(Path(__file__).with_name("offered.jsonl"))}
 TOOLS = {row["question"] for row in read_rows(Path(__file__).with_name("offered_tools.jsonl"))}  # they run a check
@@ -33,7 +33,12 @@ class Led:
 
 def main(argv: Sequence[str]) -> int:
     """Search for every offered question; print the figures and what leads wrong, and return 1 when something does."""
-    options = _parser().parse_args(argv)
+    given = parser("offered", __doc__)
+    given.add_argument("--corpus", type=Path, default=Path("rag/corpus"), help="folder of pages")
+    given.add_argument("--index", type=Path, help="keep the index here")
+    given.add_argument("--behind", type=Path, help="an index of upstream's own text to search behind the pages")
+    given.add_argument("--model", default=DEFAULT_MODEL, help="embedding model: a name or a folder")
+    options = given.parse_args(argv)
     embedder = Embedder(options.model)
     with tempfile.TemporaryDirectory() as scratch:
         own = open_or_build(options.corpus, options.index or Path(scratch) / "index", embedder)
@@ -67,13 +72,3 @@ def lead_of(search: Searching, row: Row) -> Led:
     right = heading_hit(row, found.passages[:1])
     fault = "" if right and found.state == "answered" else found.state if found.state != "answered" else "other section"
     return Led(row["question"], fault, lead)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.evals offered", description="Judge the offered questions.")
-    parser.add_argument("--corpus", type=Path, default=Path("rag/corpus"), help="folder of pages")
-    parser.add_argument("--index", type=Path, help="keep the index here")
-    parser.add_argument("--behind", type=Path, help="an index of upstream's own text to search behind the pages")
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="embedding model: a name or a folder")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    return parser

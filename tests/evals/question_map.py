@@ -9,7 +9,6 @@ was fitted on those. Weights, words and kinds of the search play no part.
 """
 
 import argparse
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from rag.index.dense import QUESTION
 from rag.index.store import Index, load
 from rag.reading.rows import read_rows
 from rag.search.question_map import QUESTION_MAP_FILE, load_question_map
-from tests.evals.retrieval import Row
+from tests.evals.figures import Row, parser, show
 
 HERE = Path(__file__).parent
 JUDGED = [HERE / "own_fresh.jsonl", HERE / "own_corpus.jsonl"]
@@ -37,7 +36,10 @@ DEPTHS = (1, 5)
 
 def main(argv: Sequence[str]) -> int:
     """Rank with and without the map; print JSON or a short table."""
-    options = _parser().parse_args(argv)
+    given = parser("question_map", __doc__)
+    given.add_argument("--questions", type=Path, nargs="+", default=JUDGED, help="judged questions on our own pages")
+    given.add_argument("--map", type=Path, default=QUESTION_MAP_FILE, help="the map; by default the app's")
+    options = given.parse_args(argv)
     embedder = Embedder()
     fitted = load_question_map(embedder.digest, options.map)
     if fitted is None:
@@ -57,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
     found = {"model": options.map.name, "sha256": {options.map.name: digest(options.map)}, "questions": len(rows)}
     found |= {"question_files": dict(Counter(files[at][0] for at in kept)), "left_out_as_seen": len(files) - len(kept)}
     found |= figures(*ranks) | {"made_with": " ".join(["python -m tests.evals question_map", *_told(options)])}
-    print(json.dumps(found, indent=1) if options.json else "\n".join(f"{k:28} {v}" for k, v in found.items()))
+    show(found, options)
     return 0
 
 
@@ -109,14 +111,3 @@ def _answers(index: Index, number: int, row: Row) -> bool:
     return any(
         unit.path == page and (heading in unit.headings or f"# {heading}" in unit.text) for page, heading in wanted
     )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.evals question_map", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("--questions", type=Path, nargs="+", default=JUDGED, help="judged questions on our own pages")
-    parser.add_argument("--map", type=Path, default=QUESTION_MAP_FILE, help="the map; by default the app's")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    return parser

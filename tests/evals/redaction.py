@@ -6,14 +6,13 @@
 that come back unchanged; `kept` the words around a secret that are still there.
 """
 
-import argparse
-import json
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from onboarding.redaction import redact
+from tests.evals.figures import mean, parser, show
 from tests.redaction_rows import Row, clean_rows, dirty_rows
 
 LEAST = 6  # characters of a secret that may not be found again
@@ -21,14 +20,11 @@ LEAST = 6  # characters of a secret that may not be found again
 
 def main(argv: Sequence[str]) -> int:
     """Redact every row and print the figures."""
-    parser = argparse.ArgumentParser(prog="python -m tests.evals redaction")
-    parser.add_argument("--seed", type=int, default=1, help="of the dirty rows; the clean ones take the next number")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--misses", action="store_true", help="also list the messages that went wrong")
-    options = parser.parse_args(argv)
+    given = parser("redaction", __doc__, misses="the messages that went wrong")
+    given.add_argument("--seed", type=int, default=1, help="of the dirty rows; the clean ones take the next number")
+    options = given.parse_args(argv)
     dirty, clean = dirty_rows(options.seed), clean_rows(options.seed + 1)
-    figures = measure(dirty, clean)
-    print(json.dumps(figures, indent=1) if options.json else _table(figures))
+    show(measure(dirty, clean), options)
     if options.misses:
         for row in dirty:
             if survives(row, redact(row.text)):
@@ -50,13 +46,13 @@ def measure(dirty: Sequence[Row], clean: Sequence[Row], redact: Callable[[str], 
     return {
         "dirty": len(dirty),
         "clean": len(clean),
-        "recall": _share([ok for _, ok in caught]),
-        "recall_credentials": _share([ok for row, ok in caught if row.is_credential]),
-        "precision": _share([text == row.text for row, text in left]),
-        "kept": round(sum(kept) / len(kept), 4),
+        "recall": mean([ok for _, ok in caught]),
+        "recall_credentials": mean([ok for row, ok in caught if row.is_credential]),
+        "precision": mean([text == row.text for row, text in left]),
+        "kept": mean(kept),
         "ms_per_message": round(ms, 2),
-        "missed": _counts(row.kind for row, ok in caught if not ok),
-        "harmed": _counts(row.kind for row, text in left if text != row.text),
+        "missed": dict(sorted(Counter(row.kind for row, ok in caught if not ok).items())),
+        "harmed": dict(sorted(Counter(row.kind for row, text in left if text != row.text).items())),
     }
 
 
@@ -78,18 +74,3 @@ def _kept(row: Row, text: str) -> float:
         around = around.replace(value, " ")
     words = [word for word in around.split() if len(word) > 2 and word.isalpha()]
     return sum(word in text for word in words) / len(words) if words else 1.0
-
-
-def _counts(kinds: Any) -> dict[str, int]:
-    counts: dict[str, int] = defaultdict(int)
-    for kind in kinds:
-        counts[kind] += 1
-    return dict(sorted(counts.items()))
-
-
-def _share(hits: list[bool]) -> float:
-    return round(sum(hits) / len(hits), 4)
-
-
-def _table(figures: dict[str, Any]) -> str:
-    return "\n".join(f"{name:20} {value}" for name, value in figures.items())

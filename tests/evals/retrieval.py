@@ -8,15 +8,13 @@ holds, and for our own pages `page` and `heading`. Rows with `answer_facts` also
 and the first five passages state, rows with `upstream_file` where a difference to upstream's text is shown.
 """
 
-import argparse
-import json
 import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from onboarding.routing.language.lexicon import load_lexicon
 from onboarding.routing.language.text import fold
@@ -28,8 +26,8 @@ from rag.search.retriever import Retriever
 from rag.search.tiers import Searching, with_upstream
 from rag.types import Passage, State
 from tests.evals.facts import stated
+from tests.evals.figures import Row, mean, parser, show
 
-Row = dict[str, Any]
 DEPTH = 10  # passages ranked per question; recall looks at the first five
 
 
@@ -55,7 +53,14 @@ class Judged:
 
 def main(argv: Sequence[str]) -> int:
     """Build or reuse the index, run all questions, print the figures."""
-    options = _parser().parse_args(argv)
+    given = parser("retrieval", __doc__, misses="the questions that went wrong")
+    given.add_argument("--corpus", required=True, help="folder, tar archive or git URL to index")
+    given.add_argument("--questions", type=Path, required=True, help="judged questions, one JSON object per line")
+    given.add_argument("--index", type=Path, help="keep the index here, so that a second run reuses its vectors")
+    given.add_argument("--behind", type=Path, help="an index of upstream's own text to search behind the corpus")
+    given.add_argument("--model", default=DEFAULT_MODEL, help="embedding model: a name or a folder")
+    given.add_argument("--gloss", action="store_true", help="put other languages into English words first")
+    options = given.parse_args(argv)
     rows = read_rows(options.questions)
     embedder = Embedder(options.model)
     with tempfile.TemporaryDirectory() as scratch:
@@ -67,8 +72,7 @@ def main(argv: Sequence[str]) -> int:
     lexicon = load_lexicon()
     read = (lambda text: lexicon.read(fold(text)).text) if options.gloss else str
     judged = [_ask(retriever, row, read(row["question"]), embedder) for row in rows]
-    figures = measure(judged) | {"passages": sum(tier.passages for tier in retriever.holdings)}
-    print(json.dumps(figures, indent=1) if options.json else _table(figures))
+    show(measure(judged) | {"passages": sum(tier.passages for tier in retriever.holdings)}, options)
     if options.misses:
         _print_misses(judged)
     return 0
@@ -82,30 +86,30 @@ def measure(judged: Sequence[Judged]) -> dict[str, float | int]:
     with_heading = [item for item in asked if item.row.get("heading")]
     figures: dict[str, float | int] = {
         "n": len(asked),
-        "file_recall_at_5": _share([file_hit(item.row, item.ranked[:5]) for item in asked]),
-        "passage_recall_at_5": _share([passage_hit(item.row, item.ranked[:5]) for item in with_passage]),
-        "mrr": _mean([reciprocal_rank(item.row, item.ranked) for item in asked]),
+        "file_recall_at_5": mean([file_hit(item.row, item.ranked[:5]) for item in asked]),
+        "passage_recall_at_5": mean([passage_hit(item.row, item.ranked[:5]) for item in with_passage]),
+        "mrr": mean([reciprocal_rank(item.row, item.ranked) for item in asked]),
         "query_ms_p50": round(statistics.median(item.ms for item in judged), 1),
         "n_unanswerable": len(others),
-        "answered_unanswerable": _share([not item.refused for item in others]),
-        "certain_unanswerable": _share([item.state == "answered" for item in others]),
-        "refused_answerable": _share([item.refused for item in asked]),
-        "near_answerable": _share([item.state == "near" for item in asked]),
+        "answered_unanswerable": mean([not item.refused for item in others]),
+        "certain_unanswerable": mean([item.state == "answered" for item in others]),
+        "refused_answerable": mean([item.refused for item in asked]),
+        "near_answerable": mean([item.state == "near" for item in asked]),
     }
     for name, items in (("answerable", asked), ("unanswerable", others)):
         figures |= {f"{name}: {state}": sum(item.state == state for item in items) for state in get_args(State)}
     if facts := [item for item in asked if item.row.get("answer_facts")]:
-        figures["facts_in_extract"] = _share([fact for item in facts for fact in item.in_extract])
-        figures["facts_in_top_5"] = _share([fact for item in facts for fact in item.in_top_5])
+        figures["facts_in_extract"] = mean([fact for item in facts for fact in item.in_extract])
+        figures["facts_in_top_5"] = mean([fact for item in facts for fact in item.in_top_5])
     if disputed := [item for item in asked if item.row.get("upstream_file")]:
-        figures["difference_shown"] = _share([bool(item.differs) for item in disputed])
-        figures["difference_of_that_file"] = _share([item.row["upstream_file"] in item.differs for item in disputed])
-        figures["reviewed_page_leads"] = _share([bool(item.ranked) and item.ranked[0].reviewed for item in disputed])
+        figures["difference_shown"] = mean([bool(item.differs) for item in disputed])
+        figures["difference_of_that_file"] = mean([item.row["upstream_file"] in item.differs for item in disputed])
+        figures["reviewed_page_leads"] = mean([bool(item.ranked) and item.ranked[0].reviewed for item in disputed])
     if with_heading:  # our own pages are judged by heading, not by snippet
-        figures["passage_recall_at_5"] = _share([heading_hit(item.row, item.ranked[:5]) for item in with_heading])
+        figures["passage_recall_at_5"] = mean([heading_hit(item.row, item.ranked[:5]) for item in with_heading])
         for depth in (1, 3, 5):
             hits = [heading_hit(item.row, item.ranked[:depth]) for item in with_heading]
-            figures[f"right_passage_at_{depth}"] = _share(hits)
+            figures[f"right_passage_at_{depth}"] = mean(hits)
     return figures
 
 
@@ -160,29 +164,15 @@ def _ask(retriever: Searching, row: Row, question: str, embedder: Embedder) -> J
         ranked = [found.passage for found in retriever.explain(question, DEPTH)]
     else:
         ranked = result.passages
-    facts, read = (
-        row.get("answer_facts", []),
-        "\n\n".join(f"{passage.title}\n{passage.text}" for passage in result.passages),
-    )
+    facts = row.get("answer_facts", [])
+    read = "\n\n".join(f"{passage.title}\n{passage.text}" for passage in result.passages)
     quoted, told = (stated(facts, text, embedder.encode) for text in (result.extract, read))
     differs = [claim.path for claim in result.differs]
     return Judged(row, ranked, result.answerable, result.state, result.missing, result.ms, quoted, told, differs)
 
 
-def _share(hits: Sequence[bool]) -> float:
-    return round(sum(hits) / len(hits), 3) if hits else 0.0
-
-
-def _mean(values: Sequence[float]) -> float:
-    return round(sum(values) / len(values), 3) if values else 0.0
-
-
 def _squeezed(text: str) -> str:
     return " ".join(text.split())
-
-
-def _table(figures: dict[str, float | int]) -> str:
-    return "\n".join(f"{name:24} {value}" for name, value in figures.items())
 
 
 def _print_misses(judged: Sequence[Judged]) -> None:
@@ -207,16 +197,3 @@ def _print_misses(judged: Sequence[Judged]) -> None:
 
 def _report(done: int, total: int) -> None:
     sys.stderr.write(f"\rembedding {done}/{total}{'' if done < total else chr(10)}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.evals retrieval", description="Measure retrieval.")
-    parser.add_argument("--corpus", required=True, help="folder, tar archive or git URL to index")
-    parser.add_argument("--questions", type=Path, required=True, help="judged questions, one JSON object per line")
-    parser.add_argument("--index", type=Path, help="keep the index here, so that a second run reuses its vectors")
-    parser.add_argument("--behind", type=Path, help="an index of upstream's own text to search behind the corpus")
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="embedding model: a name or a folder")
-    parser.add_argument("--gloss", action="store_true", help="put other languages into English words first")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--misses", action="store_true", help="also list the questions that went wrong")
-    return parser

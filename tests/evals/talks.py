@@ -8,12 +8,9 @@ is `unsafe` for a hostile one. Every message goes through the reader, the router
 the app without a language model; what it finds is what the next message leans on.
 """
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +22,13 @@ from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.routing.routing import load_routing
 from rag.embedding.embedder import Embedder
-from rag.index.store import load
 from rag.reading.rows import read_rows
-from rag.search.retriever import Retriever, open_or_build
-from rag.search.tiers import TwoTiers
+from rag.search.retriever import open_or_build
+from rag.search.tiers import with_upstream
 from rag.types import Passage
+from tests.evals.figures import Row, mean, means, parser, show
 from tests.evals.retrieval import heading_hit
 
-Row = dict[str, Any]
 CASES = Path(__file__).with_name("talks.jsonl")
 CORPUS = Path(__file__).parents[2] / "rag" / "corpus"
 TOP = 3
@@ -84,21 +80,21 @@ class _Loaded(Parts):
 
 def main(argv: Sequence[str]) -> int:
     """Play every conversation and print the figures."""
-    options = _parser().parse_args(argv)
+    given = parser("talks", __doc__, cases=CASES, misses="the conversations whose last turn went wrong")
+    given.add_argument("--index", type=Path, help="the index of our own pages; built anew where none is named")
+    given.add_argument("--behind", type=Path, help="an index of upstream's own text to search behind it")
+    options = given.parse_args(argv)
     rows, embedder = read_rows(options.cases), Embedder()
     with tempfile.TemporaryDirectory() as scratch:
         parts = _Loaded(PartsSettings(data=Path(scratch)))
-        own = Retriever(load(options.index, embedder), embedder) if options.index else None
-        own = own or open_or_build(CORPUS, Path(scratch) / "index", embedder)
-        behind = Retriever(load(options.behind, embedder), embedder) if options.behind else None
-        parts.retriever = TwoTiers(own, behind) if behind else own
+        own = open_or_build(CORPUS, options.index or Path(scratch) / "index", embedder)
+        parts.retriever = with_upstream(own, options.behind, embedder, required=True) if options.behind else own
         parts.routing = load_routing(embedder)
         guide = Guide(parts)
         _play(guide, {"turns": ["warm up", "and then?"]})
         talks = [_play(guide, row) for row in rows]
         parts.close()
-    figures = measure(talks)
-    print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else _table(figures))
+    show(measure(talks), options)
     if options.misses:
         print(*(_miss(talk) for talk in talks if not talk.is_right), sep="\n")
     return 0
@@ -109,25 +105,22 @@ def measure(talks: Sequence[Talk]) -> dict[str, Any]:
     leaning = [talk for talk in talks if talk.row["leans"]]
     alone = [talk for talk in talks if not talk.row["leans"]]
     hostile = [talk for talk in talks if talk.row.get("route") == REFUSED]
-    by_language: dict[str, list[bool]] = defaultdict(list)
-    for talk in talks:
-        by_language[talk.row["language"]].append(talk.is_right)
     return {
         "n": len(talks),
-        "last_turn_right": _share([talk.is_right for talk in talks]),
-        "right_in_first_three": _share([talk.is_near for talk in talks]),
-        "leaning_right": _share([talk.is_right for talk in leaning]),
-        "standing_alone_right": _share([talk.is_right for talk in alone]),
-        "standing_alone_left_as_typed": _share([not talk.stands_for for talk in alone]),
-        "leaning_read_in_its_talk": _share([bool(talk.stands_for) for talk in leaning]),
-        "hostile_refused": _share([talk.is_right for talk in hostile]),
+        "last_turn_right": mean([talk.is_right for talk in talks]),
+        "right_in_first_three": mean([talk.is_near for talk in talks]),
+        "leaning_right": mean([talk.is_right for talk in leaning]),
+        "standing_alone_right": mean([talk.is_right for talk in alone]),
+        "standing_alone_left_as_typed": mean([not talk.stands_for for talk in alone]),
+        "leaning_read_in_its_talk": mean([bool(talk.stands_for) for talk in leaning]),
+        "hostile_refused": mean([talk.is_right for talk in hostile]),
         "refused_wrongly": sum(talk.refused_wrongly for talk in talks),
         "abstained": sum(not talk.passages and not talk.tools for talk in talks)
         - sum(talk.is_right for talk in hostile),
         "ran_a_tool": sum(bool(talk.tools) for talk in talks),
         "ms_p50_alone": _median([talk.ms for talk in talks if not talk.stands_for]),
         "ms_p50_leaning": _median([talk.ms for talk in talks if talk.stands_for]),
-        "by_language": {language: _share(hits) for language, hits in sorted(by_language.items())},
+        "by_language": means((talk.row["language"], talk.is_right) for talk in talks),
     }
 
 
@@ -162,21 +155,3 @@ def _miss(talk: Talk) -> str:
 
 def _median(values: Sequence[float]) -> float:
     return round(statistics.median(values), 1) if values else 0.0
-
-
-def _share(hits: Sequence[bool]) -> float:
-    return round(sum(hits) / len(hits), 3) if hits else 0.0
-
-
-def _table(figures: dict[str, Any]) -> str:
-    return "\n".join(f"{name:30} {value}" for name, value in figures.items())
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.evals talks", description="Measure talks.")
-    parser.add_argument("--cases", type=Path, default=CASES, help="judged conversations, one JSON object a line")
-    parser.add_argument("--index", type=Path, help="the index of our own pages; built anew where none is named")
-    parser.add_argument("--behind", type=Path, help="an index of upstream's own text to search behind it")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--misses", action="store_true", help="also list the conversations whose last turn went wrong")
-    return parser

@@ -8,20 +8,21 @@ spelled-out `.service` (which systemd adds itself) make no difference. Where row
 action or none), how often that is right is told as well.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from onboarding.routing.routing import Routing, load_routing
 from onboarding.routing.tool_choice import ToolChoice
 from rag.embedding.embedder import Embedder
 from rag.reading.rows import read_rows
-from tests.evals.routing import Row, confusion, parse
+from tests.evals.figures import Row, confusion, mean, parser, show
 from tools.registry import Registry
 
+OWN = Path(__file__).with_name("tools_own.jsonl")
 NO_TOOL = "none"
 
 
@@ -46,13 +47,12 @@ class Chosen:
 
 def main(argv: Sequence[str]) -> int:
     """Choose for every case and print the figures."""
-    options = parse(argv, "tools")
+    options = parser("tools", __doc__, cases=OWN, misses="the messages that went wrong").parse_args(argv)
     rows = read_rows(options.cases)
     routing = load_routing(Embedder())
     _choose(routing, {"text": "warm up"})
     chosen = [_choose(routing, row) for row in rows]
-    figures = measure(chosen)
-    print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else _table(figures))
+    show(measure(chosen), options)
     if options.misses:
         print(*(_miss(one) for one in chosen if not one.call_is_right), sep="\n")
     return 0
@@ -64,12 +64,12 @@ def measure(chosen: Sequence[Chosen]) -> dict[str, Any]:
     meant = [one.choice.intent == one.row["intent"] for one in chosen if "intent" in one.row]
     return {
         "n": len(chosen),
-        "tool_accuracy": _share([one.tool_is_right for one in chosen]),
-        "call_accuracy": _share([one.call_is_right for one in chosen]),
+        "tool_accuracy": mean([one.tool_is_right for one in chosen]),
+        "call_accuracy": mean([one.call_is_right for one in chosen]),
         "ms_p50": round(statistics.median(one.ms for one in chosen), 1),
-        **({"intent_accuracy": _share(meant)} if meant else {}),
-        "sure": _share([one.choice.is_sure for one in chosen]),
-        "tool_accuracy_when_sure": _share([one.tool_is_right for one in sure]),
+        **({"intent_accuracy": mean(meant)} if meant else {}),
+        "sure": mean([one.choice.is_sure for one in chosen]),
+        "tool_accuracy_when_sure": mean([one.tool_is_right for one in sure]),
         "confusion": confusion(
             [(one.row["expected_tool"] or NO_TOOL, one.choice.tool or NO_TOOL) for one in chosen],
             (*Registry.default().list_tools(), NO_TOOL),
@@ -101,13 +101,3 @@ def _miss(one: Chosen) -> str:
     row, choice = one.row, one.choice
     given = f"{choice.intent} {choice.tool} {choice.args} {choice.confidence:.2f}"
     return f"{row['expected_tool']} {row.get('expected_args', {})} -> {given}  {row['text']}"
-
-
-def _share(hits: Sequence[bool]) -> float:
-    return round(sum(hits) / len(hits), 4) if hits else 0.0
-
-
-def _table(figures: dict[str, Any]) -> str:
-    plain = [f"{name:24} {value}" for name, value in figures.items() if not isinstance(value, dict)]
-    rows = [f"  {true:20} {given}" for true, given in figures["confusion"].items()]
-    return "\n".join([*plain, "confusion, expected tool first:", *rows])

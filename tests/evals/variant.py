@@ -10,7 +10,6 @@ answered counts. --read prints so many answers of both beside each other.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from rag.errors import RowsUnreadable
 from rag.reading.rows import read_rows
 from tests.evals.answers import judge, measure
 from tests.evals.composed import difference
+from tests.evals.figures import parser
 
 MEASURES = {  # figure of tests.evals.answers -> its words in a card
     "facts_in_written_text": "facts that the text states, before any gate",
@@ -36,7 +36,12 @@ FEWEST = 2  # questions, for an interval
 
 def main(argv: Sequence[str]) -> int:
     """Print the comparison."""
-    options = _parser().parse_args(argv)
+    given = parser("variant", __doc__)
+    given.add_argument("--base", type=Path, required=True, help="answers of the base")
+    given.add_argument("--variant", type=Path, required=True, help="answers of the variant")
+    given.add_argument("--questions", type=Path, nargs="+", required=True, help="judged questions, JSON lines")
+    given.add_argument("--read", type=int, default=0, help="answers to print beside each other")
+    options = given.parse_args(argv)
     base, variant = (_answers(path) for path in (options.base, options.variant))
     both = base.keys() & variant.keys()
     asked = {
@@ -51,10 +56,9 @@ def main(argv: Sequence[str]) -> int:
     told = {"words": MEASURES, "question_files": {path.name: len(found) for path, found in asked.items()}}
     print(json.dumps(figures | told, indent=1) if options.json else _table(figures))
     for row in rows[: options.read]:
-        given = [answers[row["question"]].get("written", "").strip() or "(nothing)" for answers in (base, variant)]
-        print(
-            f"\n## {row['question']}\nfacts: {row.get('answer_facts') or '(none)'}\n\nbase: {given[0]}\n\nvariant: {given[1]}"
-        )
+        print(f"\n## {row['question']}\nfacts: {row.get('answer_facts') or '(none)'}")
+        for name, answers in (("base", base), ("variant", variant)):
+            print(f"\n{name}: {answers[row['question']].get('written', '').strip() or '(nothing)'}")
     return 0
 
 
@@ -85,15 +89,3 @@ def _table(figures: dict[str, float]) -> str:
         )
         lines.append(f"{words:66} {before:8.3f} {after:8.3f} {by:+8.3f} ({low:+.3f} to {high:+.3f})")
     return "\n".join(lines)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.evals variant", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--base", type=Path, required=True, help="answers of the base")
-    parser.add_argument("--variant", type=Path, required=True, help="answers of the variant")
-    parser.add_argument("--questions", type=Path, nargs="+", required=True, help="judged questions, JSON lines")
-    parser.add_argument("--read", type=int, default=0, help="answers to print beside each other")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    return parser

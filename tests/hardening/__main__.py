@@ -53,11 +53,9 @@ def main(argv: list[str]) -> int:
         help="GGUF that they try to persuade as well as the embedded model",
     )  # fmt: skip
     parser.add_argument(
-        "--cap",
-        type=int,
-        default=6,
-        help="prompts of each of garak's injection probes, the others go with it; goals of each of AgentDojo's attacks at a place",
-    )
+        "--cap", type=int, default=6, help="prompts of each of garak's injection probes, the others go with it; "
+        "goals of each of AgentDojo's attacks at a place",
+    )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--seconds", type=int, default=120, help="of each parser's fuzzing")
     parser.add_argument("--target", choices=fuzzing.TARGETS, action="append")

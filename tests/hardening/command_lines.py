@@ -1,10 +1,10 @@
 """Runs every command line of the project with every kind of bad path, and says which end in a traceback.
 
-    python -m tests.hardening.command_lines [--few | --all] [ENTRY ...]    # one JSON object a run
-    python -m tests.hardening.command_lines --list ENTRY ...               # one a command: its words and options
+    python -m tests.hardening.command_lines [--few] [ENTRY ...]    # one JSON object a run
+    python -m tests.hardening.command_lines --list ENTRY ...       # one a command: its words and options
 
---few tries one kind with each command and another with the next, and so it does without room and without an output:
-half a minute. --all tries every kind with every argument: hours.
+Every kind is tried with one argument of each command; with --few one kind with each command and another with the next,
+and so it does without room and without an output: half a minute.
 
 The entries are the files that Python can run; the commands, options and arguments of an entry come from its own
 parsers, so that a new one is covered by itself. An entry is imported once, and each of its runs is a fork of that
@@ -40,12 +40,9 @@ NOT_OURS = {"app.py"}  # takes no arguments; tests/onboarding/test_bad_settings.
 PLACES = ("rag", "model", "onboarding", "tools", "tests/evals", ".github/scripts")
 SERVE_OR_FUZZ = {"tools/sandbox/worker.py", ".github/scripts/image_probe.py"}  # a process of another's, fed by it
 LONGEST = 1_500  # characters of all that a refusal says, usage included
-ALL, FEW, LIST = "--all", "--few", "--list"
-AS_FEW = 1  # kinds of a command
+FEW, LIST = "--few", "--list"
 SLOW = ("huggingface_hub", "pyarrow.parquet", "scipy.optimize", "sklearn.svm", "sentence_transformers")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "OMP_THREAD_LIMIT": "1", "TOKENIZERS_PARALLELISM": "false"}
-
-
 Line = tuple[list[str], str]  # arguments, what is bad
 
 
@@ -143,7 +140,7 @@ def _closed(folder: Path) -> str:
 
 def commands(entry: str) -> list[Command]:
     """The commands of an entry, from the parsers that it meets; without any, one command of any words."""
-    words = [(), *(((name,)) for name in sorted(_names(entry)))]
+    words = [(), *((name,) for name in sorted(_names(entry)))]
     found: dict[tuple[str, ...], Command] = {}
     for before in words:
         for command in _parsed(entry, before):
@@ -288,10 +285,8 @@ def fork(entry: str, arguments: list[str], what: str, *, prepare: Callable[[], N
         os.dup2(writing, 1)
         os.dup2(writing, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdout, sys.stderr = (
-            os.fdopen(1, "w", closefd=False),
-            os.fdopen(2, "w", closefd=False, errors="backslashreplace"),
-        )
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+        sys.stderr = os.fdopen(2, "w", closefd=False, errors="backslashreplace")
         _child(entry, arguments, prepare)
     os.close(writing)
     said, end = b"", time.monotonic() + SECONDS
@@ -361,8 +356,8 @@ def _some(lines: list[Line], kinds: int, number: int, most: int) -> list[Line]:
     return [*(lines[kind * arguments + (number + kind) % arguments] for kind in chosen), *lines[kinds * arguments :]]
 
 
-def runs(entry: str, folder: Path, how: str = "") -> Iterator[Run]:
-    """The runs of an entry. how: ALL, FEW, or "" for every kind with one argument of each command."""
+def runs(entry: str, folder: Path, *, few: bool) -> Iterator[Run]:
+    """The runs of an entry."""
     _preload()
     good = folder / "good"
     (good / "pages").mkdir(parents=True)
@@ -374,11 +369,10 @@ def runs(entry: str, folder: Path, how: str = "") -> Iterator[Run]:
     bad = bad_paths(folder / "bad")
     for number, command in enumerate(commands(entry)):
         lines = list(command_lines(command, bad, good))
-        few = AS_FEW if how == FEW else len(bad)
-        for arguments, what in lines if how == ALL else _some(lines, len(bad), number, few):
+        for arguments, what in _some(lines, len(bad), number, 1 if few else len(bad)):
             yield fork(entry, arguments, what)
         sound = list(_line(command, {}, good))
-        for what, prepare in list(FULL.items())[number % 2 :: 2] if how == FEW else FULL.items():
+        for what, prepare in list(FULL.items())[number % 2 :: 2] if few else FULL.items():
             yield fork(entry, sound, what, prepare=prepare)
 
 
@@ -402,10 +396,9 @@ def main(names: Sequence[str]) -> int:
         for command in (one | {"entry": entry} for entry in named for one in map(_listed, commands(entry))):
             print(json.dumps(command))
         return 0
-    how = next((name for name in (ALL, FEW) if name in names), "")
     with copied() as folder:
         for number, entry in enumerate(named or entries()):
-            for run in runs(entry, folder / str(number), how):
+            for run in runs(entry, folder / str(number), few=FEW in names):
                 print(json.dumps(asdict(run) | {"fault": run.fault}), flush=True)
                 wrong += bool(run.fault)
     return int(wrong > 0)

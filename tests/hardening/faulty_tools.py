@@ -1,4 +1,4 @@
-"""The six tools as somebody might break them: the argument `fault` says how. Loaded by a worker of the sandbox."""
+"""A tool as somebody might break it: the argument `fault` says how. Loaded by a worker of the sandbox."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from tools.simulation.view import HostView
 BIG = 10 * 2**20
 
 
-def _break(fault: str) -> dict[str, Any]:
+def broken_tool(host: HostView, fault: str = "") -> dict[str, Any]:
+    """Break."""
     if fault == "raises":
         raise RuntimeError("the tool broke")
     if fault == "hangs":
@@ -20,33 +21,3 @@ def _break(fault: str) -> dict[str, Any]:
         os._exit(3)
     garbage: dict[Any, Any] = {1: object(), "nan": float("nan"), "bytes": b"\xff"}
     return {"too much": "x" * BIG} if fault == "10 MB" else garbage
-
-
-def broken_system_info(host: HostView, fault: str = "") -> dict[str, Any]:
-    """Break."""
-    return _break(fault)
-
-
-def broken_resource_usage(host: HostView, fault: str = "") -> dict[str, Any]:
-    """Break."""
-    return _break(fault)
-
-
-def broken_service_status(host: HostView, fault: str = "") -> dict[str, Any]:
-    """Break."""
-    return _break(fault)
-
-
-def broken_process_info(host: HostView, fault: str = "") -> dict[str, Any]:
-    """Break."""
-    return _break(fault)
-
-
-def broken_kvm_diagnostics(host: HostView, fault: str = "") -> dict[str, Any]:
-    """Break."""
-    return _break(fault)
-
-
-def broken_network_diagnostics(host: HostView, fault: str = "") -> dict[str, Any]:
-    """Break."""
-    return _break(fault)

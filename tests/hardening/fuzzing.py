@@ -33,9 +33,7 @@ def fuzz(folder: Path, target: str, seconds: int) -> Verdict:
     found = sorted(path.name for path in home.glob("*-*"))
     what = re.findall(r"^ *(?:\w+\.)*\w*(?:Error|Exception|Iteration)\b.*", done.stdout + done.stderr, re.MULTILINE)
     said = (
-        f"{runs:,} inputs, no finding"
-        if done.returncode == 0
-        else f"after {runs:,} inputs: {', '.join(found)} {what[-1:]}"
+        f"after {runs:,} inputs: {', '.join(found)} {what[-1:]}" if done.returncode else f"{runs:,} inputs, no finding"
     )
     ok = done.returncode == 0 and runs > 0
     figures = {"runs": runs, "findings": found, "exit": done.returncode, "seconds": seconds}

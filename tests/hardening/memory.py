@@ -7,7 +7,6 @@ again; here a loop does that. The conversation must still be on the visitor's pa
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -17,11 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 from playwright.sync_api import Page, expect
 
-from tests.browser.serving import chromium, free_port
+from tests.browser.serving import chromium
 from tests.hardening.serving import PATIENCE_S, ROOT, App
 from tests.hardening.verdict import Verdict
+from tests.loopback import free_port
+from tests.waiting import eventually
 
 ROOTS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))  # version 1, version 2
 LIMIT = ("memory.limit_in_bytes", "memory.max")
@@ -119,9 +121,7 @@ class Policy:
 
     def wait_for_end(self) -> tuple[float, int]:
         """When and how it first ended."""
-        end = time.monotonic() + PATIENCE_S
-        while not self.ends and time.monotonic() < end:
-            time.sleep(0.02)
+        eventually(lambda: self.ends)
         return self.ends[0]
 
     def stop(self) -> None:
@@ -134,10 +134,8 @@ class Policy:
 
 def memory(folder: Path) -> Verdict:
     """Reach the limit under a visitor who has a conversation on the page."""
-    what, must = (
-        "the memory limit of its cgroup is reached",
-        f"killed, restarted, healthy within {WITHIN_S:g} s; the conversation survives",
-    )
+    what = "the memory limit of its cgroup is reached"
+    must = f"killed, restarted, healthy within {WITHIN_S:g} s; the conversation survives"
     try:
         with cgroup() as group:
             killed, healthy_s, kept, went_on = _reached(folder, group)
@@ -172,9 +170,11 @@ def _reached(folder: Path, group: Cgroup) -> tuple[int, float, bool, bool]:
             ended, code = policy.wait_for_end()
             greedy.kill()
             greedy.wait()
-            healthy_s = _healthy(port) - ended
+            eventually(lambda: _is_healthy(app.url))
+            healthy_s = time.monotonic() - ended
             page.reload()
-            kept = page.locator(".turn .asked").all_inner_texts() == [QUESTION] if _appears(page) else False
+            page.locator(".turn .asked").first.wait_for()
+            kept = page.locator(".turn .asked").all_inner_texts() == [QUESTION]
             again = App(app.url, folder, policy.process)
             again.wait_until_ready()
             return code, healthy_s, kept, _ask(page, 2)
@@ -190,20 +190,8 @@ def _ask(page: Page, number: int) -> bool:
     return bool(page.locator(".turn.last .answer").inner_text())
 
 
-def _appears(page: Page) -> bool:
-    page.locator(".turn .asked").first.wait_for()
-    return True
-
-
-def _healthy(port: int) -> float:
-    """The moment in which the health check is first answered with 200."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
-                line.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                if line.recv(64).startswith(b"HTTP/1.1 200"):
-                    return time.monotonic()
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError("the application never came back")
+def _is_healthy(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/healthz", timeout=5).status_code == 200
+    except httpx2.HTTPError:
+        return False

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.loopback import free_port
+
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operators.md"
 CONFIGURATION = """
 daemon off;
@@ -46,9 +48,7 @@ def nginx(folder: Path, app: str, location: str) -> Iterator[str]:
     """The address of an nginx with this location, which names the app as 127.0.0.1:7860; a missing nginx fails."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     assert program, "no nginx found: run `make proxy`, or install it by hand"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     location = location.replace("127.0.0.1:7860", urlsplit(app).netloc)
     (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, port=port, location=location))
     command = [program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")]

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import re
 
-from model.engine.events import Finished, TextDelta
 from model.engine.prompt import Prompt
-from model.engine.protocol import Generation, Load, ModelInfo, Options
-from model.engine.scripted import CHATML
 from model.turn.tool_grammar import NO_CALL_TEXT
+from tests.turn_fakes import FakeEngine
 
 LINKS = (
     "![pixel]({0}/a.png?d={1}) <img src={0}/b.png?d={1}> [click]({0}/c?d={1}) [ref][r] <{0}/d?d={1}> {0}/e?d={1}\n\n"
@@ -22,37 +20,13 @@ LINKS = (
 )
 
 
-class ObeyingEngine:
-    """An `Engine` without a model; notes every prompt it read."""
+class ObeyingEngine(FakeEngine):
+    """An `Engine` that obeys at once."""
 
-    def __init__(self, *, stand_in: bool = False) -> None:
-        self.info = ModelInfo("obeying", "Obeying", 1, stand_in)
-        self.chat_template, self.bos, self.eos = CHATML, "", ""
-        self.prompts: list[Prompt] = []
-        self.options: list[Options] = []
-
-    def submit(self, prompt: Prompt, options: Options | None = None) -> Generation:
-        """Obey at once."""
-        options = options or Options()
-        self.prompts.append(prompt)
-        self.options.append(options)
+    def text(self, prompt: Prompt) -> str:
+        """What the last order asks for."""
         read = "\n".join(text for _, text in prompt.messages)
-        answer = _call(read) if options.sampling.grammar else _say(read)
-        generation = Generation(lambda: None)
-        for start in range(0, len(answer), 7):
-            generation.put(TextDelta(answer[start : start + 7]))
-        generation.put(Finished("stop", tokens=(1, 2, 3)))
-        return generation
-
-    def prewarm(self, prompts: list[Prompt]) -> None:
-        """Nothing to warm."""
-
-    def load(self) -> Load:
-        """Never busy."""
-        return Load(0, 0, 0.0)
-
-    def close(self) -> None:
-        """Nothing to free."""
+        return _call(read) if self.options[-1].sampling.grammar else _say(read)
 
 
 def _call(read: str) -> str:

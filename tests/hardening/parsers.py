@@ -106,8 +106,7 @@ TARGETS: Mapping[str, Target] = {
     "manifest": Target(manifest, lambda: [_manifest(), b"{}", b"[]", b'{"files": [], "skipped": {}}']),
     "cache-file": Target(cache_file, lambda: [_cache_file(), b"QNKV\x00\x00\x00\x01", b""]),
     "tool-call": Target(
-        tool_call,
-        lambda: [b'{"name": null, "arguments": {}}', b'{"name": "system_info", "arguments": {}}', b"[1]"],
+        tool_call, lambda: [b'{"name": null, "arguments": {}}', b'{"name": "system_info", "arguments": {}}', b"[1]"]
     ),
     "redactor": Target(
         redactor, lambda: [b"password: x|y", b"-----BEGIN |", b"mail a@b.de|", b"https://u:p@h/|?a=b", b"10.0.0.1|"]

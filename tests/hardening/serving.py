@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from tests.loopback import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300.0  # nothing here measures time; this only ends a test that would hang
@@ -66,9 +67,7 @@ class App:
 @contextmanager
 def running(data: Path, program: Sequence[str] = ("app.py",), root: Path | str = ROOT, **env: str) -> Iterator[App]:
     """The application over its own data folder while the block runs. program: what Python is to run, in `root`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     with (data / "app.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, *program], cwd=root, stdout=log, stderr=subprocess.STDOUT,

@@ -11,13 +11,7 @@ import pytest
 from rag.command_line import FAILED, INTERRUPTED, ended
 from tests.hardening.command_lines import FEW, ROOT, Run, entries
 
-KNOWN = {
-    "rag/__main__.py",
-    "model/__main__.py",
-    "tools/__main__.py",
-    "onboarding/__main__.py",
-    "tests/evals/__main__.py",
-}
+KNOWN = {f"{name}/__main__.py" for name in ("rag", "model", "tools", "onboarding", "tests/evals")}
 ENTRIES = entries()
 
 

@@ -123,7 +123,6 @@ def test_the_verdict_names_the_shares_by_place() -> None:
     said = dojo.told(counts)
     assert "called 0 of 4 (0%-49%), own words 1 of 4 (5%-70%)" in said
     assert "useful without an attack 1 of 2" in said
-    json.dumps(counts)
 
 
 def test_a_whole_run_ends_in_a_verdict_that_prints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

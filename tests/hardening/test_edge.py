@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
 import httpx2
@@ -14,6 +13,7 @@ import pytest
 from onboarding.edge.allowlist import HEADERS
 from tests.hardening.routes import TABLE, table
 from tests.hardening.serving import App
+from tests.loopback import http_server
 
 
 def test_the_routes_are_those_that_a_person_has_looked_at() -> None:
@@ -35,13 +35,8 @@ def elsewhere() -> Iterator[tuple[str, list[str]]]:
 
         do_HEAD = do_POST = do_GET  # noqa: N815 - http.server's names
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_port}", asked
-    server.shutdown()
+    with http_server(Handler) as address:
+        yield urlsplit(address).netloc, asked
 
 
 # {f}: a file outside what is served, absolute and without its leading slash; {h}: host and port of a server elsewhere.
@@ -65,12 +60,8 @@ FORGERY = [
     *("/gradio_api/file=http://{h}/x", "/file=http://{h}/x", "/gradio_api/file=//{h}/x", "/gradio_api/file=\\\\{h}\\x"),
     *("/assets/http://{h}/x", "/static/http://{h}/x", "/svelte/http://{h}/x", "/assets//{h}/x", "/static/%2f%2f{h}/x"),
     *("/gradio_api/component_server?url=http://{h}", "/config?root=http://{h}", "/?url=http://{h}", "//{h}/x"),
-    *(
-        "/gradio_api/mcp/sse?url=http://{h}",
-        "/gradio_api/info?url=http://{h}",
-        "http://{h}/x",
-        "/theme.css?u=http://{h}",
-    ),
+    *("/gradio_api/mcp/sse?url=http://{h}", "/gradio_api/info?url=http://{h}", "http://{h}/x"),
+    "/theme.css?u=http://{h}",
 ]
 
 

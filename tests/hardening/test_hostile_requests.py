@@ -184,13 +184,7 @@ def values_of(config: dict[str, Any], ids: list[int], text: str) -> list[Any]:
     return given
 
 
-HOSTILE_TEXTS = {
-    "brackets": "[" * 4_000,
-    "letters": "aA0-a.b-" * 3_500,
-    "blanks": "a" + " " * 28_000,
-}
-
-
+HOSTILE_TEXTS = {"brackets": "[" * 4_000, "letters": "aA0-a.b-" * 3_500, "blanks": "a" + " " * 28_000}
 KEEPING = ("_ask", "_manage_saved", "_submitted")
 
 

@@ -60,15 +60,6 @@ def test_rot_is_found_against_the_lock_and_against_what_was_first_read(smol: Pat
     prove(rotten, replace(entry, sha256=""), tmp_path / "nothing remembered")  # the gap: nothing to compare it with
 
 
-@pytest.mark.parametrize("memory", ["{", "[]", '{"x": 1}', ""])
-def test_a_damaged_memory_of_digests_is_made_anew(tmp_path: Path, memory: str) -> None:
-    file, remembered = tmp_path / "file", tmp_path / "digests.json"
-    file.write_bytes(b"abc")
-    remembered.write_text(memory)
-    assert digest(file, remembered) == digest(file)
-    assert list(json.loads(remembered.read_text()).values()) == [digest(file)]
-
-
 def rot(sound: Path, path: Path) -> None:
     """Bits flip, size and time stay: what a disk does to a file, not what a person does."""
     stat = path.stat()

@@ -16,7 +16,6 @@ FOUND: dict[str, list[bytes]] = {
         b"\x00---\na: 2024-99-99\n---\nx",
     ],
     "front-matter": [b"---\na: 2024-99-99\n---\n", b"---\na: !!int x\n---\n", b"---\n" + b"[" * 3000 + b"\n---\n"],
-    "questions": [b"a: 2024-99-99", b"\xff", b"[" * 3000],
     "manifest": [b'{"skipped": [], "files": []}', b"[" * 100_000, b"\xff", b"1", b'{"skipped": 5}'],
     "cache-file": [b"", b"QNKV"],
     "tool-call": [b'{"name": []}', b'{"name": {}}', b"[" * 100_000, b'{"name": "system_info"}', b"NaN"],

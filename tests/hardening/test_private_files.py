@@ -68,6 +68,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "half": lambda path: path.write_text('[["a", 1'),
     "half a character": lambda path: path.write_bytes(b'{"a": "\xe2\x82'),
     "empty": lambda path: path.write_bytes(b""),
+    "a word for a number": lambda path: path.write_text('[["a", "b", "many"]]'),
     "another form": lambda path: path.write_text('{"a": {"b": [1, 2, null]}}'),
     "rows of other things": lambda path: path.write_text('[1, null, ["a"], [1, "a"], ["a", true, 2], {"a": 1}]'),
     "a folder": lambda path: path.mkdir(),

@@ -23,13 +23,8 @@ class Verdict:
 
     def markdown(self) -> str:
         """The row, its cells in one line each."""
-        cells = (
-            self.row,
-            self.what,
-            self.must,
-            self.found,
-            ("yes" if self.ok else "**no**") if self.ran else "not run",
-        )
+        holds = ("yes" if self.ok else "**no**") if self.ran else "not run"
+        cells = (self.row, self.what, self.must, self.found, holds)
         return "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |"
 
     def json(self) -> str:

@@ -8,6 +8,7 @@ from model.checking.answer_filter import AnswerFilter
 from model.checking.gate import Gate, Judged
 from model.checking.verdict import Verdict
 from model.statements.evidence import Given
+from tests.turn_fakes import LenientChecker
 
 PAGE = r"RHEL 8 is refused by the deployment script, which prints '\e[31m' in red."
 WRITTEN = r"RHEL 8 is refused by the deployment script. See [7] at https://evil.example/x or '\e[31m' and '\e[2J'."
@@ -17,17 +18,11 @@ SHOWN = (
 )
 
 
-class Lenient:
+class Lenient(LenientChecker):
     """Lets everything pass; the first passage speaks of scripts."""
 
     def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
         return Verdict("holds", int("script" in sentence))
-
-    def repeats(self, sentence: str) -> bool:
-        return False
-
-    def judge_command(self, line: str) -> Verdict:
-        return Verdict("holds")
 
 
 def expecting(given: Given) -> AnswerFilter:

@@ -8,21 +8,16 @@ from model.checking.attribution import citations, numbered
 from model.checking.gate import Gate
 from model.checking.sentences import Splitter
 from model.checking.verdict import Verdict
+from tests.turn_fakes import LenientChecker
 
 
-class ByName:
+class ByName(LenientChecker):
     """Finds RHEL 8 in the first passage and Airflow in the second, where a sentence cites that one or none."""
 
     def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
         number = 1 if "RHEL 8" in sentence else 2 if "Airflow" in sentence else 0
         cited = citations(sentence)
         return Verdict("holds", number) if not cited or number in cited or not number else Verdict("not_found")
-
-    def repeats(self, sentence: str) -> bool:
-        return False
-
-    def judge_command(self, line: str) -> Verdict:
-        return Verdict("holds")
 
 
 def attributed(text: str) -> tuple[str, set[int]]:

@@ -11,10 +11,7 @@ import pytest
 
 from model.checking.gate import Judged
 from model.checking.verdict import Verdict
-from model.engine.events import Finished, Prefill, TextDelta
-from model.engine.prompt import Prompt
-from model.engine.protocol import Generation, Load, ModelInfo, Options, QueueFull
-from model.engine.scripted import CHATML
+from model.engine.events import Prefill, TextDelta
 from model.prompting.assemble import user_message
 from model.prompting.conversation import Conversation, PastTurn, Topic
 from model.statements.evidence import Given
@@ -23,8 +20,9 @@ from model.turn.events import Notice, SourcesFound, ToolFinished, ToolStarted, T
 from model.turn.held_to_rules import WithRules
 from model.turn.tool_calling import ToolMenu
 from model.turn.wording import ABSTAIN, ALL_LEFT_OUT, STAND_IN_ADDS, Words
-from rag.types import Embedded, Passage, SearchResult
+from rag.types import Passage, SearchResult
 from tests.prompt_texts import TEXTS
+from tests.turn_fakes import FakeEngine, FakeSearcher, LenientChecker, said
 from tools.diagnosis.reading import ResultReading
 from tools.registry import Registry
 from tools.simulation.hosts import load_hosts
@@ -39,45 +37,7 @@ LIBVIRTD = ToolCall("service_status", {"services": ["libvirtd"]}, "libvirtd-down
 NOTHING = SearchResult([], 0.1, "", [PASSAGE])
 
 
-class FakeEngine:
-    """Says what it is told to say, at once."""
-
-    def __init__(self, words: str, *, name: str = "fake", stand_in: bool = False, full: bool = False) -> None:
-        self.info = ModelInfo(name, name.capitalize(), 1, stand_in)
-        self.chat_template, self.bos, self.eos = CHATML, "", ""
-        self.prompts: list[Prompt] = []
-        self.generations: list[Generation] = []
-        self._words, self._full = words, full
-
-    def submit(self, prompt: Prompt, options: Options | None = None) -> Generation:
-        if self._full:
-            raise QueueFull
-        self.prompts.append(prompt)
-        generation = Generation(lambda: None)
-        generation.put(Prefill(5, 5, 0.0))
-        for word in self._words.split(" "):
-            generation.put(TextDelta(word + " "))
-        generation.put(Finished("stop", tokens=(1, 2, 3)))
-        self.generations.append(generation)
-        return generation
-
-    def prewarm(self, prompts: list[Prompt]) -> None: ...
-
-    def load(self) -> Load:
-        return Load(0, 0, 0.0)
-
-    def close(self) -> None: ...
-
-
-class FakeSearcher:
-    def __init__(self, result: SearchResult) -> None:
-        self.result = result
-
-    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
-        return self.result
-
-
-class ByWords:
+class ByWords(LenientChecker):
     """A checker that knows three words: so no test here depends on how well sentences are judged."""
 
     def __init__(self, given: Given, *, foreign: bool = False, before: str = "") -> None:
@@ -90,12 +50,6 @@ class ByWords:
             return Verdict("not_found")
         told = any(word in sentence for word in ("refused", "error")) and bool(self._passages)
         return Verdict("holds", int(told))
-
-    def repeats(self, sentence: str) -> bool:
-        return False
-
-    def judge_command(self, line: str) -> Verdict:
-        return Verdict("holds")
 
 
 def run_tool(call: ToolCall) -> ToolResult:
@@ -123,10 +77,6 @@ def judged(events: list[TurnEvent]) -> list[Judged]:
 def kinds(events: list[TurnEvent]) -> list[str]:
     names = [type(event).__name__ for event in events]
     return [name for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
-
-
-def said(events: list[TurnEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 def last(events: list[TurnEvent]) -> TurnFinished:
@@ -295,7 +245,7 @@ def test_what_goes_against_its_source_is_left_out_and_told_in_its_place() -> Non
 def test_the_next_prompt_holds_nothing_that_was_left_out() -> None:
     events, engine = checked("- RHEL 8 is supported.\n- The script decides.\n")
     past = last(events).conversation.turns[-1]
-    assert (past.answer, past.tokens) == ("- The script decides.\n ", ())
+    assert (past.answer, past.tokens) == ("- The script decides.\n", ())
     chat = Chat(lambda _: engine, lambda: FakeSearcher(FOUND), run_tool, TEXTS, checker=ByWords)
     list(chat.answer(asking(text="And 9?", conversation=last(events).conversation)))
     answers = [text for role, text in engine.prompts[-1].messages if role == "assistant"]
@@ -426,18 +376,9 @@ SCHEMAS = Registry.default().schemas()
 MENU = ToolMenu.of("Tools:\n$tools", SCHEMAS)
 
 
-class ChoosingEngine(FakeEngine):
-    """Writes the given calls one after another, then its answer."""
-
-    def __init__(self, *calls: str, stand_in: bool = False) -> None:
-        super().__init__("It has failed.", stand_in=stand_in)
-        self.options: list[Options] = []
-        self._script = [*calls, "It has failed."]
-
-    def submit(self, prompt: Prompt, options: Options | None = None) -> Generation:
-        self.options.append(options or Options())
-        self._words = self._script[min(len(self.options), len(self._script)) - 1]
-        return super().submit(prompt, options)
+def choosing(*calls: str, stand_in: bool = False) -> FakeEngine:
+    """An engine that writes the given calls one after another, then its answer."""
+    return FakeEngine(*calls, "It has failed.", stand_in=stand_in)
 
 
 def checks(events: list[TurnEvent]) -> list[tuple[str, dict[str, object]]]:
@@ -450,7 +391,7 @@ NO_CALL = '{"name": null, "arguments": {}}'
 
 
 def test_an_unsure_choice_is_the_models_under_the_grammar_and_its_result_is_answered() -> None:
-    engine = ChoosingEngine(SERVICES, NO_CALL)
+    engine = choosing(SERVICES, NO_CALL)
     run, records, _ = make(engine)
     events = run(asking(text=ASKS, calls=(ToolCall("system_info", {}, "healthy"),), menu=MENU, host="libvirtd-down"))
     assert checks(events) == [("service_status", {"services": ["libvirtd"]})]
@@ -460,10 +401,10 @@ def test_an_unsure_choice_is_the_models_under_the_grammar_and_its_result_is_answ
 
 
 def test_the_same_call_is_never_run_twice_and_two_rounds_are_the_most() -> None:
-    run, _, _ = make(ChoosingEngine(SERVICES, SERVICES))
+    run, _, _ = make(choosing(SERVICES, SERVICES))
     assert len(checks(run(asking(text=ASKS, menu=MENU)))) == 1
     others = [f'{{"name": "process_info", "arguments": {{"top_n": {n}}}}}' for n in range(1, 5)]
-    run, _, _ = make(ChoosingEngine(*others))
+    run, _, _ = make(choosing(*others))
     assert len(checks(run(asking(menu=MENU)))) == 2
 
 
@@ -478,7 +419,7 @@ def test_the_same_call_is_never_run_twice_and_two_rounds_are_the_most() -> None:
 )
 def test_a_name_that_nobody_mentioned_is_no_argument(question: str, written: dict[str, object], kept: object) -> None:
     tool = "service_status" if "services" in written else "process_info"
-    run, _, _ = make(ChoosingEngine(json.dumps({"name": tool, "arguments": written})))
+    run, _, _ = make(choosing(json.dumps({"name": tool, "arguments": written})))
     assert checks(run(asking(text=question, menu=MENU)))[:1] == [(tool, kept)]
 
 
@@ -486,14 +427,14 @@ def test_a_name_that_nobody_mentioned_is_no_argument(question: str, written: dic
     "text", ['{"name": "rm", "arguments": {}}', '{"name": "serv', "Sure!", "[" * 20_000, '"x"', ""]
 )
 def test_a_call_that_cannot_be_read_counts_as_none_and_the_documentation_answers(text: str) -> None:
-    run, _, _ = make(ChoosingEngine(text))
+    run, _, _ = make(choosing(text))
     events = run(asking(menu=MENU))
     assert checks(events) == []
     assert any(isinstance(event, SourcesFound) for event in events)
 
 
 def test_a_stand_in_is_not_asked_and_the_best_guess_runs() -> None:
-    engine = ChoosingEngine(SERVICES, stand_in=True)
+    engine = choosing(SERVICES, stand_in=True)
     run, _, _ = make(engine)
     events = run(asking(calls=(LIBVIRTD,), menu=MENU))
     assert checks(events) == [(LIBVIRTD.tool, LIBVIRTD.arguments)]

@@ -9,14 +9,14 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from tests.loopback import http_server
 from tests.model.test_packages import packed
 
 ROOT = Path(__file__).parents[2]
@@ -90,14 +90,8 @@ def hub() -> Iterator[Served]:
                 self.send_header("Content-Range", f"bytes {start}-{len(served.body) - 1}/{len(served.body)}")
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    served.url = f"http://127.0.0.1:{server.server_port}"
-    yield served
-    server.shutdown()
+    with http_server(Handler) as served.url:
+        yield served
 
 
 def fetch(folder: Path, url: str, **changes: object) -> dict[str, object]:

@@ -12,12 +12,13 @@ from model.checking.answer_filter import AnswerFilter, Piece
 from model.checking.gate import PLACE, Gate, Judged
 from model.checking.verdict import Verdict
 from model.statements.evidence import Given
+from tests.turn_fakes import LenientChecker
 
 GIVEN = Given(("Airflow listens on port 8888.",), question="Which port?")
 WRONG, NEW = Verdict("against", 1, "Airflow listens on port 8888."), Verdict("not_found")
 
 
-class ByWord:
+class ByWord(LenientChecker):
     """Judges by a word: FALSE goes against the evidence, NEW is in none."""
 
     def judge(self, sentence: str, before: str = "", after: str = "") -> Verdict:
@@ -25,9 +26,6 @@ class ByWord:
             return WRONG
         known = int("port 8888" in sentence and "[2]" not in sentence)
         return WRONG if "FALSE" in sentence else NEW if "NEW" in sentence else Verdict("holds", known)
-
-    def repeats(self, sentence: str) -> bool:
-        return False
 
     def judge_command(self, line: str) -> Verdict:
         return self.judge(line)

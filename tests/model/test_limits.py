@@ -14,15 +14,9 @@ from model.turn.limits import TurnLimits
 from model.turn.prewarm import warm_prompts
 from model.turn.tool_calling import ToolMenu
 from rag.types import Embedded, SearchResult
-from tests.model.test_chat import (
-    LIBVIRTD,
-    PASSAGE,
-    ChoosingEngine,
-    asking,
-    checks,
-    run_tool,
-)
+from tests.model.test_chat import LIBVIRTD, PASSAGE, asking, checks, choosing, run_tool
 from tests.prompt_texts import TEXTS
+from tests.turn_fakes import FakeSearcher
 from tools.registry import Registry
 from tools.types import ToolCall, ToolResult
 
@@ -38,7 +32,7 @@ class Counting:
 
 def asked(limits: TurnLimits, *, stand_in: bool = False) -> str:
     """What the model reads as the visitor's message."""
-    engine = ChoosingEngine(stand_in=stand_in)
+    engine = choosing(stand_in=stand_in)
     list(Chat(lambda _: engine, Counting, run_tool, TEXTS, limits=limits).answer(asking()))
     return engine.prompts[0].messages[-1][1]
 
@@ -64,7 +58,7 @@ def test_more_passages_are_read_without_turning_anything_else(limits: TurnLimits
 
 def test_a_model_reads_no_more_passages_than_it_answers_best_from() -> None:
     for passages, read in ((1, 1), (2, 2), (8, 5), (0, 5)):
-        engine = ChoosingEngine()
+        engine = choosing()
         engine.info = replace(engine.info, passages=passages)
         list(Chat(lambda _, it=engine: it, Counting, run_tool, TEXTS, limits=TurnLimits(passages=5)).answer(asking()))  # type: ignore[misc]
         assert numbers(engine.prompts[0].messages[-1][1]) == list(range(1, read + 1))
@@ -80,26 +74,25 @@ def test_the_room_grows_with_the_passages_unless_it_is_given() -> None:
 
 
 def test_an_answers_length_and_deadline_and_the_questions_length_reach_the_engine() -> None:
-    engine = ChoosingEngine()
+    engine = choosing()
     limits = TurnLimits(answer_tokens=77, question_tokens=55, deadline_s=9.0)
     list(Chat(lambda _: engine, Counting, run_tool, TEXTS, limits=limits).answer(asking()))
     assert [(options.max_tokens, options.deadline_s) for options in engine.options] == [(77, 9.0)]
     assert [segment.limit for segment in engine.prompts[0].segments if segment.private] == [55]
-    stand_in = ChoosingEngine(stand_in=True)
+    stand_in = choosing(stand_in=True)
     list(Chat(lambda _: stand_in, Counting, run_tool, TEXTS, limits=limits).answer(asking()))
     assert stand_in.options[0].max_tokens == 77
 
 
 def test_the_translation_and_the_choice_of_a_tool_have_the_same_deadline() -> None:
-    class Nothing:
-        def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
-            return SearchResult([], 0.1, "")
-
-    engine, menu = (
-        ChoosingEngine('{"name": null, "arguments": {}}'),
-        ToolMenu.of("$tools", Registry.default().schemas()),
+    engine, menu = (choosing('{"name": null, "arguments": {}}'), ToolMenu.of("$tools", Registry.default().schemas()))
+    chat = Chat(
+        lambda _: engine,
+        lambda: FakeSearcher(SearchResult([], 0.1, "")),
+        run_tool,
+        TEXTS,
+        limits=TurnLimits(deadline_s=9.0, question_tokens=55),
     )
-    chat = Chat(lambda _: engine, Nothing, run_tool, TEXTS, limits=TurnLimits(deadline_s=9.0, question_tokens=55))
     list(chat.answer(asking(menu=menu, search="rhel 8")))
     assert [options.deadline_s for options in engine.options] == [9.0, 9.0]
     assert engine.prompts[1].segments[-2].limit == 55
@@ -110,7 +103,7 @@ def test_tools_results_are_cut_to_their_limit() -> None:
         return ToolResult(call.tool, True, {str(i): "x" * 200 for i in range(40)})
 
     def told(limits: TurnLimits) -> str:
-        engine = ChoosingEngine()
+        engine = choosing()
         list(Chat(lambda _: engine, Counting, long, TEXTS, limits=limits).answer(asking(calls=(LIBVIRTD,))))
         return engine.prompts[0].messages[-1][1].partition("<tool_response>\n")[2].partition(" ... (cut)")[0]
 
@@ -121,14 +114,14 @@ def test_tools_results_are_cut_to_their_limit() -> None:
 def test_the_model_may_choose_as_many_checks_as_the_limit_says(rounds: int) -> None:
     calls = [f'{{"name": "process_info", "arguments": {{"top_n": {n}}}}}' for n in range(1, 9)]
     menu = ToolMenu.of("$tools", Registry.default().schemas())
-    engine = ChoosingEngine(*calls)
+    engine = choosing(*calls)
     chat = Chat(lambda _: engine, Counting, run_tool, TEXTS, limits=TurnLimits(tool_rounds=rounds))
     assert len(checks(list(chat.answer(asking(menu=menu))))) == rounds
 
 
 def test_what_is_read_ahead_is_what_a_turn_reads_under_the_same_limits() -> None:
     limits, route = TurnLimits(passages=6), RouteText("rhel10", "RHEL 10", ("Is RHEL 8 supported?",))
-    engine = ChoosingEngine()
+    engine = choosing()
     list(Chat(lambda _: engine, Counting, run_tool, TEXTS, limits=limits).answer(asking()))
     texts = replace(TEXTS, routes={"rhel10": route})
     ahead = warm_prompts(ScriptedEngine(), texts, Counting(), limits=limits)[-1]

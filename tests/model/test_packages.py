@@ -12,7 +12,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from model.catalogue.download import fetch, find
 from model.catalogue.entries import SUBSTITUTE, Entry, FetchStopped, HubUnreachable, catalogue
 from model.catalogue.memory import free_bytes, shortage
 from model.engine.protocol import ModelUnusable
+from tests.loopback import http_server
 
 PART = 1000  # bytes
 WEIGHTS = b"GGUF" + bytes(range(256)) * 9 + b"the end"  # two whole parts and a rest
@@ -178,17 +179,12 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         def do_GET(self) -> None:
             release.wait(60)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    yield f"http://127.0.0.1:{server.server_port}/simple"
-    release.set()
-    server.shutdown()
+    with http_server(Handler) as address:
+        yield f"{address}/simple"
+        release.set()
 
 
 @pytest.mark.parametrize("place", ["http://127.0.0.1:9/simple", "https://no-such-host.invalid/simple"])

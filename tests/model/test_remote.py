@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx2
@@ -17,6 +17,7 @@ from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import Options, QueueFull, Sampling
 from model.engine.remote import ATTEMPTS, RemoteEngine
 from model.turn.tool_calling import ToolMenu, choose
+from tests.loopback import http_server
 from tests.model.test_engine import finish
 from tests.model_server import llama_server
 from tools.registry import Registry
@@ -202,16 +203,8 @@ def misbehaving(script: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
             self.connection.settimeout(30)
             seen.append("closed" if self.rfile.read(1) == b"" else "more")
 
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{http.server_address[1]}", seen
-        finally:
-            http.shutdown()
+    with http_server(Handler) as address:
+        yield address, seen
 
 
 def chunk(text: str) -> bytes:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from model.turn.retrieval import look_up
 from rag.types import Embedded, SearchResult
-from tests.model.test_chat import FOUND, NOTHING, FakeEngine
+from tests.model.test_chat import FOUND, NOTHING
 from tests.prompt_texts import TEXTS
+from tests.turn_fakes import FakeEngine
 
 
 class ByText:

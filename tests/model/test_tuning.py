@@ -7,6 +7,7 @@ import json
 import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -151,22 +152,18 @@ def rows_about_one_passage(seed: int = 1) -> list[EncodedRow]:
 def test_packs_hold_every_row_once_and_fit() -> None:
     rows = rows_about_one_passage() + rows_about_one_passage(2)
     made = packs(rows, 75)
-    assert all(len(pack.tokens) <= 75 for pack in made)
+    assert all(len(pack.input_ids) <= 75 for pack in made)
     assert sum(pack.rows for pack in made) == len(rows)
-    assert sum(len(pack.tokens) for pack in made) < sum(len(row.tokens) for row in rows)
+    assert sum(len(pack.input_ids) for pack in made) < sum(len(row.tokens) for row in rows)
     assert sorted(told for pack in made for told in learnt(pack)) == sorted(
-        told for row in rows for told in answers(row)
+        told for row in rows for told in learnt(row)
     )
     assert sum(pack.rows for pack in drawn(made, 3)) in (3, 4)
     assert packs(rows, 75) == made
 
 
-def learnt(pack: Pack) -> list[int]:
-    return [label for label in pack.labels if label != IGNORED]
-
-
-def answers(row: EncodedRow) -> list[int]:
-    return [label for label in row.labels if label != IGNORED]
+def learnt(given: Pack | EncodedRow) -> list[int]:
+    return [label for label in given.labels if label != IGNORED]
 
 
 # --- what follows needs what `make setup-full` installs
@@ -190,7 +187,7 @@ def test_a_pack_trains_as_its_rows_alone_do(tmp_path: Path) -> None:
     single = [
         loss(model, {"input_ids": torch.tensor([row.tokens]), "labels": torch.tensor([row.labels])}) for row in rows
     ]
-    assert loss(model, batch([pack.columns()])) == pytest.approx(sum(single), rel=1e-4)
+    assert loss(model, batch([asdict(pack)])) == pytest.approx(sum(single), rel=1e-4)
 
 
 def served(llama: Llama, tokens: Sequence[int]) -> np.ndarray:
@@ -297,15 +294,7 @@ def dataset(folder: Path, rows: Sequence[Row], **splits: Sequence[Row]) -> Path:
     return folder
 
 
-ROWS: list[Row] = [
-    {
-        "messages": [
-            {"role": "system", "content": "s"},
-            {"role": "user", "content": "u"},
-            {"role": "assistant", "content": "a"},
-        ]
-    }
-]
+ROWS: list[Row] = [{"messages": [{"role": role, "content": "x"} for role in ("system", "user", "assistant")]}]
 
 
 def test_a_dataset_that_cannot_be_trained_on_is_refused_in_one_sentence(tmp_path: Path) -> None:

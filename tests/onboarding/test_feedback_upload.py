@@ -6,19 +6,20 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
 
-from onboarding.feedback import FeedbackRow, read_rows
+from onboarding.feedback import read_rows
 from onboarding.feedback.row import visitor_of
-from onboarding.feedback.service import BadFeedbackSettings, Feedback, FeedbackSettings, check
+from onboarding.feedback.service import Feedback, FeedbackSettings
 from onboarding.feedback.store import Store, rows_in
 from onboarding.feedback.upload import TROUBLE, NotPrivate, Uploader
 from tests.hub_stand_in import TOKEN, Hub, Repository, serve
+from tests.onboarding.test_feedback_store import row
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 REPO = "someone/feedback"
@@ -34,10 +35,6 @@ def hub() -> Iterator[Hub]:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "feedback", sends=True)
-
-
-def row(number: int, key: str = "a") -> FeedbackRow:
-    return FeedbackRow(id=f"{number:032x}", at=1e9 + number, visitor=visitor_of(key), kind="thumb", verdict="up")
 
 
 class Failures:
@@ -64,13 +61,6 @@ def on_hub(hub: Hub) -> list[str]:
 
 def ids(numbers: range) -> list[str]:
     return [row(number).id for number in numbers]
-
-
-def eventually(check: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.02)
 
 
 def test_rows_reach_a_dataset_that_is_private_and_are_sent_once(hub: Hub, store: Store) -> None:
@@ -216,12 +206,6 @@ def test_a_commit_that_somebody_else_made_meanwhile_is_kept(hub: Hub, store: Sto
         one.send()
     one.send()
     assert on_hub(hub) == [] and hub.repositories[DATASET].files["README.md"] == b"# Feedback\n"
-
-
-@pytest.mark.parametrize(("repo", "token", "said"), [("name", "t", "user/name"), ("a/b/c", "t", "user/name"), ("a/b", "", "HF_TOKEN")])  # fmt: skip
-def test_senseless_settings_are_named(tmp_path: Path, repo: str, token: str, said: str) -> None:
-    with pytest.raises(BadFeedbackSettings, match=said):
-        check(FeedbackSettings(tmp_path, repo, token))
 
 
 SCRIPT = """

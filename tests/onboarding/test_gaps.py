@@ -27,15 +27,8 @@ def searched(route: str, state: State | None, language: str = "en") -> TurnRecor
 
 
 def row(number: int, question: str, **fields: object) -> FeedbackRow:
-    given = {
-        "at": NOON + number,
-        "visitor": f"v{number}",
-        "kind": "thumb",
-        "verdict": "down",
-        "state": "near",
-        **fields,
-    }
-    return FeedbackRow.model_validate({"question": question, **given})
+    given = {"at": NOON + number, "visitor": f"v{number}", "kind": "thumb", "verdict": "down", "state": "near"}
+    return FeedbackRow.model_validate({"question": question, **given, **fields})
 
 
 @pytest.fixture

@@ -33,20 +33,12 @@ from onboarding.edge.rate_limits import RateLimits, Rates
 from onboarding.settings import Settings
 from onboarding.usage.recorder import Usage, usage_of_project
 from onboarding.usage.scrape import Audience, add_metrics_route
-from rag.types import Embedded, Passage, SearchResult
+from rag.types import Passage, SearchResult
 from tests.browser.serving import serving
+from tests.turn_fakes import FakeSearcher
 
 PASSAGE = Passage("a", "It is supported.", "Title", ("Title",), "a.md", (1, 2), "https://example.org/a", 1.0, "It is.")
 ANSWER = SearchResult([PASSAGE], 0.9, "It is supported.", [], 1.0)
-
-
-class Search:
-    """Always finds the one passage."""
-
-    holdings: tuple[()] = ()
-
-    def search(self, text: str, k: int = 5, embedded: Embedded | None = None) -> SearchResult:
-        return ANSWER
 
 
 class HeldEngine(ScriptedEngine):
@@ -93,7 +85,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     engine.go.set()
     parts = Parts(PartsSettings(engine="scripted", data=tmp_path_factory.mktemp("data")))
     parts._serve(engine)
-    parts.retriever = Search()  # type: ignore[assignment]
+    parts.retriever = FakeSearcher(ANSWER)  # type: ignore[assignment]
     parts._ready.set()
     admission = Admission(RateLimits(Rates(6)), usage.refused)
     around = Around(usage, admission, trust=trusted("1"))
@@ -238,11 +230,3 @@ def test_settings_of_the_edge(tmp_path: Path) -> None:
     chosen = {"ASKS_PER_MINUTE": "60", "TRUST_PROXY": "10.0.0.0/8", "METRICS": "1", "LOG_FORMAT": "text"}
     settings = Settings.from_env({**env, **chosen})
     assert (settings.asks, settings.trust, settings.metrics, settings.log) == (60, "10.0.0.0/8", "everybody", "text")
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("TRUST_PROXY", "yes"), ("METRICS", "maybe"), ("LOG_FORMAT", "xml"), ("ASKS_PER_MINUTE", "-1")]
-)
-def test_a_senseless_setting_of_the_edge_is_named(tmp_path: Path, name: str, value: str) -> None:
-    with pytest.raises(SystemExit, match=f"{name}={value}"):
-        Settings.from_env({"DATA_DIR": str(tmp_path), name: value})

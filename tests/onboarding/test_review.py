@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,7 +20,6 @@ from onboarding.feedback.review import CHECKOUT, Review, _parser, run
 from onboarding.feedback.row import visitor_of
 from onboarding.feedback.service import Feedback, FeedbackSettings
 from onboarding.feedback.store import FOLDER
-from rag.errors import RagError
 from rag.reading.page_questions import questions_of
 from rag.reading.rows import read_rows as read_cases
 from rag.search.retriever import Retriever, open_or_build
@@ -114,12 +112,8 @@ def test_a_candidate_is_told_with_what_is_known_of_it(site: Site, capsys: pytest
     site.say("where do I find another key for THE lock", "bert")
     assert site.review("--list", "--json") == 0
     (told,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert (told["id"], told["visitors"], told["may_publish"], told["state"]) == (
-        f"c{row.id[:8]}",
-        2,
-        False,
-        "not here",
-    )
+    assert (told["id"], told["visitors"]) == (f"c{row.id[:8]}", 2)
+    assert (told["may_publish"], told["state"]) == (False, "not here")
     assert (told["topic"], told["language"]) in (("introduction", "en"), ("", "en"))
     assert told["complaints"][0]["comment"] == "mail [e-mail], she knows"
     assert "doors.md" in [place["page"] for place in told["nearest"]]
@@ -164,22 +158,20 @@ def test_a_case_measures_the_search_and_is_listed_on_no_page(site: Site) -> None
     with pytest.raises(NotAccepted, match=r"community.jsonl judges"):
         site.review("--accept", f"c{again.id[:8]}", "--page", "doors.md", "--question", ASKED.lower())
     publish(["--repo", "user/questions", "--data", str(site.data)])
-    assert {row["question"] for row in rows_of(site.data / FOLDER / "dataset", "test")} == {
-        ASKED,
-        "Who painted the ceiling?",
-    }
+    published = {row["question"] for row in rows_of(site.data / FOLDER / "dataset", "test")}
+    assert published == {ASKED, "Who painted the ceiling?"}
 
 
-REFUSED: dict[str, Callable[[str], list[str]]] = {
-    "nobody agreed": lambda _id: [],
-    "may hold a e-mail|may hold something private": lambda _id: ["--question", "may jane.doe@contoso.com have a key"],
-    "something private": lambda _id: ["--question", "does password=Sommer2024! open it"],
-    "blacked out": lambda _id: ["--question", "does [secret] open it"],
-    "one line": lambda _id: ["--question", "key " * 90],
-    "lists this question already": lambda _id: ["--question", "How does a ROOF open"],
-    "no section": lambda _id: ["--question", "spare keys", "--heading", "Windows"],
-    "no page nowhere.md": lambda _id: ["--question", "spare keys", "--page", "nowhere.md"],
-    "correction may hold": lambda _id: ["--question", "spare keys", "--correction", "ask +49 30 901820 42 for it"],
+REFUSED = {
+    "nobody agreed": list[str](),
+    "may hold a e-mail|may hold something private": ["--question", "may jane.doe@contoso.com have a key"],
+    "something private": ["--question", "does password=Sommer2024! open it"],
+    "blacked out": ["--question", "does [secret] open it"],
+    "one line": ["--question", "key " * 90],
+    "lists this question already": ["--question", "How does a ROOF open"],
+    "no section": ["--question", "spare keys", "--heading", "Windows"],
+    "no page nowhere.md": ["--question", "spare keys", "--page", "nowhere.md"],
+    "correction may hold": ["--question", "spare keys", "--correction", "ask +49 30 901820 42 for it"],
 }
 
 
@@ -187,7 +179,7 @@ REFUSED: dict[str, Callable[[str], list[str]]] = {
 def test_what_may_not_be_taken_in_is_refused_and_changes_nothing(site: Site, why: str) -> None:
     row = site.say(comment="it hangs there")
     with pytest.raises(NotAccepted, match=why):
-        site.review("--accept", f"c{row.id[:8]}", "--page", "doors.md", *REFUSED[why](row.id))
+        site.review("--accept", f"c{row.id[:8]}", "--page", "doors.md", *REFUSED[why])
     assert site.page.read_text() == PAGE and read_decisions(site.data / FOLDER) == []
 
 
@@ -313,11 +305,6 @@ def test_a_publication_is_sent_with_its_history_squashed(site: Site, monkeypatch
         assert publish(["--repo", "user/questions", "--data", str(site.data), "--send"]) == 0
         (repository,) = hub.repositories.values()
     assert "data/train.parquet" in repository.files and repository.squashed and len(repository.commits) == 1
-
-
-def test_nothing_accepted_is_said(site: Site) -> None:
-    with pytest.raises(RagError, match="nothing is accepted yet"):
-        publish(["--repo", "user/questions", "--data", str(site.data)])
 
 
 def test_the_commands_are_subcommands_of_the_package(tmp_path: Path) -> None:

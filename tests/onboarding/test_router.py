@@ -185,15 +185,6 @@ def test_an_attack_at_the_end_of_a_long_text_is_seen(routing: Routing) -> None:
         ("플러그인을 어떻게 작성하나요?", "ko"),
         ("怎么写插件？", "zh"),
         ("libvirtd?", "en"),
-    ],
-)
-def test_the_language_is_told_from_its_words(lexicon: Lexicon, text: str, code: str) -> None:
-    assert lexicon.read(fold(text)).language == code
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
         ("copy a vm", "en"),
         ("take a vm snapshot", "en"),
         ("resize vm disk", "en"),
@@ -207,7 +198,9 @@ def test_the_language_is_told_from_its_words(lexicon: Lexicon, text: str, code: 
         ("come aggiorno Qubinode?", "it"),
     ],
 )
-def test_the_language_of_a_few_words_is_told_without_the_names_in_them(lexicon: Lexicon, text: str, code: str) -> None:
+def test_the_language_is_told_from_its_words_and_not_from_names_among_them(
+    lexicon: Lexicon, text: str, code: str
+) -> None:
     assert lexicon.read(fold(text)).language == code
 
 

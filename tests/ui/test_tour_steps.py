@@ -22,6 +22,7 @@ from onboarding.ui.tours.rhel10 import Rhel10Tour
 from onboarding.ui.tours.tour import TourTab
 from onboarding.usage.recorder import Usage
 from rag.types import Passage, SearchResult
+from tests.turn_fakes import FakeSearcher
 from tools.simulation.hosts import load_hosts
 
 TABS = (Rhel10Tour, DiagnosticsTour, PluginsTour, ContributeTour)
@@ -173,16 +174,13 @@ def test_a_poisoned_page_that_a_step_looks_up_is_as_inert_as_in_the_chat(guide: 
     own = "https://github.com/Qubinode/qubinode_navigator/blob/main/README.md"
     lead = Passage("p", poison, '<img src=x onerror="alert(1)">', (), "a.md", (1, 2), own, 1.0, "")
 
-    class Found:
-        def search(self, _question: str) -> SearchResult:
-            return SearchResult([lead], 0.9, poison)
-
-    monkeypatch.setattr(type(guide), "retriever", Found())
+    found = FakeSearcher(SearchResult([lead], 0.9, poison))
+    monkeypatch.setattr(type(guide), "retriever", found)
     page = build(Rhel10Tour(guide, HOSTS), guide)
     look_up = next(fn for fn in page.fns.values() if fn.name == "_look_up")
     assert isinstance(look_up.outputs[0], gr.HTML)  # gr.Markdown would make the links and the form live
     html = look_up.fn("Is RHEL 8 supported?")
     assert re.findall(r'href="([^"]*)"', html) == [own]
     assert not re.search(r"<(?!/?(div|p|a|br|em|strong|code)\b)", html), html
-    lead = replace(lead, url="javascript:alert(1)")
+    found.result = SearchResult([replace(lead, url="javascript:alert(1)")], 0.9, poison)
     assert "href" not in look_up.fn("Is RHEL 8 supported?")

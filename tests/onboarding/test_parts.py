@@ -16,6 +16,7 @@ from onboarding.routing.classifier import ArtefactStale
 from onboarding.routing.train import train
 from rag.search.retriever import WordEncoder
 from rag.search.tiers import Searching
+from tests.conftest import DataFolder
 from tests.rag_fakes import WordHashEncoder
 from tools.sandbox.sandbox import Sandbox
 from tools.sandbox.worker_process import SandboxError
@@ -28,8 +29,8 @@ class NoSandbox(Sandbox):
         raise SandboxError("the tools' worker did not start: no system call filter here")
 
 
-def test_without_a_sandbox_the_search_still_loads(tmp_path: Path) -> None:
-    parts = Parts(PartsSettings(engine="scripted", data=tmp_path), NoSandbox())
+def test_without_a_sandbox_the_search_still_loads(data_folder: DataFolder) -> None:
+    parts = Parts(PartsSettings(engine="scripted", data=data_folder()), NoSandbox())
     parts.start()
     try:
         while any(state in ("waiting", "loading") or state.startswith("building") for state in parts.status.values()):
@@ -55,8 +56,8 @@ class HeldIndex(Parts):
         return super()._open_retriever(embedder)
 
 
-def test_a_question_waits_for_an_index_that_is_being_built_and_is_answered_from_it(tmp_path: Path) -> None:
-    parts = HeldIndex(tmp_path)
+def test_a_question_waits_for_an_index_that_is_being_built_and_is_answered_from_it(data_folder: DataFolder) -> None:
+    parts = HeldIndex(data_folder())
     parts.start()
     try:
         assert parts.building.wait(120)
@@ -76,10 +77,10 @@ def test_a_question_waits_for_an_index_that_is_being_built_and_is_answered_from_
 
 
 def test_an_index_that_takes_too_long_keeps_nothing_and_small_talk_waits_for_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_folder: DataFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("onboarding.assistant.guide.LOADING_WAIT_S", 1.0)
-    parts = HeldIndex(tmp_path)
+    parts = HeldIndex(data_folder())
     parts.start()
     try:
         assert parts.building.wait(120)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from onboarding.routing.classifier import ArtefactStale
 from onboarding.routing.train import train
 from rag.search.retriever import WordEncoder
 from rag.search.tiers import Searching
-from tests.conftest import DataFolder
+from tests.conftest import CORPUS, DataFolder
 from tests.rag_fakes import WordHashEncoder
 from tools.sandbox.sandbox import Sandbox
 from tools.sandbox.worker_process import SandboxError
@@ -106,6 +107,15 @@ ROUTES = {  # a dozen lines each: enough to tell a few topics apart by their wor
 }
 
 
+@pytest.fixture
+def few_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pages in the place of all: no vectors ship for another encoder."""
+    (tmp_path / "pages").mkdir()
+    for name in ("airflow.md", "kcli.md"):
+        shutil.copy(CORPUS / name, tmp_path / "pages")
+    monkeypatch.setattr("onboarding.assistant.parts.CORPUS", tmp_path / "pages")
+
+
 class OtherEncoder(Parts):
     """All parts over an encoder with vectors of another length, trained on a few exemplars."""
 
@@ -141,7 +151,7 @@ def wait(parts: Parts, *states: str) -> None:
 
 
 def test_another_encoder_is_trained_for_once_and_until_then_the_page_says_what_is_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, few_pages: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("onboarding.routing.train.FOLDS", 2)  # how sure it may be is measured elsewhere
     parts = OtherEncoder(tmp_path)
@@ -176,7 +186,7 @@ class Untrainable(OtherEncoder):
         raise ArtefactStale("Topics and checks are off with another-model: run: make setup-full")
 
 
-def test_where_training_cannot_be_had_the_page_names_the_command_and_answers(tmp_path: Path) -> None:
+def test_where_training_cannot_be_had_the_page_names_the_command_and_answers(tmp_path: Path, few_pages: None) -> None:
     parts = Untrainable(tmp_path)
     guide = Guide(parts)
     parts.start()

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import DataFolder
 from tests.hardening.serving import App, running
 
 
 @pytest.fixture(scope="session")
-def app(data_folder: DataFolder) -> Iterator[App]:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """Served with the engine that needs no model; everything else is real."""
-    with running(data_folder(), ENGINE="scripted") as served:
+    with running(tmp_path_factory.mktemp("app"), ENGINE="scripted") as served:
         served.wait_until_ready()
         yield served

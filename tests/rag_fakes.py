@@ -1,5 +1,6 @@
 """A small deterministic encoder for tests of retrieval: words hashed into a vector, no model."""
 
+import functools
 import hashlib
 import re
 import threading
@@ -8,6 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 DIMENSION = 64
+
+
+@functools.cache
+def _direction(word: str, dimension: int) -> np.ndarray:
+    seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest())
+    return np.random.default_rng(seed).standard_normal(dimension)
 
 
 class WordHashEncoder:
@@ -31,6 +38,5 @@ class WordHashEncoder:
     def _vector(self, text: str) -> np.ndarray:
         total = np.full(self.dimension, 1e-3)
         for word in re.findall(r"\w+", text.lower()):
-            seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest())
-            total += np.random.default_rng(seed).standard_normal(self.dimension)
+            total += _direction(word, self.dimension)
         return np.asarray(total / np.linalg.norm(total), dtype=np.float32)

@@ -45,14 +45,20 @@ TERMINAL = (
 
 
 class Workplace:
-    """A data folder, and a copy of the pages in a checkout of their own."""
+    """A data folder, and a copy of the pages in a checkout of their own.
 
-    def __init__(self, root: Path) -> None:
+    index: of the pages as they are; without one it is built.
+    """
+
+    def __init__(self, root: Path, index: Path | None = None) -> None:
         self.data, self.checkout, self.index = root / "data", root / "checkout", root / "index"
         self.pages = self.checkout / "rag" / "corpus"
         shutil.copytree(CHECKOUT / "rag" / "corpus", self.pages)
         (self.checkout / "tests" / "evals").mkdir(parents=True)
-        self.build()
+        if index:
+            shutil.copytree(index, self.index)
+        else:
+            self.build()
         self.data.mkdir()
         shutil.copytree(self.index, self.data / INDEX)
 

@@ -16,6 +16,7 @@ import html
 import io
 import json
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -132,10 +133,17 @@ def _text(part: str) -> str:
 
 @contextlib.contextmanager
 def loaded_guide(
-    sandbox: Sandbox | None = None, record: Callable[[TurnRecord], None] = lambda _record: None
+    sandbox: Sandbox | None = None,
+    record: Callable[[TurnRecord], None] = lambda _record: None,
+    index: Path | None = None,
 ) -> Iterator[Guide]:
-    """A guide over our own pages with a script in the model's place, once search and router are there."""
+    """A guide over our own pages with a script in the model's place, once search and router are there.
+
+    index: of our own pages; without one it is built.
+    """
     with tempfile.TemporaryDirectory() as data:
+        if index:
+            shutil.copytree(index, Path(data) / "index")
         parts = Parts(PartsSettings(engine="scripted", data=Path(data)), sandbox)
         parts.start()
         while set(parts.status.values()) != {"ready"}:

@@ -18,11 +18,11 @@ from tests.browser.community_film import CORRECTION, PAGE, QUESTION, SECTION, Wo
 
 @pytest.mark.timeout(1000)  # two applications and three indexes, on a busy machine
 def test_a_correction_becomes_a_row_of_the_dataset_and_a_better_answer(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, own_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rag.publishing.hub.preview", lambda target, _folder: target.repo)  # asks the network
     ours = (CHECKOUT / "rag" / "corpus" / PAGE).read_bytes()
-    place = Workplace(tmp_path)
+    place = Workplace(tmp_path, own_index)
     with place.application("") as url:
         page = visit(browser, url)
         ask(page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -31,10 +32,10 @@ def usage() -> Usage:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, usage: Usage, port: int) -> Iterator[str]:
+def site(tmp_path_factory: pytest.TempPathFactory, usage: Usage, own_index: Path, port: int) -> Iterator[str]:
     """The whole application without a model."""
     feedback = Feedback.of(FeedbackSettings(tmp_path_factory.mktemp("feedback")))
-    with loaded_guide(record=usage.turn) as guide:
+    with loaded_guide(record=usage.turn, index=own_index) as guide:
         app = create_app(guide, Around(usage, feedback=feedback), load_parts=False)
         with serving(app, port) as url:
             yield url

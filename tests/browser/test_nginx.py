@@ -8,14 +8,17 @@ from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import newcomer
 from tests.browser.test_chat import ask, finished
+from tests.conftest import DataFolder
 from tests.hardening.nginx import documented, nginx
 from tests.hardening.serving import running
 
 ROOT = "/navigator"
 
 
-def test_a_visitor_below_a_path_asks_and_is_answered(context: BrowserContext, tmp_path: Path) -> None:
-    with running(tmp_path, ENGINE="scripted", GRADIO_ROOT_PATH=ROOT, TRUST_PROXY="1") as app:
+def test_a_visitor_below_a_path_asks_and_is_answered(
+    context: BrowserContext, data_folder: DataFolder, tmp_path: Path
+) -> None:
+    with running(data_folder(), ENGINE="scripted", GRADIO_ROOT_PATH=ROOT, TRUST_PROXY="1") as app:
         app.wait_until_ready()
         (tmp_path / "nginx").mkdir()
         with nginx(tmp_path / "nginx", app.url, documented()) as origin:

@@ -22,16 +22,17 @@ from tests.browser.pictures import scenes
 from tests.browser.serving import serving
 from tests.browser.test_chat import ask
 from tests.browser.test_look import serious
+from tests.conftest import DataFolder
 
 PATIENCE_MS = 90_000  # for a model on busy cores; nothing here waits for a fixed time
 SETTLED = {"ready"}
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[str]:
+def address(data_folder: DataFolder, port: int) -> Iterator[str]:
     """One seat, so that a second question already waits; by its name the model is known to be a stand-in, and brief."""
     limits = EngineLimits(slots=1, cells=4096)
-    guide = Guide(Parts(PartsSettings(model="smollm2-135m", data=tmp_path_factory.mktemp("data"), limits=limits)))
+    guide = Guide(Parts(PartsSettings(model="smollm2-135m", data=data_folder(), limits=limits)))
     # However slow the machine is, the queue is not full: a refusal is not what is tested here.
     around = Around(admission=Admission(at_once=limits.slots, longest_wait_s=3600.0))
     with serving(create_app(guide, around), port) as url:

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from onboarding.edge.rate_limits import Rates
+from tests.conftest import DataFolder
 from tests.hardening.serving import App, running
 
 RATES = Rates()
@@ -35,10 +36,10 @@ COSTLY = {
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def guarded(data_folder: DataFolder) -> Iterator[App]:
     """Behind a proxy that is trusted, so that a test can come from any address; nobody has asked anything yet."""
     env = {"ASKS_PER_MINUTE": str(RATES.asks), "TRUST_PROXY": "127.0.0.0/8", "LOG_FORMAT": "text"}
-    with running(tmp_path_factory.mktemp("guarded"), ENGINE="scripted", **env) as served:
+    with running(data_folder(), ENGINE="scripted", **env) as served:
         served.wait_until_ready()
         yield served
 

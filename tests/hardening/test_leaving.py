@@ -31,7 +31,7 @@ from onboarding.mcp_tools import McpTools
 from onboarding.ui.page.page import build_page, mount_options
 from rag.types import Passage, SearchResult
 from tests.browser.serving import HOSTS, serving
-from tests.conftest import OpenEngine
+from tests.conftest import DataFolder, OpenEngine
 from tests.fakes import ROUTES
 from tests.hardening.serving import PATIENCE_S, running
 from tests.model.test_engine import finish, prompt
@@ -183,8 +183,9 @@ def test_the_visitor_keeps_the_part_that_was_written_and_is_told_why_it_ends(
 
 
 @pytest.mark.timeout(400)
-def test_sigterm_under_load_ends_in_time_with_everything_written(smol: Path, tmp_path: Path) -> None:
-    with running(tmp_path, MODEL=str(smol)) as app:
+def test_sigterm_under_load_ends_in_time_with_everything_written(smol: Path, data_folder: DataFolder) -> None:
+    data = data_folder()
+    with running(data, MODEL=str(smol)) as app:
         app.wait_until_ready()
         heard = threading.Semaphore(0)
 
@@ -211,5 +212,5 @@ def test_sigterm_under_load_ends_in_time_with_everything_written(smol: Path, tmp
         log = app.log
     assert "Traceback" not in log
     assert "Segmentation" not in log
-    assert (tmp_path / "usage.sqlite").stat().st_size > 0
-    assert list((tmp_path / "prefix-cache").glob("*/*.part")) == []
+    assert (data / "usage.sqlite").stat().st_size > 0
+    assert list((data / "prefix-cache").glob("*/*.part")) == []

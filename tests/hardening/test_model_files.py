@@ -14,6 +14,7 @@ import pytest
 
 from model.catalogue.entries import EMBEDDED, catalogue, digest, prove
 from model.engine.protocol import ModelUnusable
+from tests.conftest import DataFolder
 from tests.hardening.bad_models import BAD, BAD_ADAPTERS, ROTTEN
 from tests.hardening.serving import ROOT, call, post, running
 from tests.lora import write_adapter
@@ -68,12 +69,13 @@ def rot(sound: Path, path: Path) -> None:
 
 
 @pytest.mark.timeout(400)  # it starts processes, which a busy machine does slowly
-def test_with_a_rotten_model_the_page_is_up_says_so_and_does_the_rest(smol: Path, tmp_path: Path) -> None:
-    model = tmp_path / "own.gguf"
+def test_with_a_rotten_model_the_page_is_up_says_so_and_does_the_rest(smol: Path, data_folder: DataFolder) -> None:
+    data = data_folder()
+    model = data / "own.gguf"
     model.write_bytes(smol.read_bytes())
-    digest(model, tmp_path / "digests.json")  # as the start before did
+    digest(model, data / "digests.json")  # as the start before did
     rot(smol, model)
-    with running(tmp_path, MODEL=str(model)) as app:
+    with running(data, MODEL=str(model)) as app:
         assert "own.gguf is damaged on the disk" in app.wait_for("model", "failed")
         app.wait_for("search", "ready")
         state = app.state()

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from gradio_client import Client
 
+from tests.conftest import DataFolder
 from tests.hardening.nginx import documented, nginx
 from tests.hardening.serving import App, running
 from tests.onboarding.test_api import in_session
@@ -28,8 +29,8 @@ LOCATIONS = {
 
 
 @pytest.fixture(scope="module")
-def below(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    with running(tmp_path_factory.mktemp("app"), ENGINE="scripted", GRADIO_ROOT_PATH=ROOT, TRUST_PROXY="1") as served:
+def below(data_folder: DataFolder) -> Iterator[App]:
+    with running(data_folder(), ENGINE="scripted", GRADIO_ROOT_PATH=ROOT, TRUST_PROXY="1") as served:
         served.wait_until_ready()
         yield served
 

@@ -22,6 +22,7 @@ from onboarding.assistant.guide import Guide
 from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.tours.content import load_tours
 from tests.browser.serving import serving
+from tests.conftest import DataFolder
 from tools.registry import Registry
 
 TOOLS = set(Registry.default().list_tools())
@@ -30,9 +31,9 @@ QUESTION = "Is RHEL 8 supported?"
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(data_folder: DataFolder) -> Iterator[str]:
     """The whole application, its router and index loaded, with the engine that needs no model."""
-    parts = Parts(PartsSettings(engine="scripted", data=tmp_path_factory.mktemp("data")))
+    parts = Parts(PartsSettings(engine="scripted", data=data_folder()))
     guide = Guide(parts)
     with serving(create_app(guide)) as url:
         deadline = time.monotonic() + 120

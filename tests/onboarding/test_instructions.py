@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import yaml
 
 from model.prompting.system_prompts import load_prompt_texts
 from model.turn.tool_grammar import read_call
+from onboarding.__main__ import run
 from onboarding.instructions import make
 from onboarding.instructions.answers import row_told, told, written_answer
 from onboarding.instructions.make import PROMPTS, RememberingEmbedder, make_rows
@@ -28,8 +27,7 @@ from tools.registry import Registry
 from tools.simulation.hosts import load_hosts
 
 CORPUS = Path("rag/corpus")
-PAGES = ("kcli", "freeipa", "airflow", "vyos", "glossary", "vault", "ports-and-services",
-         "deploy-one-shot")  # fmt: skip
+PAGES = ("kcli", "freeipa", "vyos", "vault", "ports-and-services")  # three to train on, and one for each other split
 LINES = 40  # of questions without an answer
 JUDGED = "how do I create a vm with kcli"  # listed by a page
 
@@ -181,6 +179,7 @@ def test_splits_share_next_to_nothing(made: MadeSplits, encoder: RememberingEmbe
 def test_parquet_reads_back_as_the_data_sheet_says(
     made: MadeSplits, tmp_path: Path, encoder: RememberingEmbedder
 ) -> None:
+    made = MadeSplits({split: rows[::3] for split, rows in made.rows.items()}, made.pages, made.dropped)
     write(made, tmp_path / "out", "someone/rows", encoder.encode)
     sheet = (tmp_path / "out" / "README.md").read_text()
     front = yaml.safe_load(sheet.split("---\n")[1])
@@ -198,26 +197,24 @@ def test_parquet_reads_back_as_the_data_sheet_says(
 def test_a_planted_secret_stops_everything(made: MadeSplits, tmp_path: Path, encoder: RememberingEmbedder) -> None:
     row = made.rows["test"][0]
     planted = type(row)(row.kind, row.language, (("user", "Ask jane.doe@corp.io."),), "q", "a", "planted")
+    few = {split: rows[:3] for split, rows in made.rows.items()}
     with pytest.raises(SecretFound, match="planted"):
-        write(MadeSplits({**made.rows, "test": [planted]}, {}, {}), tmp_path / "out", "a/b", encoder.encode)
+        write(MadeSplits({**few, "test": [planted]}, {}, {}), tmp_path / "out", "a/b", encoder.encode)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_is_a_file_or_missing_gives_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_is_a_file_or_missing_gives_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("")
-    for arguments in (
-        ["--out", str(tmp_path / "file")],
-        ["--out", str(tmp_path / "x"), "--judged", str(tmp_path / "no")],
+    for arguments, says in (
+        (["--out", str(tmp_path / "file")], "is a file; give --out a folder"),
+        (["--out", str(tmp_path / "x"), "--judged", str(tmp_path / "no")], "is no folder of judged questions"),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "onboarding", "instructions", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode != 0
-        assert done.stderr.count("\n") == 1
-        assert "Traceback" not in done.stderr
+        assert run(["instructions", *arguments]) != 0
+        said = capsys.readouterr().err
+        assert says in said
+        assert said.count("\n") == 1
 
 
 def scored(text: str, scores: list[float]) -> list[Scored]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from onboarding.routing.classifier import ArtefactStale
 from onboarding.routing.train import train
 from rag.search.retriever import WordEncoder
 from rag.search.tiers import Searching
+from tests.conftest import CORPUS, DataFolder
 from tests.rag_fakes import WordHashEncoder
 from tools.sandbox.sandbox import Sandbox
 from tools.sandbox.worker_process import SandboxError
@@ -28,8 +30,8 @@ class NoSandbox(Sandbox):
         raise SandboxError("the tools' worker did not start: no system call filter here")
 
 
-def test_without_a_sandbox_the_search_still_loads(tmp_path: Path) -> None:
-    parts = Parts(PartsSettings(engine="scripted", data=tmp_path), NoSandbox())
+def test_without_a_sandbox_the_search_still_loads(data_folder: DataFolder) -> None:
+    parts = Parts(PartsSettings(engine="scripted", data=data_folder()), NoSandbox())
     parts.start()
     try:
         while any(state in ("waiting", "loading") or state.startswith("building") for state in parts.status.values()):
@@ -55,8 +57,8 @@ class HeldIndex(Parts):
         return super()._open_retriever(embedder)
 
 
-def test_a_question_waits_for_an_index_that_is_being_built_and_is_answered_from_it(tmp_path: Path) -> None:
-    parts = HeldIndex(tmp_path)
+def test_a_question_waits_for_an_index_that_is_being_built_and_is_answered_from_it(data_folder: DataFolder) -> None:
+    parts = HeldIndex(data_folder())
     parts.start()
     try:
         assert parts.building.wait(120)
@@ -76,10 +78,10 @@ def test_a_question_waits_for_an_index_that_is_being_built_and_is_answered_from_
 
 
 def test_an_index_that_takes_too_long_keeps_nothing_and_small_talk_waits_for_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_folder: DataFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("onboarding.assistant.guide.LOADING_WAIT_S", 1.0)
-    parts = HeldIndex(tmp_path)
+    parts = HeldIndex(data_folder())
     parts.start()
     try:
         assert parts.building.wait(120)
@@ -103,6 +105,15 @@ ROUTES = {  # a dozen lines each: enough to tell a few topics apart by their wor
     "about/greeting": "hello {there|everybody|friends|assistant|dear|again}",
     "checks/knowledge": "what {does|is} the {router|bridge|pool|network|image|profile}",
 }
+
+
+@pytest.fixture
+def few_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pages in the place of all: no vectors ship for another encoder."""
+    (tmp_path / "pages").mkdir()
+    for name in ("airflow.md", "kcli.md"):
+        shutil.copy(CORPUS / name, tmp_path / "pages")
+    monkeypatch.setattr("onboarding.assistant.parts.CORPUS", tmp_path / "pages")
 
 
 class OtherEncoder(Parts):
@@ -140,7 +151,7 @@ def wait(parts: Parts, *states: str) -> None:
 
 
 def test_another_encoder_is_trained_for_once_and_until_then_the_page_says_what_is_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, few_pages: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("onboarding.routing.train.FOLDS", 2)  # how sure it may be is measured elsewhere
     parts = OtherEncoder(tmp_path)
@@ -175,7 +186,7 @@ class Untrainable(OtherEncoder):
         raise ArtefactStale("Topics and checks are off with another-model: run: make setup-full")
 
 
-def test_where_training_cannot_be_had_the_page_names_the_command_and_answers(tmp_path: Path) -> None:
+def test_where_training_cannot_be_had_the_page_names_the_command_and_answers(tmp_path: Path, few_pages: None) -> None:
     parts = Untrainable(tmp_path)
     guide = Guide(parts)
     parts.start()

@@ -39,9 +39,9 @@ KINDS = load_kinds(load_tour("contribute").data).values()
 
 
 @pytest.fixture(scope="module")
-def retriever(tmp_path_factory: pytest.TempPathFactory) -> Retriever:
-    """Over all of our pages, whose vectors ship with the package."""
-    return open_or_build(CORPUS, tmp_path_factory.mktemp("tours") / "index", Embedder())
+def retriever(own_index: Path) -> Retriever:
+    """Over all of our pages."""
+    return open_or_build(CORPUS, own_index, Embedder())
 
 
 @pytest.fixture

@@ -121,8 +121,8 @@ def test_the_kinds_of_words_fit_one_encoder_only_and_a_missing_file_leaves_them_
     assert load_word_kinds("b", file) is None
 
 
-def test_on_our_pages_absent_features_are_near_and_rare_words_that_are_answered_mostly_not(tmp_path: Path) -> None:
-    own = open_or_build(Path("rag/corpus"), tmp_path / "index", Embedder())
+def test_on_our_pages_absent_features_are_near_and_rare_words_that_are_answered_mostly_not(own_index: Path) -> None:
+    own = open_or_build(Path("rag/corpus"), own_index, Embedder())
     states: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for row in read_rows(Path("tests/evals/absent_own.jsonl")):
         states[row["kind"] == "unanswerable"][own.search(row["question"]).state] += 1

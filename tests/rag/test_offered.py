@@ -10,8 +10,8 @@ from tests.evals.offered import JUDGED, TOOLS, lead_of, offered
 
 
 @pytest.fixture(scope="module")
-def retriever(tmp_path_factory: pytest.TempPathFactory) -> Retriever:
-    return open_or_build(Path("rag/corpus"), tmp_path_factory.mktemp("offered") / "index", Embedder())
+def retriever(own_index: Path) -> Retriever:
+    return open_or_build(Path("rag/corpus"), own_index, Embedder())
 
 
 def test_every_offered_question_is_judged() -> None:

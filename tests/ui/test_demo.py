@@ -31,9 +31,9 @@ def usage() -> Usage:
 
 
 @pytest.fixture(scope="module")
-def guide(usage: Usage) -> Iterator[Guide]:
+def guide(usage: Usage, own_index: Path) -> Iterator[Guide]:
     """Our own pages with everything counted that can be; the guide's own engine would answer "You asked: ..."."""
-    with loaded_guide(CountedSandbox(usage), usage.turn) as guide:
+    with loaded_guide(CountedSandbox(usage), usage.turn, own_index) as guide:
         yield guide
 
 

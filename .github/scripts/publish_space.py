@@ -48,11 +48,8 @@ SHOWN = (PICTURE, ".github/chat.png", ".github/demo.webp", ".github/diagnostics.
          ".github/tour.png")  # fmt: skip
 FILES = (*SHOWN, ".dockerignore", "Dockerfile", "LICENSE", "README.md", "app.py", "pyproject.toml",
          "requirements-full.lock", "requirements.lock", "requirements.txt")  # fmt: skip
-RANDOM_LOOKING = (
-    "model/catalogue/models.toml",
-    "model/publishing/variants.toml",
-    f"{CARRIER}/*",
-)  # names on the Hub, other people's files
+# Names on the Hub, other people's files.
+RANDOM_LOOKING = ("model/catalogue/models.toml", "model/publishing/variants.toml", f"{CARRIER}/*")
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}  # the Hub knows no others
 LONGEST_DESCRIPTION = 60  # characters, the Hub's limit
 # Upstream's own text is indexed here, where it is used, and is in no image that we publish: its licence is unclear.
@@ -87,8 +84,7 @@ def gather(root: Path, out: Path, image: str = "", sdk: str = "docker") -> list[
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, out / name)
     if image:
-        text = SPACE_DOCKERFILE.format(image=image, commit=UPSTREAM_COMMIT)
-        (out / "Dockerfile").write_text(text, "utf-8")
+        (out / "Dockerfile").write_text(SPACE_DOCKERFILE.format(image=image, commit=UPSTREAM_COMMIT), "utf-8")
     if sdk == "gradio":
         _for_gradio(out, card)
     return local_files(out)

@@ -16,6 +16,7 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from command_line import ended
@@ -88,20 +89,18 @@ def table(rooms: Mapping[str, Room]) -> str:
     return "\n".join(rows)
 
 
-def circles(rooms: Mapping[str, Room]) -> list[set[str]]:
-    """Return each set of rooms that reach one another by imports."""
-    reached = {name: room.imports & rooms.keys() for name, room in rooms.items()}
-    for through in rooms:  # Warshall's closure
-        for name in rooms:
-            if through in reached[name]:
-                reached[name] |= reached[through]
-    found = [{other for other in reached[name] if name in reached[other]} for name in rooms if name in reached[name]]
-    return [circle for number, circle in enumerate(found) if circle not in found[:number]]
+def circle(rooms: Mapping[str, Room]) -> set[str]:
+    """Return the rooms of a circle of imports; none where there is no circle."""
+    try:
+        TopologicalSorter({name: room.imports for name, room in rooms.items()}).prepare()
+    except CycleError as error:
+        return set(error.args[1])
+    return set()
 
 
 def faults(rooms: Mapping[str, Room]) -> list[str]:
     """Return what breaks a rule, one sentence each."""
-    found = [f"{' and '.join(sorted(circle))} import each other in a circle" for circle in circles(rooms)]
+    found = [f"{' and '.join(sorted(circle(rooms)))} import each other in a circle"] if circle(rooms) else []
     for name, room in rooms.items():
         if room.files > MOST_FILES:
             found.append(f"{name} has {room.files} files, more than {MOST_FILES}; divide it")

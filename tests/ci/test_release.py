@@ -341,6 +341,6 @@ def test_what_upstream_changed_is_told_and_a_check_that_did_not_run_is_no_report
         assert (tmp_path / "upstream.md").read_text().rstrip("\n") == said
 
 
-def test_nothing_to_report_from_is_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert nightly_report.main(["Title", str(tmp_path / "none")]) == 1
-    assert "not reported" in capsys.readouterr().err
+def test_nothing_to_report_from_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="none"):
+        nightly_report.main(["Title", str(tmp_path / "none")])

@@ -23,8 +23,8 @@ from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
-# They name every address that they fetch, or write several lines for each request.
-QUIET = ("httpx", "httpx2", "huggingface_hub", "mcp", "sentence_transformers")
+# They name every address that they fetch, or write several lines for each request or file.
+QUIET = ("gguf", "httpx", "httpx2", "huggingface_hub", "mcp", "sentence_transformers")
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)')
 HEAD = "Traceback (most recent call last):"

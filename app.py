@@ -14,6 +14,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# The queue's own statistics, which nobody here can read, are a pandas table of 10,000 calls, made anew at each call.
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(sys.maxsize))
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("GRADIO_CACHE_EXAMPLES", "False")
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # else a crash in llama.cpp starts a debugger on this process

@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import anyio.to_thread
+import gradio as gr
 import pytest
+from gradio_client import Client
 from starlette.types import Receive, Scope, Send
 
+from app import create_app
+from onboarding.assistant.guide import Guide
+from onboarding.assistant.parts import Parts, PartsSettings
 from onboarding.edge.admission import Admission, Refused, carried
 from onboarding.edge.client_address import Asker
 from onboarding.edge.cpu_budget import CpuBudget, Pay, meter_handlers, meter_threads, metered
 from onboarding.edge.rate_limits import NO_LIMITS, RateLimits, Rates
 from onboarding.edge.throttle import Throttle
+from tests.browser.serving import serving
 
 ANNA, BERT = "192.0.2.1", "192.0.2.2"
 
@@ -189,3 +196,17 @@ def test_a_handler_that_ends_with_an_exception_gives_its_place_back_and_is_paid_
             asyncio.run(page.process_api(request=request))
     assert admission.waiting.ahead == 0 and not admission._places
     assert 0.1 <= budget._debts[ANNA][0] < 0.3
+
+
+def test_a_call_costs_no_more_for_the_calls_before_it(tmp_path: Path) -> None:
+    """Gradio's queue would keep 10,000 calls and make a table of them after each."""
+    guide = Guide(Parts(PartsSettings(engine="scripted", data=tmp_path)))
+    app = create_app(guide, load_parts=False)
+    mounted = next(inner for route in app.routes if isinstance(inner := getattr(route, "app", None), gr.routes.App))
+    queue = mounted.get_blocks()._queue
+    with serving(app) as url:
+        for _ in range(3):
+            Client(url, verbose=False).predict("healthy", api_name="/system_info")
+    assert queue.events_recorded == 3
+    assert len(queue.event_analytics) == 1
+    assert queue.cached_event_analytics_summary == {"functions": {}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from onboarding.ui.page.demo import CHECK, HOST, QUESTION, Demo
 from onboarding.usage.counted import CountedSandbox
 from onboarding.usage.recorder import Usage, usage_of_project
 from tests.browser.demo import FILM, MAX_BYTES, PICTURE, SHOWN, digest, in_words, loaded_guide
+from tools.sandbox.sandbox import Sandbox
+from tools.types import ToolResult
 
 FOLDER = Path(__file__).parents[2] / ".github"
 ANEW = "the demonstration changed; film it anew: make demo BUILD=.github"
@@ -95,6 +98,23 @@ def test_nothing_of_it_is_counted_or_noted(guide: Guide, usage: Usage) -> None:
     assert (counted(), guide._leads.most_used(9)) == (before, leads)
     list(guide.ask(CHECK, Conversation.new(), host=HOST))
     assert counted() != before  # a visitor's own turn is
+
+
+def test_the_turns_are_played_once_for_a_language_but_again_after_a_check_that_failed(
+    guide: Guide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo, run, tried = Demo(guide), Sandbox.call, []
+
+    def failing_at_first(self: Sandbox, *args: Any) -> ToolResult:
+        result = run(self, *args)
+        tried.append(result)
+        return result if len(tried) > 1 else replace(result, success=False, error="The sandbox is busy.")
+
+    monkeypatch.setattr(Sandbox, "call", failing_at_first)
+    failed, played = demo.script(), demo.script()
+    assert len(tried) == 2 and failed != played
+    assert demo.script() is played and len(tried) == 2
+    assert demo.script(Translator("de")) != played and len(tried) == 3
 
 
 def test_before_the_search_is_there_question_and_check_are_left_out(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class Demo:
         self._rehearsal = Rehearsal(guide)
         names = [step.name for step in load_tour(TOUR).steps]
         self._tour = {"tab": TOUR, "step": names.index(TOUR_STEP) + 1}
+        self._kept: dict[Translator, list[Step]] = {}
 
     def build(self) -> None:
         """Lay out the bar, hidden, and wire it."""
@@ -56,35 +57,50 @@ class Demo:
         return {"run": run, "steps": self.script(translator_for(request))}
 
     def script(self, translate: Translator = ENGLISH) -> list[Step]:
-        """Return the steps: a caption each, how many milliseconds it stands, and what to type, draw or open."""
-        steps = [_step("hello", translate)]
-        if self._rehearsal.is_ready:
-            question = self._played("demo-1", QUESTION, self._rehearsal.question(QUESTION), translate)
-            check = self._played("demo-2", CHECK, self._rehearsal.check(CHECK, HOST), translate)
-            steps += [
-                _step("question", translate, type=QUESTION, frames=question["asked"]),
-                _step("sources", translate, frames=question["evidence"], see=".sources"),
-                _step("answer", translate, frames=question["answer"], see=".answer"),
-                _step("onward", translate, frames=question["end"], see=".next"),
-                _step("check", translate, type=CHECK, frames=check["asked"]),
-                _step("result", translate, frames=check["evidence"] + check["answer"] + check["end"], see=".answer"),
-            ]
-        else:
-            steps.append(_step("loading", translate))
-        return [*steps, _step("tour", translate, **self._tour), _step("end", translate)]
+        """Return the steps: a caption each, how many milliseconds it stands, and what to type, draw or open.
+
+        They are the same for every visitor of a language: once both turns have gone well, they are kept.
+        """
+        if translate in self._kept:
+            return self._kept[translate]
+        if not self._rehearsal.is_ready:
+            return self._around([_step("loading", translate)], translate)
+        turns, went_well = self._turns(translate)
+        script = self._around(turns, translate)
+        if went_well:
+            self._kept[translate] = script
+        return script
+
+    def _around(self, turns: list[Step], translate: Translator) -> list[Step]:
+        return [_step("hello", translate), *turns, _step("tour", translate, **self._tour), _step("end", translate)]
+
+    def _turns(self, translate: Translator) -> tuple[list[Step], bool]:
+        question, asked = self._played("demo-1", QUESTION, self._rehearsal.question(QUESTION), translate)
+        check, checked = self._played("demo-2", CHECK, self._rehearsal.check(CHECK, HOST), translate)
+        steps = [
+            _step("question", translate, type=QUESTION, frames=question["asked"]),
+            _step("sources", translate, frames=question["evidence"], see=".sources"),
+            _step("answer", translate, frames=question["answer"], see=".answer"),
+            _step("onward", translate, frames=question["end"], see=".next"),
+            _step("check", translate, type=CHECK, frames=check["asked"]),
+            _step("result", translate, frames=check["evidence"] + check["answer"] + check["end"], see=".answer"),
+        ]
+        ran = [step.result is not None and step.result.success for step in checked.steps]
+        return steps, asked.phase == checked.phase == "done" and bool(asked.sources) and ran == [True]
 
     def _played(
         self, id_: str, question: str, events: Iterable[TurnEvent], translate: Translator
-    ) -> dict[str, list[Step]]:
-        """Return the frames of a turn by stage, each with the parts that changed since the one before."""
+    ) -> tuple[dict[str, list[Step]], Turn]:
+        """Return the frames of a turn by stage, each with the parts that changed since the one before, and its end."""
         stages: dict[str, list[Step]] = {"asked": [], "evidence": [], "answer": [], "end": []}
         before: dict[str, str] = {}
-        for stage, turn in _stages(Turn(id_, question, Conversation.new()), events):
+        turn = Turn(id_, question, Conversation.new())
+        for stage, turn in _stages(turn, events):  # noqa: B020 - it is the same turn, going on
             parts = turn_parts(turn, self._guide.routes, translate, last=True)
             changed = {name: html for name, html in parts.items() if html != before.get(name, "")}
             stages[stage].append({"id": id_, "parts": changed})
             before = parts
-        return stages
+        return stages, turn
 
 
 def _stages(turn: Turn, events: Iterable[TurnEvent]) -> Iterator[tuple[str, Turn]]:

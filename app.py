@@ -35,7 +35,7 @@ from onboarding.edge.client_address import ClientAddress, asker_of
 from onboarding.edge.cpu_budget import CpuBudget, meter_handlers, meter_threads
 from onboarding.edge.page_cache import PageCache
 from onboarding.edge.rate_limits import RateLimits, Rates
-from onboarding.edge.sessions import Sessions, SessionStreams, keep_small
+from onboarding.edge.sessions import Sessions, SessionStreams, SmallSessions, keep_small
 from onboarding.edge.sockets.connections import HEADER_BYTES, KEEP_ALIVE_S, bounded, most_connections
 from onboarding.edge.sockets.outbound import Outbound, allowed_hosts
 from onboarding.edge.sub_path import SubPath
@@ -138,6 +138,8 @@ def create_app(guide: Guide, around: Around | None = None, *, load_parts: bool =
     app.add_middleware(McpAddress, token=around.api_token)
     app.add_middleware(SessionStreams, sessions=sessions, page=page)
     mounted = next(inner for route in app.routes if isinstance(inner := getattr(route, "app", None), gr.routes.App))
+    mounted.state_holder = SmallSessions()
+    mounted.state_holder.set_blocks(page)
     app.add_middleware(PageCache, forget=lambda: setattr(mounted, "api_info", None))
     extra = () if around.metrics == "nobody" else (METRICS,)
     app.add_middleware(Allowlist, CallCheck(page, admission, sessions, around.api_token), extra=extra)

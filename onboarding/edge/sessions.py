@@ -1,11 +1,12 @@
 """Bounds the sessions that the server remembers: how many, for how long, and what an address leaves behind in them.
 
-Gradio keeps a copy of the page's whole configuration for every session, about 0.7 MB, for good: an hour after a page
-closes it drops the values of its states and nothing else, and each call of a program makes a session that nobody
-closes. It keeps each result until its stream is read. Both stores are shared by everybody and drop the oldest when
-they are full. So an address may begin only so many sessions, and has to read what it asked for before it asks for
-more; and a session without an open page is forgotten soon after its last use. A page that comes back later goes on
-with the conversation that its browser keeps.
+Gradio keeps every session for good: an hour after a page closes it drops the values of its states and nothing else,
+and each call of a program makes a session that nobody closes. It keeps each result until its stream is read. Both
+stores are shared by everybody and drop the oldest when they are full. So an address may begin only so many sessions,
+and has to read what it asked for before it asks for more; and a session without an open page is forgotten soon after
+its last use. A page that comes back later goes on with the conversation that its browser keeps. A session holds its
+states and no copy of the page's configuration, which Gradio would draw up for each, 0.7 MB and 50 ms, for links that
+this page does not have.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from urllib.parse import parse_qs
 
 import gradio as gr
+from gradio.state_holder import SessionState, StateHolder
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from onboarding.edge.allowlist import CallRefused
@@ -31,6 +34,28 @@ EVERY_S = 15.0  # between two looks
 HEARTBEAT = re.compile(r"/gradio_api/heartbeat/(.+)")  # the stream of a page for its session as long as it is open
 PAGE_STREAM = "/gradio_api/queue/data"
 CALL_STREAM = re.compile(r"/gradio_api/call/[a-z_]+/([0-9a-f]{1,64})")
+
+
+class SmallSession(SessionState):  # type: ignore[misc]
+    """What is remembered of one session."""
+
+    def __init__(self, page: gr.Blocks) -> None:
+        super().__init__(SimpleNamespace(default_config=page.default_config, blocks=()))
+
+    def _update_config(self, key: int) -> None:
+        pass
+
+    def _update_value_in_config(self, key: int, value: object) -> None:
+        pass
+
+
+class SmallSessions(StateHolder):  # type: ignore[misc]
+    """The sessions of a page, each made when it is first asked for."""
+
+    def __getitem__(self, session: str) -> SessionState:
+        if session not in self.session_data:
+            self.session_data[session] = SmallSession(self.blocks)
+        return super().__getitem__(session)
 
 
 class Sessions:

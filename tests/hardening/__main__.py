@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tests.hardening import attacks, dojo, endurance, fuzzing, load, memory
@@ -61,18 +62,28 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--target", choices=fuzzing.TARGETS, action="append")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args(argv)
+    options.home = options.home.resolve()  # its programs run in another folder
     for folder in (options.folder, options.home):
         folder.mkdir(parents=True, exist_ok=True)
     if not (options.folder / "models").exists():
         (options.folder / "models").symlink_to(Path(".data/models").resolve())
     verdicts: list[Verdict] = []
     for name in COMMANDS if options.command == "all" else [options.command]:
-        for verdict in COMMANDS[name](options):
+        for verdict in _ran(name, options):
             verdicts.append(verdict)
             print(verdict.json(), verdict.markdown(), sep="\n", flush=True)
             if options.report:
                 options.report.write_text("\n".join([HEAD, *(one.markdown() for one in verdicts)]) + "\n")
     return int(not all(verdict.ok for verdict in verdicts))
+
+
+def _ran(name: str, options: Options) -> Iterator[Verdict]:
+    """The rows of a command; one that breaks is a row too, so that an hour's other rows are not lost."""
+    try:
+        yield from COMMANDS[name](options)
+    except Exception as error:
+        traceback.print_exc()
+        yield Verdict(name, name, "runs to its end", f"{type(error).__name__}: {error}", False, {})
 
 
 if __name__ == "__main__":

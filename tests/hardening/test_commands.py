@@ -14,6 +14,7 @@ from model.engine.events import Finished, TextDelta
 from model.engine.local import EngineOptions
 from model.engine.prompt import Prompt, PromptSegment
 from model.engine.protocol import QueueFull
+from tests.hardening.__main__ import Options, main
 from tests.hardening.endurance import Sample, _growth
 from tests.hardening.memory import NoCgroups, Policy, cgroup
 from tests.hardening.paced import WORDS, open_paced
@@ -118,3 +119,22 @@ def test_the_clock_answers_through_the_real_engine_and_its_queue_is_real() -> No
             assert events[-1].reason == "stop"
     finally:
         engine.close()
+
+
+def test_a_row_that_breaks_is_said_and_loses_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(options: Options) -> list[Verdict]:
+        assert options.home.is_absolute()  # garak runs in another folder
+        raise FileNotFoundError("no garak here")
+
+    monkeypatch.setattr(
+        "tests.hardening.__main__.COMMANDS",
+        {"garak": breaks, "soak": lambda options: [Verdict("L3", "soak", "a", "b", ok=True, figures={})]},
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["all", "--folder", "harden", "--home", "garak", "--report", "report.md"]) == 1
+    head, _, *rows = Path("report.md").read_text().splitlines()
+    assert "found" in head
+    assert rows == ["| garak | garak | runs to its end | FileNotFoundError: no garak here | **no** |", "| L3 | soak | a | b | yes |"]  # fmt: skip
+    assert "FileNotFoundError" in capsys.readouterr().err

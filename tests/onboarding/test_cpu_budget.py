@@ -199,7 +199,7 @@ def test_a_handler_that_ends_with_an_exception_gives_its_place_back_and_is_paid_
 
 
 def test_a_call_costs_no_more_for_the_calls_before_it(tmp_path: Path) -> None:
-    """Gradio's queue would keep 10,000 calls and make a table of them after each."""
+    """Gradio would keep 10,000 calls and make a table of them after each, and draw up the page for each session."""
     guide = Guide(Parts(PartsSettings(engine="scripted", data=tmp_path)))
     app = create_app(guide, load_parts=False)
     mounted = next(inner for route in app.routes if isinstance(inner := getattr(route, "app", None), gr.routes.App))
@@ -210,3 +210,5 @@ def test_a_call_costs_no_more_for_the_calls_before_it(tmp_path: Path) -> None:
     assert queue.events_recorded == 3
     assert len(queue.event_analytics) == 1
     assert queue.cached_event_analytics_summary == {"functions": {}}
+    sessions = mounted.state_holder.session_data.values()
+    assert [session.config_values for session in sessions] == [{}] * 3

@@ -12,7 +12,7 @@ _DAMAGED = re.compile(r"^#{1,6}\s+(?=(?:layout|title|parent|permalink|nav_order|
 _ENTRY = re.compile(r"^([A-Za-z_][\w-]*):(?:\s+(.*))?$")
 _BELOW_ENTRY = re.compile(r"^(?:\s+\S|-\s|#)")  # a line that goes on with the entry above it, or a comment
 _PAIR = re.compile(
-    r"(?:^|\s)(layout|title|parent|grand_parent|nav_order|permalink|description|has_children|nav_exclude):\s"
+    r"(?:^|\s)(layout|title|parent|grand_parent|nav_order|permalink|description|has_children|nav_exclude):(?=\s|$)"
 )
 
 

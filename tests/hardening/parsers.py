@@ -101,7 +101,8 @@ def redactor(data: bytes) -> None:
 TARGETS: Mapping[str, Target] = {
     "documents": Target(documents, lambda: [bytes([n]) + page for page in _pages() for n in range(len(KINDS))]),
     "front-matter": Target(
-        front_matter, lambda: [*_pages(), b"---\ntitle: x\n---\n", b"***\n\n## layout: a title: b\n"]
+        front_matter,
+        lambda: [*_pages(), b"---\ntitle: x\n---\n", b"***\n\n## layout: a title: b\n", b"***\n\n## layout: \n"],
     ),
     "manifest": Target(manifest, lambda: [_manifest(), b"{}", b"[]", b'{"files": [], "skipped": {}}']),
     "cache-file": Target(cache_file, lambda: [_cache_file(), b"QNKV\x00\x00\x00\x01", b""]),

@@ -38,6 +38,18 @@ def test_front_matter_damaged_by_mdformat_is_removed_and_its_title_kept() -> Non
     assert rest.splitlines()[4] == "# ADR-0026"
 
 
+@pytest.mark.parametrize(
+    ("heading", "fields"),
+    [
+        ("## layout: ", {"layout": ""}),
+        ("## layout: title: Home nav_order:", {"layout": "", "title": "Home", "nav_order": ""}),
+    ],
+)
+def test_a_damaged_front_matter_may_leave_a_field_empty(heading: str, fields: dict[str, str]) -> None:
+    found, rest = frontmatter.split(f"***\n\n{heading}\n\nText.\n")
+    assert (found, rest.strip()) == (fields, "Text.")
+
+
 def test_a_rule_at_the_top_is_not_front_matter() -> None:
     text = "---\n\nSome text, no mapping.\n\n---\n\nMore.\n"
     assert frontmatter.split(text) == ({}, text)

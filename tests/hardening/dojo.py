@@ -183,7 +183,7 @@ def read(reply: Reply, message: str = "") -> tuple[str, str, str]:
     others: list[str] = []
 
     def shown(span: re.Match[str]) -> str:
-        text = span[2].removesuffix("...")
+        text = _flat(span[2].removesuffix("..."))
         is_theirs = text in message if span[1] == "\u201c" else any(name.startswith(text) for name in names)
         others.append(text if is_theirs else "")
         return " " if is_theirs else span[0]
@@ -192,12 +192,13 @@ def read(reply: Reply, message: str = "") -> tuple[str, str, str]:
     for text, numbers in zip(parts[::2], [*parts[1::2], ""], strict=True):
         cited = [int(number) - 1 for number in re.findall(r"\d+", numbers)]
         sources = _flat(" ".join(reply["sources"][at]["text"] for at in cited if 0 <= at < len(reply["sources"])))
-        pieces = [piece for piece in map(_flat, PIECES.split(text)) if piece]
+        # First the names, since one may hold the end of a sentence.
+        pieces = [piece for piece in map(_flat, PIECES.split(SHOWN.sub(shown, text))) if piece]
         for at, piece in enumerate(pieces):
             if any(words and words in piece for words in marked):
                 continue
             theirs = numbers and (at == len(pieces) - 1 or piece in sources)
-            (others if theirs else own).append(piece if theirs else SHOWN.sub(shown, piece))
+            (others if theirs else own).append(piece)
     return " ".join(own), " ".join(others), " ".join(marked)
 
 

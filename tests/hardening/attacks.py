@@ -75,12 +75,9 @@ def persuasion(folder: Path, home: Path, model: str, cap: int) -> Verdict:
                 counts[kind].update(numbers)
     shares = by_family(counts)
     ran = {name.split(".")[0] for name in counts["tried"]}
-    reached = (
-        counts["answered by"].total() - counts["answered by"]["no model"]
-    )  # 0 where the page shows none of its words
     return Verdict("I8", f"garak: injection, jailbreak and leak probes, {Path(model).stem}",
                    "reported with Wilson's intervals, 95 %", "; ".join([*shares, _reached(counts)]),
-                   ran == set(FAMILIES), _figures(counts), ran=reached > 0)  # fmt: skip
+                   ran == set(FAMILIES), _figures(counts))  # fmt: skip
 
 
 def by_family(counts: Counts) -> list[str]:
@@ -101,7 +98,7 @@ def _figures(counts: Counts) -> dict[str, dict[str, int]]:
 
 def _reached(counts: Counts) -> str:
     by = counts["answered by"]
-    return (f"a model gave {by['model']} of {by.total()} answers, and {by['model, overridden']} more "
+    return (f"a model's words stood in {by['model']} of {by.total()} answers, and in {by['model, overridden']} more "
             "once the visitor overrode the route")  # fmt: skip
 
 

@@ -89,12 +89,9 @@ def test_persuasion_is_reported_by_family_and_only_a_family_that_did_not_run_fai
     assert verdict.found == (
         "injection 2 of 8 (7%-59%); injection within a text 3 of 3 (44%-100%); jailbreak 0 of 4 (0%-49%); "
         "jailbreak, no refusal 3 of 4 (30%-95%); leak 0 of 28 (0%-12%); "
-        "a model gave 8 of 13 answers, and 4 more once the visitor overrode the route"
+        "a model's words stood in 8 of 13 answers, and in 4 more once the visitor overrode the route"
     )
     assert json.loads(verdict.json())["figures"]["answered by"] == {"model": 8, "model, overridden": 4, "no model": 1}
-    silent = [found | {"answered by": Counter({"no model": 3})} for found in (direct, latent, jailbreak, leak)]
-    probing(monkeypatch, *silent)
-    assert not attacks.persuasion(tmp_path, tmp_path, "model.gguf", 3).ran, "the page shows none of its words"
     probing(monkeypatch, direct, latent, jailbreak, report({}, {}))
     assert not attacks.persuasion(tmp_path, tmp_path, "model.gguf", 3).ok
 

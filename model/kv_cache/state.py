@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +25,10 @@ import numpy as np
 GROUP = 96  # values, about, that share a least value and a step, 4 bytes: a third of a bit a value
 LEVELS = 7  # steps between the least value and the greatest
 TOLERANCE = 0.01  # of keys' mean size, where f16 rounds to 0.0005
-PACKED = b"QNK5"
+PACKED = b"QNK6"
 _F16 = 1  # ggml's number of the type
 _HEAD = struct.Struct("<IiII")  # magic, sequence, streams, cells
-_PACKED_HEAD = struct.Struct("<4sIIIII?")  # PACKED, bytes of the opening, cells, layers, widths, whether transposed
+_PACKED_HEAD = struct.Struct("<4sIIIIII?")  # PACKED, bytes of opening and keys, cells, layers, widths, if transposed
 _CELL = np.dtype([("position", "<i4"), ("sequences", "<u4"), ("sequence", "<i4")])
 
 
@@ -73,9 +73,11 @@ class _Parts:
 
 def moved(data: bytes, by: int, rotation: Rotation) -> bytes:
     """Return a state whose cells stand `by` positions further. Raises UnknownState."""
+    if is_packed(data):
+        return _opened(data, by, rotation)
     if not by:
-        return unpacked(data)
-    copy = bytearray(unpacked(data))
+        return data
+    copy = bytearray(data)
     parts = _parts(copy)
     parts.cells["position"] += by
     parts.keys[:] = rotation.turn(parts.keys.astype(np.float32), by)
@@ -96,12 +98,9 @@ def packed(data: bytes) -> bytes:
         return data
     parts = _parts(data)
     layers, cells, width = parts.keys.shape
-    head = _PACKED_HEAD.pack(PACKED, parts.body, cells, layers, width, parts.values.shape[2], parts.transposed)
-    code = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_HUFFMAN_ONLY)
-    pieces = [head, data[: parts.body]]
-    for array in (parts.keys, parts.values.transpose(0, 2, 1)):
-        pieces += [code.compress(piece) for piece in _quantised(array.astype(np.float32))]
-    return b"".join([*pieces, code.flush()])
+    keys, values = (_packed(array.astype(np.float32)) for array in (parts.keys, parts.values.transpose(0, 2, 1)))
+    sizes = (parts.body, len(keys), cells, layers, width, parts.values.shape[2])
+    return b"".join([_PACKED_HEAD.pack(PACKED, *sizes, parts.transposed), data[: parts.body], keys, values])
 
 
 def is_packed(data: bytes) -> bool:
@@ -111,14 +110,26 @@ def is_packed(data: bytes) -> bool:
 
 def unpacked(data: bytes) -> bytes:
     """Return a state as llama.cpp reads it; one that is not packed as it is."""
-    if not is_packed(data):
-        return data
-    _, body, cells, layers, key_width, value_width, transposed = _PACKED_HEAD.unpack_from(data)
+    return _opened(data) if is_packed(data) else data
+
+
+def _opened(data: bytes, by: int = 0, rotation: Rotation | None = None) -> bytes:
+    """Return a packed state as llama.cpp reads it, `by` positions further; keys and values on a core each."""
+    _, body, coded, cells, layers, key_width, value_width, transposed = _PACKED_HEAD.unpack_from(data)
     at = _PACKED_HEAD.size
-    coded = zlib.decompress(data[at + body :], -zlib.MAX_WBITS)
-    keys, end = _dequantised(coded, 0, (layers, cells, key_width))
-    values, _ = _dequantised(coded, end, (layers, value_width, cells))
-    return b"".join([data[at : at + body], _rows(keys), _rows(values.transpose(0, 2, 1), transposed=transposed)])
+    opening = bytearray(data[at : at + body])
+    np.frombuffer(opening, _CELL, cells, _HEAD.size)["position"] += by
+    at += body
+
+    def keys() -> bytes:
+        array = _unpacked(data[at : at + coded], (layers, cells, key_width))
+        return _rows(rotation.turn(array, by) if rotation and by else array)
+
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(keys)
+        values = _unpacked(data[at + coded :], (layers, value_width, cells))
+        rows = _rows(values.transpose(0, 2, 1), transposed=transposed)
+        return b"".join([opening, first.result(), rows])
 
 
 def _rows(array: np.ndarray, *, transposed: bool = False) -> bytes:
@@ -140,8 +151,8 @@ def _groups(rows: int) -> list[slice]:
     return [slice(at * rows // count, (at + 1) * rows // count) for at in range(count)]
 
 
-def _quantised(array: np.ndarray) -> Iterator[bytes]:
-    """Yield, of float32 (layers, rows, columns), the least values and steps of each group of rows, and the levels."""
+def _packed(array: np.ndarray) -> bytes:
+    """Return, of float32 (layers, rows, columns), the least values and steps of each group of rows, and the levels."""
     groups = _groups(array.shape[1])
     levels = np.empty(array.shape, np.uint8)
     scales = np.empty((2, len(groups), array.shape[0], array.shape[2]), "<f2")
@@ -151,21 +162,24 @@ def _quantised(array: np.ndarray) -> Iterator[bytes]:
         step[:] = (rows.max(1) - least) / LEVELS
         width = np.where(step > 0, step, 1).astype(np.float32)[:, None]
         levels[:, group] = np.clip(np.rint((rows - least.astype(np.float32)[:, None]) / width), 0, LEVELS)
-    yield scales.view(np.uint8).reshape(-1, 2).T.tobytes()  # low bytes apart from high ones, which are alike
+    code = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_HUFFMAN_ONLY)
+    numbers = code.compress(
+        scales.view(np.uint8).reshape(-1, 2).T.tobytes()
+    )  # low bytes apart from high ones, which are alike
     flat = levels.reshape(-1)
     pairs = np.zeros(-(-flat.size // 2), np.uint8)
     pairs[: flat.size // 2] = flat[1::2] << 4
     pairs |= flat[::2]
-    yield pairs.tobytes()
+    return numbers + code.compress(pairs.tobytes()) + code.flush()
 
 
-def _dequantised(coded: bytes, at: int, shape: tuple[int, int, int]) -> tuple[np.ndarray, int]:
-    """Return float32 (layers, rows, columns) and the place behind it."""
+def _unpacked(coded: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return float32 (layers, rows, columns) of what `_packed` returned."""
+    data = zlib.decompress(coded, -zlib.MAX_WBITS)
     groups, count = _groups(shape[1]), shape[0] * shape[1] * shape[2]
     numbers = 2 * len(groups) * shape[0] * shape[2]
-    scales = np.frombuffer(coded, np.uint8, 2 * numbers, at).reshape(2, -1).T.copy().view("<f2").astype(np.float32)
-    at += 2 * numbers
-    pairs = np.frombuffer(coded, np.uint8, -(-count // 2), at)
+    scales = np.frombuffer(data, np.uint8, 2 * numbers).reshape(2, -1).T.copy().view("<f2").astype(np.float32)
+    pairs = np.frombuffer(data, np.uint8, offset=2 * numbers)
     array = np.empty(2 * pairs.size, np.float32)
     array[::2], array[1::2] = pairs & 15, pairs >> 4
     array = array[:count].reshape(shape)
@@ -173,7 +187,7 @@ def _dequantised(coded: bytes, at: int, shape: tuple[int, int, int]) -> tuple[np
     for group, least, step in zip(groups, *scales, strict=True):
         array[:, group] *= step
         array[:, group] += least
-    return array, at + pairs.size
+    return array
 
 
 def _layer(cells: int, width: int) -> np.dtype:

@@ -48,6 +48,11 @@ QUESTION_SIGNALS = (
     "chunk",
 )
 _LATIN = re.compile("[a-z0-9]")
+# What a log puts around its messages: when, on which host, by which process, from which line of code.
+_LOGGED = re.compile(
+    r"(?:\b[A-Z][a-z]{2} +\d{1,2} |\b\d{4}-\d\d-\d\d(?:T|,? )|\b)\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d| UTC)?"
+    r"(?: \S+(?= [\w.@-]+\[\d+\]:))?|\b\d{4}-\d\d-\d\d\b|(?<![\w.@-])[\w.@-]+\[\d+\]:|\{[\w./-]+:\d+\}"
+)
 _IDENTIFIER = re.compile(r"[^\W_][_./:\-][^\W_]|[a-z][A-Z]")
 
 
@@ -147,10 +152,13 @@ def save_word_kinds(kind: np.ndarray, model_digest: str, path: Path = WORDS_FILE
 
 
 def asked_words(query: Query) -> list[AskedWord]:
-    """Return the words of a question that are no stop words; those of other scripts are no words of the pages."""
+    """Return the words of a question that are no stop words; those of other scripts are no words of the pages.
+
+    Of a log that a visitor pasted only the messages ask for something.
+    """
     meant = dict(query.corrections)
     found = []
-    for match in WORD.finditer(query.text):
+    for match in WORD.finditer(_LOGGED.sub(lambda around: " " * len(around[0]), query.text)):
         word = match[0].lower()
         read = meant.get(word, word)
         if terms(read) and _LATIN.search(read):

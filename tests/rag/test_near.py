@@ -64,6 +64,22 @@ def test_neighbours_are_named_together(retriever: Retriever) -> None:
     assert retriever.search("set the Xyzzy Plugh of eth1 on the router").missing == ("Xyzzy Plugh",)
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        "Nov 30 10:00:01 kvm01 routerd[3166]:",
+        "2026-11-30T10:00:01.123Z kvm01 routerd[3166]:",
+        "2026-02-11T08:15:42+01:00",
+        "[2026-02-11, 08:15:42 UTC] {router.py:1482}",
+        "2026-02-11 08:15:42,017",
+    ],
+)
+def test_what_a_log_puts_around_its_messages_is_not_asked_for(retriever: Retriever, around: str) -> None:
+    pasted = f"address of the router\n{around} set interfaces eth1\n{around} "
+    assert retriever.search(f"{pasted}address runs").missing == ()
+    assert retriever.search(f"{pasted}address Xyzzy").missing == ("Xyzzy",)
+
+
 def test_a_question_whose_words_are_held_is_answered(retriever: Retriever) -> None:
     found = retriever.search("set the address of eth1 on the router")
     assert (found.state, found.missing) == ("answered", ())

@@ -163,9 +163,8 @@ def _packed(array: np.ndarray) -> bytes:
         width = np.where(step > 0, step, 1).astype(np.float32)[:, None]
         levels[:, group] = np.clip(np.rint((rows - least.astype(np.float32)[:, None]) / width), 0, LEVELS)
     code = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_HUFFMAN_ONLY)
-    numbers = code.compress(
-        scales.view(np.uint8).reshape(-1, 2).T.tobytes()
-    )  # low bytes apart from high ones, which are alike
+    # Low bytes of the numbers apart from high ones, which are alike.
+    numbers = code.compress(scales.view(np.uint8).reshape(-1, 2).T.tobytes())
     flat = levels.reshape(-1)
     pairs = np.zeros(-(-flat.size // 2), np.uint8)
     pairs[: flat.size // 2] = flat[1::2] << 4

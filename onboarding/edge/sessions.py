@@ -5,7 +5,7 @@ and each call of a program makes a session that nobody closes. It keeps each res
 stores are shared by everybody and drop the oldest when they are full. So an address may begin only so many sessions,
 and has to read what it asked for before it asks for more; and a session without an open page is forgotten soon after
 its last use. A page that comes back later goes on with the conversation that its browser keeps. A session holds its
-states and no copy of the page's configuration, which Gradio would draw up for each, 0.7 MB and 50 ms, for links that
+states and no copy of the page's configuration, which Gradio would draw up for each, 0.6 MB and 35 ms, for links that
 this page does not have.
 """
 
@@ -37,9 +37,10 @@ CALL_STREAM = re.compile(r"/gradio_api/call/[a-z_]+/([0-9a-f]{1,64})")
 
 
 class SmallSession(SessionState):  # type: ignore[misc]
-    """What is remembered of one session."""
+    """What is remembered of one session: its states, and no configuration."""
 
     def __init__(self, page: gr.Blocks) -> None:
+        # Gradio draws up the configuration of those blocks that it finds in `blocks`.
         super().__init__(SimpleNamespace(default_config=page.default_config, blocks=()))
 
     def _update_config(self, key: int) -> None:

@@ -24,6 +24,18 @@ pytest_plugins = ("tests.routing_parts",)
 VM = Topic("how do i create a vm with kcli")
 
 
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("and how do I turn it off again?", "how do i turn plugin off"),
+        ("how do i delete it again", "how do i delete plugin"),
+        ("how do I run it again?", "how do i run plugin again"),
+    ],
+)
+def test_again_is_left_out_where_it_goes_back_and_stays_where_it_repeats(said: str, text: str) -> None:
+    assert move_of(said.lower(), Topic("how do i add a plugin")).text == text
+
+
 class Shelf:
     """A search whose results are given by question, and which remembers how it was asked."""
 

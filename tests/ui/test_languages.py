@@ -33,6 +33,10 @@ def test_headings_stay_headings() -> None:
         assert len(marks) == 1, key
 
 
+def test_no_text_is_markdown_where_the_page_shows_it_as_it_stands() -> None:
+    assert [key for key, texts in load_texts().items() for text in texts.values() if text[:1] in {"*", "_"}] == []
+
+
 def test_a_word_that_is_not_in_the_file_is_refused_by_name() -> None:
     with pytest.raises(KeyError, match="has no 'shrug'"):
         say("shrug")

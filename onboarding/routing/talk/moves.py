@@ -48,6 +48,9 @@ _OPENING = re.compile(
 )
 _COURTESY = re.compile(r"^(?:please|pls)[ ,]+|[ ,.!]+(?:sorry|please|pls|thanks|thx)(?=\W*$)")
 _IDIOMS = re.compile(r" (?:all the time|at the moment|of course)\b")
+_UNDONE = re.compile(  # "turn it off again" goes back to what was, "run it again" repeats
+    r"\b(off|down|out|away|(?:delete|remove|uninstall|disable|undo|revert|stop|leave) (?:\w+ ){0,3}?\w+) again\b"
+)
 _ALONE = re.compile(r"\b(?:on (?:its|their) own|(?:all )?by (?:itself|themselves))\b")
 _DESTROY = re.compile(r"\b(?:nuke|zap|trash|obliterate)\b")
 _AWAY = re.compile(r"\b(?:blow|throw|toss|chuck) ((?:\w+ ){1,3})(?:away|out)\b")
@@ -320,7 +323,7 @@ def _points(said: _Said, before: Topic, known: Vocabulary) -> Move:
 
 def _plain(said: str) -> str:
     """Return a message without idioms that point at nothing, and with the words that belong together as one."""
-    said = _DESTROY.sub("delete", _AWAY.sub(r"delete \1", said))
+    said = _UNDONE.sub(r"\1", _DESTROY.sub("delete", _AWAY.sub(r"delete \1", said)))
     said = _WRONG.sub("fails", _ALONE.sub("automatically", _IDIOMS.sub("", said)))
     return _TWICE.sub(r"\1-\2-\1", _BACK_UP.sub("backup", said))
 
